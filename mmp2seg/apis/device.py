@@ -1,0 +1,137 @@
+"""Run any config on a machine without CUDA, in one process or several.
+
+mmengine's own CPU path is a single process in float32. What is added: several processes over gloo,
+batch norm in place of SyncBN, and bfloat16 in place of CUDA's mixed precision.
+"""
+
+import argparse
+import datetime
+import os
+from typing import TYPE_CHECKING
+
+import torch
+from torch import distributed
+
+from mmp2seg.apis.arguments import CommandError, add_device_argument
+
+if TYPE_CHECKING:
+    # at run time this module must not import mmengine, see select_device
+    from mmengine.config import Config
+
+SYNC_BN_TYPES = ('SyncBN', 'MMSyncBN', 'naiveSyncBN')
+DDP_TYPES = ('MMDistributedDataParallel', 'DistributedDataParallel')
+
+
+def select_device(argv: list[str]) -> str:
+    """Read ``--device`` from a command line and make it hold; returns the option's value.
+
+    To be called before mmengine is imported, which looks for CUDA devices then and keeps the
+    answer. ``cpu`` hides the CUDA devices from this process and its children; ``cuda`` without a
+    device raises :class:`CommandError`.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_device_argument(parser)
+    device = parser.parse_known_args(argv)[0].device
+    if device == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
+    elif device == 'cuda' and not torch.cuda.is_available():
+        raise CommandError('--device cuda: no CUDA device was found')
+    return device
+
+
+def adapt_config_to_cpu(cfg: 'Config') -> list[str]:
+    """Change ``cfg`` in place so that mmengine's Runner trains and tests it on CPU.
+
+    Returns:
+        What was changed, a line for the log each; empty if nothing was.
+
+    Raises:
+        CommandError: a launcher other than 'none' and 'pytorch'.
+    """
+    notes = []
+    count = _replace_sync_bn(cfg.get('model'))
+    if count or cfg.get('sync_bn') is not None:
+        cfg.sync_bn = None
+        notes.append(f'SyncBN needs CUDA: replaced by BN ({count} in the config)')
+    notes += _replace_amp(cfg)
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'pytorch':
+        cfg.merge_from_dict({'env_cfg': {'dist_cfg': {'backend': 'gloo'}}})
+        cfg.model_wrapper_cfg = _cpu_model_wrapper(cfg)
+        notes.append('distributed on CPU: the processes talk over gloo')
+    elif launcher != 'none':
+        raise CommandError(
+            f'--launcher {launcher} needs CUDA; on CPU use --launcher pytorch (tools/dist_train.sh)'
+        )
+    return notes
+
+
+def init_cpu_process_group(cfg: 'Config') -> None:
+    """Join the gloo process group that the pytorch launcher's environment variables describe.
+
+    mmengine's ``init_dist`` would call ``torch.cuda.set_device``; its Runner skips that call when
+    a process group exists already. Does nothing if one does.
+    """
+    if distributed.is_initialized():
+        return
+    missing = [
+        name
+        for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+        if name not in os.environ
+    ]
+    if missing:
+        raise CommandError(
+            f'--launcher pytorch: {", ".join(missing)} not set; start through tools/dist_train.sh '
+            'or torchrun'
+        )
+    options = {}
+    timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    if timeout is not None:
+        options['timeout'] = datetime.timedelta(seconds=timeout)
+    distributed.init_process_group(backend='gloo', **options)
+
+
+def _replace_sync_bn(node: object) -> int:
+    """Turn every SyncBN norm config below ``node`` into BN, in place; returns how many."""
+    if isinstance(node, dict):
+        count = sum(_replace_sync_bn(value) for value in node.values())
+        kind = node.get('type')
+        if isinstance(kind, str) and kind.split('.')[-1] in SYNC_BN_TYPES:
+            node['type'] = 'BN'
+            node.pop('group', None)
+            node.pop('stats_mode', None)
+            count += 1
+        return count
+    if isinstance(node, (list, tuple)):
+        return sum(_replace_sync_bn(value) for value in node)
+    return 0
+
+
+def _replace_amp(cfg: 'Config') -> list[str]:
+    """Replace CUDA's mixed precision by bfloat16 autocast, which needs no loss scale."""
+    wrapper = cfg.get('optim_wrapper')
+    kind = wrapper.get('type') if wrapper else None
+    if not isinstance(kind, str) or kind.split('.')[-1] != 'AmpOptimWrapper':
+        return []
+    # makes the type known to mmengine's registry
+    import mmp2seg.engine.optim_wrappers  # noqa: F401
+
+    wrapper.type = 'CPUAmpOptimWrapper'
+    for key in ('loss_scale', 'dtype', 'use_fsdp'):
+        wrapper.pop(key, None)
+    return ['mixed precision on CPU: bfloat16 autocast, no loss scaling']
+
+
+def _cpu_model_wrapper(cfg: 'Config') -> dict:
+    """The config's model wrapper with modules on CPU; the Runner's own default if it has none."""
+    wrapper = cfg.get('model_wrapper_cfg')
+    if wrapper is None:
+        wrapper = dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+    if wrapper.get('type', DDP_TYPES[0]) in DDP_TYPES:
+        # the Runner passes [LOCAL_RANK] otherwise, which DDP refuses for modules on CPU
+        wrapper['device_ids'] = None
+    return wrapper

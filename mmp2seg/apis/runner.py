@@ -1,0 +1,125 @@
+"""From a command line's values to an mmengine Runner; shared by the tools."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
+
+
+def load_config(
+    path: str,
+    *,
+    cfg_options: dict | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config file and apply what a command line says.
+
+    The work dir is, in this order: ``work_dir``, the config's own, ``work_dirs/<config name>``.
+
+    Raises:
+        CommandError: no file at ``path``.
+    """
+    if not Path(path).is_file():
+        raise CommandError(f'config not found: {path}')
+    cfg = Config.fromfile(path)
+    cfg.launcher = launcher
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+    return cfg
+
+
+def require_checkpoint(path: str) -> str:
+    """``path`` if it is a file or an address that mmengine loads from (``scheme:...``).
+
+    Raises:
+        CommandError: neither.
+    """
+    is_address = ':' in path and not Path(path).drive
+    if not is_address and not Path(path).is_file():
+        raise CommandError(f'checkpoint not found: {path}')
+    return path
+
+
+def enable_amp(cfg: Config) -> None:
+    """Mixed precision with a dynamic loss scale, if the config does not have it already."""
+    wrapper = cfg.get('optim_wrapper')
+    if wrapper is None:
+        raise CommandError('--amp: the config has no optim_wrapper')
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise CommandError(f'--amp: not possible with the optim_wrapper type {wrapper.type!r}')
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate by (batch over all processes) / ``auto_scale_lr.base_batch_size``."""
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise CommandError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, resume: str) -> None:
+    """Go on from the checkpoint ``resume``, or for 'auto' from the latest one in the work dir.
+
+    'auto' in a work dir without a checkpoint starts from the beginning, with the config's own
+    ``load_from`` still in force.
+    """
+    if resume != 'auto':
+        cfg.load_from = require_checkpoint(resume)
+        cfg.resume = True
+    elif Path(cfg.work_dir, 'last_checkpoint').is_file():
+        cfg.load_from = require_checkpoint(find_latest_checkpoint(cfg.work_dir))
+        cfg.resume = True
+
+
+def dump_predictions(cfg: Config, path: str) -> None:
+    """Let the test also write its predictions to the pickle ``path``, masks as RLE."""
+    if not path.endswith(('.pkl', '.pickle')):
+        raise CommandError(f'--out: expected a .pkl or .pickle file, got {path}')
+    evaluator = cfg.get('test_evaluator')
+    if evaluator is None:
+        raise CommandError('--out: the config has no test_evaluator')
+    metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+    cfg.test_evaluator = [*metrics, dict(type='mmdet.DumpDetResults', out_file_path=path)]
+
+
+def draw_predictions(
+    cfg: Config, *, show: bool = False, show_dir: str | None = None, wait_time: float = 2.0
+) -> None:
+    """Let the config's visualization hook show its pictures (``wait_time`` seconds each) and
+    write them to ``show_dir``, a relative path below the run's own folder in the work dir.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise CommandError('--show, --show-dir: the config has no default_hooks.visualization')
+    hook.draw = True
+    if show:
+        hook.show, hook.wait_time = True, wait_time
+    if show_dir is not None:
+        hook.test_out_dir = show_dir
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The Runner of ``cfg``, which is adapted in place where there is no accelerator.
+
+    The class is mmengine's Runner or the config's ``runner_type``.
+    """
+    notes = []
+    if get_device() == 'cpu':
+        notes = adapt_config_to_cpu(cfg)
+        if cfg.get('launcher', 'none') != 'none':
+            init_cpu_process_group(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note)
+    return runner

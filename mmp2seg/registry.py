@@ -1,0 +1,30 @@
+"""Registries of mmp2seg: children of mmengine's root registries with the scope ``mmp2seg``.
+
+Only a child of the root is found from both mmdet and mmseg, so ``type='mmp2seg.X'`` works in a
+config of any default scope without ``custom_imports``. mmengine swallows import errors of this
+module, hence it imports mmengine alone; errors in ``locations`` do propagate.
+"""
+
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import Registry
+
+SCOPE = 'mmp2seg'
+
+
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
+
+
+DATASETS = _child(MMENGINE_DATASETS, 'mmp2seg.datasets')
+TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmp2seg.datasets.transforms')
+MODELS = _child(MMENGINE_MODELS, 'mmp2seg.models')
+TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmp2seg.codecs')
+METRICS = _child(MMENGINE_METRICS, 'mmp2seg.evaluation')
+HOOKS = _child(MMENGINE_HOOKS, 'mmp2seg.engine')
+VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'mmp2seg.visualization')

@@ -1,0 +1,106 @@
+"""Packaging of mmp2seg.
+
+torch, mmengine, mmcv, mmdet and mmseg are not in ``install_requires``: two lines of distributions
+exist under the same import names, and pip would install one over the other. The `mim` extra and
+``requirements/mminstall.txt`` name the tested line.
+"""
+
+import ast
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+MIM_FOLDER = ROOT / 'mmp2seg' / '.mim'
+MIM_CONTENT = ('configs', 'tools', 'model-index.yml')
+
+
+def read_version() -> str:
+    """The value of ``__version__`` in mmp2seg/version.py, read without importing the package."""
+    tree = ast.parse((ROOT / 'mmp2seg' / 'version.py').read_text(encoding='utf-8'))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == '__version__':
+            return ast.literal_eval(node.value)
+    raise RuntimeError('mmp2seg/version.py does not set __version__')
+
+
+def read_requirements(name: str) -> list[str]:
+    """The requirement lines of requirements/<name>.txt, without comments and blank lines."""
+    text = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8')
+    lines = (line.split('#')[0].strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path)
+
+
+def add_mim_content(arguments: list[str]) -> None:
+    """Put configs, tools and the model index where MIM looks for them, into ``mmp2seg/.mim``.
+
+    An editable install links them, so that an edited config counts at once; a wheel or an sdist
+    takes copies. Where the originals are absent (a wheel built from an sdist), what the folder
+    already holds is kept.
+    """
+    editable = {'develop', 'editable_wheel'} & set(arguments)
+    if not editable and not {'sdist', 'bdist_wheel'} & set(arguments):
+        return
+    MIM_FOLDER.mkdir(exist_ok=True)
+    for name in MIM_CONTENT:
+        source, target = ROOT / name, MIM_FOLDER / name
+        if not source.exists():
+            continue
+        remove(target)
+        if editable:
+            try:
+                target.symlink_to(os.path.relpath(source, MIM_FOLDER))
+                continue
+            except OSError:  # Windows without the privilege to make links
+                pass
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copyfile(source, target)
+
+
+def main() -> None:
+    add_mim_content(sys.argv[1:])
+    runtime, tests, mim = (read_requirements(name) for name in ('runtime', 'tests', 'mminstall'))
+    setup(
+        name='mmp2seg',
+        version=read_version(),
+        description='Instance segmentation from one point per object (P2Seg) for MMDetection and '
+        'MMSegmentation',
+        long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+        long_description_content_type='text/markdown',
+        license='Apache-2.0',
+        keywords=[
+            'computer vision',
+            'instance segmentation',
+            'weakly supervised learning',
+            'point annotation',
+        ],
+        classifiers=[
+            'Development Status :: 4 - Beta',
+            'Intended Audience :: Science/Research',
+            'Operating System :: OS Independent',
+            'Programming Language :: Python :: 3',
+            'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        ],
+        python_requires='>=3.10',
+        packages=find_packages(include=['mmp2seg', 'mmp2seg.*']),
+        include_package_data=True,
+        install_requires=runtime,
+        extras_require={'mim': mim, 'tests': tests, 'all': runtime + mim + tests},
+        zip_safe=False,
+    )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmp2seg.apis import runner as apis
+from mmp2seg.apis.arguments import CommandError
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / 'tiny.py'
+    path.write_text('model = dict(type="A", width=4)\n')
+    return str(path)
+
+
+def test_load_config(config_file):
+    cfg = apis.load_config(config_file, cfg_options={'model.width': 8}, launcher='pytorch')
+    assert cfg.model == dict(type='A', width=8)
+    assert cfg.launcher == 'pytorch'
+    assert Path(cfg.work_dir) == Path('work_dirs/tiny')
+
+
+def test_work_dir_of_the_command_line_beats_the_configs(config_file):
+    options = {'work_dir': 'of_config'}
+    assert apis.load_config(config_file, cfg_options=options).work_dir == 'of_config'
+    cfg = apis.load_config(config_file, cfg_options=options, work_dir='of_command')
+    assert cfg.work_dir == 'of_command'
+
+
+@pytest.mark.parametrize('path', ['nowhere.py', 'mmdet::nowhere.py', '.'])
+def test_load_config_that_does_not_exist(path):
+    with pytest.raises(CommandError, match=f'config not found: {path}'):
+        apis.load_config(path)
+
+
+def test_require_checkpoint(config_file):
+    assert apis.require_checkpoint(config_file) == config_file
+    assert apis.require_checkpoint('https://host/x.pth') == 'https://host/x.pth'
+    with pytest.raises(CommandError, match=r'checkpoint not found: gone\.pth'):
+        apis.require_checkpoint('gone.pth')
+
+
+def test_enable_amp():
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD'))))
+    apis.enable_amp(cfg)
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    cfg.optim_wrapper.loss_scale = 64.0
+    apis.enable_amp(cfg)
+    assert cfg.optim_wrapper.loss_scale == 64.0
+
+
+def test_enable_amp_refuses_what_it_cannot_change():
+    with pytest.raises(CommandError, match='no optim_wrapper'):
+        apis.enable_amp(Config(dict()))
+    with pytest.raises(CommandError, match='DeepSpeedOptimWrapper'):
+        apis.enable_amp(Config(dict(optim_wrapper=dict(type='DeepSpeedOptimWrapper'))))
+
+
+def test_enable_auto_scale_lr():
+    cfg = Config(dict(auto_scale_lr=dict(base_batch_size=8, enable=False)))
+    apis.enable_auto_scale_lr(cfg)
+    assert cfg.auto_scale_lr.enable is True
+    with pytest.raises(CommandError, match='auto_scale_lr.base_batch_size'):
+        apis.enable_auto_scale_lr(Config(dict()))
+
+
+def test_resume_from_a_path(config_file):
+    cfg = Config(dict(load_from='pretrained.pth', resume=False))
+    apis.set_resume(cfg, config_file)
+    assert (cfg.resume, cfg.load_from) == (True, config_file)
+    with pytest.raises(CommandError, match=r'checkpoint not found: gone\.pth'):
+        apis.set_resume(cfg, 'gone.pth')
+
+
+def test_resume_auto_takes_the_latest(tmp_path):
+    checkpoint = tmp_path / 'iter_2.pth'
+    checkpoint.touch()
+    (tmp_path / 'last_checkpoint').write_text(str(checkpoint))
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='pretrained.pth'))
+    apis.set_resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))
+
+
+def test_resume_auto_in_a_new_folder_keeps_the_pretrained_weights(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='pretrained.pth'))
+    apis.set_resume(cfg, 'auto')
+    assert cfg.load_from == 'pretrained.pth'
+    assert not cfg.get('resume')
+
+
+@pytest.mark.parametrize('evaluator', [dict(type='A'), [dict(type='A')]])
+def test_dump_predictions_is_one_more_metric(evaluator):
+    cfg = Config(dict(test_evaluator=evaluator))
+    apis.dump_predictions(cfg, 'out.pkl')
+    assert cfg.test_evaluator == [
+        dict(type='A'),
+        dict(type='mmdet.DumpDetResults', out_file_path='out.pkl'),
+    ]
+
+
+def test_dump_predictions_refuses():
+    with pytest.raises(CommandError, match=r'expected a \.pkl or \.pickle file, got out\.json'):
+        apis.dump_predictions(Config(dict(test_evaluator=dict(type='A'))), 'out.json')
+    with pytest.raises(CommandError, match='no test_evaluator'):
+        apis.dump_predictions(Config(dict()), 'out.pkl')
+
+
+def test_draw_predictions():
+    cfg = Config(dict(default_hooks=dict(visualization=dict(type='V', draw=False))))
+    apis.draw_predictions(cfg, show_dir='pictures')
+    assert cfg.default_hooks.visualization == dict(type='V', draw=True, test_out_dir='pictures')
+    apis.draw_predictions(cfg, show=True, wait_time=0.5)
+    assert cfg.default_hooks.visualization.show is True
+    assert cfg.default_hooks.visualization.wait_time == 0.5
+    with pytest.raises(CommandError, match='default_hooks.visualization'):
+        apis.draw_predictions(Config(dict()), show=True)

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Set up what is missing and run the tests:
+#   bash tools/run_tests.sh [pytest's arguments; the folder tests/ by default]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tools/setup_env.sh
+if [ $# -eq 0 ]; then
+    set -- tests
+fi
+exec "$MMP2SEG_PYTHON" -m pytest "$@"

@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# Find or make a Python environment that runs mmp2seg:
+#   source tools/setup_env.sh     sets MMP2SEG_PYTHON to its interpreter
+#   bash tools/setup_env.sh       prints it
+# Used where it is complete: $PYTHON, else .venv of this checkout, else the active python or python3.
+# Otherwise .venv is made, or completed: every step installs only what is absent, so an interrupted
+# run goes on where it stopped. A torch that is there is never replaced.
+# Environment: PYTHON (the interpreter to use, or to make .venv with), MMP2SEG_TORCH (what to
+# install as torch; torch==2.13.0).
+
+if [ "${BASH_SOURCE[0]}" != "$0" ]; then # sourced: run apart, so that no other name gets out
+    MMP2SEG_PYTHON=$(bash "${BASH_SOURCE[0]}") || exit
+    return 0
+fi
+
+set -uo pipefail
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+LOG=$CHECKOUT/work_dirs/setup_env.log
+MODULES=(torch mmengine mmcv mmcv.ops mmdet mmseg pycocotools)
+TICKER=
+
+say() { echo "setup: $*" >&2; }
+
+fail() {
+    say "$*"
+    exit 1
+}
+
+# imports PYTHON MODULE...: whether the interpreter can import the modules
+imports() {
+    local python=$1
+    shift
+    "$python" -c 'import importlib, sys; [importlib.import_module(m) for m in sys.argv[1:]]' \
+        "$@" >/dev/null 2>&1
+}
+
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; }
+
+complete() { new_enough "$1" && imports "$1" "${MODULES[@]}"; }
+
+# has_requirements PYTHON FILE...: whether every distribution in the requirements files is there
+has_requirements() {
+    "$1" - "${@:2}" 2>/dev/null <<'END'
+import sys
+from importlib.metadata import version
+
+from packaging.requirements import Requirement
+
+for path in sys.argv[1:]:
+    for line in open(path):
+        line = line.split('#')[0].strip()
+        if line:
+            requirement = Requirement(line)
+            if not requirement.specifier.contains(version(requirement.name), prereleases=True):
+                sys.exit(1)
+END
+}
+
+# whether `import mmp2seg` means this checkout, wherever it is called from
+is_installed() {
+    (cd / && "$1" - "$CHECKOUT" 2>/dev/null) <<'END'
+import os
+import sys
+from importlib.metadata import version
+
+import mmp2seg
+
+checkout = os.path.join(sys.argv[1], 'mmp2seg', '__init__.py')
+sys.exit(
+    not os.path.samefile(mmp2seg.__file__, checkout) or version('mmp2seg') != mmp2seg.__version__
+)
+END
+}
+
+# run_logged MESSAGE COMMAND...: the output goes to the log; its end is shown if the command fails
+run_logged() {
+    local message=$1 status=0 before
+    shift
+    say "$message"
+    before=$(wc -l 2>/dev/null <"$LOG")
+    # a sign of life every minute; `sleep` must not hold the caller's streams after the kill
+    (
+        minutes=0
+        while sleep 60 >/dev/null 2>&1; do
+            minutes=$((minutes + 1))
+            say "  ... $minutes min"
+        done
+    ) >/dev/null &
+    TICKER=$!
+    printf '\n$ %s\n' "$*" >>"$LOG"
+    "$@" >>"$LOG" 2>&1 </dev/null || status=$?
+    kill "$TICKER" 2>/dev/null
+    wait "$TICKER" 2>/dev/null
+    TICKER=
+    if [ "$status" -ne 0 ]; then
+        tail -n "+$((before + 1))" "$LOG" | tail -n 25 >&2
+        fail "this step failed: $message (all of its output: ${LOG#"$CHECKOUT"/})"
+    fi
+}
+
+# pip_install PYTHON MESSAGE ARGUMENT...: never changes an installed torch
+pip_install() {
+    local python=$1 message=$2 torch
+    shift 2
+    torch=$("$python" -c 'from importlib.metadata import version; print(version("torch"))' \
+        2>/dev/null)
+    : >"$CONSTRAINTS"
+    [ -z "$torch" ] || echo "torch==$torch" >"$CONSTRAINTS"
+    run_logged "$message" "$python" -m pip install --disable-pip-version-check --no-input \
+        --constraint "$CONSTRAINTS" "$@"
+}
+
+find_base_python() {
+    local name
+    for name in ${PYTHON:+"$PYTHON"} python python3 python3.1{3,2,1,0}; do
+        if new_enough "$name"; then
+            echo "$name"
+            return
+        fi
+    done
+    fail 'Python 3.10 or newer is needed; name its interpreter in the variable PYTHON'
+}
+
+# install_mmcv PYTHON: pip may hold a wheel of mmcv that was compiled against another torch
+install_mmcv() {
+    local requirement
+    requirement=$(grep '^onedl-mmcv' requirements/mminstall.txt)
+    pip_install "$1" 'mmcv: compiling its operators takes about 7 minutes on two cores, once' \
+        --no-build-isolation "$requirement"
+    imports "$1" mmcv.ops ||
+        pip_install "$1" 'mmcv does not fit the installed torch: compiling it again' \
+            --no-build-isolation --no-cache-dir --no-deps --force-reinstall "$requirement"
+}
+
+# complete_venv: make .venv of the checkout, or add what it lacks
+complete_venv() {
+    local base python=$CHECKOUT/.venv/bin/python
+    if ! "$python" -m pip --version >/dev/null 2>&1; then
+        base=$(find_base_python) || exit 1
+        run_logged "making .venv with $("$base" --version)" "$base" -m venv .venv
+    fi
+    new_enough "$python" || fail '.venv has a Python older than 3.10: remove it and run again'
+    imports "$python" setuptools wheel ninja packaging ||
+        pip_install "$python" 'build tools' --upgrade pip setuptools wheel ninja packaging
+    imports "$python" torch ||
+        pip_install "$python" 'torch' "${MMP2SEG_TORCH:-torch==2.13.0}"
+    imports "$python" mmcv.ops || install_mmcv "$python"
+    imports "$python" mmengine mmdet mmseg ||
+        pip_install "$python" 'mmengine, mmdet and mmseg' \
+            --no-build-isolation -r requirements/mminstall.txt
+    # mmcv and mmdet bring OpenCV with and without windows into one folder; without libGL only the
+    # latter can be imported, so its files must be the ones on top
+    imports "$python" cv2 ||
+        pip_install "$python" 'OpenCV without windows: this machine lacks libGL' \
+            --no-deps --force-reinstall 'opencv-python-headless<4.13'
+    complete "$python" || run_logged "importing ${MODULES[*]}" \
+        "$python" -c "import importlib; [importlib.import_module(m) for m in '${MODULES[*]}'.split()]"
+}
+
+# Prints the interpreter's path to stdout; everything else goes to stderr.
+main() {
+    local name python=
+    cd "$CHECKOUT" && mkdir -p work_dirs || exit 1
+    CONSTRAINTS=$(mktemp)
+    trap 'rm -f "$CONSTRAINTS"; [ -z "$TICKER" ] || kill "$TICKER" 2>/dev/null' EXIT
+    trap 'say "interrupted; the same command goes on from here"; exit 130' INT TERM
+
+    for name in ${PYTHON:+"$PYTHON"} .venv/bin/python python python3; do
+        if complete "$name"; then
+            python=$("$name" -c 'import sys; print(sys.executable)')
+            break
+        fi
+    done
+    if [ -z "$python" ]; then
+        complete_venv
+        python=$CHECKOUT/.venv/bin/python
+    fi
+    has_requirements "$python" requirements/runtime.txt requirements/tests.txt ||
+        pip_install "$python" 'requirements of mmp2seg and of its tests' \
+            -r requirements/runtime.txt -r requirements/tests.txt
+    # an environment that is not ours gets no link to this checkout: tools and tests need none
+    if [ "$python" = "$CHECKOUT/.venv/bin/python" ] && ! is_installed "$python"; then
+        pip_install "$python" 'mmp2seg itself, editable' --no-deps --no-build-isolation -e .
+    fi
+    say "using $python"
+    echo "$python"
+}
+
+main
