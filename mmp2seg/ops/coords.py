@@ -1,0 +1,54 @@
+"""The coordinate convention, fixed once for the whole package.
+
+A point is ``(x, y)`` in continuous image coordinates, as in mmdet's boxes: pixel ``(col, row)``
+covers ``[col, col + 1) x [row, row + 1)`` and its centre is ``(col + 0.5, row + 0.5)``.
+A flip is ``W - x``, a resize ``x * s``. A file that stores pixel indices gets +0.5 on reading.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def pixel_centers(
+    height: int,
+    width: int,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Centres of all pixels of a grid.
+
+    Returns:
+        Tensor: ``(2, H, W)`` in ``(x, y)`` order; entry ``[:, row, col]`` is
+        ``(col + 0.5, row + 0.5)``.
+    """
+    xs = torch.arange(width, device=device, dtype=dtype) + 0.5
+    ys = torch.arange(height, device=device, dtype=dtype) + 0.5
+    return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)])
+
+
+def points_to_pixels(points_xy: np.ndarray) -> np.ndarray:
+    """Index of the pixel that holds each point.
+
+    Args:
+        points_xy: ``(N, 2)`` floats, ``(x, y)``.
+
+    Returns:
+        np.ndarray: ``(N, 2)`` int64, ``(row, col)``; may lie outside an image.
+    """
+    xy = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
+    return np.floor(xy[:, ::-1]).astype(np.int64)
+
+
+def points_inside(points_xy: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Which points lie on a pixel of an ``H x W`` image (nan counts as outside).
+
+    Args:
+        points_xy: ``(N, 2)`` floats, ``(x, y)``.
+
+    Returns:
+        np.ndarray: ``(N,)`` bool. Row 0 and column 0 are inside, ``x == W`` is not.
+    """
+    x, y = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2).T
+    return (x >= 0) & (x < width) & (y >= 0) & (y < height)

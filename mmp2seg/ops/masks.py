@@ -1,0 +1,71 @@
+"""Instance map <-> masks <-> boxes and areas."""
+
+import torch
+from torch import Tensor
+
+
+def instance_map_to_masks(instance_map: Tensor, num_instances: int) -> Tensor:
+    """Binary masks of the instances ``1..num_instances``.
+
+    Args:
+        instance_map: ``(H, W)`` integers, 0 = none.
+
+    Returns:
+        Tensor: ``(N, H, W)`` bool.
+    """
+    ids = torch.arange(1, num_instances + 1, device=instance_map.device, dtype=instance_map.dtype)
+    return instance_map == ids[:, None, None]
+
+
+def masks_to_instance_map(masks: Tensor) -> Tensor:
+    """Inverse of :func:`instance_map_to_masks`; where masks overlap the later one counts.
+
+    Args:
+        masks: ``(N, H, W)`` bool.
+
+    Returns:
+        Tensor: ``(H, W)`` int32.
+    """
+    num, height, width = masks.shape
+    if num == 0:
+        return torch.zeros(height, width, dtype=torch.int32, device=masks.device)
+    ids = torch.arange(1, num + 1, device=masks.device, dtype=torch.int32)
+    return (masks * ids[:, None, None]).amax(dim=0)
+
+
+def masks_to_boxes_xyxy(masks: Tensor) -> Tensor:
+    """Tight boxes ``[x1, y1, x2, y2)`` of masks in continuous coordinates.
+
+    Args:
+        masks: ``(N, H, W)`` bool.
+
+    Returns:
+        Tensor: ``(N, 4)`` float32; zeros for an empty mask.
+    """
+    num = masks.shape[0]
+    boxes = torch.zeros(num, 4, device=masks.device)
+    if num == 0:
+        return boxes
+    for axis, occupied in ((0, masks.any(dim=1)), (1, masks.any(dim=2))):  # (N, W), (N, H)
+        size = occupied.shape[1]
+        present = occupied.byte()
+        boxes[:, axis] = present.argmax(dim=1).float()
+        boxes[:, axis + 2] = size - present.flip(1).argmax(dim=1).float()
+    return boxes * masks.any(dim=2).any(dim=1)[:, None]
+
+
+def mean_over_instances(values: Tensor, instance_map: Tensor, num_instances: int) -> Tensor:
+    """Mean of a pixel map over each instance.
+
+    Args:
+        values: ``(H, W)`` floats.
+        instance_map: ``(H, W)`` integers, 0 = none, ``1..num_instances``.
+
+    Returns:
+        Tensor: ``(num_instances,)`` float32; 0 for an instance without pixels.
+    """
+    flat = instance_map.reshape(-1).long()
+    sums = torch.zeros(num_instances + 1, dtype=torch.float64, device=flat.device)
+    sums.index_add_(0, flat, values.reshape(-1).double())
+    counts = torch.bincount(flat, minlength=num_instances + 1).clamp(min=1)
+    return (sums / counts)[1:].float()

@@ -1,0 +1,60 @@
+"""Instance map and points <-> offset field.
+
+An offset field is ``(2, H, W)`` in ``(dx, dy)`` order: target point minus the pixel's centre, in
+pixels of the frame that the points are given in. (The released P2Seg code stores ``(dy, dx)``.)
+"""
+
+import torch
+from torch import Tensor
+
+from mmp2seg.ops.coords import pixel_centers
+
+
+def offsets_to_points(instance_map: Tensor, points_xy: Tensor) -> tuple[Tensor, Tensor]:
+    """Offset field of an instance map: from each pixel's centre to the point of its instance.
+
+    Args:
+        instance_map: ``(H, W)`` integers, 0 = none, ``n + 1`` = instance of point ``n``.
+        points_xy: ``(N, 2)`` floats ``(x, y)`` in the map's frame.
+
+    Returns:
+        tuple: ``offset`` ``(2, H, W)`` float32, 0 where there is no instance; ``weight``
+        ``(H, W)`` float32, 1 on instances, 0 elsewhere (W of L_off).
+    """
+    height, width = instance_map.shape
+    # Row 0 stands for 'no instance', so that a gather needs no mask.
+    table = torch.cat([points_xy.new_zeros(1, 2), points_xy]).float()
+    targets = table[instance_map.long()].permute(2, 0, 1)  # (H, W, 2) -> (2, H, W)
+    weight = (instance_map > 0).float()
+    offset = targets - pixel_centers(height, width, device=instance_map.device)
+    return offset * weight, weight
+
+
+def landing_positions(offset: Tensor) -> Tensor:
+    """Where each pixel's offset points to: its centre plus the offset.
+
+    Args:
+        offset: ``(2, H, W)`` or ``(B, 2, H, W)``, ``(dx, dy)`` in pixels of this grid.
+
+    Returns:
+        Tensor: float32 of the same shape, ``(x, y)``.
+    """
+    height, width = offset.shape[-2:]
+    return offset.float() + pixel_centers(height, width, device=offset.device)
+
+
+def instance_centroids(instance_map: Tensor, num_instances: int) -> Tensor:
+    """Mean pixel centre of each instance.
+
+    Args:
+        instance_map: ``(H, W)`` integers, 0 = none, ``1..num_instances``.
+
+    Returns:
+        Tensor: ``(num_instances, 2)`` float32 ``(x, y)``; nan for an instance without pixels.
+    """
+    height, width = instance_map.shape
+    flat = instance_map.reshape(-1).long()
+    centers = pixel_centers(height, width, device=flat.device).reshape(2, -1).double()
+    sums = centers.new_zeros(2, num_instances + 1).index_add_(1, flat, centers)
+    counts = torch.bincount(flat, minlength=num_instances + 1)
+    return (sums / counts)[:, 1:].T.float()

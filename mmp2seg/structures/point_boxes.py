@@ -1,0 +1,150 @@
+"""PointBoxes: points as an mmdet box type, so that mmdet's own transforms move them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmdet.structures.bbox import BaseBoxes, register_box
+from torch import BoolTensor, Tensor
+
+
+# `force` because a second import under another module name must not break a config.
+@register_box('point', force=True)
+class PointBoxes(BaseBoxes):
+    """Points ``(x, y)`` that mmdet's Resize, RandomFlip, RandomCrop, RandomAffine, ... understand.
+
+    Coordinates are continuous (pixel centres at ``+0.5``). A point has no extent: areas, widths and
+    heights are 0, ``resize_`` keeps it, and ``clip_`` keeps it too, because a point that left the
+    image is gone (``is_inside`` says so) and must not be moved onto its border.
+
+    Args:
+        data: ``(N, 2)`` floats; further arguments as of :class:`mmdet.structures.bbox.BaseBoxes`.
+    """
+
+    box_dim = 2
+
+    @property
+    def centers(self) -> Tensor:
+        """The points themselves, ``(..., 2)``."""
+        return self.tensor
+
+    @property
+    def areas(self) -> Tensor:
+        """Zeros ``(...,)``."""
+        return torch.zeros_like(self.tensor[..., 0])
+
+    @property
+    def widths(self) -> Tensor:
+        """Zeros ``(...,)``."""
+        return self.areas
+
+    @property
+    def heights(self) -> Tensor:
+        """Zeros ``(...,)``."""
+        return self.areas
+
+    def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
+        """Flip in place.
+
+        Args:
+            img_shape: ``(H, W)``.
+            direction: ``'horizontal'``, ``'vertical'`` or ``'diagonal'``.
+        """
+        if direction not in ('horizontal', 'vertical', 'diagonal'):
+            raise ValueError(
+                f"expected direction 'horizontal', 'vertical' or 'diagonal', got {direction!r}"
+            )
+        if direction != 'vertical':
+            self.tensor[..., 0] = img_shape[1] - self.tensor[..., 0]
+        if direction != 'horizontal':
+            self.tensor[..., 1] = img_shape[0] - self.tensor[..., 1]
+
+    def translate_(self, distances: tuple[float, float]) -> None:
+        """Move in place by ``(dx, dy)``."""
+        self.tensor = self.tensor + self.tensor.new_tensor(distances)
+
+    def clip_(self, img_shape: tuple[int, int]) -> None:
+        """Keep the points: one outside is dropped by ``is_inside``, never moved."""
+
+    def rotate_(self, center: tuple[float, float], angle: float) -> None:
+        """Rotate in place about ``center``; ``angle`` in degrees, positive = clockwise on screen."""
+        radians = np.deg2rad(angle)
+        cos, sin = float(np.cos(radians)), float(np.sin(radians))
+        matrix = self.tensor.new_tensor([[cos, -sin], [sin, cos]])
+        origin = self.tensor.new_tensor(center)
+        self.tensor = (self.tensor - origin) @ matrix.T + origin
+
+    def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
+        """Map in place by a ``(3, 3)`` homography."""
+        matrix = torch.as_tensor(
+            homography_matrix, dtype=self.tensor.dtype, device=self.tensor.device
+        )
+        homogeneous = torch.cat([self.tensor, torch.ones_like(self.tensor[..., :1])], dim=-1)
+        projected = homogeneous @ matrix.T
+        self.tensor = projected[..., :2] / projected[..., 2:]
+
+    def rescale_(self, scale_factor: tuple[float, float]) -> None:
+        """Scale in place with the image, ``scale_factor`` is ``(w_scale, h_scale)``."""
+        self.tensor = self.tensor * self.tensor.new_tensor(scale_factor)
+
+    def resize_(self, scale_factor: tuple[float, float]) -> None:
+        """Scale the extent about the centre: nothing, as a point has none."""
+
+    def is_inside(
+        self,
+        img_shape: tuple[int, int],
+        all_inside: bool = False,
+        allowed_border: int = 0,
+    ) -> BoolTensor:
+        """Which points lie on a pixel of the image.
+
+        Args:
+            img_shape: ``(H, W)``.
+            all_inside: without effect, a point is inside as a whole or not at all.
+            allowed_border: pixels by which a point may lie outside.
+
+        Returns:
+            BoolTensor: ``(...,)``.
+        """
+        height, width = img_shape
+        x, y = self.tensor[..., 0], self.tensor[..., 1]
+        return (
+            (x >= -allowed_border)
+            & (x < width + allowed_border)
+            & (y >= -allowed_border)
+            & (y < height + allowed_border)
+        )
+
+    def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> BoolTensor:
+        """Which query points lie in the boxes: only those equal to the point.
+
+        Args:
+            points: ``(M, 2)``.
+            is_aligned: compare pair by pair (``M == N``).
+
+        Returns:
+            BoolTensor: ``(M, N)``, or ``(M,)`` if aligned.
+        """
+        if is_aligned:
+            return (points == self.tensor).all(dim=-1)
+        return (points[:, None] == self.tensor[None]).all(dim=-1)
+
+    @staticmethod
+    def overlaps(
+        boxes1: BaseBoxes,
+        boxes2: BaseBoxes,
+        mode: str = 'iou',
+        is_aligned: bool = False,
+        eps: float = 1e-6,
+    ) -> Tensor:
+        """Overlap of points: 1 where they are equal, else 0.
+
+        Returns:
+            Tensor: ``(N, M)``, or ``(N,)`` if aligned.
+        """
+        return boxes2.find_inside_points(boxes1.tensor, is_aligned).float()
+
+    @staticmethod
+    def from_instance_masks(masks: Sequence) -> 'PointBoxes':
+        """Points are annotated, not derived from masks."""
+        raise TypeError('expected points from the annotation; PointBoxes cannot come from masks')

@@ -1,0 +1,40 @@
+import torch
+
+from mmp2seg.ops.masks import (
+    instance_map_to_masks,
+    masks_to_boxes_xyxy,
+    masks_to_instance_map,
+    mean_over_instances,
+)
+
+INSTANCE_MAP = torch.tensor([[0, 1, 1, 0], [0, 0, 1, 3], [0, 0, 0, 3]], dtype=torch.int32)
+
+
+def test_round_trip_of_map_and_masks():
+    masks = instance_map_to_masks(INSTANCE_MAP, 3)
+    assert masks.dtype == torch.bool
+    assert masks.sum(dim=(1, 2)).tolist() == [3, 0, 2]
+    assert torch.equal(masks_to_instance_map(masks), INSTANCE_MAP)
+
+
+def test_boxes_are_tight_and_zero_for_an_empty_mask():
+    boxes = masks_to_boxes_xyxy(instance_map_to_masks(INSTANCE_MAP, 3))
+    assert boxes.tolist() == [[1, 0, 3, 2], [0, 0, 0, 0], [3, 1, 4, 3]]
+
+
+def test_later_masks_win_where_they_overlap():
+    masks = torch.tensor([[[True, True, False]], [[False, True, True]]])
+    assert masks_to_instance_map(masks).tolist() == [[1, 2, 2]]
+
+
+def test_means():
+    values = torch.arange(12.0).reshape(3, 4)
+    assert mean_over_instances(values, INSTANCE_MAP, 3).tolist() == [3.0, 0.0, 9.0]
+
+
+def test_no_instances():
+    empty = torch.zeros(0, 3, 4, dtype=torch.bool)
+    assert instance_map_to_masks(INSTANCE_MAP * 0, 0).shape == (0, 3, 4)
+    assert masks_to_instance_map(empty).shape == (3, 4)
+    assert masks_to_boxes_xyxy(empty).shape == (0, 4)
+    assert mean_over_instances(torch.ones(3, 4), INSTANCE_MAP * 0, 0).shape == (0,)

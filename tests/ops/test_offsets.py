@@ -1,0 +1,51 @@
+import torch
+
+from mmp2seg.ops.coords import pixel_centers
+from mmp2seg.ops.offsets import instance_centroids, landing_positions, offsets_to_points
+
+INSTANCE_MAP = torch.tensor([[1, 1, 0], [2, 2, 2]], dtype=torch.int32)
+POINTS = torch.tensor([[0.5, 0.5], [2.0, 1.0]])
+
+
+def test_offset_is_dx_dy_from_pixel_centre_to_point():
+    offset, weight = offsets_to_points(INSTANCE_MAP, POINTS)
+    assert offset[0].tolist() == [[0, -1, 0], [1.5, 0.5, -0.5]]
+    assert offset[1].tolist() == [[0, 0, 0], [-0.5, -0.5, -0.5]]
+    assert weight.tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def test_offsets_land_on_the_points():
+    offset, weight = offsets_to_points(INSTANCE_MAP, POINTS)
+    landing = landing_positions(offset)
+    for index, point in enumerate(POINTS):
+        landed = landing[:, index + 1 == INSTANCE_MAP]
+        assert torch.equal(landed, point[:, None].expand_as(landed))
+    assert torch.equal(landing[:, weight == 0], pixel_centers(2, 3)[:, weight == 0])
+
+
+def test_landing_of_a_batch_and_of_half_precision():
+    offset = torch.ones(4, 2, 2, 3, dtype=torch.float16)
+    landing = landing_positions(offset)
+    assert landing.dtype == torch.float32
+    assert torch.equal(landing[3], pixel_centers(2, 3) + 1)
+
+
+def test_flip_mirrors_the_offsets():
+    offset, _ = offsets_to_points(INSTANCE_MAP, POINTS)
+    flipped_points = torch.stack([3 - POINTS[:, 0], POINTS[:, 1]], dim=1)
+    flipped, _ = offsets_to_points(INSTANCE_MAP.flip(1), flipped_points)
+    assert torch.equal(flipped[0], -offset[0].flip(1))
+    assert torch.equal(flipped[1], offset[1].flip(1))
+
+
+def test_no_points():
+    offset, weight = offsets_to_points(torch.zeros(2, 2, dtype=torch.int32), torch.zeros(0, 2))
+    assert not offset.any()
+    assert not weight.any()
+
+
+def test_centroids():
+    centroids = instance_centroids(INSTANCE_MAP, 3)
+    assert centroids[:2].tolist() == [[1.0, 0.5], [1.5, 1.5]]
+    assert centroids[2].isnan().all()
+    assert instance_centroids(INSTANCE_MAP * 0, 0).shape == (0, 2)
