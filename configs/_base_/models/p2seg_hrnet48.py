@@ -1,0 +1,73 @@
+# The released HRNet-48 network: the 48-channel branch at stride 4, and a head on it per branch.
+num_classes = 20
+
+model = dict(
+    type='mmp2seg.P2Seg',
+    data_preprocessor=dict(
+        type='mmp2seg.PointDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=32,  # paper: sides rounded up to multiples of 32
+    ),
+    backbone=dict(
+        type='mmseg.HRNet',
+        norm_cfg=dict(type='SyncBN', requires_grad=True),  # paper
+        norm_eval=False,
+        multiscale_output=False,
+        extra=dict(
+            stage1=dict(
+                num_modules=1,
+                num_branches=1,
+                block='BOTTLENECK',
+                num_blocks=(4,),
+                num_channels=(64,),
+            ),
+            stage2=dict(
+                num_modules=1,
+                num_branches=2,
+                block='BASIC',
+                num_blocks=(4, 4),
+                num_channels=(48, 96),
+            ),
+            stage3=dict(
+                num_modules=4,
+                num_branches=3,
+                block='BASIC',
+                num_blocks=(4, 4, 4),
+                num_channels=(48, 96, 192),
+            ),
+            stage4=dict(
+                num_modules=3,
+                num_branches=4,
+                block='BASIC',
+                num_blocks=(4, 4, 4, 4),
+                num_channels=(48, 96, 192, 384),
+            ),
+        ),
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://msra/hrnetv2_w48'),
+    ),
+    semantic_head=dict(
+        type='mmp2seg.SemanticHead',
+        num_classes=num_classes,
+        in_channels=48,
+        channels=256,
+        loss_semantic=dict(
+            type='mmp2seg.HardPixelCrossEntropyLoss',
+            ratio=0.2,  # paper
+            loss_weight=1.0,  # paper
+        ),
+    ),
+    offset_head=dict(
+        type='mmp2seg.OffsetHead',
+        in_channels=48,
+        channels=256,
+        loss_offset=dict(
+            type='mmp2seg.OffsetLoss',
+            beta=1.0,  # the paper's formula says smooth L1; the released code has plain L1 (0)
+            loss_weight=0.01,  # paper
+        ),
+    ),
+    train_cfg=dict(refine_begin=1),  # paper
+    test_cfg=dict(return_maps=False),
+)

@@ -1,0 +1,39 @@
+# A small U-Net that trains on a laptop's CPU in minutes.
+head_init = dict(type='Kaiming', layer='Conv2d', mode='fan_in')
+
+model = dict(
+    type='mmp2seg.P2Seg',
+    data_preprocessor=dict(
+        type='mmp2seg.PointDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=32,
+    ),
+    backbone=dict(
+        type='mmseg.UNet',
+        base_channels=16,
+        num_stages=5,
+        strides=(2, 1, 1, 1, 1),
+        upsample_cfg=dict(type='mmseg.InterpConv'),
+        norm_cfg=dict(type='BN', requires_grad=True),
+    ),
+    # The last of the U-Net's maps has 16 channels at stride 2.
+    semantic_head=dict(
+        type='mmp2seg.SemanticHead',
+        num_classes=4,
+        in_channels=16,
+        channels=32,
+        in_index=-1,
+        init_cfg=head_init,
+        loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.2),
+    ),
+    offset_head=dict(
+        type='mmp2seg.OffsetHead',
+        in_channels=16,
+        channels=32,
+        in_index=-1,
+        init_cfg=head_init,
+        loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.1),
+    ),
+)

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/p2seg_r101.py',
+    '../_base_/datasets/voc_points.py',
+    '../_base_/schedules/schedule_50k.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(labeler=_base_.labeler)

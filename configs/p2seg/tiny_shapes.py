@@ -1,0 +1,17 @@
+_base_ = [
+    '../_base_/models/p2seg_tiny.py',
+    '../_base_/datasets/shapes_points.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(labeler=_base_.labeler)
+
+max_iters = 1500
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-3))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=0, end=max_iters),
+]
+default_hooks = dict(checkpoint=dict(interval=500))

@@ -1,0 +1,13 @@
+"""Datasets of images, points and weak semantic maps."""
+
+from mmp2seg.datasets.point_coco import PointCocoDataset
+from mmp2seg.datasets.point_voc import PointVOCDataset
+from mmp2seg.datasets.transforms import GeneratePointTargets, LoadPointAnnotations, PackPointInputs
+
+__all__ = [
+    'GeneratePointTargets',
+    'LoadPointAnnotations',
+    'PackPointInputs',
+    'PointCocoDataset',
+    'PointVOCDataset',
+]

@@ -1,0 +1,90 @@
+"""Points in the VOC layout that users of BESTIE and P2Seg have on disk."""
+
+import os.path as osp
+
+from mmdet.datasets import VOCDataset
+from mmengine.fileio import exists, get_text, list_from_file
+
+from mmp2seg.datasets.point_dataset import PointDataset, parse_point
+from mmp2seg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class PointVOCDataset(PointDataset):
+    """VOC images with ``Center_points/<id>.txt`` and a folder of weak semantic maps.
+
+    ``ann_file`` lists an image id per line (``ImageSets/Segmentation/train_aug.txt``). A point file
+    has a line per point, ``x y class [confidence]``: pixel indices, so that 0.5 is added to reach
+    the pixel's centre, and the class ``0..K-1``. An empty file is an image without points, a
+    missing one an error. The id of a point is its line number, counted from 0.
+
+    Args:
+        img_suffix: of the image files.
+        others: as of :class:`PointDataset`; ``data_prefix`` has ``img``, ``points``, ``seg_map``.
+    """
+
+    METAINFO = VOCDataset.METAINFO
+
+    def __init__(self, *args, img_suffix: str = '.jpg', **kwargs) -> None:
+        self.img_suffix = img_suffix
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Entries of all images that ``ann_file`` lists.
+
+        Raises:
+            ValueError: for a line of a point file that cannot be read, or a class out of range.
+            FileNotFoundError: for a missing list or point file.
+        """
+        names = list_from_file(self.ann_file, backend_args=self.backend_args)
+        names = [name.split()[0] for name in names if name.strip()]
+        img_ids = _image_ids(names)
+        entries = []
+        for name, img_id in zip(names, img_ids):
+            points_path = osp.join(self.data_prefix.get('points', ''), f'{name}.txt')
+            entries.append(
+                self.image_entry(
+                    img_id=img_id,
+                    file_name=name + self.img_suffix,
+                    instances=self._read_points(points_path),
+                    points_path=points_path,
+                )
+            )
+        return entries
+
+    def _read_points(self, path: str) -> list[dict]:
+        if not exists(path, backend_args=self.backend_args):
+            raise FileNotFoundError(
+                f'{path}: the point file does not exist (an image without points has an empty one)'
+            )
+        lines = get_text(path, backend_args=self.backend_args).splitlines()
+        return [
+            self._parse_line(line, point_id=index, where=f'{path}:{index + 1}')
+            for index, line in enumerate(lines)
+            if line.strip()
+        ]
+
+    def _parse_line(self, line: str, *, point_id: int, where: str) -> dict:
+        words = line.split()
+        if len(words) not in (3, 4):
+            raise ValueError(f"{where}: expected 'x y class [confidence]', got {line!r}")
+        x, y = parse_point(words[:2], where=where)
+        try:
+            label = float(words[2])  # some files write classes as '3.0'
+        except ValueError:
+            label = float('nan')
+        if not (label.is_integer() and 0 <= label < self.num_classes):
+            raise ValueError(
+                f'{where}: expected a class 0..{self.num_classes - 1}, got {words[2]!r}'
+            )
+        return dict(point=[x + 0.5, y + 0.5], bbox_label=int(label), point_id=point_id)
+
+
+def _image_ids(names: list[str]) -> list[int]:
+    """A number per image: its name read as digits if that is unique, else its place, from 1."""
+    digits = [name.replace('_', '') for name in names]
+    if all(map(str.isdecimal, digits)):
+        numbers = list(map(int, digits))
+        if len(set(numbers)) == len(numbers):
+            return numbers
+    return list(range(1, len(names) + 1))

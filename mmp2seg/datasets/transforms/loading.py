@@ -1,0 +1,155 @@
+"""Loading of points and weak semantic maps."""
+
+import io
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.fileio import get
+from PIL import Image
+
+from mmp2seg.ops.components import IGNORE
+from mmp2seg.ops.coords import points_inside
+from mmp2seg.registry import TRANSFORMS
+from mmp2seg.structures import PointBoxes
+
+
+@TRANSFORMS.register_module()
+class LoadPointAnnotations(BaseTransform):
+    """Load an image's points, and its weak semantic map.
+
+    Required Keys:
+
+    - img_path
+    - img_shape
+    - instances (list of dict with ``point`` (x, y), ``bbox_label``, ``point_id``)
+    - seg_map_path (if ``with_seg``)
+    - points_path (optional, named in errors)
+    - num_classes (optional, to check the map's values)
+
+    Added Keys:
+
+    - gt_bboxes (PointBoxes, (N, 2) float32)
+    - gt_bboxes_labels ((N,) int64)
+    - gt_instances_ids ((N,) int64, the point ids; the key that mmdet's RandomCrop filters too)
+    - gt_seg_map ((H, W) uint8, if ``with_seg``)
+
+    Args:
+        with_seg: load the semantic map. Training needs it, inference does not.
+        allow_outside: keep points outside the image (inference reports them as dropped); otherwise
+            they are an error.
+        backend_args: of :func:`mmengine.fileio.get`.
+    """
+
+    def __init__(
+        self,
+        *,
+        with_seg: bool = True,
+        allow_outside: bool = False,
+        backend_args: dict | None = None,
+    ) -> None:
+        self.with_seg = with_seg
+        self.allow_outside = allow_outside
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Add points and map to ``results``.
+
+        Raises:
+            ValueError: for a point outside the image, a map of another size or with a value that
+                is no class, or a file that is no single-channel image.
+            FileNotFoundError: if the map is missing.
+        """
+        self._load_points(results)
+        if self.with_seg:
+            results['gt_seg_map'] = self._load_semantic_map(results)
+            results.setdefault('seg_fields', []).append('gt_seg_map')
+        return results
+
+    def _load_points(self, results: dict) -> None:
+        instances = results.get('instances', [])
+        points = np.array([instance['point'] for instance in instances], dtype=np.float32)
+        points = points.reshape(-1, 2)
+        if not self.allow_outside:
+            _check_inside(points, results)
+        results['gt_bboxes'] = PointBoxes(points)
+        for key, field in (('gt_bboxes_labels', 'bbox_label'), ('gt_instances_ids', 'point_id')):
+            values = [instance[field] for instance in instances]
+            results[key] = np.array(values, dtype=np.int64)
+
+    def _load_semantic_map(self, results: dict) -> np.ndarray:
+        path = results.get('seg_map_path')
+        if path is None:
+            raise ValueError(
+                f'{results["img_path"]}: expected a weak semantic map, but the dataset has no '
+                "data_prefix 'seg_map'"
+            )
+        semantic_map = read_semantic_map(path, backend_args=self.backend_args)
+        height, width = results['img_shape'][:2]
+        if semantic_map.shape != (height, width):
+            raise ValueError(
+                f'{path}: expected a map of {width} x {height} like the image '
+                f'{results["img_path"]}, got {semantic_map.shape[1]} x {semantic_map.shape[0]}'
+            )
+        num_classes = results.get('num_classes')
+        if num_classes is not None:
+            _check_values(semantic_map, num_classes, path)
+        return semantic_map
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(with_seg={self.with_seg}, allow_outside={self.allow_outside})'
+        )
+
+
+def read_semantic_map(path: str, *, backend_args: dict | None = None) -> np.ndarray:
+    """Read a semantic map: a palette or grey image of 8 bits.
+
+    Args:
+        path: of the image file, on any backend of :mod:`mmengine.fileio`.
+        backend_args: of :func:`mmengine.fileio.get`.
+
+    Returns:
+        np.ndarray: ``(H, W)`` uint8, the palette indices or grey values as stored.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no image, or has more than one channel or more than 8 bits.
+    """
+    try:
+        data = get(path, backend_args=backend_args)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: the semantic map does not exist') from error
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            mode, semantic_map = image.mode, np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(
+            f'{path}: expected an image file, got unreadable data ({error})'
+        ) from error
+    if mode not in ('L', 'P'):
+        raise ValueError(f'{path}: expected a palette or grey image of 8 bits, got mode {mode!r}')
+    return semantic_map
+
+
+def _check_inside(points_xy: np.ndarray, results: dict) -> None:
+    height, width = results['img_shape'][:2]
+    outside = np.flatnonzero(~points_inside(points_xy, height, width))
+    if outside.size:
+        source = results.get('points_path', results['img_path'])
+        x, y = points_xy[outside[0]].tolist()
+        point_id = results['instances'][outside[0]]['point_id']
+        raise ValueError(
+            f'{source}: expected points inside the {width} x {height} image '
+            f'{results["img_path"]}, got point {point_id} at ({x:g}, {y:g})'
+        )
+
+
+def _check_values(semantic_map: np.ndarray, num_classes: int, path: str) -> None:
+    counts = np.bincount(semantic_map.ravel(), minlength=256)
+    unknown = np.flatnonzero(counts[num_classes + 1 : IGNORE]) + num_classes + 1
+    if unknown.size:
+        raise ValueError(
+            f'{path}: expected 0 (background), 1..{num_classes} (classes) or {IGNORE} (ignore), '
+            f'got {unknown[0]}'
+        )

@@ -1,0 +1,67 @@
+"""Packing of a sample for the model."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData, PixelData
+
+from mmp2seg.registry import TRANSFORMS
+
+META_KEYS = (
+    'img_id',
+    'img_path',
+    'file_name',
+    'ori_shape',
+    'img_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+)
+
+
+@TRANSFORMS.register_module()
+class PackPointInputs(BaseTransform):
+    """Pack image, points, weak map and targets; :mod:`mmp2seg.structures.fields` lists the fields.
+
+    Required Keys:
+
+    - img
+    - gt_bboxes (PointBoxes), gt_bboxes_labels, gt_instances_ids
+    - gt_seg_map (optional)
+    - gt_point_targets (optional)
+
+    Args:
+        meta_keys: keys of ``results`` that become the data sample's metainfo.
+    """
+
+    def __init__(self, *, meta_keys: tuple[str, ...] = META_KEYS) -> None:
+        self.meta_keys = meta_keys
+
+    def transform(self, results: dict) -> dict:
+        """Return ``dict(inputs=(3, H, W) uint8 tensor, data_samples=DetDataSample)``."""
+        sample = DetDataSample(
+            metainfo={key: results[key] for key in self.meta_keys if key in results}
+        )
+        sample.gt_instances = InstanceData(
+            points=results['gt_bboxes'].tensor,
+            labels=torch.from_numpy(results['gt_bboxes_labels']),
+            point_ids=torch.from_numpy(results['gt_instances_ids']),
+        )
+        if 'gt_seg_map' in results:
+            semantic_map = np.ascontiguousarray(results['gt_seg_map'])
+            sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(semantic_map)[None])
+        if 'gt_point_targets' in results:
+            targets = results['gt_point_targets']
+            sample.gt_instances.point_regions = targets.point_regions
+            sample.gt_point_targets = PixelData(
+                instance_map=targets.instance_map[None],
+                region_map=targets.region_map[None],
+                offset=targets.offset,
+                offset_weight=targets.weight[None],
+            )
+        image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
+        return dict(inputs=torch.from_numpy(image), data_samples=sample)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(meta_keys={self.meta_keys})'

@@ -1,0 +1,6 @@
+"""Heads: features to dense maps, their losses and their predictions."""
+
+from mmp2seg.models.heads.offset_head import OffsetHead
+from mmp2seg.models.heads.semantic_head import SemanticHead
+
+__all__ = ['OffsetHead', 'SemanticHead']

@@ -1,0 +1,74 @@
+"""Cross entropy over the hardest pixels."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmp2seg.ops.components import IGNORE
+from mmp2seg.registry import MODELS
+
+
+def hard_pixel_cross_entropy(
+    logits: Tensor, target: Tensor, *, ratio: float, ignore_index: int = IGNORE
+) -> Tensor:
+    """Mean cross entropy of each image's hardest pixels (L_seg with P_seg = hard pixels).
+
+    Of the ``n`` labelled pixels of an image the ``ceil(ratio * n)`` with the highest loss count, so
+    padding and ignored pixels change neither the loss nor the share. No value is read back from
+    the device.
+
+    Args:
+        logits: ``(B, C, H, W)`` floats; computed in float32.
+        target: ``(B, H, W)`` integers ``0..C-1`` or ``ignore_index``.
+        ratio: share of pixels, in (0, 1].
+
+    Returns:
+        Tensor: mean over the images that have a labelled pixel; a zero with graph if none has.
+    """
+    losses = F.cross_entropy(
+        logits.float(), target.long(), ignore_index=ignore_index, reduction='none'
+    ).flatten(1)  # (B, H, W) -> (B, H*W)
+    labelled = (target != ignore_index).flatten(1)
+    counts = labelled.sum(dim=1)
+    if ratio < 1:
+        num_hard = (counts * ratio).ceil()
+        # Ignored pixels have loss 0; below every labelled one they cannot be chosen before it.
+        keys = losses.detach().masked_fill(~labelled, -1.0)
+        most = math.ceil(losses.shape[1] * ratio)
+        _, order = keys.topk(most, dim=1)
+        rank = torch.arange(most, device=losses.device)
+        chosen = rank < num_hard[:, None]
+        image_losses = (losses.gather(1, order) * chosen).sum(dim=1) / num_hard.clamp(min=1)
+    else:
+        image_losses = losses.sum(dim=1) / counts.clamp(min=1)
+    return image_losses.sum() / (counts > 0).sum().clamp(min=1)
+
+
+@MODELS.register_module()
+class HardPixelCrossEntropyLoss(nn.Module):
+    """Module of :func:`hard_pixel_cross_entropy`.
+
+    Args:
+        ratio: hard pixel ratio in (0, 1]; 0.2 is the paper's (table 5).
+        loss_weight: factor of the loss.
+        ignore_index: target value that is left out.
+    """
+
+    def __init__(
+        self, *, ratio: float = 0.2, loss_weight: float = 1.0, ignore_index: int = IGNORE
+    ) -> None:
+        super().__init__()
+        if not 0 < ratio <= 1:
+            raise ValueError(f'expected a hard pixel ratio in (0, 1], got {ratio}')
+        self.ratio = ratio
+        self.loss_weight = loss_weight
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Weighted loss of ``(B, C, H, W)`` logits and a ``(B, H, W)`` target."""
+        loss = hard_pixel_cross_entropy(
+            logits, target, ratio=self.ratio, ignore_index=self.ignore_index
+        )
+        return self.loss_weight * loss

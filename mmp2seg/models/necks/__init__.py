@@ -1,0 +1,5 @@
+"""Necks and decoders."""
+
+from mmp2seg.models.necks.panoptic_deeplab_decoder import PanopticDeepLabDecoder
+
+__all__ = ['PanopticDeepLabDecoder']

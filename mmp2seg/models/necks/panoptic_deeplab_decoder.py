@@ -1,0 +1,127 @@
+"""The decoder of Panoptic-DeepLab, as P2Seg's ResNet-101 network has one per branch."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmengine.model import BaseModule, ModuleList
+from torch import Tensor, nn
+
+from mmp2seg.registry import MODELS
+
+
+class ASPP(BaseModule):
+    """Atrous spatial pyramid pooling: 1 x 1, three dilated 3 x 3 and a pooling branch, projected.
+
+    The pooling branch has no normalisation (its map is a single pixel, which batch norm cannot
+    train on), as in the released network.
+
+    Args:
+        in_channels, channels: of the input and of every branch and the output.
+        dilations: of the 3 x 3 branches.
+        dropout: after the projection.
+        norm_cfg: of all but the pooling branch.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        channels: int,
+        dilations: Sequence[int],
+        dropout: float,
+        norm_cfg: dict,
+    ) -> None:
+        super().__init__()
+        self.branches = ModuleList([ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)])
+        for dilation in dilations:
+            self.branches.append(
+                ConvModule(
+                    in_channels, channels, 3, padding=dilation, dilation=dilation, norm_cfg=norm_cfg
+                )
+            )
+        self.pooling = ConvModule(in_channels, channels, 1, bias=False)
+        self.project = ConvModule(channels * (len(dilations) + 2), channels, 1, norm_cfg=norm_cfg)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """``(B, in_channels, h, w)`` -> ``(B, channels, h, w)``."""
+        pooled = self.pooling(feature.mean(dim=(2, 3), keepdim=True)).expand(
+            -1, -1, *feature.shape[2:]
+        )
+        branches = [branch(feature) for branch in self.branches]
+        return self.dropout(self.project(torch.cat([*branches, pooled], dim=1)))
+
+
+@MODELS.register_module()
+class PanopticDeepLabDecoder(BaseModule):
+    """ASPP on the coarsest feature, then step by step up to the finest.
+
+    At each step the map is upsampled (bilinear, corners aligned), joined with the projected
+    low-level feature and fused by a depthwise-separable convolution.
+
+    Args:
+        in_channels: channels of the features, fine to coarse (strides 4, 8, 16, 32).
+        low_level_channels: channels of the projections, coarse to fine (one less than features).
+        channels: width after each fusion (256 semantic, 128 instance in the released network).
+        aspp_channels: width of the ASPP.
+        aspp_dilations: of the ASPP; 3, 6, 9 in the released network.
+        dropout: of the ASPP.
+        norm_cfg: of all convolutions; the released network has a BN momentum of 0.01.
+        init_cfg: of mmengine.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: Sequence[int] = (256, 512, 1024, 2048),
+        low_level_channels: Sequence[int] = (128, 64, 32),
+        channels: int = 256,
+        aspp_channels: int = 256,
+        aspp_dilations: Sequence[int] = (3, 6, 9),
+        dropout: float = 0.5,
+        norm_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if len(low_level_channels) != len(in_channels) - 1:
+            raise ValueError(
+                f'expected {len(in_channels) - 1} low_level_channels for {len(in_channels)} '
+                f'features, got {len(low_level_channels)}'
+            )
+        super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
+        norm_cfg = norm_cfg or dict(type='BN', momentum=0.01)
+        self.aspp = ASPP(
+            in_channels=in_channels[-1],
+            channels=aspp_channels,
+            dilations=aspp_dilations,
+            dropout=dropout,
+            norm_cfg=norm_cfg,
+        )
+        self.projections, self.fusions = ModuleList(), ModuleList()
+        width = aspp_channels
+        for feature_channels, low_level in zip(in_channels[-2::-1], low_level_channels):
+            self.projections.append(ConvModule(feature_channels, low_level, 1, norm_cfg=norm_cfg))
+            self.fusions.append(
+                DepthwiseSeparableConvModule(
+                    width + low_level, channels, 5, padding=2, norm_cfg=norm_cfg
+                )
+            )
+            width = channels
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Decode one batch.
+
+        Args:
+            features: ``(B, C_i, h_i, w_i)``, fine to coarse.
+
+        Returns:
+            Tensor: ``(B, channels, h_0, w_0)``, at the finest feature's resolution.
+        """
+        decoded = self.aspp(features[-1])
+        for feature, project, fuse in zip(features[-2::-1], self.projections, self.fusions):
+            decoded = F.interpolate(
+                decoded, size=feature.shape[2:], mode='bilinear', align_corners=True
+            )
+            decoded = fuse(torch.cat([decoded, project(feature)], dim=1))
+        return decoded

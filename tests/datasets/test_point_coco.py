@@ -1,0 +1,104 @@
+import json
+
+import pytest
+
+from mmp2seg.datasets import PointCocoDataset
+
+CONTENT = dict(
+    images=[
+        dict(id=7, file_name='sub/a.jpg', width=20, height=10),
+        dict(id=9, file_name='b.jpg', width=20, height=10),
+    ],
+    categories=[dict(id=3, name='dog'), dict(id=1, name='cat')],
+    annotations=[
+        dict(
+            id=11,
+            image_id=7,
+            category_id=3,
+            point=[4.5, 2.0],
+            bbox=[0, 0, 4, 6],
+            keypoints=[0, 0, 0, 5, 6, 2],
+            segmentation='never looked at',
+        ),
+        dict(
+            id=12, image_id=7, category_id=1, point=[1, 1], bbox=[1, 1, 2, 2], keypoints=[3, 4, 1]
+        ),
+        dict(id=13, image_id=7, category_id=1, point=[1, 1], iscrowd=1),
+    ],
+)
+
+
+@pytest.fixture
+def build(tmp_path):
+    def _build(content=CONTENT, **options):
+        text = content if isinstance(content, str) else json.dumps(content)
+        (tmp_path / 'points.json').write_text(text)
+        return PointCocoDataset(
+            ann_file=str(tmp_path / 'points.json'),
+            data_prefix=dict(img='images', seg_map='maps'),
+            **options,
+        )
+
+    return _build
+
+
+def _with_annotation(**changes):
+    return {**CONTENT, 'annotations': [{**CONTENT['annotations'][0], **changes}]}
+
+
+def test_classes_come_from_the_file_by_category_id(build):
+    dataset = build()
+    assert dataset.metainfo['classes'] == ('cat', 'dog')
+    info = dataset.get_data_info(0)
+    assert info['instances'] == [
+        dict(point=[4.5, 2.0], bbox_label=1, point_id=11),
+        dict(point=[1.0, 1.0], bbox_label=0, point_id=12),
+    ]
+    assert (info['img_id'], info['file_name']) == (7, 'sub/a.jpg')
+    assert info['seg_map_path'] == 'maps/sub/a.png'
+    assert dataset.get_data_info(1)['instances'] == []
+
+
+def test_chosen_classes_leave_the_others_out(build):
+    dataset = build(metainfo=dict(classes=('dog',)))
+    assert dataset.get_data_info(0)['instances'] == [
+        dict(point=[4.5, 2.0], bbox_label=0, point_id=11)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('source', 'expected'), [('bbox', [[2, 3], [2, 2]]), ('keypoints', [[5.5, 6.5], [3.5, 4.5]])]
+)
+def test_other_sources_of_points(build, source, expected):
+    instances = build(point_source=source).get_data_info(0)['instances']
+    assert [instance['point'] for instance in instances] == expected
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{"images": ', r'points\.json: expected a json file'),
+        ('[]', r"points\.json: expected a COCO json with a list 'images'"),
+        (dict(images=[], annotations=[]), "with a list 'categories'"),
+        (_with_annotation(point=None), 'annotation 11: expected a point of two finite numbers'),
+        (_with_annotation(point=[1]), 'annotation 11: expected a point of two finite numbers'),
+        (_with_annotation(image_id=8), 'annotation 11: unknown image_id 8'),
+        (_with_annotation(category_id=2), 'annotation 11: unknown category_id 2'),
+        ({**CONTENT, 'images': [], 'annotations': []}, 'expected at least one image'),
+    ],
+)
+def test_broken_files_are_named(build, content, message):
+    with pytest.raises(ValueError, match=message):
+        build(content)
+
+
+def test_unknown_class_and_source_are_named(build):
+    with pytest.raises(ValueError, match=r"expected a category named 'bird', got \['cat', 'dog'\]"):
+        build(metainfo=dict(classes=('cat', 'bird')))
+    with pytest.raises(ValueError, match="got 'mask'"):
+        build(point_source='mask')
+    with pytest.raises(ValueError, match='annotation 12: expected a point'):
+        build(
+            {**CONTENT, 'annotations': [{**CONTENT['annotations'][1], 'keypoints': [1, 1, 0]}]},
+            point_source='keypoints',
+        )

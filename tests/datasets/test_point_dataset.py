@@ -1,0 +1,32 @@
+import pytest
+
+from mmp2seg.datasets.point_dataset import PointDataset, parse_point
+
+
+class _TwoImages(PointDataset):
+    METAINFO = dict(classes=('a', 'b', 'c'))
+
+    def load_data_list(self):
+        return [
+            self.image_entry(img_id=1, file_name=name, instances=[], points_path='points')
+            for name in ('x.jpg', 'folder/y.jpeg')
+        ]
+
+
+def test_maps_have_the_images_stem_and_keep_subfolders():
+    dataset = _TwoImages(data_prefix=dict(img='images', seg_map='maps'), seg_map_suffix='_w.png')
+    paths = [dataset.get_data_info(index)['seg_map_path'] for index in range(2)]
+    assert paths == ['maps/x_w.png', 'maps/folder/y_w.png']
+    assert dataset.get_data_info(1)['img_path'] == 'images/folder/y.jpeg'
+
+
+def test_number_of_classes_travels_with_each_image():
+    dataset = _TwoImages(data_prefix=dict(img='images'))
+    assert dataset.num_classes == dataset.get_data_info(0)['num_classes'] == 3
+
+
+def test_parse_point():
+    assert parse_point(['1.5', '2'], where='here') == [1.5, 2.0]
+    for values in (None, [], [1], [1, 2, 3], ['x', 1], [float('inf'), 0]):
+        with pytest.raises(ValueError, match='here: expected a point of two finite numbers'):
+            parse_point(values, where='here')

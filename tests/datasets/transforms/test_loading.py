@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmp2seg.datasets.transforms import LoadPointAnnotations
+from mmp2seg.datasets.transforms.loading import read_semantic_map
+from mmp2seg.structures import PointBoxes
+
+INSTANCES = [
+    dict(point=[0.0, 0.0], bbox_label=1, point_id=5),
+    dict(point=[5.5, 3.5], bbox_label=0, point_id=8),
+]
+
+
+@pytest.fixture
+def results(tmp_path):
+    path = tmp_path / 'map.png'
+    semantic_map = np.zeros((4, 6), dtype=np.uint8)
+    semantic_map[1] = 2
+    semantic_map[2] = 255
+    image = Image.fromarray(semantic_map, mode='P')
+    image.putpalette(list(range(256)) * 3)
+    image.save(path)
+    return dict(
+        img_path='photo.jpg',
+        img_shape=(4, 6),
+        instances=INSTANCES,
+        seg_map_path=str(path),
+        points_path='points.txt',
+        num_classes=2,
+    )
+
+
+def test_points_labels_ids_and_map(results):
+    loaded = LoadPointAnnotations()(results)
+    assert isinstance(loaded['gt_bboxes'], PointBoxes)
+    assert loaded['gt_bboxes'].tensor.tolist() == [[0, 0], [5.5, 3.5]]
+    assert loaded['gt_bboxes_labels'].tolist() == [1, 0]
+    assert loaded['gt_instances_ids'].tolist() == [5, 8]
+    assert loaded['gt_seg_map'].dtype == np.uint8
+    assert loaded['gt_seg_map'][:, 0].tolist() == [0, 2, 255, 0]
+
+
+def test_an_image_without_points(results):
+    loaded = LoadPointAnnotations()({**results, 'instances': []})
+    assert loaded['gt_bboxes'].tensor.shape == (0, 2)
+    assert loaded['gt_bboxes_labels'].dtype == np.int64
+
+
+def test_a_grey_map_reads_like_a_palette_map(results, tmp_path):
+    grey = read_semantic_map(results['seg_map_path'])
+    Image.fromarray(grey).save(tmp_path / 'grey.png')
+    assert np.array_equal(read_semantic_map(str(tmp_path / 'grey.png')), grey)
+
+
+@pytest.mark.parametrize('point', [[6.0, 1.0], [1.0, 4.0], [-0.5, 1.0]])
+def test_a_point_outside_names_file_point_and_image(results, point):
+    instances = [INSTANCES[0], dict(point=point, bbox_label=0, point_id=8)]
+    message = r'points\.txt: expected points inside the 6 x 4 image photo\.jpg, got point 8 at \('
+    with pytest.raises(ValueError, match=message):
+        LoadPointAnnotations()({**results, 'instances': instances})
+    loaded = LoadPointAnnotations(allow_outside=True)({**results, 'instances': instances})
+    assert loaded['gt_bboxes'].tensor[1].tolist() == point
+
+
+def test_inference_needs_no_map(results):
+    loaded = LoadPointAnnotations(with_seg=False)({**results, 'seg_map_path': None})
+    assert 'gt_seg_map' not in loaded
+
+
+def test_no_folder_of_maps(results):
+    with pytest.raises(ValueError, match=r"photo\.jpg: expected a weak semantic map.*'seg_map'"):
+        LoadPointAnnotations()({**results, 'seg_map_path': None})
+
+
+def test_missing_map(results):
+    with pytest.raises(FileNotFoundError, match=r'gone\.png: the semantic map does not exist'):
+        LoadPointAnnotations()({**results, 'seg_map_path': 'gone.png'})
+
+
+def test_map_of_another_size(results):
+    with pytest.raises(ValueError, match=r'map\.png: expected a map of 7 x 4 .* got 6 x 4'):
+        LoadPointAnnotations()({**results, 'img_shape': (4, 7)})
+
+
+def test_map_with_a_value_that_is_no_class(results):
+    with pytest.raises(ValueError, match=r'map\.png: expected 0 .* 1\.\.1 .* or 255 .*, got 2'):
+        LoadPointAnnotations()({**results, 'num_classes': 1})
+
+
+def test_corrupt_and_truncated_maps(results, tmp_path):
+    broken = tmp_path / 'broken.png'
+    broken.write_bytes(b'no image')
+    with pytest.raises(ValueError, match=r'broken\.png: expected an image file'):
+        LoadPointAnnotations()({**results, 'seg_map_path': str(broken)})
+    with open(results['seg_map_path'], 'rb') as file:
+        data = file.read()
+    broken.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r'broken\.png: expected an image file'):
+        LoadPointAnnotations()({**results, 'seg_map_path': str(broken)})
+
+
+def test_colour_map(results, tmp_path):
+    path = tmp_path / 'colour.png'
+    Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8)).save(path)
+    with pytest.raises(ValueError, match=r"colour\.png: expected a palette or grey .*'RGB'"):
+        LoadPointAnnotations()({**results, 'seg_map_path': str(path)})

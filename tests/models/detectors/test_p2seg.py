@@ -1,0 +1,190 @@
+import copy
+
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
+
+from mmp2seg.datasets import PointVOCDataset
+from mmp2seg.registry import MODELS
+from mmp2seg.testing import tiny_p2seg_config, write_tiny_voc
+
+LABELER = dict(type='mmp2seg.PointPseudoLabeler')
+LOAD = [dict(type='mmcv.LoadImageFromFile'), dict(type='mmp2seg.LoadPointAnnotations')]
+PACK = dict(type='mmp2seg.PackPointInputs')
+TRAIN = [*LOAD, dict(type='mmp2seg.GeneratePointTargets', labeler=LABELER), PACK]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return PointVOCDataset(**write_tiny_voc(tmp_path), pipeline=TRAIN)
+
+
+@pytest.fixture
+def hub():
+    """The runner's message hub, with its iteration put back afterwards."""
+    info = MessageHub.get_current_instance().runtime_info
+    before = info.copy()
+    yield info
+    info.clear()
+    info.update(before)
+
+
+def _model(**overrides):
+    torch.manual_seed(0)
+    return MODELS.build(tiny_p2seg_config(**overrides))
+
+
+def _batch(dataset, indices):
+    return pseudo_collate([dataset[index] for index in indices])
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmp2seg'])
+def test_trains_on_a_batch_with_an_empty_image(dataset, scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        model = _model()
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    totals = []
+    for _ in range(12):
+        data = model.data_preprocessor(_batch(dataset, [0, 1, 2]), True)
+        losses = model(**data, mode='loss')
+        assert losses.keys() == {'loss_semantic', 'loss_offset'}
+        total = sum(losses.values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.9 * totals[0]
+
+
+def test_an_image_without_points_alone_trains_the_background(dataset):
+    model = _model()
+    losses = model(**model.data_preprocessor(_batch(dataset, [2]), True), mode='loss')
+    sum(losses.values()).backward()
+    assert losses['loss_offset'].item() == 0
+    assert losses['loss_semantic'].item() > 0
+
+
+def test_a_batch_of_two_is_two_batches_of_one(dataset):
+    model = _model().eval()  # batch norm joins images only in training mode
+
+    def _losses(indices):
+        return model(**model.data_preprocessor(_batch(dataset, indices), True), mode='loss')
+
+    both, first, second = _losses([0, 1]), _losses([0]), _losses([1])
+    assert both['loss_semantic'].item() == pytest.approx(
+        (first['loss_semantic'] + second['loss_semantic']).item() / 2, rel=1e-4
+    )
+    # The offset loss is a mean over all pixels with a weight (L_off): 292 and 352 of them.
+    areas = [
+        sample.gt_point_targets.offset_weight.sum().item()
+        for sample in _batch(dataset, [0, 1])['data_samples']
+    ]
+    expected = (areas[0] * first['loss_offset'] + areas[1] * second['loss_offset']) / sum(areas)
+    assert both['loss_offset'].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_images_of_different_sizes_go_together(dataset, tmp_path):
+    (tmp_path / 'other').mkdir()
+    other = PointVOCDataset(**write_tiny_voc(tmp_path / 'other', size=(52, 33)), pipeline=TRAIN)
+    model = _model()
+    data = model.data_preprocessor(pseudo_collate([dataset[0], other[0]]), True)
+    sum(model(**data, mode='loss').values()).backward()
+    data = model.data_preprocessor(pseudo_collate([dataset[0], other[0]]), False)
+    with torch.no_grad():
+        results = model.eval()(**data, mode='predict')
+    assert [sample.pred_instances.masks.shape[1:] for sample in results] == [(40, 48), (52, 33)]
+
+
+def test_refined_targets_begin_at_their_iteration(dataset, hub):
+    model = _model(train_cfg=dict(refine_begin=5))
+    model.offset_head.predictor.bias.data[0] = 9.0  # the left bar lands on the right one's side
+    batch = _batch(dataset, [0])
+
+    def _offset_loss():
+        data = model.data_preprocessor(copy.deepcopy(batch), True)
+        return model.eval()(**data, mode='loss')['loss_offset'].item()
+
+    hub['iter'] = 4
+    before = _offset_loss()
+    hub['iter'] = 5
+    after = _offset_loss()
+    model.train_cfg['refine_begin'] = None
+    assert before != after
+    assert _offset_loss() == before
+
+
+def test_mixed_precision(dataset):
+    model = _model()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model(**model.data_preprocessor(_batch(dataset, [0, 1]), True), mode='loss')
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    sum(losses.values()).backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None)
+
+
+def _predict(model, dataset, indices):
+    with torch.no_grad():
+        return model.eval().test_step(_batch(dataset, indices))
+
+
+def test_every_point_is_an_instance_or_dropped_with_a_reason(dataset):
+    for sample in _predict(_model(), dataset, [0, 1, 2]):
+        kept, dropped = sample.pred_instances, sample.dropped_points
+        ids = kept.point_ids.tolist() + dropped.point_ids.tolist()
+        assert sorted(ids) == sample.gt_instances.point_ids.tolist()
+        assert len(dropped.reasons) == len(dropped.points)
+        assert kept.masks.flatten(1).any(dim=1).all()
+        assert ((kept.scores >= 0) & (kept.scores <= 1)).all()
+        assert kept.bboxes.shape == (len(kept), 4)
+
+
+def test_a_perfect_network_gives_the_weak_maps_instances(dataset, monkeypatch):
+    model = _model(test_cfg=dict(return_maps=True))
+    sample = dataset[0]['data_samples']
+    semantic_map = sample.gt_sem_seg.sem_seg[0].long()
+    one_hot = torch.nn.functional.one_hot(semantic_map, 3).permute(2, 0, 1)[None].float()
+    pad = torch.nn.functional.pad
+    offset = sample.gt_point_targets.offset[None]
+    monkeypatch.setattr(
+        model, '_forward', lambda *_: (pad(one_hot * 50, (0, 0, 0, 8)), pad(offset, (0, 0, 0, 8)))
+    )
+    result = _predict(model, dataset, [0])[0]
+    expected = sample.gt_point_targets.instance_map[0]
+    assert result.pred_instances.point_ids.tolist() == [0, 1, 2]
+    for index, mask in enumerate(result.pred_instances.masks):
+        assert torch.equal(mask, expected == index + 1)
+    assert result.pred_instances.scores.tolist() == pytest.approx([1, 1, 1])
+    assert torch.equal(result.pred_sem_seg.sem_seg[0], semantic_map)
+    assert torch.equal(result.pred_offset.offset, sample.gt_point_targets.offset)
+
+
+def test_resized_input_gives_masks_points_and_offsets_of_the_original(tmp_path):
+    pipeline = [
+        *LOAD,
+        dict(type='mmdet.Resize', scale=(96, 80), keep_ratio=True),
+        PACK,
+    ]
+    dataset = PointVOCDataset(**write_tiny_voc(tmp_path), pipeline=pipeline)
+    model = _model(test_cfg=dict(return_maps=True))
+    ones = torch.zeros(1, 3, 80, 96)
+    ones[:, 1] = 9.0
+    model._forward = lambda *_: (ones, torch.full((1, 2, 80, 96), 6.0))
+    result = _predict(model, dataset, [0])[0]
+    assert result.pred_instances.masks.shape[1:] == (40, 48)
+    assert torch.allclose(result.pred_offset.offset, torch.tensor(3.0))
+    points = torch.cat([result.pred_instances.points, result.dropped_points.points])
+    assert torch.allclose(points[0], torch.tensor([8.5, 8.5]))
+
+
+def test_grouping_can_be_set_for_inference_alone():
+    model = _model(test_cfg=dict(grouping='nearest'))
+    assert (model.labeler.grouping, model.test_labeler.grouping) == ('offset', 'nearest')
+
+
+def test_tensor_mode_returns_raw_maps():
+    logits, offset = _model()(torch.zeros(1, 3, 32, 48))
+    assert logits.shape == (1, 3, 16, 24)
+    assert offset.shape == (1, 2, 16, 24)

@@ -1,0 +1,52 @@
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData, PixelData
+
+from mmp2seg.registry import MODELS
+
+
+def _sample(height, width):
+    ones = torch.ones(1, height, width)
+    return DetDataSample(
+        gt_instances=InstanceData(points=torch.zeros(1, 2)),
+        gt_sem_seg=PixelData(sem_seg=torch.zeros(1, height, width, dtype=torch.uint8)),
+        gt_point_targets=PixelData(
+            instance_map=ones.int(),
+            region_map=ones.int(),
+            offset=ones.expand(2, -1, -1),
+            offset_weight=ones,
+        ),
+    )
+
+
+def _process(training):
+    preprocessor = MODELS.build(dict(type='mmp2seg.PointDataPreprocessor', pad_size_divisor=4))
+    sizes = [(4, 6), (7, 5)]
+    return preprocessor(
+        dict(
+            inputs=[torch.zeros(3, *size, dtype=torch.uint8) for size in sizes],
+            data_samples=[_sample(*size) for size in sizes],
+        ),
+        training=training,
+    )
+
+
+def test_padding_is_ignore_and_no_target():
+    data = _process(training=True)
+    assert data['inputs'].shape == (2, 3, 8, 8)
+    for sample, (height, width) in zip(data['data_samples'], [(4, 6), (7, 5)]):
+        semantic_map = sample.gt_sem_seg.sem_seg
+        assert semantic_map.shape == (1, 8, 8)
+        assert (semantic_map[:, :height, :width] == 0).all()
+        assert (semantic_map == 255).sum() == 64 - height * width
+        for value in sample.gt_point_targets.values():
+            assert value.shape[1:] == (8, 8)
+            assert value[:, :height, :width].all()
+            assert value.sum() == value.shape[0] * height * width
+
+
+def test_inference_keeps_the_maps_and_missing_fields_are_fine():
+    assert _process(training=False)['data_samples'][0].gt_sem_seg.sem_seg.shape == (1, 4, 6)
+    preprocessor = MODELS.build(dict(type='mmp2seg.PointDataPreprocessor'))
+    data = dict(inputs=[torch.zeros(3, 2, 2)], data_samples=[DetDataSample()])
+    assert 'gt_sem_seg' not in preprocessor(data, training=True)['data_samples'][0]
