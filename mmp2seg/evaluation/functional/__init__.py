@@ -1,0 +1,1 @@
+"""Maths of the metrics in numpy and pycocotools; import the modules themselves."""

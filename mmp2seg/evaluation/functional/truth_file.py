@@ -1,0 +1,110 @@
+"""True instances of a COCO json, by image, and a whole pseudo label file compared with them."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from mmp2seg.evaluation.functional.pseudo_masks import compare_image
+from mmp2seg.pseudo_labels.json_reading import read_json_object, require_keys
+
+_TRUTH_KEYS = ('id', 'image_id', 'category_id', 'segmentation')
+
+
+class TruthFile:
+    """Images, categories and annotations of a COCO instance json.
+
+    Args:
+        path: COCO json with polygons or RLE; ``point`` of an annotation is optional.
+
+    Raises:
+        FileNotFoundError, ValueError: As the file is missing or malformed; names file and place.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        content = read_json_object(path, lists=('images', 'categories', 'annotations'))
+        require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
+        require_keys(path, 'categories', content['categories'], ('id', 'name'))
+        require_keys(path, 'annotations', content['annotations'], _TRUTH_KEYS)
+        self.path = Path(path)
+        self.categories: list[dict] = content['categories']
+        self.images: dict[int, dict] = {image['id']: image for image in content['images']}
+        self._annotations: dict[int, list[dict]] = defaultdict(list)
+        for ann in content['annotations']:
+            self._annotations[ann['image_id']].append(ann)
+
+    def annotations_of(self, image_id: int) -> list[dict]:
+        """Annotations of an image, ``[]`` for one without objects.
+
+        Raises:
+            ValueError: The image is not in the file.
+        """
+        if image_id not in self.images:
+            raise ValueError(f'{self.path}: image {image_id} is not among its images')
+        return self._annotations.get(image_id, [])
+
+    def compare(
+        self, image_id: int, pred_anns: list[dict], *, match: str = 'point', gap: int = 2
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """:func:`~mmp2seg.evaluation.functional.pseudo_masks.compare_image` for one image.
+
+        Raises:
+            ValueError: Names the file and the image.
+        """
+        truth_anns = self.annotations_of(image_id)
+        image = self.images[image_id]
+        try:
+            return compare_image(
+                pred_anns,
+                truth_anns,
+                height=image['height'],
+                width=image['width'],
+                match=match,
+                gap=gap,
+            )
+        except ValueError as error:
+            name = image['file_name']
+            raise ValueError(f'{self.path}: image {image_id} ({name}): {error}') from error
+
+
+def compare_files(
+    pred: dict, truth: TruthFile, *, match: str = 'point', gap: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compare a whole pseudo label json with the truth, one image in memory at a time.
+
+    Only the images of ``pred`` take part: the truth may hold more.
+
+    Args:
+        pred: Content of a pseudo label json.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: IoUs and touching flags of all true objects of the images.
+
+    Raises:
+        ValueError: Other categories than the truth's, an image that the truth lacks, or an image
+            id that stands for another file there.
+    """
+    _check_same_categories(pred['categories'], truth)
+    annotations = defaultdict(list)
+    for ann in pred['annotations']:
+        annotations[ann['image_id']].append(ann)
+    ious, touching = [np.zeros(0)], [np.zeros(0, dtype=bool)]
+    for image in pred['images']:
+        image_id, name = image['id'], image['file_name']
+        known = truth.images.get(image_id, image)['file_name']
+        if Path(known).name != Path(name).name:
+            raise ValueError(f'{truth.path}: image {image_id} is {known}, expected {name}')
+        of_image = truth.compare(image_id, annotations[image_id], match=match, gap=gap)
+        ious.append(of_image[0])
+        touching.append(of_image[1])
+    return np.concatenate(ious), np.concatenate(touching)
+
+
+def _check_same_categories(categories: list[dict], truth: TruthFile) -> None:
+    names = {category['id']: category['name'] for category in truth.categories}
+    for category in categories:
+        if names.get(category['id']) != category['name']:
+            raise ValueError(
+                f'{truth.path}: expected category {category["id"]} to be {category["name"]!r}, '
+                f'got {names.get(category["id"])!r}'
+            )

@@ -1,0 +1,45 @@
+"""Reading json files with errors that name the file and the place."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def read_json_object(path: str | Path, *, lists: Sequence[str] = ()) -> dict:
+    """Read a json file whose top level is an object with the given lists.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: No json, no object, or a list is missing; names the file and the place.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: there is no such file')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: no json, byte {error.start} is not utf-8') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: expected a json object, got a {type(content).__name__}')
+    for key in lists:
+        if not isinstance(content.get(key), list):
+            raise ValueError(f'{path}: expected a list {key!r}, got {content.get(key)!r:.60}')
+    return content
+
+
+def require_keys(path: str | Path, part: str, entries: Sequence[dict], keys: Sequence[str]) -> None:
+    """Check that each entry of a list of a json file is an object with the given keys.
+
+    Raises:
+        ValueError: Names the file, the list, the position (from 0) and what is missing.
+    """
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise ValueError(f'{path}: {part}[{index}]: expected an object, got {entry!r:.60}')
+        missing = [key for key in keys if key not in entry]
+        if missing:
+            raise ValueError(f'{path}: {part}[{index}] lacks {missing}')

@@ -1,0 +1,223 @@
+"""Pictures of points, maps, offset fields and instances as plain arrays.
+
+All images are ``(H, W, 3)`` uint8 RGB. Coordinates are continuous: the centre of pixel (col, row)
+is ``(col + 0.5, row + 0.5)``. No function changes its input.
+"""
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmcv.visualization import flow2rgb
+
+from mmp2seg.ops.coords import points_to_pixels
+
+IGNORE_COLOR = (224, 224, 224)
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+Palette = Sequence[Sequence[int]]
+
+
+def distinct_colors(num: int) -> list[tuple[int, int, int]]:
+    """``num`` saturated RGB colours, neighbours in the list far apart in hue."""
+    golden_ratio = 0.618034  # spreads any number of hues evenly
+    hues = [(index * golden_ratio) % 1 for index in range(num)]
+    values = [(1.0, 0.75)[index // 5 % 2] for index in range(num)]
+    colors = [
+        colorsys.hsv_to_rgb(hue, 0.85, value) for hue, value in zip(hues, values, strict=True)
+    ]
+    return [tuple(round(255 * channel) for channel in color) for color in colors]
+
+
+def draw_points(
+    image: np.ndarray,
+    points_xy: np.ndarray,
+    labels: Sequence[int],
+    palette: Palette,
+    *,
+    crossed: bool = False,
+) -> np.ndarray:
+    """Points as discs in the colour of their class, or as crosses.
+
+    Args:
+        points_xy: ``(N, 2)`` floats; points outside the image are not visible.
+        labels: ``(N,)`` integers ``0..K-1``.
+        palette: ``K`` RGB colours.
+        crossed: Draw crosses, e.g. for points without instance.
+    """
+    canvas = image.copy()
+    radius = max(2, round(min(image.shape[:2]) / 100))
+    for (row, col), label in zip(points_to_pixels(points_xy), labels, strict=True):
+        center, color = (int(col), int(row)), tuple(int(c) for c in palette[int(label)])
+        if crossed:
+            cv2.drawMarker(canvas, center, BLACK, cv2.MARKER_TILTED_CROSS, 4 * radius, radius + 2)
+            cv2.drawMarker(canvas, center, color, cv2.MARKER_TILTED_CROSS, 4 * radius, radius)
+        else:
+            cv2.circle(canvas, center, radius + 2, BLACK, -1)
+            cv2.circle(canvas, center, radius + 1, WHITE, -1)
+            cv2.circle(canvas, center, radius, color, -1)
+    return canvas
+
+
+def draw_semantic_map(semantic_map: np.ndarray, palette: Palette) -> np.ndarray:
+    """A semantic map in the colours of its classes.
+
+    Args:
+        semantic_map: ``(H, W)`` integers: 0 background (black), ``k + 1`` class ``k``, 255 ignore
+            (light grey).
+        palette: ``K`` RGB colours.
+
+    Raises:
+        ValueError: A value that is neither; names it.
+    """
+    values = np.unique(semantic_map)
+    unknown = values[(values > len(palette)) & (values != 255) | (values < 0)]
+    if len(unknown):
+        raise ValueError(f'expected values 0..{len(palette)} or 255, got {unknown.tolist()}')
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[1 : len(palette) + 1] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
+    table[255] = IGNORE_COLOR
+    return table[semantic_map]
+
+
+def draw_offset_field(
+    offset: np.ndarray,
+    *,
+    valid: np.ndarray | None = None,
+    max_length: float | None = None,
+    legend: bool = True,
+) -> np.ndarray:
+    """An offset field as colour wheel: hue is the direction, saturation the length.
+
+    Args:
+        offset: ``(2, H, W)`` floats, ``(dx, dy)`` in pixels.
+        valid: ``(H, W)`` bool; the rest is black.
+        max_length: Length with full saturation, longer vectors look like it; by default the
+            longest vector.
+        legend: Put a small wheel into the lower right corner. Its centre stands for the zero
+            vector, its rim for vectors of ``max_length`` in the direction from the centre.
+    """
+    field = np.moveaxis(np.asarray(offset, dtype=np.float32), 0, -1).copy()  # (H, W, 2)
+    if valid is not None:
+        field[~valid] = np.nan  # flow2rgb paints nan black
+    lengths = np.linalg.norm(field, axis=-1, keepdims=True)
+    finite = lengths[np.isfinite(lengths)]
+    if max_length is None:
+        max_length = float(finite.max()) if finite.size else 0.0
+    max_length = max(max_length, 1e-6)
+    field *= np.minimum(1, max_length / np.maximum(lengths, 1e-6))
+    # flow2rgb scales by the longest vector: the added column, and the legend's rim, fix the scale
+    scale = np.full((len(field), 1, 2), (max_length, 0), dtype=np.float32)
+    field = np.concatenate([field, scale], axis=1)
+    if legend:
+        _put_wheel(field[:, :-1], max_length)
+    return np.round(255 * flow2rgb(field)[:, :-1]).astype(np.uint8)
+
+
+def draw_instances(
+    image: np.ndarray,
+    masks: np.ndarray,
+    labels: Sequence[int],
+    points_xy: np.ndarray | None = None,
+    *,
+    palette: Palette | None = None,
+    alpha: float = 0.5,
+) -> np.ndarray:
+    """Instances over the image: a colour and a contour for each, and its point.
+
+    Args:
+        masks: ``(M, H, W)`` bool.
+        labels: ``(M,)`` integers ``0..K-1``: the colour of the points.
+        points_xy: ``(M, 2)`` floats, or ``None``.
+        palette: ``K`` RGB colours of the classes; by default distinct ones.
+        alpha: Opacity of the masks.
+    """
+    canvas = image.copy()
+    colors = distinct_colors(len(masks))
+    for mask, color in zip(masks, colors, strict=True):
+        inside = np.asarray(mask, dtype=bool)
+        tinted = (1 - alpha) * canvas[inside] + alpha * np.asarray(color)
+        canvas[inside] = np.round(tinted).astype(np.uint8)
+    for mask, color in zip(masks, colors, strict=True):
+        mask = np.ascontiguousarray(mask, dtype=np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, contours, -1, color, 1)
+    if points_xy is None:
+        return canvas
+    palette = palette or distinct_colors(max((int(label) + 1 for label in labels), default=0))
+    return draw_points(canvas, points_xy, labels, palette)
+
+
+def panel_row(panels: Sequence[tuple[str, np.ndarray]], *, height: int = 320) -> np.ndarray:
+    """Images side by side, all of one height, each with its title above.
+
+    Args:
+        panels: At least one ``(title, image)``.
+        height: Height of the images; they are enlarged pixel by pixel or shrunk to it.
+    """
+    return _join([_titled(title, _resize(image, height)) for title, image in panels], axis=1)
+
+
+def panel_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of :func:`panel_row` below each other; shorter ones are filled up with white."""
+    return _join(rows, axis=0)
+
+
+def write_png(path: str | Path, image: np.ndarray) -> None:
+    """Write an RGB image; missing folders are made.
+
+    Raises:
+        OSError: It cannot be written; names the file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ok, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    assert ok, f'{path}: no png of an image of shape {image.shape}'
+    path.write_bytes(data.tobytes())
+
+
+def _put_wheel(field: np.ndarray, max_length: float) -> None:
+    height, width = field.shape[:2]
+    radius = max(6, min(height, width) // 10)
+    frame = radius + 2
+    if min(height, width) < 2 * frame + 1:
+        return
+    dy, dx = np.mgrid[-frame : frame + 1, -frame : frame + 1].astype(np.float32)
+    lengths = np.hypot(dx, dy)
+    corner = field[height - 2 * frame - 1 :, width - 2 * frame - 1 :]
+    corner[lengths <= frame] = np.nan
+    disc = lengths <= radius
+    corner[disc] = np.stack([dx, dy], axis=-1)[disc] * (max_length / radius)
+
+
+def _resize(image: np.ndarray, height: int) -> np.ndarray:
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    shrinks = height < image.shape[0]
+    mode = cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST
+    return cv2.resize(image, (width, height), interpolation=mode)
+
+
+def _titled(title: str, image: np.ndarray) -> np.ndarray:
+    font, size, thickness, margin = cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1, 6
+    (text_width, text_height), baseline = cv2.getTextSize(title, font, size, thickness)
+    width = max(image.shape[1], text_width + 2 * margin)
+    bar = np.full((text_height + baseline + 2 * margin, width, 3), 255, dtype=np.uint8)
+    cv2.putText(
+        bar, title, (margin, text_height + margin), font, size, BLACK, thickness, cv2.LINE_AA
+    )
+    return _join([bar, image], axis=0, gap=0)
+
+
+def _join(images: Sequence[np.ndarray], *, axis: int, gap: int = 8) -> np.ndarray:
+    if not images:
+        raise ValueError('expected at least one image, got none')
+    other = 1 - axis
+    size = max(image.shape[other] for image in images)
+    parts = []
+    for index, image in enumerate(images):
+        padding = [(0, 0), (0, 0), (0, 0)]
+        padding[other] = (0, size - image.shape[other])
+        padding[axis] = (gap if index else 0, 0)
+        parts.append(np.pad(image, padding, constant_values=255))
+    return np.concatenate(parts, axis=axis)

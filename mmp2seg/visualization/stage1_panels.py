@@ -1,0 +1,132 @@
+"""What stage 1 made of an image, as one picture."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmdet.structures import DetDataSample
+from torch import Tensor
+
+from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
+from mmp2seg.visualization.panels import (
+    Palette,
+    distinct_colors,
+    draw_instances,
+    draw_offset_field,
+    draw_points,
+    draw_semantic_map,
+    panel_grid,
+    panel_row,
+)
+
+_PANELS_PER_ROW = 3
+
+
+def stage1_panels(
+    image: np.ndarray,
+    data_sample: DetDataSample,
+    truth: Sequence[dict] | None = None,
+    *,
+    palette: Palette | None = None,
+) -> list[tuple[str, np.ndarray]]:
+    """Panels of one image: points, weak map, predicted map, offset field, instances, truth.
+
+    Panels whose field the data sample does not have are left out. Points without instance are
+    crosses.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB, the image file.
+        data_sample: Output of stage 1: ``pred_instances``, and as far as present
+            ``dropped_points``, ``gt_sem_seg`` (the weak map, in the network's input frame),
+            ``pred_sem_seg`` and ``pred_offset``.
+        truth: COCO annotations of the image.
+        palette: RGB colours of the classes; by default distinct ones.
+
+    Raises:
+        ValueError: A predicted map that does not have the size of the image.
+    """
+    height, width = image.shape[:2]
+    palette = palette or distinct_colors(_num_classes(data_sample))
+    pred = data_sample.pred_instances
+    points, labels = _numpy(pred.points), _numpy(pred.labels)
+    with_points = draw_points(image, points, labels, palette)
+    if 'dropped_points' in data_sample:
+        dropped = data_sample.dropped_points
+        with_points = draw_points(
+            with_points, _numpy(dropped.points), _numpy(dropped.labels), palette, crossed=True
+        )
+    panels = [('image and points', with_points)]
+    if 'gt_sem_seg' in data_sample:
+        weak_map = _to_image_frame(data_sample, height, width)
+        panels.append(('weak map', draw_semantic_map(weak_map, palette)))
+    foreground = None
+    if 'pred_sem_seg' in data_sample:
+        pred_map = _numpy(data_sample.pred_sem_seg.sem_seg)[0]
+        _check_size('pred_sem_seg', pred_map, height, width)
+        foreground = (pred_map > 0) & (pred_map != 255)
+        panels.append(('predicted map', draw_semantic_map(pred_map, palette)))
+    if 'pred_offset' in data_sample:
+        offset = _numpy(data_sample.pred_offset.offset)
+        _check_size('pred_offset', offset[0], height, width)
+        panels.append(_draw_offset(offset, foreground))
+    masks = _numpy(pred.masks)
+    panels.append(('instances', draw_instances(image, masks, labels, points, palette=palette)))
+    if truth is not None:
+        panels.append(('truth', _draw_truth(image, truth)))
+    return panels
+
+
+def draw_stage1(
+    image: np.ndarray,
+    data_sample: DetDataSample,
+    truth: Sequence[dict] | None = None,
+    *,
+    palette: Palette | None = None,
+) -> np.ndarray:
+    """The panels of :func:`stage1_panels` as one RGB picture, three in a row."""
+    panels = stage1_panels(image, data_sample, truth, palette=palette)
+    starts = range(0, len(panels), _PANELS_PER_ROW)
+    return panel_grid([panel_row(panels[start : start + _PANELS_PER_ROW]) for start in starts])
+
+
+def _draw_offset(offset: np.ndarray, valid: np.ndarray | None) -> tuple[str, np.ndarray]:
+    lengths = np.hypot(*offset)[valid if valid is not None else ...]
+    # not the longest: beside a few far-off pixels all small objects would look white
+    rim = float(np.quantile(lengths, 0.9)) if lengths.size else 0.0
+    title = f'offset field, rim of the wheel = {rim:.0f} px'
+    return title, draw_offset_field(offset, valid=valid, max_length=rim)
+
+
+def _to_image_frame(data_sample: DetDataSample, height: int, width: int) -> np.ndarray:
+    weak_map = _numpy(data_sample.gt_sem_seg.sem_seg)[0]
+    rows, cols = data_sample.img_shape[:2]  # without the padding of the batch
+    weak_map = weak_map[:rows, :cols].astype(np.uint8)
+    return cv2.resize(weak_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _draw_truth(image: np.ndarray, truth: Sequence[dict]) -> np.ndarray:
+    height, width = image.shape[:2]
+    objects = [ann for ann in truth if not ann.get('iscrowd', 0)]
+    masks = np.zeros((len(objects), height, width), dtype=bool)
+    for mask, ann in zip(masks, objects, strict=True):
+        mask[:] = decode_rle(segmentation_to_rle(ann['segmentation'], height, width))
+    return draw_instances(image, masks, [0] * len(objects))
+
+
+def _num_classes(data_sample: DetDataSample) -> int:
+    labels = [data_sample.pred_instances.labels]
+    if 'dropped_points' in data_sample:
+        labels.append(data_sample.dropped_points.labels)
+    maps = [data_sample.get(name) for name in ('gt_sem_seg', 'pred_sem_seg')]
+    classes = [_numpy(part) for part in labels]
+    classes += [_numpy(m.sem_seg)[_numpy(m.sem_seg) != 255] - 1 for m in maps if m is not None]
+    return int(max((part.max() for part in classes if part.size), default=-1)) + 1
+
+
+def _check_size(name: str, array: np.ndarray, height: int, width: int) -> None:
+    if array.shape != (height, width):
+        raise ValueError(f'expected {name} of the image size {(height, width)}, got {array.shape}')
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().numpy()

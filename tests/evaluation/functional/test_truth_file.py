@@ -1,0 +1,100 @@
+import json
+
+import numpy as np
+import pytest
+
+from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files
+from mmp2seg.ops.rle import encode_rle
+
+CATEGORIES = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
+
+
+def image(image_id, name=None):
+    name = name or f'{image_id}.jpg'
+    return {'id': image_id, 'file_name': name, 'height': 8, 'width': 8}
+
+
+def annotation(image_id, cols, category=1, **fields):
+    mask = np.zeros((8, 8), dtype=bool)
+    mask[:, cols[0] : cols[1]] = True
+    return {
+        'image_id': image_id,
+        'category_id': category,
+        'segmentation': encode_rle(mask),
+        'point': [cols[0] + 0.5, 0.5],
+        **fields,
+    }
+
+
+@pytest.fixture
+def truth_path(tmp_path):
+    content = {
+        'images': [image(1), image(2), image(3)],
+        'categories': CATEGORIES,
+        'annotations': [
+            annotation(1, (0, 4), id=1),
+            annotation(3, (0, 2), id=2),
+            annotation(1, (4, 8), id=3),
+        ],
+    }
+    path = tmp_path / 'truth.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+def pseudo_labels(images, annotations, categories=CATEGORIES):
+    return {'images': images, 'categories': categories, 'annotations': annotations}
+
+
+def test_annotations_by_image(truth_path):
+    truth = TruthFile(truth_path)
+    assert [ann['id'] for ann in truth.annotations_of(1)] == [1, 3]
+    assert truth.annotations_of(2) == []
+    with pytest.raises(ValueError, match='truth.json: image 9 is not among its images'):
+        truth.annotations_of(9)
+
+
+def test_compare_files_over_the_images_of_the_pseudo_labels(truth_path):
+    anns = [annotation(1, (4, 6), point_id=0), annotation(1, (0, 4), point_id=1)]
+    ious, touching = compare_files(pseudo_labels([image(1), image(2)], anns), TruthFile(truth_path))
+    assert ious.tolist() == [1, 0.5]
+    assert touching.tolist() == [True, True]
+    everything = pseudo_labels([image(3), image(1)], anns)
+    ious, touching = compare_files(everything, TruthFile(truth_path))
+    assert ious.tolist() == [0, 1, 0.5]
+    assert touching.tolist() == [False, True, True]
+
+
+def test_compare_no_images(truth_path):
+    ious, touching = compare_files(pseudo_labels([], []), TruthFile(truth_path))
+    assert ious.shape == touching.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    'pred, message',
+    [
+        (pseudo_labels([image(9)], []), 'truth.json: image 9 is not among'),
+        (pseudo_labels([image(1, 'x.jpg')], []), 'truth.json: image 1 is 1.jpg, expected x.jpg'),
+        (
+            pseudo_labels([], [], [{'id': 2, 'name': 'cow'}]),
+            "truth.json: expected category 2 to be 'cow', got 'dog'",
+        ),
+    ],
+)
+def test_files_that_do_not_belong_together(truth_path, pred, message):
+    with pytest.raises(ValueError, match=message):
+        compare_files(pred, TruthFile(truth_path))
+
+
+def test_malformed_files_name_the_place(tmp_path, truth_path):
+    content = json.loads(truth_path.read_text())
+    content['annotations'][2]['segmentation']['size'] = [4, 4]
+    truth_path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'truth.json: image 1 \(1.jpg\): expected a mask of'):
+        TruthFile(truth_path).compare(1, [])
+    del content['annotations'][2]['segmentation']
+    truth_path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"annotations\[2\] lacks \['segmentation'\]"):
+        TruthFile(truth_path)
+    with pytest.raises(FileNotFoundError, match='other.json'):
+        TruthFile(tmp_path / 'other.json')

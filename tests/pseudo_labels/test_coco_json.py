@@ -1,0 +1,236 @@
+import json
+
+import numpy as np
+import pytest
+
+from mmp2seg.ops.rle import decode_rle
+from mmp2seg.pseudo_labels.atomic_write import write_json
+from mmp2seg.pseudo_labels.coco_json import (
+    assemble,
+    category_ids_of,
+    encode_dropped_points,
+    encode_instances,
+    load,
+    merge,
+)
+
+IMAGES = [
+    {'id': 7, 'file_name': 'b.jpg', 'height': 3, 'width': 5},
+    {'id': 4, 'file_name': 'a.jpg', 'height': 3, 'width': 5, 'license': 2},
+]
+CATEGORIES = [
+    {'id': 11, 'name': 'cat', 'supercategory': 'animal'},
+    {'id': 30, 'name': 'dog', 'supercategory': 'animal'},
+]
+
+
+def make_masks():
+    masks = np.zeros((2, 3, 5), dtype=bool)
+    masks[0, 1:3, 1:4] = True
+    masks[0, 2, 1] = False
+    masks[1, 0, 4] = True
+    return masks
+
+
+def encode(image_id=4, point_ids=(9, 2), **changes):
+    fields = dict(
+        masks=make_masks(),
+        labels=np.array([1, 0]),
+        scores=np.array([0.75, 0.1], dtype=np.float32),
+        points=np.array([[2.3, 1.5], [4.5, 0.5]], dtype=np.float32),
+        point_ids=np.array(point_ids),
+    )
+    fields.update(changes)
+    return encode_instances(*fields.values(), image_id=image_id, category_ids=[11, 30])
+
+
+def dropped_entry(image_id=4, point_id=5):
+    return encode_dropped_points(
+        [0], [[0.5, 1.5]], [point_id], ['no_region'], image_id=image_id, category_ids=[11, 30]
+    )[0]
+
+
+def assembled(annotations=None, dropped=(), images=IMAGES, categories=CATEGORIES):
+    annotations = encode() if annotations is None else annotations
+    return assemble(images, categories, annotations, dropped, {'description': 'test'})
+
+
+def test_encode_by_hand():
+    first, second = encode()
+    assert first['bbox'] == [1, 1, 3, 2]
+    assert first['area'] == 5
+    assert first['category_id'] == 30
+    assert first['iscrowd'] == 0
+    assert first['score'] == 0.75
+    assert first['point'] == [2.3, 1.5]
+    assert first['point_id'] == 9
+    assert first['image_id'] == 4
+    assert np.array_equal(decode_rle(first['segmentation']), make_masks()[0])
+    assert second['bbox'] == [4, 0, 1, 1]
+    assert second['score'] == 0.1
+
+
+def test_encode_gives_plain_json_types():
+    entries = encode() + [dropped_entry()]
+    assert json.loads(json.dumps(entries)) == entries
+
+
+def test_floats_read_back_as_the_same_float32():
+    points = np.random.default_rng(0).uniform(0, 5000, (2, 2)).astype(np.float32)
+    got = [ann['point'] for ann in encode(points=points)]
+    assert np.array_equal(np.array(got, dtype=np.float32), points)
+
+
+def test_encode_nothing():
+    empty = encode_instances(
+        np.zeros((0, 3, 5), bool), [], [], np.zeros((0, 2)), [], image_id=1, category_ids=[1]
+    )
+    assert empty == []
+    assert encode_dropped_points([], [], [], [], image_id=1, category_ids=[1]) == []
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        ({'labels': [1, 2]}, r'image 4, point 2: expected a label in 0\.\.1, got 2'),
+        ({'labels': [-1, 0]}, r'image 4, point 9: expected a label in 0\.\.1, got -1'),
+        ({'scores': [0.5, np.nan]}, 'image 4, point 2: expected a finite score, got nan'),
+        ({'masks': make_masks() & False}, 'image 4, point 9: .* got an empty one'),
+        ({'scores': [0.5]}, r'image 4: expected as many masks .*got \[2, 2, 1, 2, 2\]'),
+    ],
+)
+def test_encode_errors(changes, message):
+    with pytest.raises(ValueError, match=message):
+        encode(**changes)
+
+
+def test_dropped_errors():
+    with pytest.raises(ValueError, match='image 1: expected as many labels as points'):
+        encode_dropped_points([0], [], [3], ['x'], image_id=1, category_ids=[1])
+    with pytest.raises(ValueError, match=r'image 1, point 3: expected a label in 0\.\.0, got 1'):
+        encode_dropped_points([1], [[0, 0]], [3], ['x'], image_id=1, category_ids=[1])
+
+
+def test_assemble_keeps_images_and_categories_and_numbers_by_image_and_point():
+    content = assembled(encode(7) + encode(4), [dropped_entry(7), dropped_entry(4)])
+    assert content['images'] == IMAGES
+    assert content['categories'] == CATEGORIES
+    order = [(ann['id'], ann['image_id'], ann['point_id']) for ann in content['annotations']]
+    assert order == [(1, 4, 2), (2, 4, 9), (3, 7, 2), (4, 7, 9)]
+    assert [point['image_id'] for point in content['dropped_points']] == [4, 7]
+
+
+def test_assemble_does_not_depend_on_the_order_of_delivery():
+    annotations = encode(7) + encode(4)
+    dropped = [dropped_entry(7), dropped_entry(4)]
+    one = assembled(annotations, dropped)
+    other = assembled(annotations[::-1], dropped[::-1])
+    assert json.dumps(one) == json.dumps(other)
+    assert 'id' not in annotations[0]
+
+
+def test_assemble_nothing():
+    content = assembled([])
+    assert content['annotations'] == content['dropped_points'] == []
+    assert content['images'] == IMAGES
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        ({'annotations': encode(5)}, 'image 5, point 2: the image is not in the list'),
+        ({'categories': CATEGORIES[:1]}, 'image 4, point 9: category 30 is not in the list'),
+        ({'dropped': [dropped_entry(4, 9)]}, 'image 4, point 9: expected one entry .* got two'),
+        ({'annotations': encode() * 2}, 'image 4, point 2: expected one entry .* got two'),
+        ({'images': IMAGES * 2}, 'expected image ids that differ'),
+        (
+            {'images': [{'id': 4, 'file_name': 'a.jpg', 'height': 6, 'width': 10}]},
+            r'image 4 \(a.jpg\), point 2: expected a mask .* size \[6, 10\], got \[3, 5\]',
+        ),
+    ],
+)
+def test_assemble_errors(changes, message):
+    with pytest.raises(ValueError, match=message):
+        assembled(**changes)
+
+
+def test_load_reads_what_was_written(tmp_path):
+    content = assembled(dropped=[dropped_entry()])
+    write_json(tmp_path / 'a.json', content)
+    assert load(tmp_path / 'a.json') == content
+
+
+def test_load_refuses_counts_that_mmdet_ignores(tmp_path):
+    content = assembled()
+    content['annotations'][0]['segmentation']['counts'] = [4, 2, 9]
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=r'a\.json: image 4 .*expected RLE counts as str'):
+        load(tmp_path / 'a.json')
+
+
+def test_load_errors_name_the_place(tmp_path):
+    content = assembled()
+    del content['annotations'][1]['point_id']
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=r"a\.json: annotations\[1\] lacks \['point_id'\]"):
+        load(tmp_path / 'a.json')
+    content = assembled()
+    del content['images'][1]['width']
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=r"a\.json: images\[1\] lacks \['width'\]"):
+        load(tmp_path / 'a.json')
+    with pytest.raises(FileNotFoundError, match='missing.json'):
+        load(tmp_path / 'missing.json')
+
+
+def write_parts(tmp_path, **second):
+    write_json(tmp_path / 'a.json', assembled(encode(4), [dropped_entry(4)]))
+    write_json(tmp_path / 'b.json', assembled(**{'annotations': encode(7), **second}))
+    return tmp_path / 'a.json', tmp_path / 'b.json'
+
+
+def test_merge_of_parts_is_the_whole(tmp_path):
+    parts = write_parts(tmp_path, dropped=[dropped_entry(7)])
+    whole = assembled(encode(4) + encode(7), [dropped_entry(4), dropped_entry(7)])
+    for paths in (parts, parts[::-1]):
+        merged = merge(*paths)
+        assert merged.pop('info')['merged_from'] == [path.name for path in paths]
+        assert merged == {key: value for key, value in whole.items() if key != 'info'}
+
+
+def test_merge_of_one(tmp_path):
+    path, _ = write_parts(tmp_path)
+    assert merge(path)['annotations'] == load(path)['annotations']
+
+
+@pytest.mark.parametrize(
+    'second, message',
+    [
+        ({'categories': CATEGORIES[::-1]}, 'expected the same categories in both'),
+        ({'annotations': encode(4)}, 'point 2 of image 4 has an entry in both'),
+        (
+            {'images': [IMAGES[0], {**IMAGES[1], 'file_name': 'c.jpg'}]},
+            'image id 4 is .*a.jpg.* in one and .*c.jpg.* in the other',
+        ),
+        (
+            {'images': [IMAGES[0], {**IMAGES[1], 'id': 8}]},
+            'image a.jpg has the ids 4 and 8',
+        ),
+    ],
+)
+def test_merge_clashes_name_both_files(tmp_path, second, message):
+    paths = write_parts(tmp_path, **second)
+    with pytest.raises(ValueError, match=rf'a\.json and .*b\.json: .*{message}'):
+        merge(*paths)
+
+
+def test_merge_of_nothing():
+    with pytest.raises(ValueError, match='at least one file'):
+        merge()
+
+
+def test_category_ids_follow_the_classes():
+    assert category_ids_of(CATEGORIES, None) == [11, 30]
+    assert category_ids_of(CATEGORIES, ('dog', 'cat')) == [30, 11]
+    with pytest.raises(ValueError, match=r"got none for \['cow'\]"):
+        category_ids_of(CATEGORIES, ('cat', 'cow'))

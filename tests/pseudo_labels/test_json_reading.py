@@ -1,0 +1,38 @@
+import pytest
+
+from mmp2seg.pseudo_labels.json_reading import read_json_object, require_keys
+
+
+def test_reads_an_object(tmp_path):
+    (tmp_path / 'a.json').write_text('{"images": [], "x": 1}')
+    assert read_json_object(tmp_path / 'a.json', lists=['images']) == {'images': [], 'x': 1}
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'{"images": [1,\n 2', r'a\.json: no json, line 2 column 3'),
+        (b'\xff\xfe', r'a\.json: no json, byte 0 is not utf-8'),
+        (b'[]', r'a\.json: expected a json object, got a list'),
+        (b'{}', r"a\.json: expected a list 'images', got None"),
+        (b'{"images": {"id": 1}}', r"a\.json: expected a list 'images', got \{'id': 1\}"),
+    ],
+)
+def test_errors_name_file_and_place(tmp_path, content, message):
+    (tmp_path / 'a.json').write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_json_object(tmp_path / 'a.json', lists=['images'])
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'a\.json: there is no such file'):
+        read_json_object(tmp_path / 'a.json')
+
+
+def test_require_keys():
+    require_keys('a.json', 'images', [{'id': 1, 'more': 2}], ['id'])
+    require_keys('a.json', 'images', [], ['id'])
+    with pytest.raises(ValueError, match=r"a\.json: images\[1\] lacks \['id'\]"):
+        require_keys('a.json', 'images', [{'id': 1}, {}], ['id'])
+    with pytest.raises(ValueError, match=r'a\.json: images\[0\]: expected an object, got 7'):
+        require_keys('a.json', 'images', [7], ['id'])
