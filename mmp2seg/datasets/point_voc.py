@@ -5,6 +5,7 @@ import os.path as osp
 from mmdet.datasets import VOCDataset
 from mmengine.fileio import exists, get_text, list_from_file
 
+from mmp2seg.datasets.layouts import numeric_image_ids
 from mmp2seg.datasets.point_dataset import PointDataset, parse_point
 from mmp2seg.registry import DATASETS
 
@@ -38,7 +39,7 @@ class PointVOCDataset(PointDataset):
         """
         names = list_from_file(self.ann_file, backend_args=self.backend_args)
         names = [name.split()[0] for name in names if name.strip()]
-        img_ids = _image_ids(names)
+        img_ids = numeric_image_ids(names)
         entries = []
         for name, img_id in zip(names, img_ids):
             points_path = osp.join(self.data_prefix.get('points', ''), f'{name}.txt')
@@ -78,13 +79,3 @@ class PointVOCDataset(PointDataset):
                 f'{where}: expected a class 0..{self.num_classes - 1}, got {words[2]!r}'
             )
         return dict(point=[x + 0.5, y + 0.5], bbox_label=int(label), point_id=point_id)
-
-
-def _image_ids(names: list[str]) -> list[int]:
-    """A number per image: its name read as digits if that is unique, else its place, from 1."""
-    digits = [name.replace('_', '') for name in names]
-    if all(map(str.isdecimal, digits)):
-        numbers = list(map(int, digits))
-        if len(set(numbers)) == len(numbers):
-            return numbers
-    return list(range(1, len(names) + 1))

@@ -67,7 +67,7 @@ class PointBoxes(BaseBoxes):
         """Keep the points: one outside is dropped by ``is_inside``, never moved."""
 
     def rotate_(self, center: tuple[float, float], angle: float) -> None:
-        """Rotate in place about ``center``; ``angle`` in degrees, positive = clockwise on screen."""
+        """Rotate in place about ``center`` by ``angle`` degrees, clockwise on screen."""
         radians = np.deg2rad(angle)
         cos, sin = float(np.cos(radians)), float(np.sin(radians))
         matrix = self.tensor.new_tensor([[cos, -sin], [sin, cos]])

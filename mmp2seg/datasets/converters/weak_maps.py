@@ -1,0 +1,77 @@
+"""A folder of true semantic maps degraded into a folder of weak ones."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmp2seg.datasets.layouts import complete_folder, read_index_png, write_palette_png
+from mmp2seg.ops.degradation import degrade_semantic_map
+from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
+
+
+@dataclasses.dataclass(frozen=True)
+class WeakMapsReport:
+    """What was written, and how good it is."""
+
+    num_images: int
+    miou: float
+    """Mean over the classes that occur, background included, in 0..1."""
+    class_iou: np.ndarray
+    """(K + 1,) in 0..1, background first; nan for classes that do not occur."""
+
+
+def degrade_folder(
+    gt_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    num_classes: int,
+    seed: int = 0,
+    strength: float = 1.0,
+    names: Sequence[str] | None = None,
+    overwrite: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> WeakMapsReport:
+    """Write a weak map, a palette PNG of the same name, for each true map of a folder.
+
+    Each map has its own random stream, from the seed and its name: the result does not depend on
+    which other maps are converted.
+
+    Args:
+        gt_dir: folder of PNG maps, 0 background, k + 1 = class k, 255 ignore.
+        out_dir: folder to make; it appears only when it is complete.
+        num_classes: number K of classes without background.
+        seed: seed of the degradation.
+        strength: as of ``degrade_semantic_map``.
+        names: stems of the maps to convert; all ``*.png`` of the folder without it.
+        overwrite: replace a folder that is not empty.
+        track: wraps the list of names; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: if the folder or a named map does not exist.
+        ValueError: if there is no map, or one is broken or has a wrong value; names the file.
+        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+    """
+    gt_dir = Path(gt_dir)
+    if not gt_dir.is_dir():
+        raise FileNotFoundError(f'{gt_dir}: no such folder')
+    names = sorted(path.stem for path in gt_dir.glob('*.png')) if names is None else list(names)
+    if not names:
+        raise ValueError(f'{gt_dir}: expected PNG maps, got none')
+    matrix = np.zeros((num_classes + 1, num_classes + 2), np.int64)
+    with complete_folder(out_dir, overwrite=overwrite) as folder:
+        for name in track(names):
+            path = gt_dir / f'{name}.png'
+            semantic_map = read_index_png(path)
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            try:
+                weak_map = degrade_semantic_map(
+                    semantic_map, num_classes=num_classes, rng=rng, strength=strength
+                )
+            except ValueError as error:
+                raise ValueError(f'{path}: {error}') from error
+            write_palette_png(folder / f'{name}.png', weak_map)
+            matrix += confusion_matrix(weak_map, semantic_map, num_classes=num_classes)
+    return WeakMapsReport(len(names), mean_iou(matrix), per_class_iou(matrix))
