@@ -59,6 +59,22 @@ class P2Seg(BaseDetector):
             labeler = {**labeler, 'grouping': self.test_cfg['grouping']}
         self.test_labeler = TASK_UTILS.build(labeler)
 
+    def init_weights(self) -> None:
+        """Initialise all parts by their ``init_cfg``.
+
+        Raises:
+            RuntimeError: if pretrained weights cannot be fetched or read; training never starts
+                from random weights that were not asked for.
+        """
+        try:
+            super().init_weights()
+        except OSError as error:  # no network (URLError), no such file
+            raise RuntimeError(
+                f'init_cfg names pretrained weights that cannot be loaded ({error}). Fetch them '
+                'where there is a network and name the file in model.backbone.init_cfg.checkpoint, '
+                'or start from random weights with model.backbone.init_cfg=None'
+            ) from error
+
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """``(B, 3, H, W)`` images -> the feature maps that the heads see."""
         features = self.backbone(batch_inputs)

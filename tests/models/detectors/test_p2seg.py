@@ -188,3 +188,10 @@ def test_tensor_mode_returns_raw_maps():
     logits, offset = _model()(torch.zeros(1, 3, 32, 48))
     assert logits.shape == (1, 3, 16, 24)
     assert offset.shape == (1, 2, 16, 24)
+
+
+def test_pretrained_weights_that_cannot_be_had_are_an_error_with_a_way_out():
+    model = _model()
+    model.backbone.init_cfg = dict(type='Pretrained', checkpoint='not/there.pth')
+    with pytest.raises(RuntimeError, match=r'not/there\.pth.*model\.backbone\.init_cfg=None'):
+        model.init_weights()
