@@ -8,10 +8,17 @@ import numpy as np
 
 from mmp2seg.ops.noise import smooth_noise
 
+# Ranges of saturation. Backgrounds and clutter are duller than objects, which stand out a little,
+# as what people point at does; hue and brightness tell nothing.
+DULL = (0.0, 0.3)
+VIVID = (0.4, 0.9)
 
-def random_colour(rng: np.random.Generator) -> np.ndarray:
-    """Any hue (3,) float32 BGR, seldom fully saturated, never near black or white."""
-    hsv = np.array([[[rng.uniform(0, 360), 0.7 * np.sqrt(rng.random()), rng.uniform(0.35, 0.9)]]])
+
+def random_colour(
+    rng: np.random.Generator, *, saturation: tuple[float, float] = VIVID
+) -> np.ndarray:
+    """Any hue (3,) float32 BGR of a saturation in the given range, never near black or white."""
+    hsv = np.array([[[rng.uniform(0, 360), rng.uniform(*saturation), rng.uniform(0.35, 0.9)]]])
     return 255 * cv2.cvtColor(hsv.astype(np.float32), cv2.COLOR_HSV2BGR)[0, 0]
 
 
@@ -40,7 +47,7 @@ def texture(
     """Pattern (H, W) float32 in 0..1 of a texture family.
 
     Args:
-        family: 'spots', 'stripes', 'grain' or 'spokes'.
+        family: 'spots', 'stripes', 'grain', 'spokes' or 'plain' (hardly any pattern).
         shape: (H, W).
         centre_xy: origin of the pattern; the spokes meet here.
         angle: direction of the pattern in radians.
@@ -64,7 +71,9 @@ def texture(
         return _soft_step(smooth_noise(shape, cell=max(0.5 * period, 2), rng=rng), sharpness)
     if family == 'spokes':
         return _soft_step(np.sin(rng.integers(6, 10) * np.arctan2(v, u) + phase[0]), sharpness)
-    raise ValueError(f'expected spots, stripes, grain or spokes, got {family!r}')
+    if family == 'plain':
+        return 0.2 * _soft_step(smooth_noise(shape, cell=period, rng=rng), sharpness)
+    raise ValueError(f'expected spots, stripes, grain, spokes or plain, got {family!r}')
 
 
 def background(shape: tuple[int, int], *, unit: float, rng: np.random.Generator) -> np.ndarray:
@@ -73,7 +82,7 @@ def background(shape: tuple[int, int], *, unit: float, rng: np.random.Generator)
     Object textures occur here too, so that texture alone does not tell an object.
     """
     height, width = shape
-    tones = [random_colour(rng) for _ in range(3)]
+    tones = [random_colour(rng, saturation=DULL) for _ in range(3)]
     u, _ = _grid(shape, angle=rng.uniform(0, 2 * np.pi))
     kind = rng.choice(['clouds', 'gradient', 'pattern', 'patches'])
     if kind == 'clouds':
@@ -102,16 +111,16 @@ def background(shape: tuple[int, int], *, unit: float, rng: np.random.Generator)
 def add_clutter(image: np.ndarray, *, unit: float, rng: np.random.Generator) -> None:
     """Draw strokes and irregular patches that belong to no class, in place."""
     height, width = image.shape[:2]
-    for _ in range(rng.poisson(2)):
+    for _ in range(rng.poisson(1.5)):
         distance = np.hypot(*_grid((height, width), centre_xy=rng.random(2) * (width, height)))
         radius = rng.uniform(4, 13) * unit
         noise = smooth_noise((height, width), cell=0.8 * radius, rng=rng)
         alpha = _soft_step(radius - distance + 0.5 * radius * noise, 1.5)[..., None]
-        tint = random_colour(rng) * (
+        tint = random_colour(rng, saturation=DULL) * (
             1 + 0.15 * smooth_noise((height, width), cell=3 * unit, rng=rng)[..., None]
         )
         image += rng.uniform(0.5, 1) * alpha * (tint - image)
-    for _ in range(rng.poisson(4)):
+    for _ in range(rng.poisson(3)):
         start = rng.random(2) * (width, height)
         turns = np.cumsum(rng.normal(0, 0.4, size=8)) + rng.uniform(0, 2 * np.pi)
         steps = rng.uniform(2, 8) * unit * np.stack([np.cos(turns), np.sin(turns)], 1)
@@ -120,7 +129,7 @@ def add_clutter(image: np.ndarray, *, unit: float, rng: np.random.Generator) -> 
         thickness = max(round(rng.uniform(1, 3) * unit), 1)
         cv2.polylines(alpha, [line], False, 255, thickness, cv2.LINE_AA, 4)
         alpha = rng.uniform(0.4, 1) * alpha[..., None].astype(np.float32) / 255
-        image += alpha * (random_colour(rng) - image)
+        image += alpha * (random_colour(rng, saturation=DULL) - image)
 
 
 def paint_object(
@@ -152,10 +161,10 @@ def paint_object(
         shape,
         centre_xy=centre_xy,
         angle=angle + rng.normal(0, 0.15),
-        period=rng.uniform(0.45, 0.65) * max(radius, 8 * unit),
+        period=rng.uniform(0.4, 0.55) * max(radius, 11 * unit),
         rng=rng,
     )
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and family != 'plain':
         pattern = 1 - pattern
     # The second tone is the first one darker, with a tint of its own.
     second = rng.uniform(0.3, 0.55) * (0.75 * colour + 0.25 * random_colour(rng))

@@ -19,7 +19,7 @@ SHAPES_CLASSES = ('disc', 'square', 'triangle', 'ring')
 SHAPES_PALETTE = [(220, 60, 60), (70, 150, 230), (90, 190, 90), (240, 180, 50)]
 
 # Each class has a form and a texture of its own; colour tells nothing.
-_FAMILIES = ('spots', 'stripes', 'grain', 'spokes')
+_FAMILIES = ('spots', 'stripes', 'plain', 'spokes')
 _SUPERSAMPLING = 4
 MIN_VISIBLE_PIXELS = 25
 
@@ -93,7 +93,7 @@ def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) 
     for _ in range(num_groups):
         label = int(rng.integers(len(SHAPES_CLASSES)))
         members = int(rng.choice([1, 2, 3, 4], p=[0.45, 0.28, 0.17, 0.10]))
-        radius = unit * np.exp(rng.uniform(np.log(8), np.log(25 if members < 4 else 17)))
+        radius = unit * rng.uniform(8, 28 if members < 4 else 19)
         # Members often look alike, as animals of a herd do; others differ.
         alike = rng.random() < 0.6
         colour = random_colour(rng)
@@ -144,7 +144,7 @@ def generate_scene(
     seed: int = 0,
     size: tuple[int, int] = (128, 128),
     center_points: float = 0.6,
-    weak_strength: float = 1.0,
+    weak_strength: float = 1.2,
 ) -> Scene:
     """Generate a scene, which depends on the arguments alone.
 

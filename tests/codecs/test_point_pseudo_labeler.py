@@ -7,7 +7,8 @@ from mmp2seg.registry import TASK_UTILS
 
 
 def _labeler(**options):
-    return TASK_UTILS.build(dict(type='mmp2seg.PointPseudoLabeler', max_snap_distance=0, **options))
+    config = dict(type='mmp2seg.PointPseudoLabeler', max_snap_distance=0, landing_weight=1)
+    return TASK_UTILS.build({**config, **options})
 
 
 def _encode(rows, points, labels, **options):
@@ -182,6 +183,16 @@ class TestDecode:
         nearest = _decode([[1] * 6], [[0.5, 0.5], [5.5, 0.5]], [0, 0], offset, grouping='nearest')
         assert nearest.masks[0, 0].long().tolist() == [1, 1, 1, 0, 0, 0]
 
+    @pytest.mark.parametrize(('weight', 'expected'), [(0, 3), (0.5, 2), (1, 1)])
+    def test_landing_weight_goes_from_the_pixel_to_its_landing(self, weight, expected):
+        """Pixel 1 lands on the right point, pixel 2 half way: the left point keeps fewer pixels."""
+        offset = torch.zeros(2, 1, 6)
+        offset[0, 0, 1], offset[0, 0, 2] = 2.5, 4.0
+        decoded = _decode(
+            [[1] * 6], [[0.5, 0.5], [5.5, 0.5]], [0, 0], offset, landing_weight=weight
+        )
+        assert decoded.masks[0].sum() == expected
+
     def test_every_point_is_kept_or_dropped_with_its_reason(self):
         rows = [[1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]
         points = [[0.5, 0.5], [0.5, 0.5], [9.5, 0.5], [4.5, 1.5], [1.5, 0.5]]
@@ -239,6 +250,11 @@ def test_encode_then_decode_gives_the_instances_back():
     assert decoded.kept.tolist() == [0, 1, 2]
     for index, mask in enumerate(decoded.masks):
         assert torch.equal(mask, targets.instance_map == index + 1)
+
+
+def test_landing_weight_out_of_range():
+    with pytest.raises(ValueError, match=r'landing_weight in \[0, 1\], got 1.5'):
+        PointPseudoLabeler(landing_weight=1.5)
 
 
 @pytest.mark.parametrize('option', ['conflict', 'offset_target', 'grouping'])

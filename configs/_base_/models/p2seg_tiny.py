@@ -3,6 +3,7 @@ head_init = dict(type='Kaiming', layer='Conv2d', mode='fan_in')
 
 model = dict(
     type='mmp2seg.P2Seg',
+    channels_last=True,
     data_preprocessor=dict(
         type='mmp2seg.PointDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
