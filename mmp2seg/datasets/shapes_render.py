@@ -9,16 +9,29 @@ import numpy as np
 from mmp2seg.ops.noise import smooth_noise
 
 # Ranges of saturation. Backgrounds and clutter are duller than objects, which stand out a little,
-# as what people point at does; hue and brightness tell nothing.
+# as what people point at does.
 DULL = (0.0, 0.3)
 VIVID = (0.4, 0.9)
 
 
 def random_colour(
-    rng: np.random.Generator, *, saturation: tuple[float, float] = VIVID
+    rng: np.random.Generator,
+    *,
+    saturation: tuple[float, float] = VIVID,
+    hue: float | None = None,
 ) -> np.ndarray:
-    """Any hue (3,) float32 BGR of a saturation in the given range, never near black or white."""
-    hsv = np.array([[[rng.uniform(0, 360), rng.uniform(*saturation), rng.uniform(0.35, 0.9)]]])
+    """A colour (3,) float32 BGR, never near black or white.
+
+    Args:
+        rng: source of the colour.
+        saturation: range of the saturation, in 0..1.
+        hue: in degrees, the hue that three of four colours are near; None = any hue.
+    """
+    if hue is None or rng.random() < 0.25:
+        hue = rng.uniform(0, 360)
+    else:
+        hue = (hue + rng.normal(0, 20)) % 360
+    hsv = np.array([[[hue, rng.uniform(*saturation), rng.uniform(0.35, 0.9)]]])
     return 255 * cv2.cvtColor(hsv.astype(np.float32), cv2.COLOR_HSV2BGR)[0, 0]
 
 

@@ -18,8 +18,10 @@ from mmp2seg.ops.points_from_masks import near_center_inside, random_inside
 SHAPES_CLASSES = ('disc', 'square', 'triangle', 'ring')
 SHAPES_PALETTE = [(220, 60, 60), (70, 150, 230), (90, 190, 90), (240, 180, 50)]
 
-# Each class has a form and a texture of its own; colour tells nothing.
+# Each class has a form and a texture of its own; its colour is a hint only: a class has a typical
+# hue, in degrees, which one of four objects does not have.
 _FAMILIES = ('spots', 'stripes', 'plain', 'spokes')
+_HUES = (0.0, 210.0, 120.0, 45.0)
 _SUPERSAMPLING = 4
 MIN_VISIBLE_PIXELS = 25
 
@@ -96,7 +98,7 @@ def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) 
         radius = unit * rng.uniform(8, 28 if members < 4 else 19)
         # Members often look alike, as animals of a herd do; others differ.
         alike = rng.random() < 0.6
-        colour = random_colour(rng)
+        colour = random_colour(rng, hue=_HUES[label])
         centre = rng.uniform(0.05, 0.95, size=2) * size[::-1]
         for _ in range(members):
             own = radius * rng.uniform(0.75, 1.25)
@@ -108,7 +110,7 @@ def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) 
                 flatness=rng.uniform(0.75, 1.0),
                 colour=np.clip(colour * rng.uniform(0.8, 1.2, size=3), 30, 240)
                 if alike
-                else random_colour(rng),
+                else random_colour(rng, hue=_HUES[label]),
             )
             shapes.append(member)
             direction = rng.uniform(0, 2 * np.pi)

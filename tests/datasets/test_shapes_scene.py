@@ -107,14 +107,18 @@ def test_weak_maps_have_about_70_miou(scenes):
     assert 0.66 < mean_iou(matrix) < 0.74
 
 
-def test_colour_does_not_tell_the_class(scenes):
-    mean_colours = [[] for _ in SHAPES_CLASSES]
+def test_colour_hints_at_the_class_but_does_not_tell_it(scenes):
+    """The class of the nearest mean colour is right more often than chance, and often wrong."""
+    colours, labels = [], []
     for scene in scenes:
         for i, label in enumerate(scene.labels):
-            mean_colours[label].append(scene.image[scene.instance_map == i + 1].mean(0))
-    class_means = np.array([np.mean(colours, 0) for colours in mean_colours])
-    within = np.mean([np.std(colours, 0) for colours in mean_colours])
-    assert class_means.std(0).max() < 0.6 * within
+            colours.append(scene.image[scene.instance_map == i + 1].mean(0))
+            labels.append(label)
+    colours, labels = np.array(colours), np.array(labels)
+    colours = colours / colours.sum(1, keepdims=True)
+    means = np.stack([colours[labels == k].mean(0) for k in range(len(SHAPES_CLASSES))])
+    guessed = np.linalg.norm(colours[:, None] - means, axis=2).argmin(1)
+    assert 0.4 < (guessed == labels).mean() < 0.85
 
 
 def test_other_sizes_scale_the_objects():

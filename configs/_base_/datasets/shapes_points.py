@@ -10,7 +10,13 @@ train_pipeline = [
     dict(
         type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']
     ),
-    dict(type='mmseg.PhotoMetricDistortion', hue_delta=18),
+    dict(
+        type='mmseg.PhotoMetricDistortion',
+        brightness_delta=16,
+        contrast_range=(0.7, 1.3),
+        saturation_range=(0.8, 1.2),
+        hue_delta=9,
+    ),
     dict(type='mmp2seg.GeneratePointTargets', labeler=labeler),
     dict(type='mmp2seg.PackPointInputs'),
 ]
