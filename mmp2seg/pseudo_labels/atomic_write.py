@@ -26,6 +26,16 @@ def write_json(path: str | Path, content: Any) -> None:
         text = json.dumps(content, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise type(error)(f'{path}: not written, the content is no json: {error}') from error
+    write_text(path, text)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole or not at all, as :func:`write_json` does.
+
+    Raises:
+        OSError: The folder cannot be written to, or the disk is full.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # not tempfile: its files are private to the user, and os.replace would keep that
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from mmp2seg.pseudo_labels import atomic_write
-from mmp2seg.pseudo_labels.atomic_write import write_json
+from mmp2seg.pseudo_labels.atomic_write import write_json, write_text
 
 
 def test_written_content_reads_back_and_folders_are_made(tmp_path):
@@ -56,3 +56,11 @@ def test_link_keeps_pointing_to_the_file(tmp_path):
     write_json(link, 2)
     assert link.is_symlink()
     assert json.loads(target.read_text()) == 2
+
+
+def test_text_reads_back_and_replaces_the_old_one(tmp_path):
+    path = tmp_path / 'new' / 'table.md'
+    for text in ('old', '| é |\n'):
+        write_text(path, text)
+        assert path.read_text(encoding='utf-8') == text
+    assert os.listdir(path.parent) == ['table.md']

@@ -4,6 +4,7 @@ Example: python tools/analysis_tools/draw_stage1.py CONFIG CHECKPOINT --out-dir 
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import mmcv
@@ -15,6 +16,9 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
+
+from mmp2seg.apis.pseudo_labels import label_dataset
 from mmp2seg.evaluation.functional.truth_file import TruthFile
 from mmp2seg.registry import DATASETS, MODELS
 from mmp2seg.visualization.panels import write_png
@@ -44,19 +48,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_dataset(cfg: Config, split: str, *, with_weak_map: bool) -> BaseDataset:
-    """The data set of a split, read like the test set: no augmentation, no filtering.
-
-    A loading step of the test pipeline that skips the weak map (``with_seg=False``) reads it with
-    ``with_weak_map``.
-    """
-    dataset_cfg = cfg[f'{split}_dataloader'].dataset
-    while 'dataset' in dataset_cfg:  # RepeatDataset and the like
-        dataset_cfg = dataset_cfg.dataset
-    dataset_cfg.pipeline = cfg.test_dataloader.dataset.pipeline
+    """The data set of a split, read as in a test; the weak map too, if ``with_weak_map``."""
+    dataset_cfg = label_dataset(cfg, split)
     for step in dataset_cfg.pipeline:
         if 'with_seg' in step:
             step.with_seg = with_weak_map
-    dataset_cfg.test_mode = True
     return DATASETS.build(dataset_cfg)
 
 

@@ -5,6 +5,10 @@ Example: python tools/analysis_tools/eval_pseudo_labels.py pseudo_labels.json in
 
 import argparse
 import math
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
 from mmp2seg.evaluation.functional.pseudo_masks import MATCH_RULES, summarize_ious
 from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files

@@ -201,8 +201,10 @@ def test_channels_last_changes_the_memory_and_not_the_numbers():
     plain, fast = _model(), _model(channels_last=True)
     fast.load_state_dict(plain.state_dict())
     images = torch.rand(2, 3, 32, 48)
-    assert fast.backbone.encoder[0][0].convs[0].conv.weight.is_contiguous(
-        memory_format=torch.channels_last
+    assert (
+        fast.backbone.encoder[0][0]
+        .convs[0]
+        .conv.weight.is_contiguous(memory_format=torch.channels_last)
     )
     for first, second in zip(plain.eval()(images), fast.eval()(images)):
         assert torch.allclose(first, second, atol=1e-5)

@@ -1,0 +1,93 @@
+# Stage 2 on VOC 2012: an instance segmentor learns the pseudo labels of stage 1 and is measured on
+# the true instances of held-out images. Other data: change the first three lines, or
+#   --cfg-options train_dataloader.dataset.dataset.ann_file=LABELS.json \
+#       train_dataloader.dataset.dataset.data_prefix.img=IMAGES/ \
+#       val_dataloader.dataset.ann_file=TRUTH.json val_dataloader.dataset.data_prefix.img=IMAGES/ \
+#       val_evaluator.ann_file=TRUTH.json
+# and with tools/test.py the last three with test_ in place of val_.
+pseudo_labels = 'data/pseudo_labels/p2seg_voc_train_aug.json'
+image_folder = 'data/VOC2012/JPEGImages/'
+val_truth = 'data/VOC2012/annotations/instances_val.json'
+
+metainfo = dict(
+    classes=(
+        'aeroplane',
+        'bicycle',
+        'bird',
+        'boat',
+        'bottle',
+        'bus',
+        'car',
+        'cat',
+        'chair',
+        'cow',
+        'diningtable',
+        'dog',
+        'horse',
+        'motorbike',
+        'person',
+        'pottedplant',
+        'sheep',
+        'sofa',
+        'train',
+        'tvmonitor',
+    )
+)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    # mmdet ignores RLE masks, without a word, unless poly2mask is set.
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
+    dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),  # paper
+    dict(type='RandomCrop', crop_size=(512, 512), recompute_bbox=True),  # paper
+    dict(type='RandomFlip', prob=0.5),  # paper
+    dict(type='PhotoMetricDistortion'),  # paper
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 512), keep_ratio=True),  # paper
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
+]
+
+train_dataloader = dict(
+    batch_size=4,  # paper: 4 GPUs x 4
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    dataset=dict(
+        type='RepeatDataset',
+        times=3,  # paper
+        dataset=dict(
+            type='CocoDataset',
+            metainfo=metainfo,
+            ann_file=pseudo_labels,
+            data_prefix=dict(img=image_folder),
+            filter_cfg=dict(filter_empty_gt=True, min_size=32),
+            pipeline=train_pipeline,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        metainfo=metainfo,
+        ann_file=val_truth,
+        data_prefix=dict(img=image_folder),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='CocoMetric', ann_file=val_truth, metric=['bbox', 'segm'])
+test_evaluator = val_evaluator

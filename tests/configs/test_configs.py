@@ -1,0 +1,163 @@
+"""Every config parses and builds; stage-1 ones train and predict, stage-2 ones read every mask."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
+
+from mmp2seg.apis.device import adapt_config_to_cpu
+from mmp2seg.apis.pseudo_labels import write_baseline_labels
+from mmp2seg.datasets import PointVOCDataset
+from mmp2seg.registry import DATASETS, MODELS
+from mmp2seg.testing import write_tiny_voc
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+STAGE1 = sorted((CONFIGS / 'p2seg').glob('*.py'))
+STAGE2 = sorted((CONFIGS / 'refine').glob('*.py'))
+SIZE = (64, 64)
+
+
+def name_of(path):
+    return path.stem
+
+
+def without_pretrained(node):
+    """Take ``init_cfg`` with weights to download out of a config, in place."""
+    if isinstance(node, dict):
+        if (node.get('init_cfg') or {}).get('type') == 'Pretrained':
+            node['init_cfg'] = None
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            without_pretrained(value)
+
+
+def load_config(path):
+    cfg = Config.fromfile(path)
+    without_pretrained(cfg.model)
+    adapt_config_to_cpu(cfg)
+    return cfg
+
+
+def build_model(cfg):
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model
+
+
+def use_tiny_data(cfg, folder):
+    """Let the stage-1 data sets of ``cfg`` read three small images, at a small training size."""
+    source = write_tiny_voc(folder, size=(48, 56))
+    del source['metainfo']  # two of the config's own classes
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        loader.dataset.update(source)
+    for step in cfg.train_dataloader.dataset.pipeline:
+        for key, value in (('scales', [SIZE]), ('crop_size', SIZE), ('size', SIZE)):
+            if key in step:
+                step[key] = value
+    return source
+
+
+def build_dataset(cfg, dataset):
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return DATASETS.build(dataset)
+
+
+def test_all_configs_are_tested():
+    found = {path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts}
+    assert found == {*STAGE1, *STAGE2}
+
+
+@pytest.mark.parametrize('path', STAGE1, ids=name_of)
+def test_stage1_trains_and_predicts(path, tmp_path):
+    cfg = load_config(path)
+    use_tiny_data(cfg, tmp_path)
+    model = build_model(cfg)
+    optimizer = torch.optim.Adam(model.parameters(), cfg.optim_wrapper.optimizer.lr)
+    train_data = build_dataset(cfg, cfg.train_dataloader.dataset)
+    batch = model.data_preprocessor(pseudo_collate([train_data[0], train_data[1]]), True)
+    losses = model(**batch, mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    optimizer.step()
+    assert torch.isfinite(total)
+    assert all(loss > 0 for name, loss in losses.items() if name.startswith('loss'))
+    unused = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert unused == []
+
+    model.eval()
+    test_data = build_dataset(cfg, cfg.test_dataloader.dataset)
+    with torch.no_grad():
+        (result,) = model.test_step(pseudo_collate([test_data[0]]))
+    instances, dropped = result.pred_instances, result.dropped_points
+    assert instances.masks.shape[1:] == (48, 56)
+    assert sorted([*instances.point_ids.tolist(), *dropped.point_ids.tolist()]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize('path', STAGE1, ids=name_of)
+def test_stage1_has_one_labeler_and_as_many_classes_as_its_data(path, tmp_path):
+    cfg = load_config(path)
+    (targets,) = (
+        step
+        for step in cfg.train_dataloader.dataset.pipeline
+        if step.type == 'mmp2seg.GeneratePointTargets'
+    )
+    assert targets.labeler == cfg.model.labeler
+    use_tiny_data(cfg, tmp_path)
+    dataset = build_dataset(cfg, cfg.train_dataloader.dataset)
+    assert dataset.num_classes == cfg.model.semantic_head.num_classes
+
+
+@pytest.mark.parametrize('path', STAGE1, ids=name_of)
+def test_stage1_does_not_train_on_ground_truth(path):
+    cfg = Config.fromfile(path)
+    text = str(cfg.train_dataloader)
+    assert 'WSSS_maps' in text
+    assert 'SegmentationClass' not in text and 'instances' not in text
+
+
+@pytest.mark.parametrize('path', STAGE2, ids=name_of)
+def test_stage2_builds_with_the_classes_of_its_data(path):
+    cfg = load_config(path)
+    model = build_model(cfg)
+    classes = innermost(cfg.train_dataloader.dataset).metainfo.classes
+    assert cfg.val_dataloader.dataset.metainfo.classes == classes
+    assert model.roi_head.bbox_head.num_classes == len(classes)
+    assert model.roi_head.mask_head.num_classes == len(classes)
+    if 'voc' in path.stem:
+        assert classes == PointVOCDataset.METAINFO['classes']
+
+
+@pytest.mark.parametrize('path', STAGE2, ids=name_of)
+def test_stage2_reads_every_mask_of_a_pseudo_label_file(path, tmp_path):
+    cfg = load_config(path)
+    classes = cfg.val_dataloader.dataset.metainfo.classes
+    stage1 = Config.fromfile(CONFIGS / 'p2seg' / 'tiny_shapes.py')
+    source = use_tiny_data(stage1, tmp_path)
+    for loader in (stage1.train_dataloader, stage1.test_dataloader):
+        loader.dataset.metainfo = dict(classes=classes)
+    labels = str(tmp_path / 'labels.json')
+    write_baseline_labels(stage1, rule='nearest', split='train', outfile=labels)
+
+    data = innermost(cfg.train_dataloader.dataset)
+    data.ann_file = labels
+    data.data_prefix.img = str(Path(source['data_root']) / 'JPEGImages')
+    (loading,) = (step for step in data.pipeline if step.type == 'LoadAnnotations')
+    whole = build_dataset(cfg, {**data, 'pipeline': [data.pipeline[0], loading]})
+    assert [len(image['gt_masks']) for image in whole] == [3, 1]  # the image without points is out
+    for image in whole:
+        assert not image['gt_ignore_flags'].any()
+        assert image['gt_masks'].masks.any(axis=(1, 2)).all()
+    packed = build_dataset(cfg, cfg.train_dataloader.dataset)[0]
+    assert len(packed['data_samples'].gt_instances.masks) > 0
+
+
+def innermost(dataset):
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset

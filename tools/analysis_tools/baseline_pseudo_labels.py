@@ -1,0 +1,65 @@
+"""Write pseudo labels made of the points and weak maps of a config, without a network.
+
+They are what stage 1 has to beat, in the same json as its own.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
+
+from mmp2seg.apis.arguments import CommandError, run_command
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of stage 1')
+    parser.add_argument(
+        '--rule',
+        required=True,
+        choices=['component', 'nearest'],
+        help='component: a point gets the whole region that holds it; nearest: the pixels of a '
+        'region go to the nearest of its points',
+    )
+    parser.add_argument('--out', required=True, metavar='FILE.json', help='the json to write')
+    parser.add_argument(
+        '--split', choices=['train', 'test'], default='train', help='whose images and points'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> None:
+    args = parse_args(argv)
+    from mmengine.utils import track_iter_progress
+
+    from mmp2seg.apis import pseudo_labels
+    from mmp2seg.apis.runner import load_config
+
+    cfg = load_config(args.config, cfg_options=args.cfg_options)
+    outfile = pseudo_labels.require_writable_json(args.out)
+    try:
+        figures = pseudo_labels.write_baseline_labels(
+            cfg,
+            rule=args.rule,
+            split=args.split,
+            outfile=outfile,
+            track=lambda indices: track_iter_progress(list(indices)),
+        )
+    except FileNotFoundError as error:
+        raise CommandError(str(error)) from error
+    print()
+    print(pseudo_labels.describe_labels(outfile, figures))
+
+
+if __name__ == '__main__':
+    run_command(main)

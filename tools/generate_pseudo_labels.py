@@ -1,0 +1,59 @@
+"""Write the pseudo labels of a trained stage-1 network as COCO json."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
+
+from mmp2seg.apis.arguments import CommandError, command_parser, parse_command, run_command
+from mmp2seg.apis.device import select_device
+
+
+def parse_args(argv: list[str]):
+    parser = command_parser(__doc__)
+    parser.add_argument('checkpoint', help='path or address of the checkpoint')
+    parser.add_argument('--out', required=True, metavar='FILE.json', help='the json to write')
+    parser.add_argument(
+        '--split',
+        choices=['train', 'test'],
+        default='test',
+        help="whose images and points: the config's test set, as tools/test.py, or its training "
+        'set; both through the test pipeline',
+    )
+    parser.add_argument(
+        '--grouping',
+        choices=['offset', 'nearest'],
+        help='separate objects by the predicted offsets, or give each pixel to the nearest point '
+        "of its region as a baseline (default: the config's own)",
+    )
+    return parse_command(parser, argv)
+
+
+def main(argv: list[str]) -> None:
+    select_device(argv)
+    args = parse_args(argv)
+    # these import mmengine: after select_device
+    from mmengine.dist import is_main_process
+
+    from mmp2seg.apis import pseudo_labels, runner
+
+    cfg = runner.load_config(
+        args.config,
+        cfg_options=args.cfg_options,
+        work_dir=args.work_dir,
+        launcher=args.launcher,
+    )
+    cfg.load_from = runner.require_checkpoint(args.checkpoint)
+    cfg.resume = False
+    outfile = pseudo_labels.require_writable_json(args.out)
+    pseudo_labels.set_label_run(cfg, split=args.split, outfile=outfile, grouping=args.grouping)
+    try:
+        figures = runner.build_runner(cfg).test()
+    except FileNotFoundError as error:  # the last line, as a data worker's holds its traceback
+        raise CommandError(str(error).strip().splitlines()[-1]) from error
+    if is_main_process():
+        print(pseudo_labels.describe_labels(outfile, figures))
+
+
+if __name__ == '__main__':
+    run_command(main)

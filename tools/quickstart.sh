@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Set up what is missing and run the whole chain on the built-in dataset:
+#   bash tools/quickstart.sh [--device cpu|cuda] [--seed N] [--work-dir FOLDER] [--smoke]
+# An interrupted run goes on where it stopped when it is started again.
+set -euo pipefail
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$TOOLS/setup_env.sh"
+exec "$MMP2SEG_PYTHON" "$TOOLS/quickstart.py" "$@"
