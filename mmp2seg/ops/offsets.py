@@ -56,5 +56,6 @@ def instance_centroids(instance_map: Tensor, num_instances: int) -> Tensor:
     flat = instance_map.reshape(-1).long()
     centers = pixel_centers(height, width, device=flat.device).reshape(2, -1).double()
     sums = centers.new_zeros(2, num_instances + 1).index_add_(1, flat, centers)
-    counts = torch.bincount(flat, minlength=num_instances + 1)
+    # Not bincount: its size depends on the values, which would be read back from the device.
+    counts = centers.new_zeros(num_instances + 1).index_add_(0, flat, torch.ones_like(centers[0]))
     return (sums / counts)[:, 1:].T.float()

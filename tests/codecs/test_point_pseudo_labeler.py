@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.registry import TASK_UTILS
@@ -261,3 +262,17 @@ def test_landing_weight_out_of_range():
 def test_unknown_options_are_named(option):
     with pytest.raises(ValueError, match=f"expected {option} to be one of .* got 'best'"):
         PointPseudoLabeler(**{option: 'best'})
+
+
+@pytest.mark.parametrize('offset_target', ['point', 'centroid'])
+def test_refinement_reads_nothing_back_from_the_device(offset_target):
+    """Fake tensors have no values: whatever needs one (``item``, a mask as index) raises."""
+    labeler = _labeler(offset_target=offset_target)
+    with FakeTensorMode():
+        refined = labeler.refine(
+            torch.zeros(2, 64, 48),
+            torch.zeros(12, 2),
+            region_map=torch.zeros(64, 48, dtype=torch.int32),
+            point_regions=torch.zeros(12, dtype=torch.int64),
+        )
+    assert refined.offset.shape == (2, 64, 48)

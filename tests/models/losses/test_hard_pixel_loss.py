@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses import FakeTensorMode
 
 from mmp2seg.models.losses.hard_pixel_loss import (
     HardPixelCrossEntropyLoss,
@@ -90,3 +91,12 @@ def test_module_is_the_function_times_its_weight():
     for ratio in (0, 1.5):
         with pytest.raises(ValueError, match=f'got {ratio}'):
             HardPixelCrossEntropyLoss(ratio=ratio)
+
+
+@pytest.mark.parametrize('ratio', [0.2, 1.0])
+def test_nothing_is_read_back_from_the_device(ratio):
+    """Fake tensors have no values: whatever needs one raises."""
+    with FakeTensorMode():
+        target = torch.zeros(2, 6, 6, dtype=torch.int64)
+        loss = hard_pixel_cross_entropy(torch.zeros(2, 3, 6, 6), target, ratio=ratio)
+    assert loss.shape == ()
