@@ -6,7 +6,7 @@ _base_ = [
 
 model = dict(labeler=_base_.labeler)
 
-max_iters = 2500
+max_iters = 2000
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-3))
