@@ -12,7 +12,12 @@ from mmp2seg.ops.components import label_regions, regions_of_points
 from mmp2seg.ops.coords import pixel_centers, points_inside
 from mmp2seg.ops.grouping import nearest_point
 from mmp2seg.ops.masks import instance_map_to_masks, mean_over_instances
-from mmp2seg.ops.offsets import instance_centroids, landing_positions, offsets_to_points
+from mmp2seg.ops.offsets import (
+    instance_centroids,
+    landing_positions,
+    offsets_at_points,
+    offsets_to_points,
+)
 from mmp2seg.registry import TASK_UTILS
 
 
@@ -41,6 +46,9 @@ class PointPseudoLabeler:
         landing_weight: where between a pixel's centre (0) and its landing position (1, the paper's
             grouping) :meth:`decode` looks for the nearest point. At 0.5 that is the point with the
             least sum of squared distances to both, which holds against offsets that are not sharp.
+        anchor: what :meth:`decode` measures the distance to: ``'landing'`` moves each point along
+            its own offset by the same weight, because offsets learn to aim at the middle of an
+            object wherever its point was put; ``'point'`` is the annotated point (the paper's).
         min_region_area: regions of fewer pixels are ignored (the released code: 50).
         max_snap_distance: how far, in pixels, a point may lie off its region.
         max_landing_distance: :meth:`decode` gives a pixel of a region without a point to the point
@@ -48,7 +56,8 @@ class PointPseudoLabeler:
             those pixels to none.
 
     Raises:
-        ValueError: for an unknown ``conflict``, ``offset_target`` or ``grouping``.
+        ValueError: for an unknown ``conflict``, ``offset_target``, ``grouping`` or ``anchor``, or a
+            ``landing_weight`` outside [0, 1].
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class PointPseudoLabeler:
         offset_target: str = 'point',
         grouping: str = 'offset',
         landing_weight: float = 0.5,
+        anchor: str = 'landing',
         min_region_area: int = 0,
         max_snap_distance: float = 8.0,
         max_landing_distance: float = 8.0,
@@ -66,6 +76,7 @@ class PointPseudoLabeler:
             ('conflict', conflict, ('nearest', 'drop')),
             ('offset_target', offset_target, ('point', 'centroid')),
             ('grouping', grouping, ('offset', 'nearest')),
+            ('anchor', anchor, ('landing', 'point')),
         ):
             if value not in known:
                 raise ValueError(f'expected {name} to be one of {known}, got {value!r}')
@@ -75,6 +86,7 @@ class PointPseudoLabeler:
             raise ValueError(f'expected landing_weight in [0, 1], got {landing_weight}')
         self.grouping = grouping
         self.landing_weight = landing_weight
+        self.anchor = anchor
         self.min_region_area = min_region_area
         self.max_snap_distance = max_snap_distance
         self.max_landing_distance = max_landing_distance
@@ -216,11 +228,19 @@ class PointPseudoLabeler:
     ) -> Tensor:
         """Instance map ``(H, W)``: each region separated among its own points."""
         weight = self.landing_weight if self.grouping == 'offset' else 0.0
-        positions = landing_positions(weight * offset)
         instance_map, _ = nearest_point(
-            positions, points_xy, position_groups=region_map, point_groups=point_regions
+            landing_positions(weight * offset),
+            self._anchors(weight * offset, points_xy),
+            position_groups=region_map,
+            point_groups=point_regions,
         )
         return instance_map
+
+    def _anchors(self, offset: Tensor, points_xy: Tensor) -> Tensor:
+        """What landing positions are compared with, ``(N, 2)``."""
+        if self.anchor == 'point':
+            return points_xy
+        return points_xy + offsets_at_points(offset, points_xy)
 
     def _adopt_orphans(
         self,
@@ -234,7 +254,7 @@ class PointPseudoLabeler:
         orphans = (instance_map == 0) & (semantic_map > 0)
         adopted, distance = nearest_point(
             landing_positions(offset),
-            points_xy,
+            self._anchors(offset, points_xy),
             position_groups=semantic_map * orphans,
             point_groups=labels + 1,
         )

@@ -5,6 +5,7 @@ pixels of the frame that the points are given in. (The released P2Seg code store
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmp2seg.ops.coords import pixel_centers
@@ -41,6 +42,24 @@ def landing_positions(offset: Tensor) -> Tensor:
     """
     height, width = offset.shape[-2:]
     return offset.float() + pixel_centers(height, width, device=offset.device)
+
+
+def offsets_at_points(offset: Tensor, points_xy: Tensor) -> Tensor:
+    """Offset field at the points, bilinear between pixel centres, constant beyond the outer ones.
+
+    Args:
+        offset: ``(2, H, W)`` ``(dx, dy)`` in pixels of this grid.
+        points_xy: ``(N, 2)`` floats ``(x, y)``.
+
+    Returns:
+        Tensor: ``(N, 2)`` float32 ``(dx, dy)``.
+    """
+    size = points_xy.new_tensor([offset.shape[2], offset.shape[1]])  # W, H
+    grid = (2 * points_xy / size - 1).float()  # pixel edges are at -1 and 1: corners not aligned
+    sampled = F.grid_sample(
+        offset[None].float(), grid[None, None], padding_mode='border', align_corners=False
+    )
+    return sampled[0, :, 0].T  # (1, 2, 1, N) -> (N, 2)
 
 
 def instance_centroids(instance_map: Tensor, num_instances: int) -> Tensor:

@@ -4,11 +4,15 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.ops.masks import masks_to_instance_map
+from mmp2seg.ops.offsets import offsets_to_points
 from mmp2seg.registry import TASK_UTILS
 
 
 def _labeler(**options):
-    config = dict(type='mmp2seg.PointPseudoLabeler', max_snap_distance=0, landing_weight=1)
+    config = dict(
+        type='mmp2seg.PointPseudoLabeler', max_snap_distance=0, landing_weight=1, anchor='point'
+    )
     return TASK_UTILS.build({**config, **options})
 
 
@@ -194,6 +198,17 @@ class TestDecode:
         )
         assert decoded.masks[0].sum() == expected
 
+    def test_off_centre_points_are_matched_by_where_they_land(self):
+        """Two upright bars side by side, offsets to their middles; one point is at a bar's top."""
+        middles = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
+        bars = torch.tensor([[1, 1, 2, 2]] * 10, dtype=torch.int32)
+        offset, _ = offsets_to_points(bars, middles)
+        case = ([[1] * 4] * 10, [[0.5, 0.5], [2.5, 5.5]], [0, 0], offset)
+        by_landing = _decode(*case, anchor='landing')
+        assert torch.equal(masks_to_instance_map(by_landing.masks), bars)
+        by_point = _decode(*case, anchor='point')
+        assert by_point.reasons == ['no_pixels']  # its bar lands nearer to the other bar's point
+
     def test_every_point_is_kept_or_dropped_with_its_reason(self):
         rows = [[1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]
         points = [[0.5, 0.5], [0.5, 0.5], [9.5, 0.5], [4.5, 1.5], [1.5, 0.5]]
@@ -258,7 +273,7 @@ def test_landing_weight_out_of_range():
         PointPseudoLabeler(landing_weight=1.5)
 
 
-@pytest.mark.parametrize('option', ['conflict', 'offset_target', 'grouping'])
+@pytest.mark.parametrize('option', ['conflict', 'offset_target', 'grouping', 'anchor'])
 def test_unknown_options_are_named(option):
     with pytest.raises(ValueError, match=f"expected {option} to be one of .* got 'best'"):
         PointPseudoLabeler(**{option: 'best'})

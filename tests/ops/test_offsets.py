@@ -1,7 +1,12 @@
 import torch
 
 from mmp2seg.ops.coords import pixel_centers
-from mmp2seg.ops.offsets import instance_centroids, landing_positions, offsets_to_points
+from mmp2seg.ops.offsets import (
+    instance_centroids,
+    landing_positions,
+    offsets_at_points,
+    offsets_to_points,
+)
 
 INSTANCE_MAP = torch.tensor([[1, 1, 0], [2, 2, 2]], dtype=torch.int32)
 POINTS = torch.tensor([[0.5, 0.5], [2.0, 1.0]])
@@ -49,3 +54,12 @@ def test_centroids():
     assert centroids[:2].tolist() == [[1.0, 0.5], [1.5, 1.5]]
     assert centroids[2].isnan().all()
     assert instance_centroids(INSTANCE_MAP * 0, 0).shape == (0, 2)
+
+
+def test_offsets_at_points_are_bilinear_between_pixel_centres():
+    offset = torch.arange(12.0).reshape(2, 2, 3)
+    points = torch.tensor([[0.5, 0.5], [2.5, 1.5], [1.0, 0.5], [1.5, 1.0], [0.0, 0.0]])
+    expected = torch.tensor([[0, 6], [5, 11], [0.5, 6.5], [2.5, 8.5], [0, 6]])
+    # The last point is beyond the outer centres, where the field goes on as it is there.
+    assert torch.allclose(offsets_at_points(offset, points), expected, atol=1e-5)
+    assert offsets_at_points(offset.half(), points[:0]).shape == (0, 2)
