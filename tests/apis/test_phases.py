@@ -146,7 +146,12 @@ except KeyboardInterrupt:
 
 def test_interrupt_ends_the_command_too(tmp_path):
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    process = subprocess.Popen([sys.executable, '-c', SLEEPER, tmp_path], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, '-c', SLEEPER, tmp_path],
+        env=environment,
+        # a test run in a shell's background has SIGINT ignored, and would hand that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     pid_file = tmp_path / 'pid'
     deadline = time.monotonic() + 30
     while not (pid_file.exists() and pid_file.read_text().strip()):
