@@ -137,6 +137,11 @@ def describe_labels(outfile: str, figures: dict[str, int]) -> str:
         f'points without a pseudo label: {counts["num_dropped"]}',
     ]
     lines += [f'  {reason}: {counts[f"num_dropped_{reason}"]}' for reason in DROP_REASONS]
+    if counts['num_instances'] == 0:
+        lines.append(
+            'No stage 2 can train on this file. Where every point has no_region, the semantic map '
+            'is background alone: the network has not been trained long enough.'
+        )
     return '\n'.join(lines)
 
 

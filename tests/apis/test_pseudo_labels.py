@@ -119,6 +119,8 @@ def test_baseline_labels(cfg, tmp_path, rule):
         '  no_region: 0\n'
         '  no_pixels: 0'
     )
+    nothing = {**figures, 'pseudo_labels/num_instances': 0}
+    assert 'No stage 2 can train on this file' in apis.describe_labels(outfile, nothing)
 
 
 def test_baseline_follows_the_models_labeler(cfg, tmp_path):
