@@ -1,1 +1,1 @@
-
+"""Extensions of the training engine."""

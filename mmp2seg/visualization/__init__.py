@@ -1,1 +1,1 @@
-
+"""Pictures of points, maps, offset fields and instances."""
