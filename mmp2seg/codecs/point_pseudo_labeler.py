@@ -18,6 +18,7 @@ from mmp2seg.ops.offsets import (
     offsets_at_points,
     offsets_to_points,
 )
+from mmp2seg.ops.semantic_scores import restricted_argmax
 from mmp2seg.registry import TASK_UTILS
 
 
@@ -117,7 +118,7 @@ class PointPseudoLabeler:
             )
         points = torch.from_numpy(points_xy)
         region_map, point_regions = self._regions(points_xy, labels, semantic_map)
-        instance_map, _ = nearest_point(
+        instance_map = nearest_point(
             pixel_centers(height, width),
             points,
             position_groups=region_map,
@@ -139,7 +140,7 @@ class PointPseudoLabeler:
         Returns:
             PointTargets: on the offset's device; weight 0 in regions without a point.
         """
-        instance_map, _ = nearest_point(
+        instance_map = nearest_point(
             landing_positions(offset.detach()),
             points_xy,
             position_groups=region_map,
@@ -165,7 +166,7 @@ class PointPseudoLabeler:
             PointInstances: on the probabilities' device.
         """
         height, width = semantic_probs.shape[1:]
-        semantic_map, class_probs = _restricted_argmax(semantic_probs, labels)
+        semantic_map, class_probs = restricted_argmax(semantic_probs, labels)
         points_np, labels_np = points_xy.cpu().numpy(), labels.cpu().numpy()
         reasons = _misplaced_points(points_np, labels_np, height, width)
         usable = np.flatnonzero([reason is None for reason in reasons])
@@ -190,13 +191,32 @@ class PointPseudoLabeler:
         keep = torch.from_numpy(filled).to(device)
         dropped = [index for index, reason in enumerate(reasons) if reason is not None]
         return PointInstances(
-            masks=instance_map_to_masks(instance_map, len(usable))[keep],
+            masks=instance_map_to_masks(instance_map, len(usable), keep=keep),
             scores=scores[keep],
             kept=torch.from_numpy(usable[filled]).to(device),
             dropped=torch.tensor(dropped, dtype=torch.int64, device=device),
             reasons=[reasons[index] for index in dropped],
             semantic_map=semantic_map,
         )
+
+    def regions(
+        self, points_xy: Tensor, labels: Tensor, semantic_map: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Regions of a semantic map and the region of each point, found on the CPU.
+
+        Args:
+            points_xy: ``(N, 2)`` floats in the map's frame, all inside it.
+            labels: ``(N,)`` integers ``0..K-1``.
+            semantic_map: ``(H, W)`` integers, 0 background, ``k + 1`` class ``k``, 255 ignore.
+
+        Returns:
+            tuple: ``region_map`` and ``point_regions`` of :class:`PointTargets`, on the map's
+            device.
+        """
+        found = self._regions(
+            *(values.cpu().numpy() for values in (points_xy, labels, semantic_map))
+        )
+        return found[0].to(semantic_map.device), found[1].to(semantic_map.device)
 
     def _regions(
         self, points_xy: np.ndarray, labels: np.ndarray, semantic_map: np.ndarray
@@ -228,13 +248,12 @@ class PointPseudoLabeler:
     ) -> Tensor:
         """Instance map ``(H, W)``: each region separated among its own points."""
         weight = self.landing_weight if self.grouping == 'offset' else 0.0
-        instance_map, _ = nearest_point(
+        return nearest_point(
             landing_positions(weight * offset),
             self._anchors(weight * offset, points_xy),
             position_groups=region_map,
             point_groups=point_regions,
         )
-        return instance_map
 
     def _anchors(self, offset: Tensor, points_xy: Tensor) -> Tensor:
         """What landing positions are compared with, ``(N, 2)``."""
@@ -252,25 +271,14 @@ class PointPseudoLabeler:
     ) -> Tensor:
         """Give pixels of regions without a point to the point of their class they land close to."""
         orphans = (instance_map == 0) & (semantic_map > 0)
-        adopted, distance = nearest_point(
+        adopted = nearest_point(
             landing_positions(offset),
             self._anchors(offset, points_xy),
             position_groups=semantic_map * orphans,
             point_groups=labels + 1,
+            max_distance=self.max_landing_distance,
         )
-        return torch.where(distance <= self.max_landing_distance, adopted, instance_map)
-
-
-def _restricted_argmax(semantic_probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Most likely value among background and the classes in ``labels``, and its probability.
-
-    Returns:
-        tuple: ``(H, W)`` int64 semantic map and ``(H, W)`` float32 probability.
-    """
-    background = labels.new_zeros(1)
-    values = torch.cat([background, labels.unique() + 1])
-    probs, index = semantic_probs[values].float().max(dim=0)
-    return values[index], probs
+        return torch.where(orphans, adopted, instance_map)
 
 
 def _misplaced_points(

@@ -31,12 +31,17 @@ def label_regions(
     for label in np.unique(np.asarray(labels, dtype=np.int64)):
         value = int(label) + 1
         mask = (semantic_map == value).view(np.uint8)
-        count, components, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        left, top, width, height = cv2.boundingRect(mask)
+        if width == 0:
+            continue
+        window = (slice(top, top + height), slice(left, left + width))
+        count, components, stats, _ = cv2.connectedComponentsWithStats(mask[window], connectivity=8)
         kept = stats[:, cv2.CC_STAT_AREA] >= max(min_area, 1)
         kept[0] = False  # OpenCV's component 0 is everything else
         new_ids = np.zeros(count, dtype=np.int32)
         new_ids[kept] = len(region_values) + np.arange(kept.sum(), dtype=np.int32)
-        region_map += new_ids[components]
+        # mode='clip' spares the check of every index
+        region_map[window] += new_ids.take(components, mode='clip')
         region_values += [value] * int(kept.sum())
     return region_map, np.asarray(region_values, dtype=np.int64)
 

@@ -1,16 +1,24 @@
-"""Nearest point per position: the distance separation of P2Seg, streamed.
+"""Nearest point per position: the distance separation of P2Seg, without a table of all pairs.
 
 Distance separation (method, section 1): a pixel ``p`` of a region that holds several points of its
 class belongs to ``k* = argmin_k ||e_k - p||``. The same rule on the positions where the predicted
 offsets land gives the grouping 'points first'.
+
+Dimensions: ``N`` points; ``T`` tiles of ``S`` pixels; ``G`` groups that have points.
 """
 
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-# Elements of the (positions x points) distance block: small enough for a CPU's cache, large
-# enough to keep a GPU busy with a few kernels.
-_BLOCK_ELEMENTS = {'cpu': 1 << 17, 'other': 1 << 25}
+# Elements of the (positions x points) distance block: large enough to keep a GPU busy with a few
+# kernels.
+_BLOCK_ELEMENTS = 1 << 25
+# Side of a tile: with smaller ones few points compete for a tile, with larger ones the bookkeeping
+# of points x tiles is small. Measured from 256 to 2048 pixels a side and 1 to 200 points.
+_TILE_SIDE = 32
 
 
 def nearest_point(
@@ -19,46 +27,184 @@ def nearest_point(
     *,
     position_groups: Tensor,
     point_groups: Tensor,
-    block_elements: int | None = None,
-) -> tuple[Tensor, Tensor]:
+    max_distance: float = math.inf,
+) -> Tensor:
     """For every position the nearest point of its own group.
 
-    All points are compared at once, over blocks of positions; the result does not depend on the
-    block size. No value is read back from the device.
+    On a CPU by :func:`nearest_point_by_tiles`, elsewhere by :func:`nearest_point_streamed`, which
+    reads nothing back from the device. The two return the same.
 
     Args:
         positions_xy: ``(2, H, W)`` floats ``(x, y)``: pixel centres, or where offsets land.
         points_xy: ``(N, 2)`` floats ``(x, y)`` in the same frame.
-        position_groups: ``(H, W)`` integers; 0 = belongs to no point.
-        point_groups: ``(N,)`` integers; a point is a candidate for the positions of an equal
+        position_groups: ``(H, W)`` integers >= 0; 0 = belongs to no point.
+        point_groups: ``(N,)`` int64 >= 0; a point is a candidate for the positions of an equal
             non-zero group.
-        block_elements: positions times points that are held at a time.
+        max_distance: a point farther from a position than this is no candidate for it.
 
     Returns:
-        tuple: ``instance_map`` ``(H, W)`` int32, 0 = no candidate, ``n + 1`` = point ``n`` (the
-        first of equally near ones); ``distance`` ``(H, W)`` float32, inf where there is none.
+        Tensor: ``(H, W)`` int32 instance map, 0 = no candidate, ``n + 1`` = point ``n`` (the first
+        of equally near ones).
     """
-    height, width = position_groups.shape
-    device = positions_xy.device
-    num_points, num_positions = points_xy.shape[0], height * width
-    instance_map = torch.zeros(num_positions, dtype=torch.int32, device=device)
-    squared_distance = torch.full((num_positions,), torch.inf, device=device)
-    if num_points == 0 or num_positions == 0:
-        return instance_map.view(height, width), squared_distance.view(height, width)
+    if points_xy.shape[0] == 0 or position_groups.numel() == 0:
+        return position_groups.new_zeros(position_groups.shape, dtype=torch.int32)
+    on_cpu = positions_xy.device.type == 'cpu'
+    find = nearest_point_by_tiles if on_cpu else nearest_point_streamed
+    return find(
+        positions_xy,
+        points_xy,
+        position_groups=position_groups,
+        point_groups=point_groups,
+        max_distance=max_distance,
+    )
 
-    if block_elements is None:
-        block_elements = _BLOCK_ELEMENTS['cpu' if device.type == 'cpu' else 'other']
-    step = max(block_elements // num_points, 1)
+
+def nearest_point_streamed(
+    positions_xy: Tensor,
+    points_xy: Tensor,
+    *,
+    position_groups: Tensor,
+    point_groups: Tensor,
+    max_distance: float = math.inf,
+    block_elements: int = _BLOCK_ELEMENTS,
+) -> Tensor:
+    """:func:`nearest_point` of at least one point and pixel, by comparing all points at once.
+
+    Takes O(H W N) time; the result does not depend on ``block_elements``, the positions times
+    points that are held at a time.
+    """
     xs, ys = positions_xy.reshape(2, -1).float()
     groups = position_groups.reshape(-1)
     point_x, point_y = points_xy.float().T[..., None]  # (N, 1) each
     # A group of their own for points without one: it equals no position's.
     candidates = torch.where(point_groups == 0, -1, point_groups)[:, None]
-    for start in range(0, num_positions, step):
+    instance_map = torch.empty_like(groups, dtype=torch.int32)
+    step = max(block_elements // points_xy.shape[0], 1)
+    for start in range(0, groups.numel(), step):
         block = slice(start, start + step)
-        squared = (xs[block] - point_x).square_().add_((ys[block] - point_y).square_())  # (N, P)
+        squared = _squared_distance(xs[block] - point_x, ys[block] - point_y)  # (N, P)
         squared.masked_fill_(candidates != groups[block], torch.inf)
-        squared_distance[block], index = squared.min(dim=0)
-        instance_map[block] = index.int() + 1
-    instance_map.masked_fill_(squared_distance == torch.inf, 0)
-    return instance_map.view(height, width), squared_distance.sqrt_().view(height, width)
+        nearest, index = squared.min(dim=0)
+        instance_map[block] = (index.int() + 1) * _within(nearest, max_distance)
+    return instance_map.view(position_groups.shape)
+
+
+def nearest_point_by_tiles(
+    positions_xy: Tensor,
+    points_xy: Tensor,
+    *,
+    position_groups: Tensor,
+    point_groups: Tensor,
+    max_distance: float = math.inf,
+    tile_side: int = _TILE_SIDE,
+) -> Tensor:
+    """:func:`nearest_point` of at least one point and pixel, by comparing the points that can win.
+
+    A tile of the map is compared only with the points that can be nearest to one of its positions,
+    of which there are few however many the image has. The result does not depend on ``tile_side``.
+    Reads the numbers of candidates back from the device.
+    """
+    shape = position_groups.shape
+    position_groups, point_groups = _compact_groups(position_groups, point_groups)
+    xs, ys = _to_tiles(positions_xy.float(), tile_side, mode='replicate')  # (T, S) each
+    groups = _to_tiles(position_groups[None], tile_side)[0]
+    points_xy = points_xy.float()
+    can_win = _candidates_of_tiles(xs, ys, groups, points_xy, point_groups, max_distance)
+    # Most candidates first: the tiles that have an r-th candidate are the first ones, whatever r.
+    counts, order = can_win.sum(dim=1).sort(descending=True)
+    candidates = can_win[order].byte().argsort(dim=1, descending=True, stable=True)
+    tiles_per_rank = torch.bincount(counts).flip(0).cumsum(0).flip(0)[1:].tolist()
+    order = order[: max(tiles_per_rank, default=0)]
+    xs, ys, groups_of_order = xs[order], ys[order], groups[order]
+    nearest = torch.full_like(xs, torch.inf)
+    winner = torch.zeros_like(groups_of_order)
+    for rank, num_tiles in enumerate(tiles_per_rank):
+        first = slice(num_tiles)
+        index = candidates[first, rank, None]  # (T', 1)
+        squared = _squared_distance(
+            xs[first] - points_xy[index, 0], ys[first] - points_xy[index, 1]
+        )
+        wins = (squared < nearest[first]) & (groups_of_order[first] == point_groups[index])
+        torch.where(wins, squared, nearest[first], out=nearest[first])
+        torch.where(wins, index.int() + 1, winner[first], out=winner[first])
+    winner *= _within(nearest, max_distance)
+    instance_map = torch.zeros_like(groups).index_copy_(0, order, winner)
+    return _from_tiles(instance_map, tile_side, shape)
+
+
+def _squared_distance(dx: Tensor, dy: Tensor) -> Tensor:
+    """``dx ** 2 + dy ** 2``, in place of ``dx`` and ``dy``."""
+    return dx.square_().add_(dy.square_())
+
+
+def _within(squared_distance: Tensor, max_distance: float) -> Tensor:
+    """Where a distance is finite and at most ``max_distance``."""
+    if math.isinf(max_distance):
+        return squared_distance < torch.inf
+    return squared_distance <= max_distance**2
+
+
+def _compact_groups(position_groups: Tensor, point_groups: Tensor) -> tuple[Tensor, Tensor]:
+    """Groups numbered ``1..G``, int32 of positions and int64 of points.
+
+    A position whose group has no point gets 0, a point without a group a number no position has.
+    """
+    known, compact = point_groups.unique(return_inverse=True)
+    largest = max(int(position_groups.max()), int(known[-1]))
+    numbers = torch.zeros(largest + 1, dtype=torch.int32, device=known.device)
+    numbers[known] = torch.arange(1, len(known) + 1, dtype=torch.int32, device=known.device)
+    numbers[0] = 0
+    flat = numbers.index_select(0, position_groups.reshape(-1).int())
+    return flat.view(position_groups.shape), compact + 1
+
+
+def _candidates_of_tiles(
+    xs: Tensor,
+    ys: Tensor,
+    groups: Tensor,
+    points_xy: Tensor,
+    point_groups: Tensor,
+    max_distance: float,
+) -> Tensor:
+    """The points that can be nearest to a position of a tile, ``(T, N)`` bool.
+
+    A point cannot if no position of its group is in the tile, if the bounding box of the tile's
+    positions is out of its reach, or if it is farther from the box than another point of its group
+    is from the box's farthest corner. Rounding does not make that wrong: differences, squares and
+    sums of floats are monotonic.
+
+    Args:
+        xs, ys, groups: ``(T, S)`` positions and their groups, 0 = none.
+        points_xy, point_groups: ``(N, 2)``; ``(N,)`` >= 1.
+        max_distance: the reach.
+    """
+    table = (xs.shape[0], int(point_groups.max()) + 1)
+    present = torch.zeros(table, dtype=torch.bool, device=xs.device)
+    present.scatter_(1, groups.long(), True)
+    lowest = torch.stack([xs.amin(dim=1), ys.amin(dim=1)])[..., None]  # (2, T, 1)
+    highest = torch.stack([xs.amax(dim=1), ys.amax(dim=1)])[..., None]
+    points = points_xy.T[:, None]  # (2, 1, N)
+    gap = torch.maximum(lowest - points, points - highest).clamp_(min=0)
+    at_least = _squared_distance(*gap)  # (T, N)
+    at_most = _squared_distance(*torch.maximum(highest - points, points - lowest))
+    bound = torch.full(table, torch.inf, device=xs.device).scatter_reduce_(
+        1, point_groups.expand(at_most.shape), at_most, 'amin'
+    )
+    can_win = present[:, point_groups] & (at_least <= bound[:, point_groups])
+    return can_win & _within(at_least, max_distance)
+
+
+def _to_tiles(maps: Tensor, side: int, *, mode: str = 'constant') -> Tensor:
+    """``(C, H, W)`` -> ``(C, T, S)``, padded by zeros or as ``mode`` says."""
+    height, width = maps.shape[1:]
+    padded = F.pad(maps, (0, -width % side, 0, -height % side), mode=mode)
+    # (C, H', W') -> (C, rows, columns, side, side) -> (C, T, S)
+    return padded.unfold(1, side, side).unfold(2, side, side).reshape(len(maps), -1, side * side)
+
+
+def _from_tiles(tiles: Tensor, side: int, shape: tuple[int, int]) -> Tensor:
+    """``(T, S)`` -> ``(H, W)`` without the padding, contiguous."""
+    rows, columns = -(-shape[0] // side), -(-shape[1] // side)
+    # (T, S) -> (rows, side, columns, side) -> (H', W')
+    whole = tiles.view(rows, columns, side, side).transpose(1, 2).reshape(rows * side, -1)
+    return whole[: shape[0], : shape[1]].contiguous()

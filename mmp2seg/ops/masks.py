@@ -4,16 +4,21 @@ import torch
 from torch import Tensor
 
 
-def instance_map_to_masks(instance_map: Tensor, num_instances: int) -> Tensor:
+def instance_map_to_masks(
+    instance_map: Tensor, num_instances: int, *, keep: Tensor | None = None
+) -> Tensor:
     """Binary masks of the instances ``1..num_instances``.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none.
+        keep: ``(num_instances,)`` bool, the instances to make masks of; None = all.
 
     Returns:
-        Tensor: ``(N, H, W)`` bool.
+        Tensor: ``(N, H, W)`` bool; masks of many instances are large, those left out cost nothing.
     """
     ids = torch.arange(1, num_instances + 1, device=instance_map.device, dtype=instance_map.dtype)
+    if keep is not None:
+        ids = ids[keep]
     return instance_map == ids[:, None, None]
 
 

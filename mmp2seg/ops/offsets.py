@@ -23,12 +23,13 @@ def offsets_to_points(instance_map: Tensor, points_xy: Tensor) -> tuple[Tensor, 
         ``(H, W)`` float32, 1 on instances, 0 elsewhere (W of L_off).
     """
     height, width = instance_map.shape
-    # Row 0 stands for 'no instance', so that a gather needs no mask.
-    table = torch.cat([points_xy.new_zeros(1, 2), points_xy]).float()
-    targets = table[instance_map.long()].permute(2, 0, 1)  # (H, W, 2) -> (2, H, W)
+    # Column 0 stands for 'no instance', so that a gather needs no mask.
+    table = torch.cat([points_xy.new_zeros(1, 2), points_xy]).float().T.contiguous()
+    # index_select: several times faster than indexing on a CPU
+    targets = table.index_select(1, instance_map.reshape(-1).int()).view(2, height, width)
     weight = (instance_map > 0).float()
-    offset = targets - pixel_centers(height, width, device=instance_map.device)
-    return offset * weight, weight
+    targets -= pixel_centers(height, width, device=instance_map.device)
+    return targets.mul_(weight), weight
 
 
 def landing_positions(offset: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from torch._subclasses import FakeTensorMode
 
 from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.ops.masks import masks_to_instance_map
@@ -131,14 +130,10 @@ class TestEncode:
 
 
 class TestRefine:
-    def _refine(self, offset, rows=ROWS, points=POINTS, labels=LABELS, **options):
-        targets = _encode(rows, points, labels, **options)
-        return _labeler(**options).refine(
-            offset,
-            torch.tensor(points),
-            region_map=targets.region_map,
-            point_regions=targets.point_regions,
-        )
+    def _refine(self, offset, **options):
+        targets = _encode(ROWS, POINTS, LABELS, **options)
+        regions = dict(region_map=targets.region_map, point_regions=targets.point_regions)
+        return _labeler(**options).refine(offset, torch.tensor(POINTS), **regions)
 
     def test_perfect_offsets_give_the_initial_targets_back(self):
         targets = _encode(ROWS, POINTS, LABELS)
@@ -256,6 +251,14 @@ class TestDecode:
         assert not decoded.semantic_map.any()
 
 
+def test_regions_are_those_of_encode():
+    targets = _encode(ROWS, POINTS, LABELS, min_region_area=2)
+    case = torch.tensor(POINTS), torch.tensor(LABELS), torch.tensor(ROWS)
+    region_map, point_regions = _labeler(min_region_area=2).regions(*case)
+    assert torch.equal(region_map, targets.region_map)
+    assert torch.equal(point_regions, targets.point_regions)
+
+
 def test_encode_then_decode_gives_the_instances_back():
     targets = _encode(ROWS, POINTS, LABELS)
     rows = torch.tensor(ROWS)
@@ -281,9 +284,12 @@ def test_unknown_options_are_named(option):
 
 @pytest.mark.parametrize('offset_target', ['point', 'centroid'])
 def test_refinement_reads_nothing_back_from_the_device(offset_target):
-    """Fake tensors have no values: whatever needs one (``item``, a mask as index) raises."""
+    """Meta tensors have no values: whatever needs one (``item``, a mask as index) raises.
+
+    They stand for a device: on a CPU, where values are at hand, the grouping may go by them.
+    """
     labeler = _labeler(offset_target=offset_target)
-    with FakeTensorMode():
+    with torch.device('meta'):
         refined = labeler.refine(
             torch.zeros(2, 64, 48),
             torch.zeros(12, 2),
@@ -291,3 +297,4 @@ def test_refinement_reads_nothing_back_from_the_device(offset_target):
             point_regions=torch.zeros(12, dtype=torch.int64),
         )
     assert refined.offset.shape == (2, 64, 48)
+    assert refined.offset.device.type == 'meta'

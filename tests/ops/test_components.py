@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from mmp2seg.ops.components import label_regions, regions_of_points
 
@@ -27,6 +28,21 @@ def test_regions_are_components_of_the_points_classes_only():
     )
     assert len({region_map[0, 0], region_map[3, 0], region_map[3, 4], region_map[0, 3]}) == 4
     assert region_map[0, 0] == region_map[0, 1]
+
+
+def test_a_class_without_pixels_has_no_region():
+    region_map, values = _regions([7, 1])
+    assert values.tolist() == [0, 2]
+    assert region_map.tolist() == (SEMANTIC_MAP == 2).astype(int).tolist()
+
+
+@pytest.mark.parametrize('order', ['C', 'F'])
+def test_memory_order_of_the_map_does_not_matter(order):
+    flipped = np.array(SEMANTIC_MAP[:, ::-1], order=order)[:, ::-1]
+    region_map, values = label_regions(flipped, np.array([0, 1]))
+    expected, expected_values = _regions([0, 1])
+    assert region_map.tolist() == expected.tolist()
+    assert values.tolist() == expected_values.tolist()
 
 
 def test_diagonal_neighbours_are_connected():

@@ -1,13 +1,22 @@
+import math
+
 import pytest
 import torch
 
 from mmp2seg.ops.coords import pixel_centers
-from mmp2seg.ops.grouping import nearest_point
+from mmp2seg.ops.grouping import (
+    _candidates_of_tiles,
+    nearest_point,
+    nearest_point_by_tiles,
+    nearest_point_streamed,
+)
+
+BOTH = pytest.mark.parametrize('find', [nearest_point_streamed, nearest_point_by_tiles])
 
 
-def _group(points, groups, point_groups, **options):
+def _group(points, groups, point_groups, find=nearest_point, **options):
     groups = torch.as_tensor(groups)
-    return nearest_point(
+    return find(
         pixel_centers(*groups.shape),
         torch.tensor(points, dtype=torch.float32).reshape(-1, 2),
         position_groups=groups,
@@ -16,46 +25,109 @@ def _group(points, groups, point_groups, **options):
     )
 
 
-def test_a_region_is_separated_by_distance():
+@BOTH
+def test_a_region_is_separated_by_distance(find):
     groups = [[1, 1, 1, 1, 1], [0, 0, 2, 2, 2]]
-    instance_map, distance = _group([[0.5, 0.5], [4.5, 0.5]], groups, [1, 1])
+    instance_map = _group([[0.5, 0.5], [4.5, 0.5]], groups, [1, 1], find)
     assert instance_map.tolist() == [[1, 1, 1, 2, 2], [0, 0, 0, 0, 0]]
-    assert distance[0].tolist() == [0, 1, 2, 1, 0]
-    assert distance[1].isinf().all()
+    assert instance_map.dtype == torch.int32
 
 
-def test_points_of_other_groups_and_of_no_group_are_no_candidates():
+@BOTH
+def test_points_of_other_groups_and_of_no_group_are_no_candidates(find):
     groups = [[1, 1, 2, 0]]
-    instance_map, _ = _group([[1.5, 0.5], [0.5, 0.5], [2.5, 0.5]], groups, [2, 1, 0])
+    instance_map = _group([[1.5, 0.5], [0.5, 0.5], [2.5, 0.5]], groups, [2, 1, 0], find)
     assert instance_map.tolist() == [[2, 2, 1, 0]]
 
 
+@BOTH
+def test_a_point_reaches_no_farther_than_the_limit(find):
+    instance_map = _group([[0.5, 0.5]], [[1] * 5], [1], find, max_distance=2)
+    assert instance_map.tolist() == [[1, 1, 1, 0, 0]]
+
+
+@BOTH
+def test_of_equally_near_points_the_first_counts(find):
+    for points in ([[0.5, 0.5], [2.5, 0.5]], [[2.5, 0.5], [0.5, 0.5]]):
+        assert _group(points, [[1, 1, 1]], [1, 1], find)[0, 1] == 1
+
+
+@BOTH
+def test_no_group_of_the_map_has_a_point(find):
+    assert not _group([[0.5, 0.5]] * 2, [[1, 1]], [2, 0], find).any()
+
+
 def test_no_points_and_no_pixels():
-    instance_map, distance = _group([], [[1, 1]], [])
+    instance_map = _group([], [[1, 1]], [])
     assert instance_map.tolist() == [[0, 0]]
-    assert distance.isinf().all()
-    assert _group([[0.5, 0.5]], torch.zeros(0, 3, dtype=torch.int64), [1])[0].shape == (0, 3)
+    assert instance_map.dtype == torch.int32
+    assert _group([[0.5, 0.5]], torch.zeros(0, 3, dtype=torch.int64), [1]).shape == (0, 3)
 
 
-@pytest.mark.parametrize('block_elements', [1, 7, 64, 10**6])
-def test_result_does_not_depend_on_the_block_size_and_equals_a_dense_table(block_elements):
+@pytest.mark.parametrize(
+    ('find', 'options'),
+    [
+        *((nearest_point_streamed, dict(block_elements=size)) for size in (1, 7, 64, 10**6)),
+        *((nearest_point_by_tiles, dict(tile_side=side)) for side in (1, 2, 5, 64)),
+    ],
+)
+@pytest.mark.parametrize('max_distance', [2.5, math.inf])
+def test_result_does_not_depend_on_the_block_size_and_equals_a_dense_table(
+    find, options, max_distance
+):
     generator = torch.Generator().manual_seed(0)
     groups = torch.randint(0, 4, (9, 11), generator=generator)
     points = torch.rand(13, 2, generator=generator) * 10
     point_groups = torch.randint(0, 4, (13,), generator=generator)
-    instance_map, distance = _group(
-        points.tolist(), groups, point_groups.tolist(), block_elements=block_elements
+    instance_map = _group(
+        points.tolist(),
+        groups,
+        point_groups.tolist(),
+        find,
+        max_distance=max_distance,
+        **options,
     )
     for row in range(9):
         for col in range(11):
-            position = torch.tensor([col + 0.5, row + 0.5])
             group = groups[row, col]
-            dense = (points - position).norm(dim=1)
-            dense[(point_groups != group) | (group == 0)] = torch.inf
+            dense = (points - torch.tensor([col + 0.5, row + 0.5])).norm(dim=1)
+            dense[(point_groups != group) | (group == 0) | (dense > max_distance)] = torch.inf
             expected = 0 if dense.isinf().all() else int(dense.argmin()) + 1
             assert instance_map[row, col] == expected
-            if expected:
-                assert distance[row, col] == pytest.approx(dense.min().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize('tile_side', [1, 3, 16, 32])
+@pytest.mark.parametrize('num_points', [1, 3, 40])
+@pytest.mark.parametrize('spread', [0.0, 6.0])
+@pytest.mark.parametrize('max_distance', [8.0, math.inf])
+def test_tiles_return_what_the_stream_returns(tile_side, num_points, spread, max_distance):
+    """Positions as offsets land, points on pixel centres, so that some pixels have two nearest."""
+    generator = torch.Generator().manual_seed(num_points)
+    regions = torch.randint(0, 5, (3, 4), generator=generator)
+    groups = regions.repeat_interleave(13, 0).repeat_interleave(12, 1) * 7  # gaps in the numbering
+    landing = pixel_centers(*groups.shape)
+    landing += spread * torch.randn(landing.shape, generator=generator)
+    points = (torch.rand(num_points, 2, generator=generator) * 48).floor() + 0.5
+    case = dict(
+        position_groups=groups.int(),
+        point_groups=torch.randint(0, 6, (num_points,), generator=generator) * 7,  # 0: no group
+        max_distance=max_distance,
+    )
+    expected = nearest_point_streamed(landing, points, **case)
+    tiled = nearest_point_by_tiles(landing, points, **case, tile_side=tile_side)
+    assert torch.equal(tiled, expected)
+    assert num_points < 40 or expected.any()
+
+
+def test_a_tile_is_compared_with_few_of_many_points():
+    """Two hundred points of one region: a tile's candidates are the points around it."""
+    points = torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) * 256
+    xs, ys = pixel_centers(32, 32).reshape(2, 1, -1) + 128
+    groups, point_groups = torch.ones(xs.shape, dtype=torch.int32), torch.ones(200).long()
+    can_win = _candidates_of_tiles(xs, ys, groups, points, point_groups, math.inf)
+    assert 1 <= can_win.sum() < 40
+    far = _candidates_of_tiles(xs, ys, groups, points + 10_000, point_groups, 8.0)
+    assert not far.any()
 
 
 def test_order_of_points_only_renames_instances():
@@ -63,12 +135,12 @@ def test_order_of_points_only_renames_instances():
     points = torch.rand(6, 2, generator=generator) * 8
     order = torch.randperm(6, generator=generator)
     groups = torch.ones(8, 8, dtype=torch.int64)
-    first, _ = _group(points.tolist(), groups, [1] * 6)
-    second, _ = _group(points[order].tolist(), groups, [1] * 6)
+    first = _group(points.tolist(), groups, [1] * 6)
+    second = _group(points[order].tolist(), groups, [1] * 6)
     assert torch.equal(order[second.long() - 1] + 1, first.long())
 
 
 def test_more_than_128_points():
     points = [[col + 0.5, 0.5] for col in range(300)]
-    instance_map, _ = _group(points, torch.ones(1, 300, dtype=torch.int64), [1] * 300)
+    instance_map = _group(points, torch.ones(1, 300, dtype=torch.int64), [1] * 300)
     assert instance_map[0].tolist() == list(range(1, 301))

@@ -17,6 +17,12 @@ def test_round_trip_of_map_and_masks():
     assert torch.equal(masks_to_instance_map(masks), INSTANCE_MAP)
 
 
+def test_masks_of_some_instances():
+    keep = torch.tensor([True, False, True])
+    masks = instance_map_to_masks(INSTANCE_MAP, 3, keep=keep)
+    assert torch.equal(masks, instance_map_to_masks(INSTANCE_MAP, 3)[keep])
+
+
 def test_boxes_are_tight_and_zero_for_an_empty_mask():
     boxes = masks_to_boxes_xyxy(instance_map_to_masks(INSTANCE_MAP, 3))
     assert boxes.tolist() == [[1, 0, 3, 2], [0, 0, 0, 0], [3, 1, 4, 3]]
