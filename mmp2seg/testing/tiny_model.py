@@ -36,6 +36,7 @@ def tiny_p2seg_config(*, num_classes: int = 2, **overrides) -> dict:
         ),
         semantic_head=dict(type='mmp2seg.SemanticHead', num_classes=num_classes, **head),
         offset_head=dict(type='mmp2seg.OffsetHead', **head),
+        affinity_head=dict(type='mmp2seg.AffinityHead', **head),
         labeler=dict(type='mmp2seg.PointPseudoLabeler'),
     )
     return {**config, **overrides}

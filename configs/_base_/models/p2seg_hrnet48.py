@@ -10,8 +10,10 @@ model = dict(
         bgr_to_rgb=True,
         pad_size_divisor=32,  # paper: sides rounded up to multiples of 32
     ),
+    # mmdet's HRNet fuses its branches by nearest-neighbour upsampling as the released network does,
+    # mmseg's by bilinear.
     backbone=dict(
-        type='mmseg.HRNet',
+        type='mmdet.HRNet',
         norm_cfg=dict(type='SyncBN', requires_grad=True),  # paper
         norm_eval=False,
         multiscale_output=False,
@@ -45,6 +47,8 @@ model = dict(
                 num_channels=(48, 96, 192, 384),
             ),
         ),
+        # ImageNet weights of HRNetV2-W48, the same trunk. The released code starts from
+        # hrnet_w48-8ef0771d.pth of the HRNet pose project: name its path here to do the same.
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://msra/hrnetv2_w48'),
     ),
     semantic_head=dict(
@@ -52,22 +56,28 @@ model = dict(
         num_classes=num_classes,
         in_channels=48,
         channels=256,
-        loss_semantic=dict(
-            type='mmp2seg.HardPixelCrossEntropyLoss',
-            ratio=0.2,  # paper
-            loss_weight=1.0,  # paper
-        ),
     ),
     offset_head=dict(
         type='mmp2seg.OffsetHead',
         in_channels=48,
         channels=256,
+    ),
+    affinity_head=dict(type='mmp2seg.AffinityHead', in_channels=48, channels=256),
+    mdm_loss=dict(
+        type='mmp2seg.MDMLoss',
+        lambda_s2i=1.0,  # paper
+        lambda_i2s=1.0,  # paper
+        loss_semantic=dict(
+            type='mmp2seg.HardPixelCrossEntropyLoss',
+            ratio=0.2,  # paper
+        ),
         loss_offset=dict(
             type='mmp2seg.OffsetLoss',
             beta=1.0,  # the paper's formula says smooth L1; the released code has plain L1 (0)
             loss_weight=0.01,  # paper
         ),
+        loss_affinity=dict(type='mmp2seg.AffinityLoss'),
     ),
-    train_cfg=dict(refine_begin=1),  # paper
+    distiller=dict(type='mmp2seg.MutualDistiller', refine_begin=1),  # paper
     test_cfg=dict(return_maps=False),
 )

@@ -12,15 +12,19 @@ model = dict(
         pad_size_divisor=32,  # paper: sides rounded up to multiples of 32
     ),
     backbone=dict(
-        type='ResNet',
+        type='mmdet.ResNet',
         depth=101,
         num_stages=4,
         out_indices=(0, 1, 2, 3),
         frozen_stages=-1,
-        norm_cfg=dict(type='SyncBN', requires_grad=True),
+        norm_cfg=norm_cfg,  # paper: the momentum is the backbone's too
         norm_eval=False,
         style='pytorch',
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101'),
+        # What 'torchvision://resnet101' stands for, which only works with torchvision installed.
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth',
+        ),
     ),
     semantic_head=dict(
         type='mmp2seg.SemanticHead',
@@ -37,11 +41,6 @@ model = dict(
             low_level_channels=(128, 64, 32),
             norm_cfg=norm_cfg,
         ),
-        loss_semantic=dict(
-            type='mmp2seg.HardPixelCrossEntropyLoss',
-            ratio=0.2,  # paper
-            loss_weight=1.0,  # paper
-        ),
     ),
     offset_head=dict(
         type='mmp2seg.OffsetHead',
@@ -57,8 +56,35 @@ model = dict(
             low_level_channels=(64, 32, 16),
             norm_cfg=norm_cfg,
         ),
-        loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.01),  # paper
     ),
-    train_cfg=dict(refine_begin=1),  # paper
+    # A decoder of the semantic branch's shape, no convolution after it.
+    affinity_head=dict(
+        type='mmp2seg.AffinityHead',
+        in_channels=256,
+        channels=256,
+        kernel_size=None,
+        decoder=dict(
+            type='mmp2seg.PanopticDeepLabDecoder',
+            channels=256,
+            low_level_channels=(128, 64, 32),
+            norm_cfg=norm_cfg,
+        ),
+    ),
+    mdm_loss=dict(
+        type='mmp2seg.MDMLoss',
+        lambda_s2i=1.0,  # paper
+        lambda_i2s=1.0,  # paper
+        loss_semantic=dict(
+            type='mmp2seg.HardPixelCrossEntropyLoss',
+            ratio=0.2,  # paper
+        ),
+        loss_offset=dict(
+            type='mmp2seg.OffsetLoss',
+            beta=1.0,  # the paper's formula says smooth L1; the released code has plain L1 (0)
+            loss_weight=0.01,  # paper
+        ),
+        loss_affinity=dict(type='mmp2seg.AffinityLoss'),
+    ),
+    distiller=dict(type='mmp2seg.MutualDistiller', refine_begin=1),  # paper
     test_cfg=dict(return_maps=False),
 )

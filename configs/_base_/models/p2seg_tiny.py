@@ -27,8 +27,6 @@ model = dict(
         channels=32,
         in_index=-1,
         init_cfg=head_init,
-        # From scratch on noisy maps the paper's 0.2 would mostly train the noise.
-        loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
     ),
     offset_head=dict(
         type='mmp2seg.OffsetHead',
@@ -36,6 +34,15 @@ model = dict(
         channels=32,
         in_index=-1,
         init_cfg=head_init,
-        loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
     ),
+    # The map before it: 32 channels at stride 4, as many pixel pairs as a CPU can take.
+    affinity_head=dict(type='mmp2seg.AffinityHead', in_channels=32, channels=64, in_index=-2),
+    mdm_loss=dict(
+        type='mmp2seg.MDMLoss',
+        # From scratch on noisy maps the paper's 0.2 would mostly train the noise.
+        loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
+        loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
+        loss_affinity=dict(type='mmp2seg.AffinityLoss'),
+    ),
+    distiller=dict(type='mmp2seg.MutualDistiller'),
 )

@@ -1,5 +1,7 @@
 """P2Seg: the stage-1 network that turns points into instance masks."""
 
+import sys
+
 import torch
 import torch.nn.functional as F
 from mmdet.models.detectors import BaseDetector
@@ -8,29 +10,33 @@ from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from mmp2seg.codecs import PointInstances
+from mmp2seg.codecs import PointInstances, PointTargets
+from mmp2seg.models.pretrained import require_pretrained
 from mmp2seg.ops.masks import masks_to_boxes_xyxy
 from mmp2seg.registry import MODELS, TASK_UTILS
 
 
 @MODELS.register_module()
 class P2Seg(BaseDetector):
-    """Backbone (and neck), a semantic and an offset head, and the point pseudo-labeler.
+    """Backbone (and neck), semantic, offset and affinity head, distiller and point pseudo-labeler.
 
-    Training (S2I, semantic to instance): the semantic head learns the weak map, the offset head
-    the offsets of the initial targets and of targets refined by its own current offsets.
-    Inference: an instance mask for every point of the image, 'points first'. The points are input,
-    in training and in inference alike.
+    Training by mutual distillation: the semantic head learns the weak map, the offset head the
+    offsets and the affinity head the pairs of the initial instances and of instances refined by the
+    predictions (S2I by offsets, I2S by affinities). Inference: an instance mask for every point of
+    the image, 'points first'. The points are input, in training and in inference alike.
 
     Args:
         backbone, neck: configs; the heads see the neck's features, or the backbone's.
         semantic_head: config of a :class:`mmp2seg.models.SemanticHead`.
         offset_head: config of an :class:`mmp2seg.models.OffsetHead`.
         labeler: config of a :class:`mmp2seg.codecs.PointPseudoLabeler`, the pipeline's own.
-        train_cfg: ``refine_begin``, the iteration from which refined targets take part (default 1
-            as in the released code; None = never). Counted by the runner, so it survives resume.
+        affinity_head: config of an :class:`mmp2seg.models.AffinityHead`; None = S2I alone.
+        mdm_loss: config of the :class:`mmp2seg.models.MDMLoss`.
+        distiller: config of the :class:`mmp2seg.models.MutualDistiller`, which gets this labeler.
+        train_cfg: of :class:`mmdet.models.BaseDetector`; nothing is read from it.
         test_cfg: ``return_maps``, add ``pred_sem_seg`` and ``pred_offset`` to the results (default
-            False); ``grouping``, overrides the labeler's at inference.
+            False); ``grouping``, overrides the labeler's at inference; ``rounds``, how often the
+            affinity propagates the semantic scores before decoding (default 0).
         channels_last: keep the convolutions' memory channels-last: the same numbers, a third faster
             on a CPU (and on a GPU with mixed precision).
         data_preprocessor, init_cfg: of :class:`mmdet.models.BaseDetector`.
@@ -44,6 +50,9 @@ class P2Seg(BaseDetector):
         offset_head: dict,
         labeler: dict,
         neck: dict | None = None,
+        affinity_head: dict | None = None,
+        mdm_loss: dict | None = None,
+        distiller: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         channels_last: bool = False,
@@ -55,9 +64,15 @@ class P2Seg(BaseDetector):
         self.neck = None if neck is None else MODELS.build(neck)
         self.semantic_head = MODELS.build(semantic_head)
         self.offset_head = MODELS.build(offset_head)
+        self.affinity_head = None if affinity_head is None else MODELS.build(affinity_head)
+        if affinity_head is None and (test_cfg or {}).get('rounds', 0) > 0:
+            raise ValueError('test_cfg.rounds propagates by affinity: expected an affinity_head')
+        self.mdm_loss = MODELS.build(mdm_loss or dict(type='mmp2seg.MDMLoss'))
         self.labeler = TASK_UTILS.build(labeler)
-        self.train_cfg = {'refine_begin': 1, **(train_cfg or {})}
-        self.test_cfg = {'return_maps': False, 'grouping': None, **(test_cfg or {})}
+        distiller = distiller or dict(type='mmp2seg.MutualDistiller')
+        self.distiller = MODELS.build({**distiller, 'labeler': self.labeler})
+        self.train_cfg = train_cfg
+        self.test_cfg = {'return_maps': False, 'grouping': None, 'rounds': 0, **(test_cfg or {})}
         if self.test_cfg['grouping'] is not None:
             labeler = {**labeler, 'grouping': self.test_cfg['grouping']}
         self.test_labeler = TASK_UTILS.build(labeler)
@@ -68,17 +83,11 @@ class P2Seg(BaseDetector):
         """Initialise all parts by their ``init_cfg``.
 
         Raises:
-            RuntimeError: if pretrained weights cannot be fetched or read; training never starts
-                from random weights that were not asked for.
+            RuntimeError: if pretrained weights cannot be fetched or read, or do not fit; training
+                never starts from random weights that were not asked for.
         """
-        try:
-            super().init_weights()
-        except OSError as error:  # no network (URLError), no such file
-            raise RuntimeError(
-                f'init_cfg names pretrained weights that cannot be loaded ({error}). Fetch them '
-                'where there is a network and name the file in model.backbone.init_cfg.checkpoint, '
-                'or start from random weights with model.backbone.init_cfg=None'
-            ) from error
+        require_pretrained(self)
+        super().init_weights()
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """``(B, 3, H, W)`` images -> the feature maps that the heads see."""
@@ -87,27 +96,42 @@ class P2Seg(BaseDetector):
 
     def _forward(
         self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None
-    ) -> tuple[Tensor, Tensor]:
-        """Raw maps: ``(B, K + 1, h, w)`` semantic logits and ``(B, 2, h, w)`` offsets."""
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Raw maps: ``(B, K + 1, h, w)`` semantic logits, ``(B, 2, h, w)`` offsets and, with an
+        affinity head, the ``(B, D, h, w)`` embedding.
+        """
         features = self.extract_feat(batch_inputs)
-        return self.semantic_head(features), self.offset_head(features)
+        embedding = None if self.affinity_head is None else self.affinity_head(features)
+        return self.semantic_head(features), self.offset_head(features), embedding
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses of a batch: ``loss_semantic`` and ``loss_offset``.
+        """Losses of a batch: ``loss_semantic``, ``loss_offset`` and ``loss_affinity``.
 
         Args:
             batch_inputs: ``(B, 3, H, W)`` normalised images.
             batch_data_samples: with ``gt_sem_seg`` and ``gt_point_targets``, padded to H x W.
         """
-        logits, offset = self._forward(batch_inputs)
-        offset = self.offset_head.predict_by_feat(offset, tuple(batch_inputs.shape[-2:]))
-        semantic_map = torch.cat([sample.gt_sem_seg.sem_seg for sample in batch_data_samples])
-        targets = [self._initial_targets(batch_data_samples)]
-        if self._refines():
-            targets.append(self._refined_targets(offset, batch_data_samples))
-        losses = self.semantic_head.loss_by_feat(logits, semantic_map.long())
-        losses.update(self.offset_head.loss_by_feat(offset, targets))
-        return losses
+        size = tuple(batch_inputs.shape[-2:])
+        logits, offset, embedding = self._forward(batch_inputs)
+        offset = self.offset_head.predict_by_feat(offset, size)
+        targets = self.distiller.distill(
+            semantic_logits=logits,
+            offset=offset,
+            embedding=embedding,
+            semantic_map=torch.cat([sample.gt_sem_seg.sem_seg for sample in batch_data_samples]),
+            initial=[_initial_targets(sample) for sample in batch_data_samples],
+            points_xy=[sample.gt_instances.points for sample in batch_data_samples],
+            labels=[sample.gt_instances.labels for sample in batch_data_samples],
+            iteration=_runner_iteration(),
+        )
+        return self.mdm_loss(
+            semantic_logits=self.semantic_head.upsample(logits, size),
+            semantic_targets=targets.semantic_maps,
+            offset=offset,
+            offset_targets=targets.offsets,
+            embedding=embedding,
+            instance_maps=targets.instance_maps,
+        )
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> SampleList:
         """Add ``pred_instances`` and ``dropped_points`` to every sample.
@@ -121,40 +145,28 @@ class P2Seg(BaseDetector):
             list[DetDataSample]: the same samples, see :mod:`mmp2seg.structures.fields`.
         """
         size = tuple(batch_inputs.shape[-2:])
-        logits, offset = self._forward(batch_inputs)
-        probs = self.semantic_head.predict_by_feat(logits, size)
+        logits, offset, embedding = self._forward(batch_inputs)
+        probs = self._semantic_probs(logits, embedding, batch_data_samples, size)
         offset = self.offset_head.predict_by_feat(offset, size)
         for sample, image_probs, image_offset in zip(batch_data_samples, probs, offset):
             self._predict_image(sample, image_probs, image_offset)
         return batch_data_samples
 
-    def _refines(self) -> bool:
-        """Whether the runner has come to ``refine_begin``; without a runner it has."""
-        begin = self.train_cfg['refine_begin']
-        if begin is None:
-            return False
-        return MessageHub.get_current_instance().runtime_info.get('iter', begin) >= begin
-
-    @staticmethod
-    def _initial_targets(samples: SampleList) -> tuple[Tensor, Tensor]:
-        """Offsets ``(B, 2, H, W)`` and weights ``(B, H, W)`` that the pipeline encoded."""
-        targets = [sample.gt_point_targets for sample in samples]
-        weight = torch.cat([target.offset_weight for target in targets])
-        return torch.stack([target.offset for target in targets]), weight
-
-    def _refined_targets(self, offset: Tensor, samples: SampleList) -> tuple[Tensor, Tensor]:
-        """Offsets ``(B, 2, H, W)`` and weights ``(B, H, W)`` refined by the prediction (S2I)."""
-        refined = [
-            self.labeler.refine(
-                image_offset,
-                sample.gt_instances.points,
-                region_map=sample.gt_point_targets.region_map[0],
-                point_regions=sample.gt_instances.point_regions,
-            )
-            for image_offset, sample in zip(offset, samples)
-        ]
-        weight = torch.stack([target.weight for target in refined])
-        return torch.stack([target.offset for target in refined]), weight
+    def _semantic_probs(
+        self,
+        logits: Tensor,
+        embedding: Tensor | None,
+        samples: SampleList,
+        size: tuple[int, int],
+    ) -> Tensor:
+        """Probabilities ``(B, K + 1, H, W)``, propagated as ``test_cfg`` says."""
+        rounds = self.test_cfg['rounds']
+        if rounds == 0:
+            return self.semantic_head.predict_by_feat(logits, size)
+        valid = _inside_image(samples, size=size, device=logits.device)
+        probs = logits.float().softmax(dim=1)
+        probs = self.distiller.propagate_scores(probs, embedding, rounds=rounds, valid=valid)
+        return self.semantic_head.upsample(probs, size)
 
     def _predict_image(self, sample: DetDataSample, probs: Tensor, offset: Tensor) -> None:
         """Decode one image in the original frame and write the results into its sample."""
@@ -182,6 +194,31 @@ class P2Seg(BaseDetector):
         )
         if self.test_cfg['return_maps']:
             _add_maps(sample, decoded, offset)
+
+
+def _runner_iteration() -> int:
+    """Iteration of the runner, also after a resume; without a runner every schedule has begun."""
+    return MessageHub.get_current_instance().runtime_info.get('iter', sys.maxsize)
+
+
+def _initial_targets(sample: DetDataSample) -> PointTargets:
+    """What the pipeline encoded for one image."""
+    targets = sample.gt_point_targets
+    return PointTargets(
+        instance_map=targets.instance_map[0],
+        offset=targets.offset,
+        weight=targets.offset_weight[0],
+        region_map=targets.region_map[0],
+        point_regions=sample.gt_instances.point_regions,
+    )
+
+
+def _inside_image(samples: SampleList, *, size: tuple[int, int], device: torch.device) -> Tensor:
+    """``(B, H, W)`` bool: pixels of the images, not of their padding."""
+    inside = torch.zeros(len(samples), *size, dtype=torch.bool, device=device)
+    for image, sample in zip(inside, samples):
+        image[: sample.img_shape[0], : sample.img_shape[1]] = True
+    return inside
 
 
 def _add_maps(sample: DetDataSample, decoded: PointInstances, offset: Tensor) -> None:

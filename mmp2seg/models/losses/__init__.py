@@ -1,6 +1,8 @@
 """Losses: tensors in, a scalar out."""
 
+from mmp2seg.models.losses.affinity_loss import AffinityLoss
 from mmp2seg.models.losses.hard_pixel_loss import HardPixelCrossEntropyLoss
+from mmp2seg.models.losses.mdm_loss import MDMLoss
 from mmp2seg.models.losses.offset_loss import OffsetLoss
 
-__all__ = ['HardPixelCrossEntropyLoss', 'OffsetLoss']
+__all__ = ['AffinityLoss', 'HardPixelCrossEntropyLoss', 'MDMLoss', 'OffsetLoss']

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
-from mmengine.model import BaseModule, ModuleList
+from mmengine.model import BaseModule, ModuleList, initialize
 from torch import Tensor, nn
 
 from mmp2seg.registry import MODELS
@@ -69,7 +69,7 @@ class PanopticDeepLabDecoder(BaseModule):
         aspp_dilations: of the ASPP; 3, 6, 9 in the released network.
         dropout: of the ASPP.
         norm_cfg: of all convolutions; the released network has a BN momentum of 0.01.
-        init_cfg: of mmengine.
+        init_cfg: of mmengine. Defaults to normal(0, 0.001), the released network's initialisation.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class PanopticDeepLabDecoder(BaseModule):
                 f'expected {len(in_channels) - 1} low_level_channels for {len(in_channels)} '
                 f'features, got {len(low_level_channels)}'
             )
-        super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
+        super().__init__(init_cfg or dict(type='Normal', layer='Conv2d', std=0.001))
         norm_cfg = norm_cfg or dict(type='BN', momentum=0.01)
         self.aspp = ASPP(
             in_channels=in_channels[-1],
@@ -108,6 +108,12 @@ class PanopticDeepLabDecoder(BaseModule):
                 )
             )
             width = channels
+
+    def init_weights(self) -> None:
+        """Initialise by ``init_cfg``."""
+        super().init_weights()
+        # mmcv's ConvModules initialise themselves after their parent and would have the last word.
+        initialize(self, self.init_cfg)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Decode one batch.

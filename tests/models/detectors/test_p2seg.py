@@ -49,7 +49,7 @@ def test_trains_on_a_batch_with_an_empty_image(dataset, scope):
     for _ in range(12):
         data = model.data_preprocessor(_batch(dataset, [0, 1, 2]), True)
         losses = model(**data, mode='loss')
-        assert losses.keys() == {'loss_semantic', 'loss_offset'}
+        assert losses.keys() == {'loss_semantic', 'loss_offset', 'loss_affinity'}
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()
@@ -63,6 +63,7 @@ def test_an_image_without_points_alone_trains_the_background(dataset):
     losses = model(**model.data_preprocessor(_batch(dataset, [2]), True), mode='loss')
     sum(losses.values()).backward()
     assert losses['loss_offset'].item() == 0
+    assert losses['loss_affinity'].item() == 0
     assert losses['loss_semantic'].item() > 0
 
 
@@ -73,9 +74,9 @@ def test_a_batch_of_two_is_two_batches_of_one(dataset):
         return model(**model.data_preprocessor(_batch(dataset, indices), True), mode='loss')
 
     both, first, second = _losses([0, 1]), _losses([0]), _losses([1])
-    assert both['loss_semantic'].item() == pytest.approx(
-        (first['loss_semantic'] + second['loss_semantic']).item() / 2, rel=1e-4
-    )
+    for name in ('loss_semantic', 'loss_affinity'):
+        mean = (first[name] + second[name]).item() / 2
+        assert both[name].item() == pytest.approx(mean, rel=1e-4)
     # The offset loss is a mean over all pixels with a weight (L_off): 292 and 352 of them.
     areas = [
         sample.gt_point_targets.offset_weight.sum().item()
@@ -98,7 +99,7 @@ def test_images_of_different_sizes_go_together(dataset, tmp_path):
 
 
 def test_refined_targets_begin_at_their_iteration(dataset, hub):
-    model = _model(train_cfg=dict(refine_begin=5))
+    model = _model(distiller=dict(type='mmp2seg.MutualDistiller', rounds=0, refine_begin=5))
     model.offset_head.predictor.bias.data[0] = 9.0  # the left bar lands on the right one's side
     batch = _batch(dataset, [0])
 
@@ -110,7 +111,7 @@ def test_refined_targets_begin_at_their_iteration(dataset, hub):
     before = _offset_loss()
     hub['iter'] = 5
     after = _offset_loss()
-    model.train_cfg['refine_begin'] = None
+    model.distiller.refine_begin = None
     assert before != after
     assert _offset_loss() == before
 
@@ -148,9 +149,8 @@ def test_a_perfect_network_gives_the_weak_maps_instances(dataset, monkeypatch):
     one_hot = torch.nn.functional.one_hot(semantic_map, 3).permute(2, 0, 1)[None].float()
     pad = torch.nn.functional.pad
     offset = sample.gt_point_targets.offset[None]
-    monkeypatch.setattr(
-        model, '_forward', lambda *_: (pad(one_hot * 50, (0, 0, 0, 8)), pad(offset, (0, 0, 0, 8)))
-    )
+    maps = (pad(one_hot * 50, (0, 0, 0, 8)), pad(offset, (0, 0, 0, 8)), None)
+    monkeypatch.setattr(model, '_forward', lambda *_: maps)
     result = _predict(model, dataset, [0])[0]
     expected = sample.gt_point_targets.instance_map[0]
     assert result.pred_instances.point_ids.tolist() == [0, 1, 2]
@@ -171,7 +171,7 @@ def test_resized_input_gives_masks_points_and_offsets_of_the_original(tmp_path):
     model = _model(test_cfg=dict(return_maps=True))
     ones = torch.zeros(1, 3, 80, 96)
     ones[:, 1] = 9.0
-    model._forward = lambda *_: (ones, torch.full((1, 2, 80, 96), 6.0))
+    model._forward = lambda *_: (ones, torch.full((1, 2, 80, 96), 6.0), None)
     result = _predict(model, dataset, [0])[0]
     assert result.pred_instances.masks.shape[1:] == (40, 48)
     assert torch.allclose(result.pred_offset.offset, torch.tensor(3.0))
@@ -185,9 +185,40 @@ def test_grouping_can_be_set_for_inference_alone():
 
 
 def test_tensor_mode_returns_raw_maps():
-    logits, offset = _model()(torch.zeros(1, 3, 32, 48))
+    logits, offset, embedding = _model()(torch.zeros(1, 3, 32, 48))
     assert logits.shape == (1, 3, 16, 24)
     assert offset.shape == (1, 2, 16, 24)
+    assert embedding.shape == (1, 8, 16, 24)
+
+
+def test_without_an_affinity_head_it_is_s2i_alone(dataset):
+    model = _model(affinity_head=None)
+    losses = model(**model.data_preprocessor(_batch(dataset, [0, 1]), True), mode='loss')
+    assert losses.keys() == {'loss_semantic', 'loss_offset'}
+
+
+def test_padding_does_not_change_the_propagated_scores(dataset):
+    model = _model(test_cfg=dict(rounds=1, return_maps=True)).eval()
+    data = model.data_preprocessor(_batch(dataset, [0]), False)
+    inputs, samples = data['inputs'], data['data_samples']
+    logits, _, embedding = model._forward(inputs)
+    size = tuple(inputs.shape[-2:])
+    probs = model._semantic_probs(logits, embedding, samples, size)
+    wider = torch.nn.functional.pad
+    embedding = wider(embedding, (0, 8, 0, 8), value=9.0)
+    logits = wider(logits, (0, 8, 0, 8), value=5.0)
+    size = (size[0] + 16, size[1] + 16)
+    padded = model._semantic_probs(logits, embedding, samples, size)
+    assert torch.allclose(padded[..., :36, :44], probs[..., :36, :44], atol=1e-5)
+
+
+def test_rounds_at_inference_change_the_scores(dataset):
+    plain, propagated = _model(test_cfg=dict(rounds=0)), _model(test_cfg=dict(rounds=1))
+    first, second = (_predict(model, dataset, [0])[0] for model in (plain, propagated))
+    scores = [
+        torch.cat([sample.pred_instances.scores, torch.zeros(3)])[:3] for sample in (first, second)
+    ]
+    assert not torch.allclose(*scores)
 
 
 def test_pretrained_weights_that_cannot_be_had_are_an_error_with_a_way_out():

@@ -1,0 +1,5 @@
+"""Mutual distillation: what the network predicts and the points say, as targets."""
+
+from mmp2seg.models.distillation.mutual_distiller import DistilledTargets, MutualDistiller
+
+__all__ = ['DistilledTargets', 'MutualDistiller']

@@ -1,0 +1,74 @@
+"""Pretrained weights that a config names are had whole, or training does not start."""
+
+from collections.abc import Iterator
+
+from mmengine.model import PretrainedInit
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+
+def require_pretrained(model: nn.Module) -> None:
+    """Check that the weights of every ``init_cfg`` of type ``Pretrained`` can be read and fit.
+
+    mmengine stops where a file cannot be had, with whatever error came up. Where entries are
+    missing, even all of them, or have another shape, it logs a warning and goes on from random
+    weights. Call this before ``init_weights``: the file is read twice, but fetched once.
+
+    Raises:
+        RuntimeError: weights cannot be fetched or read, or lack an entry of the module; it says
+            which module names them and what to do.
+    """
+    for name, module in model.named_modules():
+        for cfg in _pretrained_cfgs(module):
+            setting = '.'.join(filter(None, ('model', name, 'init_cfg')))
+            try:
+                state = _read_weights(cfg['checkpoint'], cfg.get('prefix'))
+            except Exception as error:  # no network, no such file, no weights, no torchvision, ...
+                reason = f'cannot be loaded ({type(error).__name__}: {error})'
+                raise RuntimeError(_message(setting, cfg['checkpoint'], reason)) from error
+            unmet = _unmet_entries(module, state)
+            if unmet:
+                total = len(_entries(module))
+                reason = f'have no entry of the right shape for {len(unmet)} of {total} entries'
+                reason = f'{reason}, the first is {unmet[0]}'
+                raise RuntimeError(_message(setting, cfg['checkpoint'], reason))
+
+
+def _pretrained_cfgs(module: nn.Module) -> Iterator[dict]:
+    cfgs = getattr(module, 'init_cfg', None) or []
+    for cfg in [cfgs] if isinstance(cfgs, dict) else cfgs:
+        if cfg.get('type') in ('Pretrained', PretrainedInit):
+            yield cfg
+
+
+def _read_weights(checkpoint: str, prefix: str | None) -> dict[str, Tensor]:
+    """The state dict that mmengine's ``PretrainedInit`` would load."""
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    state = content.get('state_dict', content)
+    state = {name.removeprefix('module.'): value for name, value in state.items()}
+    if prefix is None:
+        return state
+    prefix = prefix.rstrip('.') + '.'
+    return {name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)}
+
+
+def _entries(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and running statistics; a file may lack the number of batches."""
+    state = module.state_dict()
+    return {name: state[name] for name in state if not name.endswith('num_batches_tracked')}
+
+
+def _unmet_entries(module: nn.Module, state: dict[str, Tensor]) -> list[str]:
+    return [
+        name
+        for name, value in _entries(module).items()
+        if getattr(state.get(name), 'shape', None) != value.shape
+    ]
+
+
+def _message(setting: str, checkpoint: str, reason: str) -> str:
+    return (
+        f'{setting} names pretrained weights, {checkpoint}, that {reason}. Fetch them where there '
+        f'is a network and name the file in {setting}.checkpoint, or start from random weights '
+        f'with {setting}=None'
+    )

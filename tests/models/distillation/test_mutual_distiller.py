@@ -1,0 +1,159 @@
+import pytest
+import torch
+
+from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.models import MutualDistiller
+from mmp2seg.registry import MODELS
+
+# Class 0 at both ends, each with a point; the weak map lost the right object's outer half.
+WEAK = [[1, 1, 0, 0, 1, 0], [1, 1, 0, 255, 1, 0]]
+TRUE = [[1, 1, 0, 0, 1, 1], [1, 1, 0, 0, 1, 1]]
+POINTS = [[0.5, 0.5], [4.5, 0.5]]
+
+
+def _distiller(**options):
+    labeler = dict(type='mmp2seg.PointPseudoLabeler', max_snap_distance=0)
+    return MODELS.build(dict(type='mmp2seg.MutualDistiller', labeler=labeler, **options))
+
+
+def _inputs(*, weak=WEAK, embedding=True, batch=1):
+    """A network that scores the weak map and binds the pixels of each true object together."""
+    points, labels = torch.tensor(POINTS), torch.zeros(2, dtype=torch.int64)
+    semantic_map = torch.tensor(weak, dtype=torch.uint8)
+    initial = PointPseudoLabeler(max_snap_distance=0).encode(
+        points.numpy(), labels.numpy(), semantic_map.numpy()
+    )
+    scored = (semantic_map == 1).float()
+    groups = torch.tensor([0, 0, 1, 1, 2, 2]).expand(2, 6)
+    one_hot = torch.nn.functional.one_hot(groups, 3).permute(2, 0, 1).float()
+    vectors = 6 * (2 * one_hot - 1)  # affinity ~1 in a group, ~0 across: 36 * 3 and -36
+    return dict(
+        semantic_logits=torch.stack([-scored, 2 * scored])[None].expand(batch, -1, -1, -1),
+        offset=torch.zeros(batch, 2, 2, 6),
+        embedding=vectors[None].expand(batch, -1, -1, -1) if embedding else None,
+        semantic_map=semantic_map.expand(batch, -1, -1),
+        initial=[initial] * batch,
+        points_xy=[points] * batch,
+        labels=[labels] * batch,
+        iteration=10,
+    )
+
+
+def test_without_rounds_it_is_s2i():
+    targets = _distiller(rounds=0).distill(**_inputs())
+    assert len(targets.semantic_maps) == 1 and len(targets.offsets) == 2
+    for instance_map in targets.instance_maps[0]:
+        assert instance_map.tolist() == [[1, 1, 0, 0, 2, 0], [1, 1, 0, -1, 2, 0]]
+
+
+def test_a_round_grows_the_instance_to_what_its_affinity_binds():
+    targets = _distiller(rounds=1).distill(**_inputs())
+    initial, refined = targets.instance_maps[0]
+    assert initial.tolist() == [[1, 1, 0, 0, 2, 0], [1, 1, 0, -1, 2, 0]]
+    # Where the weak map ignores, no class is known: neither instance nor background.
+    assert refined.tolist() == [[1, 1, 0, 0, 2, 2], [1, 1, 0, -1, 2, 2]]
+    offset, weight = targets.offsets[1]
+    assert weight[0].tolist() == (refined > 0).float().tolist()
+    assert offset[0, :, 1, 5].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ('use', 'maps', 'refined_at_the_end'), [('none', 1, 0), ('offset', 1, 2), ('semantic', 2, 2)]
+)
+def test_where_the_refined_semantic_map_is_used(use, maps, refined_at_the_end):
+    targets = _distiller(rounds=1, semantic_use=use).distill(**_inputs())
+    assert len(targets.semantic_maps) == maps
+    assert targets.instance_maps[0, 1, 0, 5] == refined_at_the_end
+    if use == 'semantic':
+        expected = torch.tensor(TRUE)
+        expected[1, 3] = 255
+        assert targets.semantic_maps[1][0].tolist() == expected.tolist()
+
+
+def test_beginnings_are_iterations():
+    distiller = _distiller(
+        semantic_use='semantic', refine_begin=1, propagate_begin=2, semantic_begin=3
+    )
+    seen = []
+    for iteration in range(4):
+        targets = distiller.distill(**{**_inputs(), 'iteration': iteration})
+        propagated = int(targets.instance_maps[0, -1, 0, 5] == 2)
+        seen.append((len(targets.offsets), propagated, len(targets.semantic_maps)))
+    assert seen == [(1, 0, 1), (2, 0, 1), (2, 1, 1), (2, 1, 2)]
+
+
+@pytest.mark.parametrize('name', ['refine_begin', 'propagate_begin', 'semantic_begin'])
+def test_none_is_never(name):
+    targets = _distiller(semantic_use='semantic', **{name: None}).distill(**_inputs())
+    if name == 'refine_begin':
+        assert len(targets.offsets) == 1
+    elif name == 'propagate_begin':
+        assert targets.instance_maps[0, 1, 0, 5] == 0
+    assert len(targets.semantic_maps) == 1
+
+
+def test_rounds_spread_further_than_one():
+    # A chain: pixel 0 is bound to 1 and 1 to 2, but 0 hardly to 2.
+    embedding = torch.tensor([[[[2.0, 2.0, 0.0]], [[0.0, 2.0, 2.0]], [[-2.0, 0.0, -2.0]]]])
+    probs = torch.tensor([[[[0.0, 0.0, 1.0]], [[1.0, 1.0, 0.0]]]])
+    distiller = _distiller(beta=20.0)
+    spread = [
+        distiller.propagate_scores(probs, embedding, rounds=rounds)[0, 0, 0, 0].item()
+        for rounds in (0, 1, 2)
+    ]
+    assert spread[0] == 0 and spread[0] <= spread[1] < spread[2]
+
+
+def test_targets_carry_no_gradient():
+    inputs = _inputs()
+    for name in ('semantic_logits', 'offset', 'embedding'):
+        inputs[name] = inputs[name].clone().requires_grad_()
+    targets = _distiller(semantic_use='semantic').distill(**inputs)
+    tensors = [*targets.semantic_maps, targets.instance_maps, *targets.offsets[1]]
+    assert not any(tensor.requires_grad for tensor in tensors)
+
+
+def test_a_network_without_affinity_refines_by_offsets_alone():
+    targets = _distiller(rounds=3).distill(**_inputs(embedding=False))
+    expected = _distiller(rounds=0).distill(**_inputs())
+    assert torch.equal(targets.instance_maps, expected.instance_maps)
+
+
+def test_a_batch_of_two_is_two_batches_of_one():
+    inputs = _inputs(batch=2)
+    inputs['embedding'] = inputs['embedding'].clone()
+    inputs['embedding'][1] *= -1
+    both = _distiller(semantic_use='semantic').distill(**inputs)
+    for index in (0, 1):
+        single = {
+            name: value[index : index + 1] if name != 'iteration' else value
+            for name, value in inputs.items()
+        }
+        alone = _distiller(semantic_use='semantic').distill(**single)
+        assert torch.equal(both.instance_maps[index], alone.instance_maps[0])
+        assert torch.equal(both.semantic_maps[1][index], alone.semantic_maps[1][0])
+
+
+def test_an_image_without_points_gives_no_instance():
+    inputs = _inputs()
+    inputs['points_xy'] = [torch.zeros(0, 2)]
+    inputs['labels'] = [torch.zeros(0, dtype=torch.int64)]
+    empty = PointPseudoLabeler().encode([], [], inputs['semantic_map'][0].numpy())
+    inputs['initial'] = [empty]
+    targets = _distiller(semantic_use='semantic').distill(**inputs)
+    assert (targets.instance_maps <= 0).all()
+    assert not targets.offsets[1][1].any()
+
+
+def test_a_built_labeler_is_taken_as_it_is():
+    labeler = PointPseudoLabeler(conflict='drop')
+    assert MutualDistiller(labeler=labeler).labeler is labeler
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [(dict(semantic_use='all'), "semantic_use.*got 'all'"), (dict(rounds=-1), 'rounds.*got -1')],
+)
+def test_unknown_choices_are_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        _distiller(**options)
