@@ -1,5 +1,8 @@
 """Every config parses and builds; stage-1 ones train and predict, stage-2 ones read every mask."""
 
+import copy
+import functools
+import json
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,14 @@ from mmengine.registry import DefaultScope
 from mmp2seg.apis.device import adapt_config_to_cpu
 from mmp2seg.apis.pseudo_labels import write_baseline_labels
 from mmp2seg.datasets import PointVOCDataset
-from mmp2seg.registry import DATASETS, MODELS
+from mmp2seg.registry import DATASETS, MODELS, TASK_UTILS
 from mmp2seg.testing import write_tiny_voc
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 STAGE1 = sorted((CONFIGS / 'p2seg').glob('*.py'))
+ABLATIONS = sorted((CONFIGS / 'ablations').glob('*.py'))
+SMALL_ABLATIONS = [path for path in ABLATIONS if path.stem.startswith('tiny_shapes_')]
+LARGE_ABLATIONS = [path for path in ABLATIONS if path.stem.startswith('hrnet48_voc_')]
 STAGE2 = sorted((CONFIGS / 'refine').glob('*.py'))
 SIZE = (64, 64)
 
@@ -35,8 +41,13 @@ def without_pretrained(node):
             without_pretrained(value)
 
 
+@functools.cache
+def parse(path):
+    return Config.fromfile(path)
+
+
 def load_config(path):
-    cfg = Config.fromfile(path)
+    cfg = copy.deepcopy(parse(path))
     without_pretrained(cfg.model)
     adapt_config_to_cpu(cfg)
     return cfg
@@ -54,13 +65,32 @@ def use_tiny_data(cfg, folder):
     """Let the stage-1 data sets of ``cfg`` read three small images, at a small training size."""
     source = write_tiny_voc(folder, size=(48, 56))
     del source['metainfo']  # two of the config's own classes
+    if 'Coco' in cfg.train_dataloader.dataset.type:
+        source['ann_file'] = write_boxes(folder, cfg.train_dataloader.dataset.metainfo.classes)
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
-        loader.dataset.update(source)
+        loader.dataset.update(source, serialize_data=False)  # which is slow beside three images
     for step in cfg.train_dataloader.dataset.pipeline:
         for key, value in (('scales', [SIZE]), ('crop_size', SIZE), ('size', SIZE)):
             if key in step:
                 step[key] = value
     return source
+
+
+def write_boxes(folder, classes):
+    """A COCO json with boxes around the points of :func:`write_tiny_voc`, and nothing to learn from
+    masks; ids of categories with gaps, as COCO's.
+    """
+    content = dict(images=[], annotations=[])
+    content['categories'] = [dict(id=2 * i + 1, name=name) for i, name in enumerate(classes)]
+    for points in sorted((folder / 'Center_points').iterdir()):
+        image_id = len(content['images'])
+        content['images'].append(dict(id=image_id, file_name=f'{points.stem}.jpg'))
+        for line in points.read_text().splitlines():
+            x, y, label = map(int, line.split()[:3])
+            box = dict(bbox=[x - 3, y - 2, 6, 4], category_id=2 * label + 1, image_id=image_id)
+            content['annotations'].append(dict(id=len(content['annotations']), **box))
+    (folder / 'boxes.json').write_text(json.dumps(content))
+    return 'boxes.json'
 
 
 def build_dataset(cfg, dataset):
@@ -70,10 +100,10 @@ def build_dataset(cfg, dataset):
 
 def test_all_configs_are_tested():
     found = {path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts}
-    assert found == {*STAGE1, *STAGE2}
+    assert found == {*STAGE1, *ABLATIONS, *STAGE2}
 
 
-@pytest.mark.parametrize('path', STAGE1, ids=name_of)
+@pytest.mark.parametrize('path', [*STAGE1, *SMALL_ABLATIONS], ids=name_of)
 def test_stage1_trains_and_predicts(path, tmp_path):
     cfg = load_config(path)
     use_tiny_data(cfg, tmp_path)
@@ -99,7 +129,7 @@ def test_stage1_trains_and_predicts(path, tmp_path):
     assert sorted([*instances.point_ids.tolist(), *dropped.point_ids.tolist()]) == [0, 1, 2]
 
 
-@pytest.mark.parametrize('path', STAGE1, ids=name_of)
+@pytest.mark.parametrize('path', [*STAGE1, *ABLATIONS], ids=name_of)
 def test_stage1_has_one_labeler_and_as_many_classes_as_its_data(path, tmp_path):
     cfg = load_config(path)
     (targets,) = (
@@ -113,12 +143,57 @@ def test_stage1_has_one_labeler_and_as_many_classes_as_its_data(path, tmp_path):
     assert dataset.num_classes == cfg.model.semantic_head.num_classes
 
 
-@pytest.mark.parametrize('path', STAGE1, ids=name_of)
+@pytest.mark.parametrize('path', [*STAGE1, *ABLATIONS], ids=name_of)
 def test_stage1_does_not_train_on_ground_truth(path):
-    cfg = Config.fromfile(path)
+    cfg = parse(path)
     text = str(cfg.train_dataloader)
     assert 'WSSS_maps' in text
+    # of COCO's own file, the centres of the boxes alone are read
+    text = text.replace('instances_train2017.json', '')
     assert 'SegmentationClass' not in text and 'instances' not in text
+
+
+@pytest.mark.parametrize('path', LARGE_ABLATIONS, ids=name_of)
+def test_what_large_ablations_change_builds(path):
+    model = load_config(path).model
+    labeler = TASK_UTILS.build(model.labeler)
+    MODELS.build(model.mdm_loss)
+    distiller = MODELS.build({**model.distiller, 'labeler': labeler})
+    rounds = model.test_cfg.get('rounds', 0)
+    assert model.affinity_head is not None or distiller.rounds == rounds == 0
+
+
+def test_every_ablation_is_there_in_both_sizes():
+    small, large = (
+        {path.stem.removeprefix(prefix) for path in paths}
+        for prefix, paths in (('tiny_shapes_', SMALL_ABLATIONS), ('hrnet48_voc_', LARGE_ABLATIONS))
+    )
+    assert small == large
+    assert len(SMALL_ABLATIONS) + len(LARGE_ABLATIONS) == len(ABLATIONS)
+
+
+@pytest.mark.parametrize('network', ['tiny_shapes', 'hrnet48_voc'])
+@pytest.mark.parametrize(
+    ('name', 'key', 'values'),
+    [
+        ('hard{}', 'mdm_loss.loss_semantic.ratio', {10: 0.1, 20: 0.2, 40: 0.4, 80: 0.8}),
+        ('beta{}', 'distiller.beta', {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0}),
+        ('rounds{}', 'distiller.rounds', {0: 0, 1: 1, 2: 2, 3: 3}),
+        ('s_{}', 'distiller.semantic_use', dict(none='none', offset='offset', semantic='semantic')),
+        ('{}_first', 'test_cfg.grouping', dict(points='offset', semantic='nearest')),
+    ],
+)
+def test_ablations_vary_what_their_name_says(network, name, key, values):
+    models = {
+        value: load_config(CONFIGS / 'ablations' / f'{network}_{name.format(value)}.py').model
+        for value in values
+    }
+    *place, last = key.split('.')
+    for value, model in models.items():
+        node = functools.reduce(lambda node, part: node[part], place, model)
+        assert node.pop(last) == values[value]
+    first, *others = models.values()
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize('path', STAGE2, ids=name_of)
