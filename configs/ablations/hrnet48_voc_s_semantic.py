@@ -1,0 +1,4 @@
+# Where S is used: in the offset targets, and as a second semantic target.
+_base_ = './hrnet48_voc_s_offset.py'
+
+model = dict(distiller=dict(semantic_use='semantic'))

@@ -1,0 +1,4 @@
+# Rounds: no round of instance map -> affinity -> S -> instance map in training.
+_base_ = './tiny_shapes_s_offset.py'
+
+model = dict(distiller=dict(rounds=0))

@@ -1,0 +1,160 @@
+"""One training of an ablation: train, and for each config that shares it label and evaluate.
+
+Light to import: a worker process that runs chains needs no mmengine.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmp2seg.apis.commands import cfg_options, tool_command
+from mmp2seg.apis.phases import Phase, run_phases
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A config to label with.
+
+    Attributes:
+        name: of the config.
+        config: file that holds all of it.
+        truth: json of true instances; None = its pseudo labels are not evaluated.
+    """
+
+    name: str
+    config: Path
+    truth: Path | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One training with one seed, and what follows from it.
+
+    Attributes:
+        config: what is trained with.
+        variants: the configs that share the training.
+        folder: for all that is written.
+        seed: of the training.
+        tools: the folder of the tools.
+        device: as the tools' option.
+        data: folder of the data set Shapes to use in place of the configs' own data.
+    """
+
+    config: Path
+    variants: tuple[Variant, ...]
+    folder: Path
+    seed: int
+    tools: Path
+    device: str = 'auto'
+    data: Path | None = None
+
+    @property
+    def title(self) -> str:
+        return f'{" + ".join(variant.name for variant in self.variants)}, seed {self.seed}'
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / 'logs'
+
+    def labels(self, variant: Variant) -> Path:
+        return self.folder / variant.name / 'labels' / 'pseudo_labels.json'
+
+    def figures_file(self, variant: Variant) -> Path:
+        return self.folder / variant.name / 'evaluation' / 'figures.json'
+
+    def figures(self, variant: Variant) -> dict[str, float] | None:
+        """What was measured, None if nothing was."""
+        path = self.figures_file(variant)
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def run(self, environment: dict[str, str]) -> None:
+        """Run what has not been finished before.
+
+        Raises:
+            PhaseError, KeyboardInterrupt: as :func:`mmp2seg.apis.phases.run_phases`.
+        """
+        for variant in self.variants:
+            run_phases(self.phases(variant), self.logs, environment=environment)
+
+    def phases(self, variant: Variant) -> list[Phase]:
+        """The training and what follows for one of the configs."""
+        name, place = variant.name, self.folder / variant.name
+        title = f'{name}, seed {self.seed}'
+        phases = [
+            Phase(
+                'train',
+                f'{self.title}: train',
+                self._train_commands,
+                self.folder / 'train',
+                resumes=True,
+            ),
+            Phase(
+                f'labels-{name}',
+                f'{title}: write pseudo labels',
+                lambda: self._label_commands(variant),
+                place / 'labels',
+            ),
+        ]
+        if variant.truth is not None or self.data is not None:
+            phases.append(
+                Phase(
+                    f'evaluation-{name}',
+                    f'{title}: compare them with the truth',
+                    lambda: self._evaluation_commands(variant),
+                    place / 'evaluation',
+                )
+            )
+        return phases
+
+    def _train_commands(self) -> list[list[str]]:
+        options = {**self._data_options(), 'randomness.seed': self.seed}
+        command = tool_command(self.tools, 'train.py', self.config, *self._run_options('train'))
+        return [[*command, *cfg_options(options)]]
+
+    def _label_commands(self, variant: Variant) -> list[list[str]]:
+        checkpoint = (self.folder / 'train' / 'last_checkpoint').read_text().strip()
+        command = tool_command(
+            self.tools,
+            'generate_pseudo_labels.py',
+            *(variant.config, checkpoint, '--split', 'train', '--out', self.labels(variant)),
+            *self._run_options(f'{variant.name}/labels/logs'),
+        )
+        return [[*command, *cfg_options(self._data_options())]]
+
+    def _evaluation_commands(self, variant: Variant) -> list[list[str]]:
+        truth = variant.truth
+        if self.data is not None:
+            truth = self.data / 'annotations' / 'instances_train.json'
+        return [
+            tool_command(
+                self.tools,
+                'analysis_tools/eval_pseudo_labels.py',
+                *(self.labels(variant), truth, '--json', self.figures_file(variant)),
+            )
+        ]
+
+    def _run_options(self, place: str) -> Sequence[object]:
+        return '--work-dir', self.folder / place, '--device', self.device
+
+    def _data_options(self) -> dict[str, object]:
+        return {} if self.data is None else {'train_dataloader.dataset.data_root': self.data}
+
+
+def shapes_phase(
+    folder: Path, seed: int, *, tools: Path, num_images: int = 300, size: int = 128
+) -> Phase:
+    """Make the training images of the data set Shapes; the folder is one of these arguments alone.
+
+    Args:
+        folder: for the data sets.
+        size: side of the images, in pixels.
+    """
+    data = folder / f'seed{seed}-{num_images}x{size}px'
+    command = tool_command(
+        tools,
+        'dataset_converters/make_shapes.py',
+        *(data, '--num-train', num_images, '--num-val', 0, '--size', size, '--seed', seed),
+        '--overwrite',
+    )
+    return Phase(data.name, f'make the dataset Shapes, seed {seed}', lambda: [command], data)

@@ -1,0 +1,103 @@
+"""What the chains of an ablation measured, per config over the seeds."""
+
+from collections.abc import Mapping, Sequence
+
+from mmp2seg.apis.ablation_chain import Chain
+from mmp2seg.apis.tables import format_mean, format_table, mean_and_spread
+
+# Fractions, by what they are called in the table.
+COLUMNS = {
+    'mean IoU': 'mean_iou',
+    'mean IoU, touching': 'mean_iou_touching',
+    'touching found': 'found_touching_iou50',
+    'IoU > .50': 'share_iou50',
+    'IoU > .70': 'share_iou70',
+    'IoU > .90': 'share_iou90',
+}
+# By config and seed; None where nothing was measured.
+Results = Mapping[str, Mapping[int, Mapping[str, float] | None]]
+
+
+def collect_results(chains: Sequence[Chain], names: Sequence[str]) -> dict[str, dict[int, dict]]:
+    """Figures of every config and seed, with shares of the objects added to the counts.
+
+    Args:
+        names: the configs, in the order of the table.
+    """
+    results = {name: {} for name in names}
+    for chain in chains:
+        for variant in chain.variants:
+            figures = chain.figures(variant)
+            results[variant.name][chain.seed] = figures and with_shares(figures)
+    return results
+
+
+def with_shares(figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures of ``summarize_ious``, with ``share_iou50`` and so on: parts of all objects."""
+    total = figures['num_objects']
+    shares = {
+        f'share_iou{percent}': figures[f'num_iou{percent}'] / total if total else None
+        for percent in (50, 70, 90)
+    }
+    return {**figures, **shares}
+
+
+def make_table(results: Results) -> str:
+    """Mean and standard deviation over the seeds in percent, a row per config, in Markdown."""
+    rows = [
+        (name, str(_count(of_seed)), *(format_mean(_values(of_seed, key)) for key in _keys()))
+        for name, of_seed in results.items()
+    ]
+    return format_table(('config', 'seeds', *COLUMNS), rows)
+
+
+def make_difference_table(results: Results) -> str | None:
+    """As :func:`make_table`, each config minus the first one, seed by seed.
+
+    The data of a seed are common to all configs, and with them most of what differs between seeds.
+
+    Returns:
+        None if there is nothing to compare.
+    """
+    (first, base), *others = results.items()
+    rows = []
+    for name, of_seed in others:
+        common = {seed: _minus(of_seed[seed], base.get(seed)) for seed in of_seed}
+        cells = [format_mean(_values(common, key), sign=True) for key in _keys()]
+        rows.append((name, str(_count(common)), *cells))
+    if all(row[1] == '0' for row in rows):
+        return None
+    return format_table((f'minus {first}', 'seeds', *COLUMNS), rows)
+
+
+def summarize(results: Results) -> dict[str, dict]:
+    """What goes into the json: per config its values by seed, their mean and spread."""
+    summary = {}
+    for name, of_seed in results.items():
+        pairs = {key: mean_and_spread(_values(of_seed, key)) for key in _keys()}
+        summary[name] = {
+            'mean': {key: mean for key, (mean, _) in pairs.items()},
+            'standard_deviation': {key: spread for key, (_, spread) in pairs.items()},
+            'seeds': {str(seed): figures for seed, figures in of_seed.items()},
+        }
+    return summary
+
+
+def _keys() -> list[str]:
+    return list(COLUMNS.values())
+
+
+def _count(of_seed: Mapping) -> int:
+    return sum(figures is not None for figures in of_seed.values())
+
+
+def _values(of_seed: Mapping, key: str) -> list[float]:
+    found = (figures[key] for figures in of_seed.values() if figures is not None)
+    return [value for value in found if value is not None]
+
+
+def _minus(figures: Mapping | None, base: Mapping | None) -> dict | None:
+    if figures is None or base is None:
+        return None
+    pairs = {key: (figures[key], base[key]) for key in _keys()}
+    return {key: None if None in pair else pair[0] - pair[1] for key, pair in pairs.items()}

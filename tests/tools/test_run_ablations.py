@@ -1,0 +1,209 @@
+import importlib.util
+import json
+import os
+import runpy
+import sys
+from inspect import signature
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmp2seg.apis.ablation_chain import shapes_phase
+from mmp2seg.apis.ablations import load_configs, make_chains
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.phases import PhaseError
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_ablations.py'
+ABLATIONS = ROOT / 'configs' / 'ablations'
+CONFIGS = [ABLATIONS / f'tiny_shapes_{name}.py' for name in ('s2i', 'points_first')]
+
+# Stand for the tools. What is measured depends on config and seed: .5 and .7 with seeds 1 and 2,
+# 'points_first' .1 more than 's2i'.
+FAKE_TOOL = """
+import json, sys
+from pathlib import Path
+arguments = sys.argv[1:]
+value_of = lambda option: Path(arguments[arguments.index(option) + 1])
+folder = value_of('--work-dir') if '--work-dir' in arguments else None
+"""
+FAKE_TOOLS = {
+    'train.py': """
+(seed,) = (int(text[16:]) for text in arguments if text.startswith('randomness.seed='))
+if (Path(__file__).parent / f'fail{seed}').exists():
+    sys.exit('no luck')
+folder.mkdir(parents=True)
+(folder / 'last_checkpoint').write_text(str(seed))
+""",
+    'generate_pseudo_labels.py': """
+bonus = 'points_first' in arguments[0]
+value_of('--out').parent.mkdir(parents=True)
+value_of('--out').write_text(str(0.3 + 0.2 * int(arguments[1]) + 0.1 * bonus))
+""",
+    'analysis_tools/eval_pseudo_labels.py': """
+value = float(Path(arguments[0]).read_text())
+figures = dict(num_objects=4, num_iou50=2, num_iou70=1, num_iou90=0, mean_iou=value)
+figures.update(mean_iou_touching=value, found_touching_iou50=None)
+value_of('--json').parent.mkdir(parents=True)
+value_of('--json').write_text(json.dumps(figures))
+""",
+    'dataset_converters/make_shapes.py': """
+Path(arguments[0]).mkdir(parents=True)
+""",
+}
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    """The tool as a module, with stand-ins for the others."""
+    spec = importlib.util.spec_from_file_location('mmp2seg_run_ablations', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, 'TOOLS', tmp_path / 'tools')
+    monkeypatch.setattr(module, 'end_like_interrupted', lambda *_: None)
+    for name, code in FAKE_TOOLS.items():
+        path = module.TOOLS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(FAKE_TOOL + code)
+    return module
+
+
+@pytest.fixture
+def run(tool, tmp_path):
+    """Run the tool with these arguments; its exit status."""
+
+    def run(*arguments):
+        arguments = [*arguments, '--work-dir', tmp_path / 'work', '--device', 'cpu']
+        with pytest.raises(SystemExit) as info:
+            tool.main([str(argument) for argument in arguments])
+        return info.value.code
+
+    return run
+
+
+def rows_of(table):
+    lines = [line.strip('|').split('|') for line in table.splitlines() if line]
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_table_over_seeds(run, tmp_path, capsys, jobs):
+    assert run('--shapes', '--seeds', 1, 2, 2, '--jobs', jobs, *CONFIGS) == 0
+    table = (tmp_path / 'work' / 'table.md').read_text()
+    assert table in capsys.readouterr().out
+    rows = rows_of(table)
+    assert rows['tiny_shapes_s2i'][:4] == ['2', '60.0 ± 14.1', '60.0 ± 14.1', '-']
+    assert rows['minus tiny_shapes_s2i'][0] == 'seeds'
+    assert rows['tiny_shapes_points_first'][:2] == ['2', '+10.0 ± 0.0']  # of the second table
+    results = json.loads((tmp_path / 'work' / 'results.json').read_text())
+    assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_points_first']
+    assert results['tiny_shapes_points_first']['mean']['mean_iou'] == pytest.approx(0.7)
+    assert results['tiny_shapes_s2i']['seeds']['2']['mean_iou'] == pytest.approx(0.7)
+    assert len(list((tmp_path / 'work' / 'shapes').glob('seed*'))) == 2
+
+
+def test_a_failed_training_is_named_and_stops_no_other(tool, run, tmp_path, capsys):
+    (tool.TOOLS / 'fail2').touch()
+    assert run(CONFIGS[0], '--seeds', 1, 2, '--jobs', 2) == 1
+    captured = capsys.readouterr()
+    (log,) = (tmp_path / 'work' / 'runs').glob('*/seed2/logs/train.log')
+    assert str(log) in captured.err and 'tiny_shapes_s2i, seed 2' in captured.err
+    assert 'no luck' in log.read_text()
+    assert rows_of((tmp_path / 'work' / 'table.md').read_text())['tiny_shapes_s2i'][:2] == [
+        '1',
+        '50.0',
+    ]
+    (tool.TOOLS / 'fail2').unlink()
+    assert run(CONFIGS[0], '--seeds', 1, 2) == 0
+    assert capsys.readouterr().out.count('finished before') == 3  # all of seed 1
+
+
+def test_configs_from_a_list(tool, run, tmp_path):
+    listing = tmp_path / 'list.txt'
+    listing.write_text(f'# first\n\n{CONFIGS[1]}  # second\n')
+    assert tool.listed_configs(listing) == [CONFIGS[1]]
+    assert run(CONFIGS[0], '--seeds', 1, '--list', listing) == 0
+    results = json.loads((tmp_path / 'work' / 'results.json').read_text())
+    assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_points_first']
+
+
+def test_options_of_the_command_line_reach_every_config(run, tmp_path):
+    assert run(*CONFIGS, '--seeds', 1, '--cfg-options', 'train_cfg.max_iters=11') == 0
+    texts = [path.read_text() for path in (tmp_path / 'work').glob('runs/*/*.py')]
+    assert len(texts) == 2 and all('max_iters=11' in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'no config given'),
+        (['gone.py'], r'config not found: gone\.py'),
+        (['--list', 'gone.txt'], r'--list: gone\.txt: No such file'),
+        (['--shapes', ABLATIONS / 'hrnet48_voc_s2i.py'], '--shapes: hrnet48_voc_s2i is not'),
+    ],
+)
+def test_mistakes(tool, tmp_path, arguments, message):
+    arguments = ['--work-dir', tmp_path / 'work', '--device', 'cpu', *arguments]
+    with pytest.raises(CommandError, match=message):
+        tool.main([str(argument) for argument in arguments])
+    assert not (tmp_path / 'work').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [(['--shapes', '--truth', 't.json'], '--truth'), (['--jobs', '0'], '--jobs: expected at')],
+)
+def test_arguments_that_do_not_fit(tool, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        tool.parse_args(['--work-dir', 'x', *arguments])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt(), PhaseError('exit status 1 of: x')])
+def test_unfinished_runs(tool, run, monkeypatch, capsys, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(tool, 'run', fail)
+    if isinstance(error, PhaseError):
+        with pytest.raises(CommandError, match='exit status 1 of: x'):
+            tool.main(['--work-dir', 'x'])
+    else:
+        assert run() == 130
+        assert 'The same command goes on from here.' in capsys.readouterr().err
+
+
+def test_cores_are_shared_out(tool, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)), raising=False)
+    assert [tool.threads_per_job(number) for number in (1, 3, 16)] == [8, 2, 1]
+
+
+def test_the_tools_understand_their_commands(tmp_path, monkeypatch):
+    """In place of a run with the tools themselves, which takes them half a minute to start."""
+    tools, data = ROOT / 'tools', {1: tmp_path / 'data'}
+    (chain,) = make_chains(
+        load_configs(CONFIGS[:1]), [1], work_dir=tmp_path, tools=tools, data_of_seed=data
+    )
+    (chain.folder / 'train').mkdir(parents=True)
+    (chain.folder / 'train' / 'last_checkpoint').write_text('iter_1.pth')
+    phases = [shapes_phase(tmp_path, 1, tools=tools), *chain.phases(chain.variants[0])]
+    commands = [command for phase in phases for command in phase.commands()]
+    parsed = []
+    for command in commands:
+        monkeypatch.setattr(sys, 'argv', command[1:])
+        parse_args = runpy.run_path(command[1])['parse_args']
+        parsed.append(parse_args(command[2:]) if signature(parse_args).parameters else parse_args())
+    shapes, train, labels, evaluation = parsed
+    assert (shapes.num_train, shapes.num_val, shapes.seed) == (300, 0, 1)
+    assert train.cfg_options['randomness.seed'] == 1
+    for args in (train, labels):
+        key = 'train_dataloader.dataset.data_root'
+        assert Config.fromfile(args.config).model.type == 'mmp2seg.P2Seg'
+        assert args.cfg_options[key] == str(data[1])
+    assert labels.checkpoint == 'iter_1.pth' and labels.split == 'train'
+    assert evaluation.pred == labels.out and evaluation.json == str(
+        chain.figures_file(chain.variants[0])
+    )
