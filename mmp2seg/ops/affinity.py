@@ -42,7 +42,7 @@ def pair_loss(
             many more of them than of pairs of two instances; ``'instance'`` treats the background
             as one more instance.
         ignored_as_background: treat ignored pixels as background.
-        map_weights: ``(M,)`` floats, the weight of each map; 1 / M each by default.
+        map_weights: ``(M,)`` floats, at least 0, the weight of each map; 1 / M each by default.
         block_size: pixels along a side of a tile; changes nothing but rounding.
 
     Returns:

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from mmp2seg.ops import affinity_streamed, affinity_triton
+from mmp2seg.testing import affinity_check
+from mmp2seg.testing.affinity_check import Finding, dense_loss_and_grad, fused_errors, make_case
+
+
+@pytest.fixture
+def case():
+    return make_case(size=9, channels=12, maps=2, batch=2, share=0.5)
+
+
+def test_a_case_has_balanced_pairs_of_the_given_share_of_pixels(case):
+    assert case.rows.shape == (2, 81, 12) and case.values.shape[:2] == (2, 81)
+    assert case.codes.dtype == torch.int32 and int(case.codes.max()) <= 11
+    assert ((case.codes >= 0).sum(dim=-1) == 41).all()  # half of 81, and the one at the border
+    assert (make_case(size=9, channels=12).codes >= 0).all()
+    counts = affinity_streamed.pair_counts(case.codes)
+    assert (counts > 0).all()
+    torch.testing.assert_close(case.weights * counts, torch.full((2, 2, 3), 0.5).double())
+
+
+@pytest.fixture
+def fused_in_torch(monkeypatch):
+    """The streamed path in place of the kernels, which need a CUDA device; returns its knobs."""
+    knobs = {'grad_factor': 1.0, 'value_offset': 0.0}
+
+    def pair_loss_and_grad(rows, codes, weights, *, needs_grad):
+        assert weights.dtype == torch.float32
+        loss, grad = affinity_streamed.pair_loss_and_grad(
+            rows.float(), codes, weights.double(), needs_grad=needs_grad
+        )
+        return loss, grad * knobs['grad_factor'] if needs_grad else None
+
+    def propagate(rows, values, *, beta, threshold):
+        options = dict(beta=beta, threshold=threshold)
+        return affinity_streamed.propagate(rows.float(), values, **options) + knobs['value_offset']
+
+    monkeypatch.setattr(affinity_triton, 'pair_loss_and_grad', pair_loss_and_grad)
+    monkeypatch.setattr(affinity_triton, 'propagate', propagate)
+    return knobs
+
+
+@pytest.mark.parametrize('dtype', affinity_check.GRAD_LIMITS)
+def test_a_right_path_has_no_errors(case, fused_in_torch, dtype):
+    findings = fused_errors(case, dtype, device='cpu')
+    assert [finding.what for finding in findings] == [
+        'loss',
+        'loss without gradient',
+        'gradient',
+        'propagation, beta 1.0, threshold 0.0',
+        'propagation, beta 2.5, threshold 0.6',
+        'another gradient the second time',
+    ]
+    for finding in findings:
+        assert finding.ok and finding.error < 1e-6 and finding.cpu_error < 1e-6
+
+
+def test_a_wrong_path_is_found(case, fused_in_torch):
+    fused_in_torch.update(grad_factor=1.001, value_offset=0.1)
+    found = {finding.what: finding for finding in fused_errors(case, torch.float32, device='cpu')}
+    assert found['gradient'].error == pytest.approx(1e-3, rel=1e-2)
+    assert not found['gradient'].ok and found['loss'].ok
+    assert not found['propagation, beta 1.0, threshold 0.0'].ok
+
+
+def test_nan_is_not_ok():
+    assert not Finding('loss', 'float32', float('nan'), 0.0, 1e-5).ok
+
+
+def test_the_dense_way_is_the_streamed_one(case):
+    case = case.to('cpu', torch.float64, torch.float64)
+    dense = dense_loss_and_grad(*case.pair_arguments)
+    streamed = affinity_streamed.pair_loss_and_grad(*case.pair_arguments, needs_grad=True)
+    torch.testing.assert_close(dense, streamed)
+
+
+def test_blocks_that_are_chosen_are_candidates():
+    candidates = affinity_check.candidate_blocks()
+    assert set(affinity_triton.BLOCKS) < set(candidates)
+    assert all(blocks.rows % blocks.cols == 0 for blocks in candidates)

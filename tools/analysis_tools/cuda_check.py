@@ -1,0 +1,295 @@
+"""Check on a CUDA device what no other machine can: the fused affinity, and training.
+
+Prints and writes tables: the error of the fused affinity against float64 on the CPU; its time and
+memory beside torch's streamed and dense ways; the losses of short trainings on CUDA (float32, mixed
+precision, one distributed process) beside the CPU's. Ends with status 1 if something is off.
+"""
+
+import argparse
+import datetime
+import functools
+import json
+import math
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
+
+from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.commands import cfg_options, children_environment, tool_command
+from mmp2seg.apis.tables import format_table
+from mmp2seg.ops import affinity_triton
+from mmp2seg.pseudo_labels.atomic_write import write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / 'tools'
+# Options of train.py, settings of the config, and how far (relative) the losses of the first
+# iteration may be from the CPU's: convolutions run in tf32 by default, or in half precision. Later
+# iterations are shown and not judged: their targets are argmax and argmin of the outputs of a still
+# random network, and small differences grow.
+TRAININGS = {
+    'float32': (['--device', 'cuda'], {}, 0.01),
+    'float16': (['--device', 'cuda', '--amp'], {'optim_wrapper.dtype': 'float16'}, 0.02),
+    'bfloat16': (['--device', 'cuda', '--amp'], {'optim_wrapper.dtype': 'bfloat16'}, 0.02),
+    'float32, distributed': (['--device', 'cuda'], {}, 0.01),
+}
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/cuda_check'))
+    parser.add_argument('--only', choices=['affinity', 'training'], help='half of the checks')
+    parser.add_argument('--size', type=int, default=104, help='side of the maps (default: 104)')
+    parser.add_argument('--channels', type=int, default=256, help='default: 256')
+    parser.add_argument('--maps', type=int, default=2, help='label maps per image (default: 2)')
+    parser.add_argument('--batch', type=int, default=1, help='images (default: 1)')
+    parser.add_argument('--tune', action='store_true', help='also time other block sizes')
+    parser.add_argument(
+        '--config',
+        type=Path,
+        default=ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py',
+        help='what to train (default: configs/p2seg/tiny_shapes.py)',
+    )
+    parser.add_argument('--iterations', type=int, default=4, help='of a training (default: 4)')
+    return parser.parse_args(argv)
+
+
+@dataclass
+class Report:
+    """Tables, and what failed."""
+
+    parts: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        self.parts.append(text)
+        print(f'{text}\n', flush=True)
+
+    def add_table(self, title: str, head: list[str], rows: list[list[str]]) -> None:
+        self.add(f'{title}\n\n{format_table(head, rows)}')
+
+    def verdict(self, ok: bool, name: str) -> str:
+        """'ok', or 'FAILED', which is remembered."""
+        if not ok:
+            self.failures.append(name)
+        return 'ok' if ok else 'FAILED'
+
+
+def check_affinity(args: argparse.Namespace, report: Report) -> None:
+    """Tables about the fused affinity, for two shares of pixels that take part in the loss."""
+    from mmp2seg.testing import affinity_check
+
+    for share in (1.0, 0.4):
+        case = affinity_check.make_case(
+            size=args.size,
+            channels=args.channels,
+            maps=args.maps,
+            batch=args.batch,
+            share=share,
+        )
+        title = (
+            f'{args.batch} x {args.size} x {args.size} pixels, {args.channels} channels, '
+            f'{args.maps} maps, {share:.0%} of the pixels in them'
+        )
+        findings = [
+            finding
+            for dtype in affinity_check.GRAD_LIMITS
+            for finding in affinity_check.fused_errors(case, dtype)
+        ]
+        add_errors(findings, report, title)
+        add_times(case, report, title)
+        if args.tune and share == 1:
+            add_block_times(case, report, title)
+
+
+def add_errors(findings: list, report: Report, title: str) -> None:
+    """A table of ``affinity_check.Finding``, each judged."""
+    rows = [
+        [
+            finding.what,
+            finding.dtype,
+            *(f'{error:.1e}' for error in (finding.cpu_error, finding.error, finding.limit)),
+            report.verdict(finding.ok, f'{finding.what}, {finding.dtype}, {title}'),
+        ]
+        for finding in findings
+    ]
+    head = ['relative error', 'embedding', 'CPU float32', 'fused', 'limit', '']
+    report.add_table(f'Affinity against float64: {title}', head, rows)
+
+
+def add_times(case, report: Report, title: str) -> None:
+    """Time and memory of an ``affinity_check.AffinityCase``."""
+    from mmp2seg.testing import affinity_check
+
+    calls = affinity_check.plain_calls(case)
+    for dtype in affinity_check.GRAD_LIMITS:
+        fused = affinity_check.fused_calls(case, dtype)
+        calls |= {f'{what}, fused, {dtype}': call for what, call in fused.items()}
+    rows = []
+    for name, call in calls.items():
+        found = affinity_check.measure(call)
+        cells = ['-', '-'] if found is None else [f'{found[0]:.3f}', f'{found[1]:.0f}']
+        rows.append([name, *cells])
+    report.add_table(f'Time and memory: {title}', ['a batch on CUDA', 'ms', 'extra MB'], rows)
+
+
+def add_block_times(case, report: Report, title: str) -> None:
+    """Milliseconds of both kernels in all sizes."""
+    from mmp2seg.testing import affinity_check
+
+    calls = {
+        f'{what}, {dtype}': call
+        for dtype in affinity_check.GRAD_LIMITS
+        for what, call in affinity_check.fused_calls(case, dtype).items()
+    }
+    rows = []
+    for blocks in affinity_check.candidate_blocks():
+        found = [
+            affinity_check.measure(functools.partial(call, blocks=blocks))
+            for call in calls.values()
+        ]
+        rows.append(
+            [' '.join(map(str, blocks)), *('-' if f is None else f'{f[0]:.3f}' for f in found)]
+        )
+    head = ['rows columns warps stages', *calls]
+    report.add_table(f'Milliseconds by blocks: {title}', head, rows)
+
+
+def check_training(args: argparse.Namespace, report: Report) -> None:
+    """A table of the losses of short trainings."""
+    folder = args.work_dir.resolve()
+    data = folder / 'shapes'
+    make = tool_command(TOOLS, 'dataset_converters/make_shapes.py', data, '--size', '96')
+    run_logged([*make, '--num-train', '16', '--num-val', '2', '--overwrite'], folder / 'shapes.log')
+    names = {'CPU': (['--device', 'cpu'], {}, None), **TRAININGS}
+    losses = {name: train(name, args, data, folder) for name in names}
+    rows = [
+        [name, *describe_losses(losses[name]), *judge_losses(name, limit, losses, report)]
+        for name, (_, _, limit) in names.items()
+    ]
+    head = ['training', 'first losses', 'last loss', 'difference, all', 'first', 'limit', '']
+    report.add_table(f'{args.config.stem}, {args.iterations} iterations', head, rows)
+
+
+def judge_losses(
+    name: str, limit: float | None, losses: dict[str, list[dict]], report: Report
+) -> list[str]:
+    """Differences from the training on the CPU, whose own losses have to be finite."""
+    finite = bool(losses[name]) and all(
+        math.isfinite(value) for values in losses[name] for value in values.values()
+    )
+    if limit is None:
+        return ['', '', '', report.verdict(finite, f'training on the {name}')]
+    everywhere = largest_difference(losses[name], losses['CPU'])
+    first = largest_difference(losses[name][:1], losses['CPU'][:1])
+    verdict = report.verdict(finite and first <= limit, f'training in {name}')
+    return [f'{everywhere:.1e}', f'{first:.1e}', f'{limit:.0e}', verdict]
+
+
+def train(name: str, args: argparse.Namespace, data: Path, folder: Path) -> list[dict]:
+    """Losses of the iterations of one training; none if it failed."""
+    options, settings, _ = TRAININGS.get(name, (['--device', 'cpu'], {}, None))
+    work_dir = folder / name.replace(', ', '_')
+    settings = {
+        'train_dataloader.dataset.data_root': data,
+        'train_dataloader.batch_size': 4,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'train_cfg.max_iters': args.iterations,
+        'default_hooks.logger.interval': 1,
+        'log_processor.window_size': 1,
+        **settings,
+    }
+    command = tool_command(TOOLS, 'train.py', args.config)
+    if 'distributed' in name:
+        command = ['bash', str(TOOLS / 'dist_train.sh'), str(args.config), '1']
+    command += ['--work-dir', str(work_dir), *options, *cfg_options(settings)]
+    if not run_logged(command, folder / f'{work_dir.name}.log'):
+        return []
+    return read_losses(work_dir)
+
+
+def run_logged(command: list[str], log: Path) -> bool:
+    """Whether a command succeeded; its output goes to a file, and its end to the screen if not."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    environment = children_environment(ROOT) | {'PYTHON': sys.executable, 'PORT': port}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open('w') as file:
+        status = subprocess.run(
+            command, env=environment, stdout=file, stderr=subprocess.STDOUT
+        ).returncode
+    if status:
+        print(
+            f'status {status}: {" ".join(command)}', *log.read_text().splitlines()[-25:], sep='\n'
+        )
+    return status == 0
+
+
+def read_losses(work_dir: Path) -> list[dict[str, float]]:
+    """Losses by name of each logged iteration of the last run in a work dir."""
+    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    lines = logs[-1].read_text().splitlines() if logs else []
+    return [
+        {key: value for key, value in json.loads(line).items() if key.startswith('loss')}
+        for line in lines
+    ]
+
+
+def largest_difference(losses: list[dict], reference: list[dict]) -> float:
+    """Of all losses, relative to the reference's total; nan if the runs have not the same ones."""
+    names = [[sorted(values) for values in run] for run in (losses, reference)]
+    if not reference or names[0] != names[1]:
+        return float('nan')
+    return max(
+        abs(values[name] - expected[name]) / abs(expected['loss'])
+        for values, expected in zip(losses, reference)
+        for name in values
+    )
+
+
+def describe_losses(losses: list[dict]) -> list[str]:
+    """The first iteration's losses and the last one's total."""
+    if not losses:
+        return ['-', '-']
+    first = ', '.join(f'{key} {value:.4f}' for key, value in losses[0].items())
+    return [first, f'{losses[-1]["loss"]:.4f}']
+
+
+def describe_machine() -> str:
+    import triton
+
+    name, (major, minor) = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+    return (
+        f'{name} (compute capability {major}.{minor}), torch {torch.__version__}, CUDA '
+        f'{torch.version.cuda}, triton {triton.__version__}, {datetime.date.today()}'
+    )
+
+
+def main(argv: list[str]) -> None:
+    args = parse_args(argv)
+    if not torch.cuda.is_available():
+        raise CommandError('no CUDA device was found, and nothing can be checked without one')
+    report = Report()
+    if not affinity_triton.triton_available(torch.device('cuda')):
+        raise CommandError('triton does not run on the CUDA device')
+    report.add(describe_machine())
+    if args.only != 'training':
+        check_affinity(args, report)
+    if args.only != 'affinity':
+        check_training(args, report)
+    out_file = args.work_dir / 'cuda_check.md'
+    write_text(out_file, '\n\n'.join(report.parts) + '\n')
+    print(f'The tables: {out_file}')
+    if report.failures:
+        raise CommandError('off: ' + '; '.join(report.failures))
+
+
+if __name__ == '__main__':
+    run_command(main)
