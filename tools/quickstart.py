@@ -6,10 +6,7 @@ them, evaluates both, draws pictures and prints a table. Started again it goes o
 
 import argparse
 import json
-import os
-import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +15,14 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.commands import (
+    cfg_options,
+    children_environment,
+    end_like_interrupted,
+    tool_command,
+)
 from mmp2seg.apis.phases import Phase, PhaseError, format_seconds, run_phases
+from mmp2seg.apis.tables import format_table
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou
 from mmp2seg.pseudo_labels.atomic_write import write_text
 
@@ -121,7 +125,7 @@ class Chain:
 
     def label_commands(self) -> list[list[str]]:
         source = ['--split', 'train']
-        options = _cfg_options({'train_dataloader.dataset.data_root': self.data})
+        options = cfg_options({'train_dataloader.dataset.data_root': self.data})
         generate = _tool('generate_pseudo_labels.py', STAGE1, self.checkpoint('stage1'), *source)
         generate += [
             '--device',
@@ -164,7 +168,7 @@ class Chain:
             'test_dataloader.dataset.data_prefix.img': self.data / 'JPEGImages',
             'test_evaluator.ann_file': truth,
         }
-        return [*commands, [*test, *_cfg_options(options)]]
+        return [*commands, [*test, *cfg_options(options)]]
 
     def picture_commands(self) -> list[list[str]]:
         command = _tool(
@@ -176,22 +180,18 @@ class Chain:
         if self.device != 'auto':
             command += ['--device', self.device]
         options = {'train_dataloader.dataset.data_root': self.data}
-        return [[*command, *_cfg_options(options)]]
+        return [[*command, *cfg_options(options)]]
 
     def _train(self, config: Path, stage: str, options: dict) -> list[str]:
         options = {**options, 'randomness.seed': self.seed}
         if self.smoke:
             options['train_cfg.max_iters'] = 6
         command = _tool('train.py', config, '--work-dir', self.folder / stage)
-        return [*command, '--device', self.device, *_cfg_options(options)]
+        return [*command, '--device', self.device, *cfg_options(options)]
 
 
 def _tool(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)]
-
-
-def _cfg_options(options: dict[str, object]) -> list[str]:
-    return ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
+    return tool_command(ROOT / 'tools', name, *arguments)
 
 
 def weak_map_miou(data: Path) -> float:
@@ -228,40 +228,9 @@ def make_table(chain: Chain, seconds: dict[str, float]) -> str:
     return format_table(('', 'all objects', 'touching objects'), rows)
 
 
-def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with columns of even width, the first one aligned to the left."""
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows)]
-    rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-    lines = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
-        for row in (head, rule, *rows)
-    ]
-    return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
-
-
 def _percent(value: float | None) -> str:
     """'-' for what was not measured; pycocotools says -1 where there is nothing to measure."""
     return '-' if value is None or value < 0 else f'{100 * value:.1f}'
-
-
-def children_environment() -> dict[str, str]:
-    """The environment of the commands: this process's, with what they need added."""
-    python_path = [str(ROOT), os.environ.get('PYTHONPATH')]
-    return {
-        # OpenMP threads that spin while they wait cost a data worker beside them its core
-        'OMP_WAIT_POLICY': 'PASSIVE',
-        **os.environ,
-        'PYTHONPATH': os.pathsep.join(filter(None, python_path)),
-        'PYTHONUNBUFFERED': '1',
-    }
-
-
-def end_like_interrupted(*names: str) -> None:
-    """Let signals end this process as Ctrl-C does, unless they are ignored (nohup)."""
-    for name in names:
-        number = getattr(signal, name, None)  # Windows lacks some
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -271,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f'Results, logs and pictures: {chain.folder} (remove it to start over)')
     try:
         seconds = run_phases(
-            chain.phases(), chain.folder / 'logs', environment=children_environment()
+            chain.phases(), chain.folder / 'logs', environment=children_environment(ROOT)
         )
     except KeyboardInterrupt:
         print('\nInterrupted. The same command goes on from here.', file=sys.stderr)

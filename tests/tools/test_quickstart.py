@@ -1,7 +1,6 @@
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -116,16 +115,6 @@ def test_table(quickstart, chain, monkeypatch):
     assert values['wall time: together'] == ['3 min 00 s', '']
 
 
-def test_environment_of_the_commands(quickstart, monkeypatch):
-    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
-    monkeypatch.setenv('PYTHONPATH', 'theirs')
-    environment = quickstart.children_environment()
-    assert environment['OMP_WAIT_POLICY'] == 'PASSIVE'
-    assert environment['PYTHONPATH'] == f'{ROOT}{os.pathsep}theirs'
-    monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
-    assert quickstart.children_environment()['OMP_WAIT_POLICY'] == 'ACTIVE'
-
-
 @pytest.mark.parametrize(
     ('error', 'status', 'message'),
     [
@@ -141,19 +130,6 @@ def test_unfinished_runs(quickstart, tmp_path, monkeypatch, capsys, error, statu
     monkeypatch.setattr(quickstart, 'end_like_interrupted', lambda *_: None)
     assert quickstart.main(['--work-dir', str(tmp_path)]) == status
     assert message in capsys.readouterr().err
-
-
-def test_signals_end_the_run_like_an_interrupt(quickstart):
-    before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGUSR2)
-    try:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        quickstart.end_like_interrupted('SIGUSR1', 'SIGUSR2', 'SIGNOSUCH')
-        os.kill(os.getpid(), signal.SIGUSR1)  # stays ignored
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGUSR2)
-    finally:
-        signal.signal(signal.SIGUSR1, before[0])
-        signal.signal(signal.SIGUSR2, before[1])
 
 
 def test_shell_script_sets_up_and_hands_its_arguments_on(tmp_path):
