@@ -75,6 +75,7 @@ def propagate(
     *,
     beta: float = 1.0,
     threshold: float = 0.0,
+    radius: float | None = None,
     valid: Tensor | None = None,
     block_size: int | None = None,
 ) -> Tensor:
@@ -88,6 +89,8 @@ def propagate(
         scores: ``(B, C, h, w)`` floats, such as semantic probabilities.
         beta: Hadamard power, above 0; table 10 of the paper.
         threshold: affinities below it count as 0, those of a pixel with itself excepted.
+        radius: affinities of pixels farther apart than this, in cells of the grid, count as 0;
+            None = no limit. Costs less the smaller it is.
         valid: ``(B, h, w)`` bool, the pixels whose scores take part, so that padding does not leak
             into the image; all by default. A pixel that no valid one has an affinity with gets 0.
         block_size: pixels along a side of a tile; changes nothing but rounding.
@@ -113,7 +116,7 @@ def propagate(
             mask = valid.flatten(1)[..., None].to(values)
         # The mask goes along as one more channel: it becomes the share of valid affinities.
         values = torch.cat([values * mask, mask], dim=2)
-        if affinity_triton.supports(rows):
+        if radius is None and affinity_triton.supports(rows):
             sums = affinity_triton.propagate(rows, values, beta=float(beta), threshold=threshold)
         else:
             sums = affinity_streamed.propagate(
@@ -121,6 +124,8 @@ def propagate(
                 values,
                 beta=float(beta),
                 threshold=threshold,
+                width=embedding.shape[3],
+                radius=radius,
                 block_size=block_size,
             )
         share = sums[..., -1:]

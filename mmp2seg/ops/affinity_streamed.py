@@ -45,20 +45,31 @@ def pair_loss_and_grad(
 
 
 def propagate(
-    rows: Tensor, values: Tensor, *, beta: float, threshold: float, block_size: int | None = None
+    rows: Tensor,
+    values: Tensor,
+    *,
+    beta: float,
+    threshold: float,
+    width: int,
+    radius: float | None = None,
+    block_size: int | None = None,
 ) -> Tensor:
     """``A^(o beta) values``, not normalised.
 
     Args:
         rows: ``(B, N, D)`` float32 or float64 embedding.
         values: ``(B, N, C)`` of the same dtype.
-        beta, threshold, block_size: as of :func:`mmp2seg.ops.affinity.propagate`.
+        width: of the grid whose pixels, row by row, are the N rows.
+        beta, threshold, radius, block_size: as of :func:`mmp2seg.ops.affinity.propagate`.
 
     Returns:
         Tensor: ``(B, N, C)``.
     """
-    options = (beta, threshold, block_size)
-    return torch.stack([_propagated_image(*image, *options) for image in zip(rows, values)])
+    options = dict(beta=beta, threshold=threshold, width=width, radius=radius)
+    images = [
+        _propagated_image(*image, **options, block_size=block_size) for image in zip(rows, values)
+    ]
+    return torch.stack(images)
 
 
 def pair_counts(codes: Tensor) -> Tensor:
@@ -113,11 +124,20 @@ def _image_loss(
 
 
 def _propagated_image(
-    rows: Tensor, values: Tensor, beta: float, threshold: float, block_size: int | None
+    rows: Tensor,
+    values: Tensor,
+    *,
+    beta: float,
+    threshold: float,
+    width: int,
+    radius: float | None,
+    block_size: int | None,
 ) -> Tensor:
     """``A^(o beta) * values`` without the normalisation: ``rows`` (N, D), ``values`` (N, C)."""
     sums = torch.zeros_like(values)
-    for first, second, logits, _ in _tiles(rows, block_size):
+    for first, second, logits, spare in _tiles(rows, block_size):
+        if radius is not None and second.start // width - (first.stop - 1) // width > radius:
+            continue  # every grid row of the one is beyond the reach of the other's
         torch.mm(rows[first], rows[second].T, out=logits)
         affinity = logits.sigmoid_()
         if threshold > 0:
@@ -127,10 +147,24 @@ def _propagated_image(
             affinity.masked_fill_(weak, 0)
         if beta != 1:
             affinity.pow_(beta)  # the diagonal's are at least 0.5^beta: no row of zeros
+        if radius is not None:
+            affinity *= _within_radius(first, second, width, radius, out=spare)
         sums[first].addmm_(affinity, values[second])
         if first != second:
             sums[second].addmm_(affinity.T, values[first])
     return sums
+
+
+def _within_radius(
+    first: slice, second: slice, width: int, radius: float, *, out: Tensor
+) -> Tensor:
+    """1 for pairs of pixels at most ``radius`` apart on the grid, else 0, in ``out``."""
+    one, other = (
+        torch.arange(pixels.start, pixels.stop, device=out.device) for pixels in (first, second)
+    )
+    torch.sub((one // width)[:, None], other // width, out=out).square_()
+    out += ((one % width)[:, None] - other % width).square()
+    return out.copy_(out <= radius**2)
 
 
 def _tiles(rows: Tensor, block_size: int | None) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:

@@ -29,9 +29,12 @@ def dense_pair_loss(embedding, instance_maps, background='ignore'):
     return loss
 
 
-def dense_propagate(embedding, scores, beta=1.0, threshold=0.0):
+def dense_propagate(embedding, scores, beta=1.0, threshold=0.0, radius=None):
     rows = embedding.flatten(1).T
     affinity = (rows @ rows.T).sigmoid()
+    if radius is not None:
+        grid = torch.cartesian_prod(*map(torch.arange, embedding.shape[1:])).float()
+        affinity = affinity * (torch.cdist(grid, grid) <= radius)
     keep = (affinity >= threshold) | torch.eye(len(rows), dtype=torch.bool)
     affinity = (affinity * keep) ** beta
     affinity = affinity / affinity.sum(dim=1, keepdim=True)
@@ -156,6 +159,16 @@ class TestPropagate:
         result = propagate(embedding, scores, beta=beta, threshold=threshold, block_size=block_size)
         for image, image_embedding, image_scores in zip(result, embedding, scores):
             expected = dense_propagate(image_embedding, image_scores, beta, threshold)
+            assert torch.allclose(image, expected, rtol=1e-5)
+
+    @pytest.mark.parametrize('block_size', [1, 10, 64, None])
+    @pytest.mark.parametrize('radius', [0, 1, 2.5, 20])
+    def test_within_a_radius_it_is_the_dense_one(self, block_size, radius):
+        embedding, _ = _scene()
+        scores = torch.rand(2, 4, 7, 9, generator=torch.Generator().manual_seed(1))
+        result = propagate(embedding, scores, beta=2, radius=radius, block_size=block_size)
+        for image, image_embedding, image_scores in zip(result, embedding, scores):
+            expected = dense_propagate(image_embedding, image_scores, 2, radius=radius)
             assert torch.allclose(image, expected, rtol=1e-5)
 
     @pytest.mark.parametrize('beta', [0.5, 1, 3, 50])

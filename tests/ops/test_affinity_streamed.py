@@ -41,7 +41,11 @@ def test_images_without_pixels_or_maps():
     codes, weights = torch.zeros(2, 1, 0, dtype=torch.int32), torch.ones(2, 1, 3).double()
     loss, grad = pair_loss_and_grad(empty, codes, weights, needs_grad=True)
     assert loss.tolist() == [0, 0] and grad.shape == (2, 0, 4)
-    assert propagate(empty, torch.zeros(2, 0, 3), beta=1.0, threshold=0.0).shape == (2, 0, 3)
+    assert propagate(empty, torch.zeros(2, 0, 3), beta=1.0, threshold=0.0, width=1).shape == (
+        2,
+        0,
+        3,
+    )
 
 
 @pytest.mark.parametrize('block_size', [1, 4, 7, 100])
@@ -50,5 +54,5 @@ def test_propagation_is_the_affinity_times_the_values(block_size):
     rows = torch.randn(2, 9, 5, generator=generator)
     values = torch.rand(2, 9, 3, generator=generator)
     affinity = (rows @ rows.mT).sigmoid() ** 2.5
-    result = propagate(rows, values, beta=2.5, threshold=0.0, block_size=block_size)
+    result = propagate(rows, values, beta=2.5, threshold=0.0, width=3, block_size=block_size)
     assert torch.allclose(result, affinity @ values, rtol=1e-5)

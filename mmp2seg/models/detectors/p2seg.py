@@ -163,10 +163,9 @@ class P2Seg(BaseDetector):
         rounds = self.test_cfg['rounds']
         if rounds == 0:
             return self.semantic_head.predict_by_feat(logits, size)
-        valid = _inside_image(samples, size=size, device=logits.device)
+        padding = _padding(samples, size=size, device=logits.device)
         probs = logits.float().softmax(dim=1)
-        probs = self.distiller.propagate_scores(probs, embedding, rounds=rounds, valid=valid)
-        return self.semantic_head.upsample(probs, size)
+        return self.distiller.semantic_scores(probs, embedding, rounds=rounds, ignored=padding)
 
     def _predict_image(self, sample: DetDataSample, probs: Tensor, offset: Tensor) -> None:
         """Decode one image in the original frame and write the results into its sample."""
@@ -213,12 +212,12 @@ def _initial_targets(sample: DetDataSample) -> PointTargets:
     )
 
 
-def _inside_image(samples: SampleList, *, size: tuple[int, int], device: torch.device) -> Tensor:
-    """``(B, H, W)`` bool: pixels of the images, not of their padding."""
-    inside = torch.zeros(len(samples), *size, dtype=torch.bool, device=device)
-    for image, sample in zip(inside, samples):
-        image[: sample.img_shape[0], : sample.img_shape[1]] = True
-    return inside
+def _padding(samples: SampleList, *, size: tuple[int, int], device: torch.device) -> Tensor:
+    """``(B, H, W)`` bool: what of a batch's frame is not in the image."""
+    padding = torch.ones(len(samples), *size, dtype=torch.bool, device=device)
+    for image, sample in zip(padding, samples):
+        image[: sample.img_shape[0], : sample.img_shape[1]] = False
+    return padding
 
 
 def _add_maps(sample: DetDataSample, decoded: PointInstances, offset: Tensor) -> None:

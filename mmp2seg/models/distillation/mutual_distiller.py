@@ -17,6 +17,7 @@ from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.semantic_scores import restricted_argmax
 from mmp2seg.registry import MODELS, TASK_UTILS
 
+SEMANTIC_INPUTS = ('network', 'weak')
 SEMANTIC_USES = ('none', 'offset', 'semantic')
 
 
@@ -41,15 +42,20 @@ class MutualDistiller:
     """Rounds of instance map -> affinity -> semantic map -> instance map, without gradient.
 
     The offsets refine the instances of the weak map (S2I). Then, ``rounds`` times, the predicted
-    affinity propagates the semantic scores, ``S = A^(o beta) * C`` (I2S), the regions of S are cut
-    into instances by the offsets again, and S is what the next round propagates. Offset and
-    affinity are trained on the initial and the last refined instances.
+    affinity propagates semantic scores, ``S = A^(o beta) * C`` (I2S); S is the C of the next round.
+    The regions of the last S are cut into instances by the offsets. Offset and affinity are trained
+    on the initial and on the refined instances.
 
     Args:
         labeler: a :class:`mmp2seg.codecs.PointPseudoLabeler` or its config, the pipeline's own.
         rounds: propagations per training step; 0 leaves S2I alone.
         beta: Hadamard power of the affinity (table 10).
         threshold: affinities below it do not propagate.
+        radius: nor do those of pixels farther apart, in cells of the embedding's grid; None = no
+            limit.
+        semantic_input: the C of the first round: ``'network'``, the probabilities of the semantic
+            head, or ``'weak'``, the weak map itself, which the affinity then clears of its errors.
+        network_weight: share of the network's own probabilities that is mixed into the last S.
         semantic_use: where the semantic map of the last round is used: ``'none'``, ``'offset'``
             (the regions of refined instances), ``'semantic'`` (also a target of the semantic head).
         refine_begin: iteration from which refined offsets are targets (1 in the released code).
@@ -68,11 +74,20 @@ class MutualDistiller:
         rounds: int = 1,
         beta: float = 1.0,
         threshold: float = 0.0,
+        radius: float | None = None,
+        semantic_input: str = 'network',
+        network_weight: float = 0.0,
         semantic_use: str = 'offset',
         refine_begin: int | None = 1,
         propagate_begin: int | None = 1,
         semantic_begin: int | None = 1,
     ) -> None:
+        if semantic_input not in SEMANTIC_INPUTS:
+            raise ValueError(
+                f'expected semantic_input in {SEMANTIC_INPUTS}, got {semantic_input!r}'
+            )
+        if not 0 <= network_weight <= 1:
+            raise ValueError(f'expected network_weight in [0, 1], got {network_weight}')
         if semantic_use not in SEMANTIC_USES:
             raise ValueError(f'expected semantic_use in {SEMANTIC_USES}, got {semantic_use!r}')
         if rounds < 0:
@@ -81,6 +96,9 @@ class MutualDistiller:
         self.rounds = rounds
         self.beta = beta
         self.threshold = threshold
+        self.radius = radius
+        self.semantic_input = semantic_input
+        self.network_weight = network_weight
         self.semantic_use = semantic_use
         self.refine_begin = refine_begin
         self.propagate_begin = propagate_begin
@@ -131,34 +149,55 @@ class MutualDistiller:
             instance_maps=torch.stack([_affinity_labels(*target) for target in targets], dim=1),
         )
 
-    def propagate_scores(
-        self, semantic_probs: Tensor, embedding: Tensor, *, rounds: int, valid: Tensor | None = None
+    def semantic_scores(
+        self,
+        semantic_probs: Tensor,
+        embedding: Tensor,
+        *,
+        rounds: int,
+        ignored: Tensor,
+        semantic_map: Tensor | None = None,
     ) -> Tensor:
-        """Semantic probabilities after a number of propagations.
+        """S after a number of rounds, with the network's share in it.
 
-        Where the embedding is on a coarser grid than the probabilities, what propagation changes is
-        computed there and added to them, so that they keep their resolution.
+        What the affinity of a coarser grid changes about the network's probabilities is added to
+        them, so that they keep their resolution.
 
         Args:
             semantic_probs: ``(B, K + 1, h, w)`` floats.
             embedding: ``(B, D, h', w')``.
-            rounds: number of propagations.
-            valid: ``(B, H, W)`` bool of any resolution, False for padding.
+            rounds: number of propagations, at least 1.
+            ignored: ``(B, H, W)`` bool, pixels that propagate nothing, such as padding.
+            semantic_map: ``(B, H, W)`` integers, the weak map; None for the network's
+                probabilities alone.
 
         Returns:
-            Tensor: ``(B, K + 1, h, w)`` float32.
+            Tensor: ``(B, K + 1, H, W)`` float32, at least 0; sums to 1 over the channels where the
+            weak map has a label within reach.
         """
-        size, grid = tuple(semantic_probs.shape[-2:]), tuple(embedding.shape[-2:])
-        before = scores = _resize(semantic_probs, grid)
-        if valid is not None:
-            valid = F.interpolate(valid[:, None].float(), size=grid, mode='nearest-exact')[:, 0] > 0
+        grid, size = tuple(embedding.shape[-2:]), tuple(ignored.shape[-2:])
+        probs = _resize(semantic_probs.float(), size)
+        from_network = semantic_map is None or self.semantic_input == 'network'
+        if from_network:
+            scores = before = _resize(semantic_probs.float(), grid)
+            valid = F.interpolate((~ignored)[:, None].float(), size=grid, mode='nearest-exact')
+        else:
+            scores = _class_shares(semantic_map, semantic_probs.shape[1], ignored, grid)
+            valid = scores.sum(dim=1, keepdim=True)
         for _ in range(rounds):
             scores = propagate(
-                embedding, scores, beta=self.beta, threshold=self.threshold, valid=valid
+                embedding,
+                scores,
+                beta=self.beta,
+                threshold=self.threshold,
+                radius=self.radius,
+                valid=valid[:, 0] > 0,
             )
-        if size == grid:
-            return scores
-        return (semantic_probs + _resize(scores - before, size)).clamp(min=0)
+        if from_network:
+            scores = (probs + _resize(scores - before, size)).clamp(min=0)
+        else:
+            scores = _resize(scores, size)
+        return torch.lerp(scores, probs, self.network_weight)
 
     def _propagates(self, iteration: int) -> bool:
         wanted = self.rounds > 0 and self.semantic_use != 'none'
@@ -173,10 +212,14 @@ class MutualDistiller:
     ) -> Tensor:
         """S as a semantic map ``(B, H, W)`` of each image's classes; 255 where the weak map is."""
         ignored = semantic_map == IGNORE
-        probs = semantic_logits.float().softmax(dim=1)
-        probs = self.propagate_scores(probs, embedding, rounds=self.rounds, valid=~ignored)
-        probs = _resize(probs, tuple(semantic_map.shape[-2:]))
-        maps = [restricted_argmax(*image)[0] for image in zip(probs, labels)]
+        scores = self.semantic_scores(
+            semantic_logits.float().softmax(dim=1),
+            embedding,
+            rounds=self.rounds,
+            ignored=ignored,
+            semantic_map=semantic_map,
+        )
+        maps = [restricted_argmax(*image)[0] for image in zip(scores, labels)]
         return torch.stack(maps).masked_fill_(ignored, IGNORE)
 
     def _refine(
@@ -201,6 +244,16 @@ def _resize(values: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(values.shape[-2:]) == size:
         return values
     return F.interpolate(values, size=size, mode='bilinear', align_corners=False)
+
+
+def _class_shares(
+    semantic_map: Tensor, num_values: int, ignored: Tensor, grid: tuple[int, int]
+) -> Tensor:
+    """``(B, H, W)`` map -> ``(B, K + 1, h, w)``: the values' shares of a cell's labelled pixels."""
+    values = semantic_map.long().masked_fill(ignored, num_values)
+    one_hot = F.one_hot(values, num_values + 1)[..., :-1].permute(0, 3, 1, 2)
+    shares = F.interpolate(one_hot.float(), size=grid, mode='area')
+    return shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def _batch_offsets(images: Sequence[PointTargets]) -> tuple[Tensor, Tensor]:

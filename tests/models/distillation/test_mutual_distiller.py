@@ -94,14 +94,43 @@ def test_none_is_never(name):
 
 def test_rounds_spread_further_than_one():
     # A chain: pixel 0 is bound to 1 and 1 to 2, but 0 hardly to 2.
-    embedding = torch.tensor([[[[2.0, 2.0, 0.0]], [[0.0, 2.0, 2.0]], [[-2.0, 0.0, -2.0]]]])
+    embedding = torch.tensor([[[[2.0, 2.0, 0.0]], [[0.0, 2.0, 2.0]]]])
     probs = torch.tensor([[[[0.0, 0.0, 1.0]], [[1.0, 1.0, 0.0]]]])
     distiller = _distiller(beta=20.0)
+    ignored = torch.zeros(1, 1, 3, dtype=torch.bool)
     spread = [
-        distiller.propagate_scores(probs, embedding, rounds=rounds)[0, 0, 0, 0].item()
-        for rounds in (0, 1, 2)
+        distiller.semantic_scores(probs, embedding, rounds=rounds, ignored=ignored)[0, 0, 0, 0]
+        for rounds in (1, 2)
     ]
-    assert spread[0] == 0 and spread[0] <= spread[1] < spread[2]
+    assert spread[0] < 0.01 < spread[1]
+
+
+def test_the_weak_map_is_cleared_by_the_affinity():
+    # One pixel of the left object has a wrong label; its neighbours in the object outvote it.
+    weak = [[1, 0, 0, 0, 1, 1], [1, 1, 0, 0, 1, 1]]
+    options = dict(semantic_use='semantic', semantic_input='weak')
+    targets = _distiller(**options).distill(**_inputs(weak=weak))
+    assert targets.semantic_maps[1][0].tolist() == TRUE
+    # The network's own certainty may overrule them, as far as it has a share.
+    inputs = _inputs(weak=weak)
+    scored = torch.tensor(weak)
+    inputs['semantic_logits'] = 50.0 * torch.stack([1 - scored, scored])[None]
+    certain = _distiller(**options, network_weight=0.9).distill(**inputs)
+    assert certain.semantic_maps[1][0].tolist() == weak
+
+
+def test_a_radius_keeps_the_affinity_local():
+    inputs = _inputs()
+    assert _distiller(radius=1).distill(**inputs).instance_maps[0, 1, 0, 5] == 2
+    assert _distiller(radius=0.5).distill(**inputs).instance_maps[0, 1, 0, 5] == 0
+
+
+def test_a_coarse_embedding_leaves_the_scores_their_resolution():
+    probs = torch.rand(1, 3, 8, 8).softmax(dim=1)
+    ignored = torch.zeros(1, 8, 8, dtype=torch.bool)
+    constant = torch.ones(1, 2, 2, 2)
+    scores = _distiller(radius=0).semantic_scores(probs, constant, rounds=1, ignored=ignored)
+    assert torch.allclose(scores, probs, atol=1e-6)  # a pixel alone keeps what it has
 
 
 def test_targets_carry_no_gradient():
@@ -152,7 +181,12 @@ def test_a_built_labeler_is_taken_as_it_is():
 
 @pytest.mark.parametrize(
     ('options', 'message'),
-    [(dict(semantic_use='all'), "semantic_use.*got 'all'"), (dict(rounds=-1), 'rounds.*got -1')],
+    [
+        (dict(semantic_use='all'), "semantic_use.*got 'all'"),
+        (dict(semantic_input='true'), "semantic_input.*got 'true'"),
+        (dict(network_weight=2), 'network_weight.*got 2'),
+        (dict(rounds=-1), 'rounds.*got -1'),
+    ],
 )
 def test_unknown_choices_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
