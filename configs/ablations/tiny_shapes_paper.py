@@ -23,14 +23,18 @@ model = dict(
         lambda_i2s=1.0,  # paper
         loss_semantic=dict(ratio=0.2),  # paper
         loss_offset=dict(beta=0.0),  # released code: plain L1
+        loss_affinity=dict(background='ignore', loss_weight=1.0),  # paper
     ),
     distiller=dict(
         refine_begin=1,  # released code
         rounds=1,  # paper
         beta=1.0,  # paper: the best of table 10
         threshold=0.0,  # paper: every pair propagates
+        radius=None,  # paper
+        semantic_input='network',  # released code: the network's own scores
+        network_weight=0.0,  # paper: S alone
         semantic_use='offset',  # paper: S is what the next instance map is cut from
         propagate_begin=1,
     ),
-    test_cfg=dict(rounds=1),  # released code: scores are propagated once
+    test_cfg=dict(rounds=1, use_weak_map=False),  # released code: scores are propagated once
 )

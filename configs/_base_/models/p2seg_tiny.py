@@ -42,7 +42,18 @@ model = dict(
         # From scratch on noisy maps the paper's 0.2 would mostly train the noise.
         loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
         loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
-        loss_affinity=dict(type='mmp2seg.AffinityLoss'),
+        lambda_i2s=0.5,
+        loss_affinity=dict(type='mmp2seg.AffinityLoss', background='instance'),
     ),
-    distiller=dict(type='mmp2seg.MutualDistiller'),
+    distiller=dict(
+        type='mmp2seg.MutualDistiller',
+        rounds=1,
+        beta=2.0,
+        radius=5,  # cells of 4 pixels
+        semantic_input='weak',
+        network_weight=0.5,
+        semantic_use='semantic',
+        propagate_begin=600,  # when affinities have been learned
+        semantic_begin=600,
+    ),
 )

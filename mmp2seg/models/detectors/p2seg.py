@@ -11,7 +11,9 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from mmp2seg.codecs import PointInstances, PointTargets
+from mmp2seg.models.data_preprocessor import pad_pixel_fields
 from mmp2seg.models.pretrained import require_pretrained
+from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.masks import masks_to_boxes_xyxy
 from mmp2seg.registry import MODELS, TASK_UTILS
 
@@ -36,7 +38,9 @@ class P2Seg(BaseDetector):
         train_cfg: of :class:`mmdet.models.BaseDetector`; nothing is read from it.
         test_cfg: ``return_maps``, add ``pred_sem_seg`` and ``pred_offset`` to the results (default
             False); ``grouping``, overrides the labeler's at inference; ``rounds``, how often the
-            affinity propagates the semantic scores before decoding (default 0).
+            affinity propagates the semantic scores before decoding (default 0); ``use_weak_map``,
+            let the weak map take part in them as the distiller's ``semantic_input`` and
+            ``network_weight`` say (default False; the test pipeline has to load it).
         channels_last: keep the convolutions' memory channels-last: the same numbers, a third faster
             on a CPU (and on a GPU with mixed precision).
         data_preprocessor, init_cfg: of :class:`mmdet.models.BaseDetector`.
@@ -72,7 +76,8 @@ class P2Seg(BaseDetector):
         distiller = distiller or dict(type='mmp2seg.MutualDistiller')
         self.distiller = MODELS.build({**distiller, 'labeler': self.labeler})
         self.train_cfg = train_cfg
-        self.test_cfg = {'return_maps': False, 'grouping': None, 'rounds': 0, **(test_cfg or {})}
+        defaults = dict(return_maps=False, grouping=None, rounds=0, use_weak_map=False)
+        self.test_cfg = {**defaults, **(test_cfg or {})}
         if self.test_cfg['grouping'] is not None:
             labeler = {**labeler, 'grouping': self.test_cfg['grouping']}
         self.test_labeler = TASK_UTILS.build(labeler)
@@ -159,13 +164,22 @@ class P2Seg(BaseDetector):
         samples: SampleList,
         size: tuple[int, int],
     ) -> Tensor:
-        """Probabilities ``(B, K + 1, H, W)``, propagated as ``test_cfg`` says."""
-        rounds = self.test_cfg['rounds']
-        if rounds == 0:
+        """Probabilities ``(B, K + 1, H, W)``, with affinity and weak map as ``test_cfg`` says."""
+        rounds, weak_map = self.test_cfg['rounds'], None
+        if self.test_cfg['use_weak_map']:
+            weak_map = _padded_weak_maps(samples, size=size).to(logits.device)
+        elif rounds == 0:
             return self.semantic_head.predict_by_feat(logits, size)
-        padding = _padding(samples, size=size, device=logits.device)
-        probs = logits.float().softmax(dim=1)
-        return self.distiller.semantic_scores(probs, embedding, rounds=rounds, ignored=padding)
+        ignored = _padding(samples, size=size, device=logits.device)
+        if weak_map is not None:
+            ignored |= weak_map == IGNORE
+        return self.distiller.semantic_scores(
+            logits,
+            embedding,
+            rounds=rounds,
+            ignored=ignored,
+            semantic_map=weak_map,
+        )
 
     def _predict_image(self, sample: DetDataSample, probs: Tensor, offset: Tensor) -> None:
         """Decode one image in the original frame and write the results into its sample."""
@@ -218,6 +232,22 @@ def _padding(samples: SampleList, *, size: tuple[int, int], device: torch.device
     for image, sample in zip(padding, samples):
         image[: sample.img_shape[0], : sample.img_shape[1]] = False
     return padding
+
+
+def _padded_weak_maps(samples: SampleList, *, size: tuple[int, int]) -> Tensor:
+    """``(B, H, W)`` weak maps of the samples, 255 in the padding.
+
+    Raises:
+        ValueError: if a sample has none.
+    """
+    for sample in samples:
+        if 'gt_sem_seg' not in sample:
+            raise ValueError(
+                f'{sample.get("img_path")}: test_cfg.use_weak_map expected a weak map; load it by '
+                "dict(type='mmp2seg.LoadPointAnnotations', with_seg=True) in the test pipeline"
+            )
+        pad_pixel_fields(sample, size=size)
+    return torch.cat([sample.gt_sem_seg.sem_seg for sample in samples])
 
 
 def _add_maps(sample: DetDataSample, decoded: PointInstances, offset: Tensor) -> None:

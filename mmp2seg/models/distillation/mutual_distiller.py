@@ -151,8 +151,8 @@ class MutualDistiller:
 
     def semantic_scores(
         self,
-        semantic_probs: Tensor,
-        embedding: Tensor,
+        semantic_logits: Tensor,
+        embedding: Tensor | None,
         *,
         rounds: int,
         ignored: Tensor,
@@ -164,9 +164,9 @@ class MutualDistiller:
         them, so that they keep their resolution.
 
         Args:
-            semantic_probs: ``(B, K + 1, h, w)`` floats.
-            embedding: ``(B, D, h', w')``.
-            rounds: number of propagations, at least 1.
+            semantic_logits: ``(B, K + 1, h, w)`` raw map of the semantic head.
+            embedding: ``(B, D, h', w')``; None if ``rounds`` is 0.
+            rounds: number of propagations; 0 takes the weak map, if there is one, as it is.
             ignored: ``(B, H, W)`` bool, pixels that propagate nothing, such as padding.
             semantic_map: ``(B, H, W)`` integers, the weak map; None for the network's
                 probabilities alone.
@@ -175,14 +175,15 @@ class MutualDistiller:
             Tensor: ``(B, K + 1, H, W)`` float32, at least 0; sums to 1 over the channels where the
             weak map has a label within reach.
         """
-        grid, size = tuple(embedding.shape[-2:]), tuple(ignored.shape[-2:])
-        probs = _resize(semantic_probs.float(), size)
+        size = tuple(ignored.shape[-2:])
+        grid = size if rounds == 0 else tuple(embedding.shape[-2:])
+        probs = _resize(semantic_logits.float(), size).softmax(dim=1)
         from_network = semantic_map is None or self.semantic_input == 'network'
         if from_network:
-            scores = before = _resize(semantic_probs.float(), grid)
+            scores = before = _resize(semantic_logits.float(), grid).softmax(dim=1)
             valid = F.interpolate((~ignored)[:, None].float(), size=grid, mode='nearest-exact')
         else:
-            scores = _class_shares(semantic_map, semantic_probs.shape[1], ignored, grid)
+            scores = _class_shares(semantic_map, semantic_logits.shape[1], ignored, grid)
             valid = scores.sum(dim=1, keepdim=True)
         for _ in range(rounds):
             scores = propagate(
@@ -213,7 +214,7 @@ class MutualDistiller:
         """S as a semantic map ``(B, H, W)`` of each image's classes; 255 where the weak map is."""
         ignored = semantic_map == IGNORE
         scores = self.semantic_scores(
-            semantic_logits.float().softmax(dim=1),
+            semantic_logits,
             embedding,
             rounds=self.rounds,
             ignored=ignored,

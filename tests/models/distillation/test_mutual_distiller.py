@@ -95,11 +95,11 @@ def test_none_is_never(name):
 def test_rounds_spread_further_than_one():
     # A chain: pixel 0 is bound to 1 and 1 to 2, but 0 hardly to 2.
     embedding = torch.tensor([[[[2.0, 2.0, 0.0]], [[0.0, 2.0, 2.0]]]])
-    probs = torch.tensor([[[[0.0, 0.0, 1.0]], [[1.0, 1.0, 0.0]]]])
+    logits = 99 * torch.tensor([[[[0.0, 0.0, 1.0]], [[1.0, 1.0, 0.0]]]])
     distiller = _distiller(beta=20.0)
     ignored = torch.zeros(1, 1, 3, dtype=torch.bool)
     spread = [
-        distiller.semantic_scores(probs, embedding, rounds=rounds, ignored=ignored)[0, 0, 0, 0]
+        distiller.semantic_scores(logits, embedding, rounds=rounds, ignored=ignored)[0, 0, 0, 0]
         for rounds in (1, 2)
     ]
     assert spread[0] < 0.01 < spread[1]
@@ -126,11 +126,14 @@ def test_a_radius_keeps_the_affinity_local():
 
 
 def test_a_coarse_embedding_leaves_the_scores_their_resolution():
-    probs = torch.rand(1, 3, 8, 8).softmax(dim=1)
+    logits = torch.randn(1, 3, 8, 8)
     ignored = torch.zeros(1, 8, 8, dtype=torch.bool)
     constant = torch.ones(1, 2, 2, 2)
-    scores = _distiller(radius=0).semantic_scores(probs, constant, rounds=1, ignored=ignored)
-    assert torch.allclose(scores, probs, atol=1e-6)  # a pixel alone keeps what it has
+    # A pixel alone keeps what it has.
+    scores = _distiller(radius=0).semantic_scores(logits, constant, rounds=1, ignored=ignored)
+    assert torch.allclose(
+        scores, logits.softmax(dim=1), atol=1e-6
+    )
 
 
 def test_targets_carry_no_gradient():
