@@ -42,7 +42,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmp2seg.LoadPointAnnotations', allow_outside=True),
+    dict(type='mmp2seg.LoadPointAnnotations', with_seg=True, allow_outside=True),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 

@@ -17,6 +17,10 @@ from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.masks import masks_to_boxes_xyxy
 from mmp2seg.registry import MODELS, TASK_UTILS
 
+TEST_DEFAULTS = dict(
+    return_maps=False, grouping=None, rounds=0, use_weak_map=False, network_weight=0.0
+)
+
 
 @MODELS.register_module()
 class P2Seg(BaseDetector):
@@ -38,9 +42,9 @@ class P2Seg(BaseDetector):
         train_cfg: of :class:`mmdet.models.BaseDetector`; nothing is read from it.
         test_cfg: ``return_maps``, add ``pred_sem_seg`` and ``pred_offset`` to the results (default
             False); ``grouping``, overrides the labeler's at inference; ``rounds``, how often the
-            affinity propagates the semantic scores before decoding (default 0); ``use_weak_map``,
-            let the weak map take part in them as the distiller's ``semantic_input`` and
-            ``network_weight`` say (default False; the test pipeline has to load it).
+            affinity propagates semantic scores before decoding (default 0): the network's, or with
+            ``use_weak_map`` (default False; the test pipeline has to load it) the weak map;
+            ``network_weight``, share of the network's own probabilities in the result (default 0).
         channels_last: keep the convolutions' memory channels-last: the same numbers, a third faster
             on a CPU (and on a GPU with mixed precision).
         data_preprocessor, init_cfg: of :class:`mmdet.models.BaseDetector`.
@@ -76,8 +80,7 @@ class P2Seg(BaseDetector):
         distiller = distiller or dict(type='mmp2seg.MutualDistiller')
         self.distiller = MODELS.build({**distiller, 'labeler': self.labeler})
         self.train_cfg = train_cfg
-        defaults = dict(return_maps=False, grouping=None, rounds=0, use_weak_map=False)
-        self.test_cfg = {**defaults, **(test_cfg or {})}
+        self.test_cfg = {**TEST_DEFAULTS, **(test_cfg or {})}
         if self.test_cfg['grouping'] is not None:
             labeler = {**labeler, 'grouping': self.test_cfg['grouping']}
         self.test_labeler = TASK_UTILS.build(labeler)
@@ -177,6 +180,7 @@ class P2Seg(BaseDetector):
             logits,
             embedding,
             rounds=rounds,
+            network_weight=self.test_cfg['network_weight'],
             ignored=ignored,
             semantic_map=weak_map,
         )

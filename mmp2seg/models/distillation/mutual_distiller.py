@@ -155,6 +155,7 @@ class MutualDistiller:
         embedding: Tensor | None,
         *,
         rounds: int,
+        network_weight: float,
         ignored: Tensor,
         semantic_map: Tensor | None = None,
     ) -> Tensor:
@@ -167,9 +168,10 @@ class MutualDistiller:
             semantic_logits: ``(B, K + 1, h, w)`` raw map of the semantic head.
             embedding: ``(B, D, h', w')``; None if ``rounds`` is 0.
             rounds: number of propagations; 0 takes the weak map, if there is one, as it is.
+            network_weight: share of the network's own probabilities in the result.
             ignored: ``(B, H, W)`` bool, pixels that propagate nothing, such as padding.
-            semantic_map: ``(B, H, W)`` integers, the weak map; None for the network's
-                probabilities alone.
+            semantic_map: ``(B, H, W)`` integers, the weak map, which is then what propagates; None
+                for the network's probabilities.
 
         Returns:
             Tensor: ``(B, K + 1, H, W)`` float32, at least 0; sums to 1 over the channels where the
@@ -178,8 +180,7 @@ class MutualDistiller:
         size = tuple(ignored.shape[-2:])
         grid = size if rounds == 0 else tuple(embedding.shape[-2:])
         probs = _resize(semantic_logits.float(), size).softmax(dim=1)
-        from_network = semantic_map is None or self.semantic_input == 'network'
-        if from_network:
+        if semantic_map is None:
             scores = before = _resize(semantic_logits.float(), grid).softmax(dim=1)
             valid = F.interpolate((~ignored)[:, None].float(), size=grid, mode='nearest-exact')
         else:
@@ -194,11 +195,11 @@ class MutualDistiller:
                 radius=self.radius,
                 valid=valid[:, 0] > 0,
             )
-        if from_network:
+        if semantic_map is None:
             scores = (probs + _resize(scores - before, size)).clamp(min=0)
         else:
             scores = _resize(scores, size)
-        return torch.lerp(scores, probs, self.network_weight)
+        return torch.lerp(scores, probs, network_weight)
 
     def _propagates(self, iteration: int) -> bool:
         wanted = self.rounds > 0 and self.semantic_use != 'none'
@@ -217,8 +218,9 @@ class MutualDistiller:
             semantic_logits,
             embedding,
             rounds=self.rounds,
+            network_weight=self.network_weight,
             ignored=ignored,
-            semantic_map=semantic_map,
+            semantic_map=semantic_map if self.semantic_input == 'weak' else None,
         )
         maps = [restricted_argmax(*image)[0] for image in zip(scores, labels)]
         return torch.stack(maps).masked_fill_(ignored, IGNORE)

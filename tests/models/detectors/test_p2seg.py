@@ -242,10 +242,8 @@ def test_channels_last_changes_the_memory_and_not_the_numbers():
 
 
 class TestWeakMapAtInference:
-    DISTILLER = dict(type='mmp2seg.MutualDistiller', semantic_input='weak', network_weight=0.25)
-
     def _scores(self, dataset, indices, **test_cfg):
-        model = _model(distiller=self.DISTILLER, test_cfg=test_cfg).eval()
+        model = _model(test_cfg=test_cfg).eval()
         data = model.data_preprocessor(_batch(dataset, indices), False)
         logits, _, embedding = model._forward(data['inputs'])
         size = tuple(data['inputs'].shape[-2:])
@@ -253,7 +251,7 @@ class TestWeakMapAtInference:
         return plain, model._semantic_probs(logits, embedding, data['data_samples'], size)
 
     def test_it_is_averaged_with_the_probabilities(self, dataset):
-        plain, scores = self._scores(dataset, [0], use_weak_map=True)
+        plain, scores = self._scores(dataset, [0], use_weak_map=True, network_weight=0.25)
         weak = dataset[0]['data_samples'].gt_sem_seg.sem_seg[0].long()
         height, width = weak.shape
         one_hot = torch.stack([weak == value for value in range(3)]).float()  # 255 is none
@@ -261,20 +259,20 @@ class TestWeakMapAtInference:
         assert torch.allclose(scores[0, :, :height, :width], expected, atol=1e-6)
 
     def test_a_round_propagates_it(self, dataset):
-        _, averaged = self._scores(dataset, [0], use_weak_map=True)
-        _, propagated = self._scores(dataset, [0], use_weak_map=True, rounds=1)
+        _, averaged = self._scores(dataset, [0], use_weak_map=True, network_weight=0.25)
+        _, propagated = self._scores(dataset, [0], use_weak_map=True, network_weight=0.25, rounds=1)
         assert not torch.allclose(averaged, propagated, atol=1e-3)
 
     def test_images_of_different_sizes_go_together(self, dataset, tmp_path):
         (tmp_path / 'other').mkdir()
         other = PointVOCDataset(**write_tiny_voc(tmp_path / 'other', size=(52, 33)), pipeline=TRAIN)
-        model = _model(distiller=self.DISTILLER, test_cfg=dict(use_weak_map=True))
+        model = _model(test_cfg=dict(use_weak_map=True, network_weight=0.25))
         with torch.no_grad():
             results = model.eval().test_step(pseudo_collate([dataset[0], other[0]]))
         assert [one.pred_instances.masks.shape[1:] for one in results] == [(40, 48), (52, 33)]
 
     def test_a_pipeline_without_it_is_told_how(self, dataset):
-        model = _model(distiller=self.DISTILLER, test_cfg=dict(use_weak_map=True))
+        model = _model(test_cfg=dict(use_weak_map=True, network_weight=0.25))
         batch = _batch(dataset, [0])
         del batch['data_samples'][0].gt_sem_seg
         with pytest.raises(ValueError, match='with_seg=True'):

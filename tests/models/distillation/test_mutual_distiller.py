@@ -99,7 +99,9 @@ def test_rounds_spread_further_than_one():
     distiller = _distiller(beta=20.0)
     ignored = torch.zeros(1, 1, 3, dtype=torch.bool)
     spread = [
-        distiller.semantic_scores(logits, embedding, rounds=rounds, ignored=ignored)[0, 0, 0, 0]
+        distiller.semantic_scores(
+            logits, embedding, rounds=rounds, network_weight=0, ignored=ignored
+        )[0, 0, 0, 0]
         for rounds in (1, 2)
     ]
     assert spread[0] < 0.01 < spread[1]
@@ -130,10 +132,10 @@ def test_a_coarse_embedding_leaves_the_scores_their_resolution():
     ignored = torch.zeros(1, 8, 8, dtype=torch.bool)
     constant = torch.ones(1, 2, 2, 2)
     # A pixel alone keeps what it has.
-    scores = _distiller(radius=0).semantic_scores(logits, constant, rounds=1, ignored=ignored)
-    assert torch.allclose(
-        scores, logits.softmax(dim=1), atol=1e-6
+    scores = _distiller(radius=0).semantic_scores(
+        logits, constant, rounds=1, network_weight=0, ignored=ignored
     )
+    assert torch.allclose(scores, logits.softmax(dim=1), atol=1e-6)
 
 
 def test_targets_carry_no_gradient():
