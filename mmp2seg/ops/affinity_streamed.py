@@ -135,6 +135,10 @@ def _propagated_image(
 ) -> Tensor:
     """``A^(o beta) * values`` without the normalisation: ``rows`` (N, D), ``values`` (N, C)."""
     sums = torch.zeros_like(values)
+    if radius is not None:
+        left, right = _squared_distance_factors(len(rows), width, rows)
+        if block_size is None:  # a block beyond the reach of another is left out
+            block_size = min(max(int(radius * width), 128), _BLOCK_SIZE['cpu'])
     for first, second, logits, spare in _tiles(rows, block_size):
         if radius is not None and second.start // width - (first.stop - 1) // width > radius:
             continue  # every grid row of the one is beyond the reach of the other's
@@ -148,23 +152,20 @@ def _propagated_image(
         if beta != 1:
             affinity.pow_(beta)  # the diagonal's are at least 0.5^beta: no row of zeros
         if radius is not None:
-            affinity *= _within_radius(first, second, width, radius, out=spare)
+            distance = torch.mm(left[first], right[second].T, out=spare)
+            affinity.masked_fill_(distance > radius**2, 0)
         sums[first].addmm_(affinity, values[second])
         if first != second:
             sums[second].addmm_(affinity.T, values[first])
     return sums
 
 
-def _within_radius(
-    first: slice, second: slice, width: int, radius: float, *, out: Tensor
-) -> Tensor:
-    """1 for pairs of pixels at most ``radius`` apart on the grid, else 0, in ``out``."""
-    one, other = (
-        torch.arange(pixels.start, pixels.stop, device=out.device) for pixels in (first, second)
-    )
-    torch.sub((one // width)[:, None], other // width, out=out).square_()
-    out += ((one % width)[:, None] - other % width).square()
-    return out.copy_(out <= radius**2)
+def _squared_distance_factors(num: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Two ``(N, 4)`` matrices whose product of rows i and j is the pixels' squared distance."""
+    pixels = torch.arange(num, device=like.device)
+    y, x = (pixels // width).to(like), (pixels % width).to(like)
+    norm, one = y**2 + x**2, torch.ones_like(y)  # exact in float32 up to 2896 cells a side
+    return torch.stack([norm, one, -2 * y, -2 * x], dim=1), torch.stack([one, norm, y, x], dim=1)
 
 
 def _tiles(rows: Tensor, block_size: int | None) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
