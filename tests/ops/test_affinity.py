@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mmp2seg.ops.affinity import pair_loss, propagate
 
@@ -46,6 +48,18 @@ def _scene(*, batch=2, maps=2, channels=6, size=(7, 9), dtype=torch.float32, see
     embedding = torch.randn(batch, channels, *size, generator=generator, dtype=dtype)
     instance_maps = torch.randint(-1, 5, (batch, maps, *size), generator=generator)
     return embedding.requires_grad_(), instance_maps
+
+
+class LargestTensor(TorchDispatchMode):
+    """Keeps the number of elements of the largest tensor that is made."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        self.numel = max([self.numel, *sizes])
+        return result
 
 
 class TestPairLoss:
@@ -137,6 +151,12 @@ class TestPairLoss:
         assert loss.dtype == torch.float32 and half.grad.dtype == torch.bfloat16
         assert torch.allclose(loss, pair_loss(half.float(), maps))
 
+    def test_nothing_is_as_large_as_all_pairs(self):
+        embedding, maps = _scene(batch=1, size=(40, 50))
+        with LargestTensor() as largest:
+            pair_loss(embedding, maps, background='different', block_size=64).sum().backward()
+        assert largest.numel <= 2 * 2000 * 6 < 2000**2  # two maps' codes, or the embedding
+
     def test_map_weights(self):
         embedding, maps = _scene()
         loss = pair_loss(embedding, maps, map_weights=torch.tensor([0.25, 0.0]))
@@ -185,6 +205,12 @@ class TestPropagate:
         scores = torch.rand(2, 3, 7, 9)
         singles = [propagate(embedding[i : i + 1], scores[i : i + 1]) for i in (0, 1)]
         assert torch.equal(propagate(embedding, scores), torch.cat(singles))
+
+    def test_nothing_is_as_large_as_all_pairs(self):
+        embedding, _ = _scene(batch=1, size=(40, 50))
+        with LargestTensor() as largest:
+            propagate(embedding, torch.rand(1, 3, 40, 50), block_size=64)
+        assert largest.numel <= 2000 * 6 < 2000**2
 
     def test_invalid_pixels_give_nothing(self):
         embedding, _ = _scene()

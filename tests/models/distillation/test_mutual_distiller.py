@@ -138,6 +138,32 @@ def test_a_coarse_embedding_leaves_the_scores_their_resolution():
     assert torch.allclose(scores, logits.softmax(dim=1), atol=1e-6)
 
 
+def test_predictions_stay_as_they_are():
+    inputs = _inputs()
+    names = ('semantic_logits', 'offset', 'embedding', 'semantic_map')
+    before = {name: inputs[name].clone() for name in names}
+    _distiller(semantic_use='semantic').distill(**inputs)
+    assert all(torch.equal(inputs[name], before[name]) for name in names)
+
+
+def test_scores_are_probabilities_of_background_and_every_class():
+    logits = torch.randn(1, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    embedding = torch.randn(1, 5, 6, 8, generator=torch.Generator().manual_seed(1))
+    ignored = torch.zeros(1, 6, 8, dtype=torch.bool)
+    weak = torch.randint(0, 4, (1, 6, 8), generator=torch.Generator().manual_seed(2))
+    for semantic_map in (None, weak):
+        scores = _distiller().semantic_scores(
+            logits,
+            embedding,
+            rounds=1,
+            network_weight=0.5,
+            ignored=ignored,
+            semantic_map=semantic_map,
+        )
+        assert scores.shape == logits.shape
+        assert torch.allclose(scores.sum(dim=1), torch.ones(1, 6, 8))
+
+
 def test_targets_carry_no_gradient():
     inputs = _inputs()
     for name in ('semantic_logits', 'offset', 'embedding'):
