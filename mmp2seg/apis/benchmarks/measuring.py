@@ -1,0 +1,197 @@
+"""Time and memory of a call, in this process or in a fresh one."""
+
+import contextlib
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import torch
+
+_MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        device: 'cpu' or 'cuda'.
+        threads: of torch and OpenCV.
+        repeat: timed calls, after one that is not timed.
+    """
+
+    device: str = 'cpu'
+    threads: int = 1
+    repeat: int = 5
+
+    def apply(self) -> None:
+        """Set the threads of this process."""
+        torch.set_num_threads(self.threads)
+        cv2.setNumThreads(self.threads)
+
+    def describe(self) -> str:
+        """The kind of machine, the same on all machines of a kind."""
+        if self.device == 'cuda':
+            kind = f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
+        else:
+            kind = f'{available_cores()}-core CPU'
+        threads = f'{self.threads} thread{"s" if self.threads > 1 else ""}'
+        return f'{kind}, torch {torch.__version__}, {threads}'
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What calls took.
+
+    Attributes:
+        seconds: of each timed call; none if the machine lacks the memory for one.
+        memory_mb: what a call held at its peak beyond what was there before it, None = not
+            measured. On a CPU resident memory in MiB, on CUDA allocated memory.
+    """
+
+    seconds: tuple[float, ...]
+    memory_mb: float | None = None
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.seconds) if self.seconds else None
+
+    @property
+    def fastest(self) -> float | None:
+        return min(self.seconds, default=None)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, 'sched_getaffinity', None)  # not everywhere
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def time_calls(
+    call: Callable[[], object], settings: Settings, *, warm_up: bool = True
+) -> Measurement:
+    """Time ``repeat`` calls in this process, with ``warm_up`` after one that is not timed."""
+    if warm_up:
+        call()
+    seconds = []
+    for _ in range(settings.repeat):
+        _synchronize(settings.device)
+        start = time.perf_counter()
+        call()
+        _synchronize(settings.device)
+        seconds.append(time.perf_counter() - start)
+    return Measurement(tuple(seconds))
+
+
+def measure_in_fresh_process(
+    make_call: Callable[[Mapping], Callable[[], object]],
+    options: Mapping,
+    settings: Settings,
+    *,
+    warm_up: Mapping | None = None,
+    count_setup: bool = False,
+) -> Measurement:
+    """Time and peak memory of ``make_call(options)()``, in a process of its own.
+
+    So no case finds memory that another one has left. The first call's memory is measured, with
+    ``count_setup`` also the second one's; the calls after that are timed.
+
+    Args:
+        make_call: a function at the top of a module; returns what is to be measured.
+        options: its argument, plain values.
+        settings: how to measure.
+        warm_up: options of a smaller case that is called before the memory is measured, so that
+            what libraries load and allocate on the first call is not counted.
+        count_setup: memory counts from before ``make_call``, as for a network with its weights;
+            otherwise from after it.
+    """
+    arguments = (make_call, options, settings, warm_up, count_setup)
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+            return pool.submit(_measure, *arguments).result()
+    except (BrokenProcessPool, MemoryError, torch.cuda.OutOfMemoryError):
+        return Measurement(())
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # torch on a CPU
+            raise
+        return Measurement(())
+
+
+def _measure(
+    make_call: Callable[[Mapping], Callable[[], object]],
+    options: Mapping,
+    settings: Settings,
+    warm_up: Mapping | None,
+    count_setup: bool,
+) -> Measurement:
+    settings.apply()
+    if warm_up is not None:
+        make_call(warm_up)()
+    call = None if count_setup else make_call(options)
+    with PeakMemory(settings.device) as peak:
+        call = call or make_call(options)
+        call()
+        if count_setup:  # an optimizer makes its state in the first step, at the end
+            call()
+    return replace(time_calls(call, settings, warm_up=False), memory_mb=peak.megabytes)
+
+
+class PeakMemory:
+    """Context that notes in ``megabytes`` how far memory rose in it, None if that is not known."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.megabytes: float | None = None
+        self._before: float | None = None
+
+    def __enter__(self) -> 'PeakMemory':
+        _synchronize(self.device)
+        if self.device == 'cuda':
+            torch.cuda.reset_peak_memory_stats()
+            self._before = torch.cuda.memory_allocated() / _MEGABYTE
+        else:
+            _reset_peak()
+            self._before = _resident_megabytes('VmRSS')
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _synchronize(self.device)
+        if self.device == 'cuda':
+            peak = torch.cuda.max_memory_allocated() / _MEGABYTE
+        else:
+            peak = _resident_megabytes('VmHWM')
+        if peak is not None and self._before is not None:
+            self.megabytes = peak - self._before
+
+
+def _synchronize(device: str) -> None:
+    if device == 'cuda':
+        torch.cuda.synchronize()
+
+
+def _reset_peak() -> None:
+    """Let the peak of this process's resident memory count from now on.
+
+    Where the system does not allow it the peak counts from the process's start, which is the same
+    for whatever takes more than the imports did.
+    """
+    with contextlib.suppress(OSError):
+        Path('/proc/self/clear_refs').write_text('5')  # man 5 proc
+
+
+def _resident_megabytes(field: str) -> float | None:
+    """VmRSS or VmHWM of this process; None where there is no /proc."""
+    try:
+        status = Path('/proc/self/status').read_text()
+    except OSError:
+        return None
+    found = re.search(rf'^{field}:\s*(\d+) kB', status, re.M)
+    return int(found.group(1)) * 1024 / _MEGABYTE if found else None
