@@ -1,4 +1,4 @@
 # Tables 3 and 12, S2I alone: no affinity, and no S.
-_base_ = '../p2seg/hrnet48_voc.py'
+_base_ = './hrnet48_voc_base.py'
 
 model = dict(affinity_head=None, distiller=dict(rounds=0), test_cfg=dict(rounds=0))

@@ -1,2 +1,2 @@
 # Tables 3 and 12, S2I + I2S: all of ours, as the base has it.
-_base_ = '../p2seg/hrnet48_voc.py'
+_base_ = './hrnet48_voc_base.py'

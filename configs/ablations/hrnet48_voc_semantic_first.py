@@ -1,4 +1,4 @@
 # Table 6, semantic first: regions of the semantic map, cut at the nearest point.
-_base_ = '../p2seg/hrnet48_voc.py'
+_base_ = './hrnet48_voc_base.py'
 
 model = dict(test_cfg=dict(grouping='nearest'))

@@ -1,4 +1,4 @@
 # Table 5: the 80 % hardest pixels count in L_seg.
-_base_ = '../p2seg/tiny_shapes.py'
+_base_ = './tiny_shapes_base.py'
 
 model = dict(mdm_loss=dict(loss_semantic=dict(ratio=0.8)))

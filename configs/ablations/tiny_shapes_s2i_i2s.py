@@ -1,2 +1,2 @@
 # Tables 3 and 12, S2I + I2S: all of ours, as the base has it.
-_base_ = '../p2seg/tiny_shapes.py'
+_base_ = './tiny_shapes_base.py'

@@ -73,7 +73,7 @@ model = dict(
     mdm_loss=dict(
         type='mmp2seg.MDMLoss',
         lambda_s2i=1.0,  # paper
-        lambda_i2s=0.5,  # paper: 1
+        lambda_i2s=0.1,  # paper: 1
         loss_semantic=dict(
             type='mmp2seg.HardPixelCrossEntropyLoss',
             ratio=0.2,  # paper
@@ -85,8 +85,9 @@ model = dict(
         ),
         loss_affinity=dict(type='mmp2seg.AffinityLoss', background='instance'),
     ),
-    # What measured best on Shapes (docs/ablations.md), in proportion to crop and schedule; the
-    # paper's own is configs/ablations/hrnet48_voc_paper.py.
+    # What measured best on Shapes (docs/ablations.md): the affinity loss alone. The other options
+    # are for those who let S into the targets; the paper's own are in
+    # configs/ablations/hrnet48_voc_paper.py.
     distiller=dict(
         type='mmp2seg.MutualDistiller',
         refine_begin=1,  # paper
@@ -95,9 +96,10 @@ model = dict(
         radius=16,  # cells of 4 pixels
         semantic_input='weak',
         network_weight=0.5,
-        semantic_use='semantic',
+        semantic_use='none',
         propagate_begin=15000,
         semantic_begin=15000,
     ),
-    test_cfg=dict(return_maps=False),
+    # Pseudo labels are made for images that have a weak map: it takes part in the scores.
+    test_cfg=dict(use_weak_map=True, network_weight=0.7),
 )

@@ -42,9 +42,10 @@ model = dict(
         # From scratch on noisy maps the paper's 0.2 would mostly train the noise.
         loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
         loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
-        lambda_i2s=0.5,
+        lambda_i2s=0.1,
         loss_affinity=dict(type='mmp2seg.AffinityLoss', background='instance'),
     ),
+    # The affinity loss alone: every use of S in the targets measured worse (docs/ablations.md).
     distiller=dict(
         type='mmp2seg.MutualDistiller',
         rounds=1,
@@ -52,8 +53,10 @@ model = dict(
         radius=5,  # cells of 4 pixels
         semantic_input='weak',
         network_weight=0.5,
-        semantic_use='semantic',
+        semantic_use='none',
         propagate_begin=600,  # when affinities have been learned
         semantic_begin=600,
     ),
+    # Pseudo labels are made for images that have a weak map: it takes part in the scores.
+    test_cfg=dict(use_weak_map=True, network_weight=0.7),
 )

@@ -11,7 +11,6 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from mmp2seg.codecs import PointInstances, PointTargets
-from mmp2seg.models.data_preprocessor import pad_pixel_fields
 from mmp2seg.models.pretrained import require_pretrained
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.masks import masks_to_boxes_xyxy
@@ -43,7 +42,7 @@ class P2Seg(BaseDetector):
         test_cfg: ``return_maps``, add ``pred_sem_seg`` and ``pred_offset`` to the results (default
             False); ``grouping``, overrides the labeler's at inference; ``rounds``, how often the
             affinity propagates semantic scores before decoding (default 0): the network's, or with
-            ``use_weak_map`` (default False; the test pipeline has to load it) the weak map;
+            ``use_weak_map`` (default False) the weak map of those samples that have one;
             ``network_weight``, share of the network's own probabilities in the result (default 0).
         channels_last: keep the convolutions' memory channels-last: the same numbers, a third faster
             on a CPU (and on a GPU with mixed precision).
@@ -239,19 +238,13 @@ def _padding(samples: SampleList, *, size: tuple[int, int], device: torch.device
 
 
 def _padded_weak_maps(samples: SampleList, *, size: tuple[int, int]) -> Tensor:
-    """``(B, H, W)`` weak maps of the samples, 255 in the padding.
-
-    Raises:
-        ValueError: if a sample has none.
-    """
-    for sample in samples:
-        if 'gt_sem_seg' not in sample:
-            raise ValueError(
-                f'{sample.get("img_path")}: test_cfg.use_weak_map expected a weak map; load it by '
-                "dict(type='mmp2seg.LoadPointAnnotations', with_seg=True) in the test pipeline"
-            )
-        pad_pixel_fields(sample, size=size)
-    return torch.cat([sample.gt_sem_seg.sem_seg for sample in samples])
+    """``(B, H, W)`` uint8 weak maps; 255 in the padding and for a sample without one."""
+    maps = torch.full((len(samples), *size), IGNORE, dtype=torch.uint8)
+    for padded, sample in zip(maps, samples):
+        if 'gt_sem_seg' in sample:
+            weak_map = sample.gt_sem_seg.sem_seg[0]
+            padded[: weak_map.shape[0], : weak_map.shape[1]] = weak_map
+    return maps
 
 
 def _add_maps(sample: DetDataSample, decoded: PointInstances, offset: Tensor) -> None:

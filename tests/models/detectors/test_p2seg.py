@@ -271,12 +271,16 @@ class TestWeakMapAtInference:
             results = model.eval().test_step(pseudo_collate([dataset[0], other[0]]))
         assert [one.pred_instances.masks.shape[1:] for one in results] == [(40, 48), (52, 33)]
 
-    def test_a_pipeline_without_it_is_told_how(self, dataset):
-        model = _model(test_cfg=dict(use_weak_map=True, network_weight=0.25))
-        batch = _batch(dataset, [0])
-        del batch['data_samples'][0].gt_sem_seg
-        with pytest.raises(ValueError, match='with_seg=True'):
-            model.eval().test_step(batch)
+    @pytest.mark.parametrize('rounds', [0, 1])
+    def test_without_one_the_network_decides_alone(self, dataset, rounds):
+        model = _model(test_cfg=dict(use_weak_map=True, network_weight=0.7, rounds=rounds)).eval()
+        data = model.data_preprocessor(_batch(dataset, [0]), False)
+        del data['data_samples'][0].gt_sem_seg
+        logits, _, embedding = model._forward(data['inputs'])
+        size = tuple(data['inputs'].shape[-2:])
+        scores = model._semantic_probs(logits, embedding, data['data_samples'], size)
+        plain = model.semantic_head.predict_by_feat(logits, size)
+        assert torch.allclose(scores, 0.7 * plain, atol=1e-6)
 
 
 def test_rounds_at_inference_need_an_affinity_head():
