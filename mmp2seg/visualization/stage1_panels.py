@@ -7,7 +7,7 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
-from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
+from mmp2seg.evaluation.functional.truth_maps import decode_masks, is_crowd
 from mmp2seg.visualization.panels import (
     Palette,
     distinct_colors,
@@ -105,12 +105,8 @@ def _to_image_frame(data_sample: DetDataSample, height: int, width: int) -> np.n
 
 
 def _draw_truth(image: np.ndarray, truth: Sequence[dict]) -> np.ndarray:
-    height, width = image.shape[:2]
-    objects = [ann for ann in truth if not ann.get('iscrowd', 0)]
-    masks = np.zeros((len(objects), height, width), dtype=bool)
-    for mask, ann in zip(masks, objects, strict=True):
-        mask[:] = decode_rle(segmentation_to_rle(ann['segmentation'], height, width))
-    return draw_instances(image, masks, [0] * len(objects))
+    objects = [ann for ann in truth if not is_crowd(ann)]
+    return draw_instances(image, decode_masks(objects, *image.shape[:2]), [0] * len(objects))
 
 
 def _num_classes(data_sample: DetDataSample) -> int:

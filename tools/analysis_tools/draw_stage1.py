@@ -8,19 +8,15 @@ import sys
 from pathlib import Path
 
 import mmcv
-import numpy as np
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.pseudo_labels import label_dataset
+from mmp2seg.apis.drawing import build_dataset, build_model, spread_indices
 from mmp2seg.evaluation.functional.truth_file import TruthFile
-from mmp2seg.registry import DATASETS, MODELS
 from mmp2seg.visualization.panels import write_png
 from mmp2seg.visualization.stage1_panels import draw_stage1
 
@@ -47,24 +43,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_dataset(cfg: Config, split: str, *, with_weak_map: bool) -> BaseDataset:
-    """The data set of a split, read as in a test; the weak map too, if ``with_weak_map``."""
-    dataset_cfg = label_dataset(cfg, split)
-    for step in dataset_cfg.pipeline:
-        if 'with_seg' in step:
-            step.with_seg = with_weak_map
-    return DATASETS.build(dataset_cfg)
-
-
-def build_model(cfg: Config, checkpoint: str, device: str) -> BaseModel:
-    """The detector with its weights, set to return its maps beside the instances."""
-    cfg.model.setdefault('test_cfg', {})
-    cfg.model.test_cfg.return_maps = True
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    load_checkpoint(model, checkpoint, map_location='cpu')
-    return model.to(device).eval()
-
-
 def main() -> None:
     """Run the command line."""
     args = parse_args()
@@ -75,10 +53,9 @@ def main() -> None:
     dataset = build_dataset(cfg, args.split, with_weak_map=not args.no_weak_map)
     model = build_model(cfg, args.checkpoint, args.device)
     truth = TruthFile(args.truth) if args.truth else None
-    num = min(args.num, len(dataset))
-    for index in np.linspace(0, len(dataset) - 1, num).round().astype(int):
+    for index in spread_indices(len(dataset), args.num):
         with torch.no_grad():
-            data_sample = model.test_step(pseudo_collate([dataset[int(index)]]))[0]
+            data_sample = model.test_step(pseudo_collate([dataset[index]]))[0]
         image = mmcv.imread(data_sample.img_path, channel_order='rgb')
         annotations = truth.annotations_of(data_sample.img_id) if truth else None
         palette = dataset.metainfo.get('palette')

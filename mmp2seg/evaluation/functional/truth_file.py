@@ -1,6 +1,7 @@
 """True instances of a COCO json, by image, and a whole pseudo label file compared with them."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,12 @@ class TruthFile:
         if image_id not in self.images:
             raise ValueError(f'{self.path}: image {image_id} is not among its images')
         return self._annotations.get(image_id, [])
+
+    def labels_of(self, classes: Sequence[str]) -> dict[int, int]:
+        """Index in ``classes`` by category id; categories of other names are left out."""
+        labels = {name: label for label, name in enumerate(classes)}
+        categories = [entry for entry in self.categories if entry['name'] in labels]
+        return {entry['id']: labels[entry['name']] for entry in categories}
 
     def compare(
         self, image_id: int, pred_anns: list[dict], *, match: str = 'point', gap: int = 2

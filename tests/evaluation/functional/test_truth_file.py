@@ -98,3 +98,9 @@ def test_malformed_files_name_the_place(tmp_path, truth_path):
         TruthFile(truth_path)
     with pytest.raises(FileNotFoundError, match='other.json'):
         TruthFile(tmp_path / 'other.json')
+
+
+def test_labels_of_categories_by_name(truth_path):
+    truth = TruthFile(truth_path)
+    assert truth.labels_of(['bird', 'dog', 'cat']) == {1: 2, 2: 1}
+    assert truth.labels_of(['dog']) == {2: 0}
