@@ -50,7 +50,7 @@ def propagate(
     *,
     beta: float,
     threshold: float,
-    width: int,
+    width: int | None = None,
     radius: float | None = None,
     block_size: int | None = None,
 ) -> Tensor:
@@ -59,7 +59,7 @@ def propagate(
     Args:
         rows: ``(B, N, D)`` float32 or float64 embedding.
         values: ``(B, N, C)`` of the same dtype.
-        width: of the grid whose pixels, row by row, are the N rows.
+        width: of the grid whose pixels, row by row, are the N rows; needed with a radius.
         beta, threshold, radius, block_size: as of :func:`mmp2seg.ops.affinity.propagate`.
 
     Returns:
@@ -129,7 +129,7 @@ def _propagated_image(
     *,
     beta: float,
     threshold: float,
-    width: int,
+    width: int | None,
     radius: float | None,
     block_size: int | None,
 ) -> Tensor:
