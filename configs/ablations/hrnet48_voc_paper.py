@@ -36,5 +36,7 @@ model = dict(
         semantic_use='offset',  # paper: S is what the next instance map is cut from
         propagate_begin=1,
     ),
-    test_cfg=dict(rounds=1, use_weak_map=False),  # released code: scores are propagated once
+    test_cfg=dict(
+        rounds=1, use_weak_map=False, network_weight=0.0
+    ),  # released code: scores are propagated once
 )

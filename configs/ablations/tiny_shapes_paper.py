@@ -1,5 +1,5 @@
 # The paper's choices, and the released code's where the paper leaves one open.
-_base_ = '../p2seg/tiny_shapes.py'
+_base_ = './tiny_shapes_s2i_i2s.py'
 
 labeler = dict(
     _base_.labeler,
@@ -36,5 +36,7 @@ model = dict(
         semantic_use='offset',  # paper: S is what the next instance map is cut from
         propagate_begin=1,
     ),
-    test_cfg=dict(rounds=1, use_weak_map=False),  # released code: scores are propagated once
+    test_cfg=dict(
+        rounds=1, use_weak_map=False, network_weight=0.0
+    ),  # released code: scores are propagated once
 )

@@ -1,4 +1,2 @@
-# Tables 3 and 12, S2I alone: no affinity, and no S.
+# Tables 3 and 12, S2I alone: no affinity, and no S; what the base has.
 _base_ = './tiny_shapes_base.py'
-
-model = dict(affinity_head=None, distiller=dict(rounds=0), test_cfg=dict(rounds=0))

@@ -1,4 +1,4 @@
 # S2I + I2S; at inference S of the weak map takes part in the scores.
 _base_ = './tiny_shapes_s2i_i2s.py'
 
-model = dict(test_cfg=dict(use_weak_map=True, rounds=1))
+model = dict(test_cfg=dict(use_weak_map=True, network_weight=0.7, rounds=1))

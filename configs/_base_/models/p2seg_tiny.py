@@ -35,28 +35,14 @@ model = dict(
         in_index=-1,
         init_cfg=head_init,
     ),
-    # The map before it: 32 channels at stride 4, as many pixel pairs as a CPU can take.
-    affinity_head=dict(type='mmp2seg.AffinityHead', in_channels=32, channels=64, in_index=-2),
     mdm_loss=dict(
         type='mmp2seg.MDMLoss',
         # From scratch on noisy maps the paper's 0.2 would mostly train the noise.
         loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
         loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
-        lambda_i2s=0.1,
-        loss_affinity=dict(type='mmp2seg.AffinityLoss', background='instance'),
     ),
-    # The affinity loss alone: every use of S in the targets measured worse (docs/ablations.md).
-    distiller=dict(
-        type='mmp2seg.MutualDistiller',
-        rounds=1,
-        beta=2.0,
-        radius=5,  # cells of 4 pixels
-        semantic_input='weak',
-        network_weight=0.5,
-        semantic_use='none',
-        propagate_begin=600,  # when affinities have been learned
-        semantic_begin=600,
-    ),
+    # S2I alone, without an affinity head: what measured best (docs/ablations.md).
+    distiller=dict(type='mmp2seg.MutualDistiller', rounds=0),
     # Pseudo labels are made for images that have a weak map: it takes part in the scores.
     test_cfg=dict(use_weak_map=True, network_weight=0.7),
 )
