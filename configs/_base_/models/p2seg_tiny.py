@@ -41,7 +41,7 @@ model = dict(
         loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
         loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
     ),
-    # S2I alone, without an affinity head: what measured best (docs/ablations.md).
+    # S2I alone: an affinity head gains nothing here (docs/ablations.md).
     distiller=dict(type='mmp2seg.MutualDistiller', rounds=0),
     # Pseudo labels are made for images that have a weak map: it takes part in the scores.
     test_cfg=dict(use_weak_map=True, network_weight=0.7),
