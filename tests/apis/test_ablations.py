@@ -111,14 +111,17 @@ def test_decode_options_change_no_target():
         assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize('network', ['tiny_shapes', 'hrnet48_voc'])
-def test_which_ablations_share_a_training(network):
+@pytest.mark.parametrize(
+    ('network', 'base', 'other'),
+    [('tiny_shapes', 's2i', 's2i_i2s'), ('hrnet48_voc', 's2i_i2s', 's2i')],
+)
+def test_which_ablations_share_a_training(network, base, other):
     groups = [
-        ('s2i_i2s', 'points_first', 'semantic_first'),
+        (base, 'points_first', 'semantic_first', f'{base}_weak_map'),
         ('bestie', 'bestie_targets'),
         ('s_offset', 'rounds1', 'beta1'),
         ('s_none', 's_inference'),
-        ('s2i',),
+        (other, f'{other}_weak_map'),
         ('paper',),
         ('s_semantic',),
         ('rounds2',),

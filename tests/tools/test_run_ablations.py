@@ -17,10 +17,10 @@ from mmp2seg.apis.phases import PhaseError
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_ablations.py'
 ABLATIONS = ROOT / 'configs' / 'ablations'
-CONFIGS = [ABLATIONS / f'tiny_shapes_{name}.py' for name in ('s2i', 'points_first')]
+CONFIGS = [ABLATIONS / f'tiny_shapes_{name}.py' for name in ('s2i', 's2i_i2s')]
 
 # Stand for the tools. What is measured depends on config and seed: .5 and .7 with seeds 1 and 2,
-# 'points_first' .1 more than 's2i'.
+# 's2i_i2s' .1 more than 's2i'.
 FAKE_TOOL = """
 import json, sys
 from pathlib import Path
@@ -37,7 +37,7 @@ folder.mkdir(parents=True)
 (folder / 'last_checkpoint').write_text(str(seed))
 """,
     'generate_pseudo_labels.py': """
-bonus = 'points_first' in arguments[0]
+bonus = 's2i_i2s' in arguments[0]
 value_of('--out').parent.mkdir(parents=True)
 value_of('--out').write_text(str(0.3 + 0.2 * int(arguments[1]) + 0.1 * bonus))
 """,
@@ -97,10 +97,10 @@ def test_table_over_seeds(run, tmp_path, capsys, jobs):
     rows = rows_of(table)
     assert rows['tiny_shapes_s2i'][:4] == ['2', '60.0 ± 14.1', '60.0 ± 14.1', '-']
     assert rows['minus tiny_shapes_s2i'][0] == 'seeds'
-    assert rows['tiny_shapes_points_first'][:2] == ['2', '+10.0 ± 0.0']  # of the second table
+    assert rows['tiny_shapes_s2i_i2s'][:2] == ['2', '+10.0 ± 0.0']  # of the second table
     results = json.loads((tmp_path / 'work' / 'results.json').read_text())
-    assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_points_first']
-    assert results['tiny_shapes_points_first']['mean']['mean_iou'] == pytest.approx(0.7)
+    assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_s2i_i2s']
+    assert results['tiny_shapes_s2i_i2s']['mean']['mean_iou'] == pytest.approx(0.7)
     assert results['tiny_shapes_s2i']['seeds']['2']['mean_iou'] == pytest.approx(0.7)
     assert len(list((tmp_path / 'work' / 'shapes').glob('seed*'))) == 2
 
@@ -127,7 +127,7 @@ def test_configs_from_a_list(tool, run, tmp_path):
     assert tool.listed_configs(listing) == [CONFIGS[1]]
     assert run(CONFIGS[0], '--seeds', 1, '--list', listing) == 0
     results = json.loads((tmp_path / 'work' / 'results.json').read_text())
-    assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_points_first']
+    assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_s2i_i2s']
 
 
 def test_options_of_the_command_line_reach_every_config(run, tmp_path):

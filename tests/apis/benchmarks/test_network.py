@@ -8,7 +8,7 @@ from mmp2seg.apis.benchmarks import network
 from mmp2seg.apis.benchmarks.scene import make_scene
 from mmp2seg.testing import tiny_p2seg_config
 
-CONFIG = Path(__file__).resolve().parents[3] / 'configs' / 'p2seg' / 'tiny_shapes.py'
+CONFIG = Path(__file__).resolve().parents[3] / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py'
 COMMON = dict(config=str(CONFIG), cfg_options={}, points=5, device='cpu')
 LOSS, ROUND = list(network.STEPS)[1:]
 

@@ -7,7 +7,7 @@ import pytest
 from mmp2seg.apis.benchmarks import parts
 from mmp2seg.apis.benchmarks.measuring import Measurement, Settings, time_calls
 
-CONFIG = Path(__file__).resolve().parents[3] / 'configs' / 'p2seg' / 'tiny_shapes.py'
+CONFIG = Path(__file__).resolve().parents[3] / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py'
 CASE = parts.Case(
     config=str(CONFIG),
     grid=8,
