@@ -51,6 +51,8 @@ for path in sys.argv[1:]:
         line = line.split('#')[0].strip()
         if line:
             requirement = Requirement(line)
+            if requirement.marker and not requirement.marker.evaluate():
+                continue
             if not requirement.specifier.contains(version(requirement.name), prereleases=True):
                 sys.exit(1)
 END

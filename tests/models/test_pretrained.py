@@ -100,6 +100,12 @@ def test_weights_that_cannot_be_had_are_an_error_with_a_way_out(monkeypatch, che
         require_pretrained(network)
 
 
-def test_without_pretrained_weights_nothing_is_read():
+def test_without_pretrained_weights_nothing_is_read(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        'mmp2seg.models.pretrained.CheckpointLoader.load_checkpoint',
+        lambda *args, **kwargs: read.append(args),
+    )
     require_pretrained(Network(None))
     require_pretrained(nn.Linear(1, 1))
+    assert read == []
