@@ -23,8 +23,8 @@ from mmp2seg.apis.commands import (
 )
 from mmp2seg.apis.phases import Phase, PhaseError, format_seconds, run_phases
 from mmp2seg.apis.tables import format_table
+from mmp2seg.files.atomic_write import write_text
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou
-from mmp2seg.pseudo_labels.atomic_write import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1 = ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py'

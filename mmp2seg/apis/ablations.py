@@ -17,7 +17,7 @@ from mmengine.config import Config
 
 from mmp2seg.apis.ablation_chain import Chain, Variant
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.pseudo_labels.atomic_write import write_text
+from mmp2seg.files.atomic_write import write_text
 
 # What mmengine's Runner, and ours, read of a config to train with it.
 TRAINING_KEYS = (

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmp2seg.apis.progress import ProgressPrinter
-from mmp2seg.pseudo_labels.atomic_write import write_json
+from mmp2seg.files.atomic_write import write_json
 
 _GRACE_SECONDS = 15
 

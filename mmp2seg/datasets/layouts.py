@@ -1,89 +1,11 @@
 """Writing of point data sets to disk: point files, jsons, image lists, maps, whole folders."""
 
-import contextlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco_mask
-
-
-@contextlib.contextmanager
-def complete_folder(root: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Write a folder whole or not at all.
-
-    Yields a temporary folder beside ``root``, which takes its name when the block ends well and is
-    removed when it does not. With ``overwrite`` the old folder stays in place until then.
-
-    Raises:
-        FileExistsError: if ``root`` is a file, or holds anything and ``overwrite`` is not set.
-    """
-    root = Path(root)
-    if root.exists() and not root.is_dir():
-        raise FileExistsError(f'{root}: expected a folder, got a file')
-    if root.is_dir() and any(root.iterdir()) and not overwrite:
-        raise FileExistsError(f'{root}: the folder is not empty (overwrite it explicitly)')
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f'.{root.name}.partial-', dir=root.parent))
-    partial.chmod(0o755)  # mkdtemp gives 0o700
-    try:
-        yield partial
-        if root.is_dir():
-            old = Path(tempfile.mkdtemp(prefix=f'.{root.name}.old-', dir=root.parent))
-            root.rename(old / 'folder')
-            partial.rename(root)
-            shutil.rmtree(old)
-        else:
-            partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def voc_palette() -> np.ndarray:
-    """PASCAL VOC's colours, (256, 3) uint8 RGB.
-
-    Bit j of a value goes, from the lowest up, in turn to red, green and blue, the first three bits
-    to the highest bit of the colours, the next three to the one below.
-    """
-    values = np.arange(256)
-    palette = np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        channel, place = bit % 3, 7 - bit // 3
-        palette[:, channel] |= (((values >> bit) & 1) << place).astype(np.uint8)
-    return palette
-
-
-def write_palette_png(path: str | Path, index_map: np.ndarray) -> None:
-    """Write an (H, W) uint8 map as PNG with VOC's palette."""
-    image = Image.fromarray(index_map)
-    image.putpalette(voc_palette().tobytes())
-    image.save(path)
-
-
-def read_index_png(path: str | Path) -> np.ndarray:
-    """Read the values of a palette or grey PNG.
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        ValueError: if the file is no image, or has colours instead of values.
-        FileNotFoundError: if it does not exist.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ('P', 'L'):
-                raise ValueError(f'{path}: expected a palette or grey image, got {image.mode}')
-            return np.array(image)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'{path}: no such file') from error
-    except (OSError, SyntaxError) as error:  # how Pillow reports a broken PNG
-        raise ValueError(f'{path}: expected a PNG image, {error}') from error
 
 
 def write_point_txt(path: str | Path, points_xy: np.ndarray, labels: Sequence[int]) -> None:
@@ -205,21 +127,3 @@ def _mask_entries(mask: np.ndarray) -> dict:
         area=int(coco_mask.area(rle)),
         iscrowd=0,
     )
-
-
-def link_or_copy(source: str | Path, target: str | Path, *, copy: bool = False) -> None:
-    """Put a file or folder at another place, as a symbolic link or as a copy.
-
-    Raises:
-        FileNotFoundError: if the source does not exist.
-    """
-    source = Path(source)
-    if not source.exists():
-        raise FileNotFoundError(f'{source}: no such file or folder')
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
-    if not copy:
-        os.symlink(source.resolve(), target)
-    elif source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copy2(source, target)

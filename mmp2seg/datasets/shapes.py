@@ -14,10 +14,8 @@ import numpy as np
 
 from mmp2seg.datasets.layouts import (
     AnnotationCollector,
-    complete_folder,
     image_class_line,
     write_lines,
-    write_palette_png,
     write_point_txt,
 )
 from mmp2seg.datasets.shapes_scene import (
@@ -26,6 +24,8 @@ from mmp2seg.datasets.shapes_scene import (
     Scene,
     generate_scene,
 )
+from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.ops.adjacency import adjacent_same_class
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou
 

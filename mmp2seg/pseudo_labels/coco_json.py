@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmp2seg.files.json_reading import read_json_object, require_keys
 from mmp2seg.ops.rle import encode_rle
-from mmp2seg.pseudo_labels.json_reading import read_json_object, require_keys
 
 ANNOTATION_KEYS = (
     'id',

@@ -2,96 +2,15 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mmp2seg.datasets.layouts import (
     AnnotationCollector,
-    complete_folder,
     image_class_line,
-    link_or_copy,
     numeric_image_ids,
-    read_index_png,
-    voc_palette,
     write_lines,
-    write_palette_png,
     write_point_txt,
 )
-
-
-def test_complete_folder_appears_at_the_end(tmp_path):
-    root = tmp_path / 'a' / 'data'
-    with complete_folder(root) as folder:
-        (folder / 'file').write_text('x')
-        assert not root.exists()
-    assert (root / 'file').read_text() == 'x'
-    assert [path.name for path in root.parent.iterdir()] == ['data']
-
-
-def test_complete_folder_vanishes_on_an_error(tmp_path):
-    (tmp_path / 'data').mkdir()
-    (tmp_path / 'data' / 'old').write_text('x')
-    with (
-        pytest.raises(RuntimeError, match='stop'),
-        complete_folder(tmp_path / 'data', overwrite=True) as folder,
-    ):
-        (folder / 'new').write_text('y')
-        raise RuntimeError('stop')
-    assert [path.name for path in tmp_path.iterdir()] == ['data']
-    assert [path.name for path in (tmp_path / 'data').iterdir()] == ['old']
-
-
-def test_complete_folder_overwrites_on_demand_only(tmp_path):
-    root = tmp_path / 'data'
-    root.mkdir()
-    with complete_folder(root) as folder:  # an empty folder is no loss
-        (folder / 'first').touch()
-    with (
-        pytest.raises(FileExistsError, match='data: the folder is not empty'),
-        complete_folder(root),
-    ):
-        pass
-    with complete_folder(root, overwrite=True) as folder:
-        (folder / 'second').touch()
-    assert [path.name for path in root.iterdir()] == ['second']
-    assert [path.name for path in tmp_path.iterdir()] == ['data']
-    with (
-        pytest.raises(FileExistsError, match='second: expected a folder, got a file'),
-        complete_folder(root / 'second', overwrite=True),
-    ):
-        pass
-
-
-def test_palette_is_that_of_voc():
-    palette = voc_palette()
-    assert palette[:5].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]]
-    assert palette[20].tolist() == [0, 64, 128]
-    assert palette[255].tolist() == [224, 224, 192]
-
-
-def test_index_png_round_trip(tmp_path):
-    index_map = np.array([[0, 1, 255], [20, 3, 254]], np.uint8)
-    write_palette_png(tmp_path / 'map.png', index_map)
-    np.testing.assert_array_equal(read_index_png(tmp_path / 'map.png'), index_map)
-    with Image.open(tmp_path / 'map.png') as image:
-        assert image.mode == 'P'
-        assert image.convert('RGB').getpixel((1, 0)) == (128, 0, 0)
-    Image.fromarray(index_map).save(tmp_path / 'grey.png')
-    np.testing.assert_array_equal(read_index_png(tmp_path / 'grey.png'), index_map)
-
-
-def test_unreadable_maps_name_the_file(tmp_path):
-    Image.new('RGB', (2, 2)).save(tmp_path / 'colour.png')
-    with pytest.raises(ValueError, match='colour.png: expected a palette or grey image, got RGB'):
-        read_index_png(tmp_path / 'colour.png')
-    write_palette_png(tmp_path / 'whole.png', np.zeros((50, 50), np.uint8))
-    data = (tmp_path / 'whole.png').read_bytes()
-    for name, content in (('cut.png', data[: len(data) // 2]), ('text.png', b'no image')):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f'{name}: expected a PNG image'):
-            read_index_png(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match='missing.png'):
-        read_index_png(tmp_path / 'missing.png')
 
 
 def test_point_file_has_pixel_indices(tmp_path):
@@ -161,17 +80,3 @@ def test_annotations_of_two_images(tmp_path):
     np.testing.assert_array_equal(coco_mask.decode(second['segmentation']), instance_map == 2)
     assert second['bbox'] == [1, 1, 2, 1]
     assert (second['area'], second['iscrowd'], second['point']) == (2, 0, [2.5, 1.5])
-
-
-def test_link_or_copy(tmp_path):
-    (tmp_path / 'folder').mkdir()
-    (tmp_path / 'folder' / 'file').write_text('x')
-    link_or_copy(tmp_path / 'folder', tmp_path / 'out' / 'link')
-    link_or_copy(tmp_path / 'folder', tmp_path / 'out' / 'copy', copy=True)
-    link_or_copy(tmp_path / 'folder' / 'file', tmp_path / 'out' / 'file', copy=True)
-    assert (tmp_path / 'out' / 'link').is_symlink()
-    assert not (tmp_path / 'out' / 'copy').is_symlink()
-    for path in ('link/file', 'copy/file', 'file'):
-        assert (tmp_path / 'out' / path).read_text() == 'x'
-    with pytest.raises(FileNotFoundError, match='missing'):
-        link_or_copy(tmp_path / 'missing', tmp_path / 'out' / 'none')

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mmp2seg.datasets.layouts import read_index_png
 from mmp2seg.datasets.shapes import SHAPES_CLASSES, generate_scene, write_shapes
+from mmp2seg.files.index_png import read_index_png
 
 SIZE = (64, 80)
 NUMBERS = dict(num_train=8, num_val=3, size=SIZE, seed=5)

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from mmp2seg.files.atomic_write import write_json
 from mmp2seg.ops.rle import decode_rle
-from mmp2seg.pseudo_labels.atomic_write import write_json
 from mmp2seg.pseudo_labels.coco_json import (
     assemble,
     category_ids_of,

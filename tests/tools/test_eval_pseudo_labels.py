@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmp2seg.pseudo_labels.atomic_write import write_json
+from mmp2seg.files.atomic_write import write_json
 from mmp2seg.pseudo_labels.coco_json import assemble, encode_instances
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'eval_pseudo_labels.py'

@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
 
     from mmp2seg.apis.benchmarks import parts, report
     from mmp2seg.apis.benchmarks.measuring import Settings, available_cores
-    from mmp2seg.pseudo_labels.atomic_write import write_json
+    from mmp2seg.files.atomic_write import write_json
 
     device = args.device
     if device == 'auto':

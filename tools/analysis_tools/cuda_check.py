@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 from mmp2seg.apis.arguments import CommandError, run_command
 from mmp2seg.apis.commands import cfg_options, children_environment, tool_command
 from mmp2seg.apis.tables import format_table
+from mmp2seg.files.atomic_write import write_text
 from mmp2seg.ops import affinity_triton
-from mmp2seg.pseudo_labels.atomic_write import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools'

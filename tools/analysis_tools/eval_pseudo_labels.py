@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.evaluation.functional.pseudo_masks import MATCH_RULES, summarize_ious
 from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files
-from mmp2seg.pseudo_labels.atomic_write import write_json
+from mmp2seg.files.atomic_write import write_json
 from mmp2seg.pseudo_labels.coco_json import load
 
 

@@ -25,7 +25,7 @@ from mmp2seg.apis.commands import children_environment, end_like_interrupted
 from mmp2seg.apis.device import select_device
 from mmp2seg.apis.job_pool import Job, run_jobs
 from mmp2seg.apis.phases import PhaseError, run_phases
-from mmp2seg.pseudo_labels.atomic_write import write_json, write_text
+from mmp2seg.files.atomic_write import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools'

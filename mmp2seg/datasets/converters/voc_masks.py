@@ -9,14 +9,13 @@ import numpy as np
 
 from mmp2seg.datasets.layouts import (
     AnnotationCollector,
-    complete_folder,
     image_class_line,
-    link_or_copy,
     numeric_image_ids,
-    read_index_png,
     write_lines,
     write_point_txt,
 )
+from mmp2seg.files.folders import complete_folder, link_or_copy
+from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.points_from_masks import center_inside, random_inside
 
 _VOID = 255

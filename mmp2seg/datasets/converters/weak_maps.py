@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmp2seg.datasets.layouts import complete_folder, read_index_png, write_palette_png
+from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.index_png import read_index_png, write_palette_png
 from mmp2seg.ops.degradation import degrade_semantic_map
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image
-from mmp2seg.pseudo_labels.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import read_json_object, require_keys
 
 _TRUTH_KEYS = ('id', 'image_id', 'category_id', 'segmentation')
 

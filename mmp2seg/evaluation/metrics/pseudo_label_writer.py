@@ -14,9 +14,9 @@ from mmp2seg.evaluation.metrics.prediction_encoding import (
     encode_dropped,
     encode_predictions,
 )
-from mmp2seg.pseudo_labels.atomic_write import write_json
+from mmp2seg.files.atomic_write import write_json
+from mmp2seg.files.json_reading import read_json_object, require_keys
 from mmp2seg.pseudo_labels.coco_json import assemble, category_ids_of
-from mmp2seg.pseudo_labels.json_reading import read_json_object, require_keys
 from mmp2seg.registry import METRICS
 from mmp2seg.version import __version__
 

@@ -10,8 +10,9 @@ from mmp2seg.datasets.converters.voc_masks import (
     read_image_list,
     read_voc_objects,
 )
-from mmp2seg.datasets.layouts import write_lines, write_palette_png
+from mmp2seg.datasets.layouts import write_lines
 from mmp2seg.datasets.point_voc import PointVOCDataset
+from mmp2seg.files.index_png import write_palette_png
 
 CLASSES = ('cat', 'dog', 'cow')
 # Two objects with void between them; numbers with a gap, as after VOC's own removals.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmp2seg.datasets.converters.weak_maps import degrade_folder
-from mmp2seg.datasets.layouts import read_index_png, write_palette_png
+from mmp2seg.files.index_png import read_index_png, write_palette_png
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou
 
 

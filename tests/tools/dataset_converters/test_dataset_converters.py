@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.datasets.layouts import read_index_png
+from mmp2seg.files.index_png import read_index_png
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mmp2seg.pseudo_labels.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import read_json_object, require_keys
 
 
 def test_reads_an_object(tmp_path):

@@ -4,8 +4,8 @@ import stat
 
 import pytest
 
-from mmp2seg.pseudo_labels import atomic_write
-from mmp2seg.pseudo_labels.atomic_write import write_json, write_text
+from mmp2seg.files import atomic_write
+from mmp2seg.files.atomic_write import write_json, write_text
 
 
 def test_written_content_reads_back_and_folders_are_made(tmp_path):
