@@ -20,11 +20,13 @@ class Variant:
         name: of the config.
         config: file that holds all of it.
         truth: json of true instances; None = its pseudo labels are not evaluated.
+        match: how objects and instances are matched; None = as ``eval_pseudo_labels.py`` does.
     """
 
     name: str
     config: Path
     truth: Path | None = None
+    match: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Chain:
                 self.tools,
                 'analysis_tools/eval_pseudo_labels.py',
                 *(self.labels(variant), truth, '--json', self.figures_file(variant)),
+                *([] if variant.match is None else ['--match', variant.match]),
             )
         ]
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmp2seg.apis.ablation_chain import Chain, Variant
 from mmp2seg.apis.arguments import CommandError
@@ -84,11 +84,20 @@ def config_key(content: Mapping) -> str:
 
 def truth_of(cfg: Config) -> Path | None:
     """The json of true instances that the config's ``test_evaluator`` names, None for none."""
+    metric = _mask_metric(cfg)
+    return Path(metric.ann_file) if metric else None
+
+
+def match_of(cfg: Config) -> str | None:
+    """How the config's ``PseudoMaskMetric`` matches objects and instances, None if not said."""
+    metric = _mask_metric(cfg)
+    return metric.get('match') if metric else None
+
+
+def _mask_metric(cfg: Config) -> ConfigDict | None:
     metrics = cfg.get('test_evaluator') or []
-    for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
-        if metric.type.split('.')[-1] == _METRIC:
-            return Path(metric.ann_file)
-    return None
+    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    return next((metric for metric in metrics if metric.type.split('.')[-1] == _METRIC), None)
 
 
 def require_classes(configs: Mapping[str, Config], classes: Sequence[str]) -> None:
@@ -124,7 +133,7 @@ def make_chains(
         part = training_part(cfg)
         path = work_dir / 'configs' / f'{name}-{config_key(cfg.to_dict())}.py'
         write_text(path, cfg.pretty_text)
-        variant = Variant(name, path, truth or truth_of(cfg))
+        variant = Variant(name, path, truth or truth_of(cfg), match_of(cfg))
         trainings.setdefault(config_key(part), (part, []))[1].append(variant)
     chains = []
     for seed in seeds:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -103,6 +104,15 @@ def test_without_truth_nothing_is_evaluated(make_chain, tools):
     chain.run(dict(os.environ))
     assert [name for name, _ in calls_of(tools)] == ['train.py', 'generate_pseudo_labels.py']
     assert chain.figures(chain.variants[0]) is None
+
+
+def test_evaluation_matches_as_the_config_says(make_chain, tools):
+    chain = make_chain('a', 'b')
+    named = Variant('a', Path('a.py'), Path('truth.json'), 'order')
+    dataclasses.replace(chain, variants=(named, chain.variants[1])).run(dict(os.environ))
+    evaluations = [arguments for name, arguments in calls_of(tools) if 'eval' in name]
+    assert evaluations[0][-2:] == ['--match', 'order']
+    assert '--match' not in evaluations[1]
 
 
 def test_shapes_take_the_place_of_the_configs_data(make_chain, tools):

@@ -12,6 +12,7 @@ from mmp2seg.apis.ablations import (
     config_key,
     load_configs,
     make_chains,
+    match_of,
     require_classes,
     training_part,
     truth_of,
@@ -199,3 +200,9 @@ def test_truth_and_data_of_the_command_line(write, tmp_path):
     assert chain.variants[0].truth == Path('u.json')
     (chain,) = make_chains(configs, [1], data_of_seed={1: Path('d')}, **options)
     assert chain.data == Path('d')
+
+
+def test_match_is_the_metrics(write):
+    metric = "test_evaluator = [dict(type='mmp2seg.PseudoMaskMetric', ann_file='t', match='order')]"
+    assert match_of(Config.fromfile(write('a', metric))) == 'order'
+    assert match_of(Config.fromfile(write('b', "test_evaluator = dict(type='Writer')"))) is None

@@ -196,6 +196,17 @@ def test_ablations_vary_what_their_name_says(network, name, key, values):
     assert all(other == first for other in others)
 
 
+@pytest.mark.parametrize(('network', 'scale'), [('tiny_shapes', 0.25), ('hrnet48_voc', 1)])
+@pytest.mark.parametrize('sigma', [5, 10, 15])
+def test_points_drift_in_training_and_at_inference(network, scale, sigma):
+    cfg = parse(CONFIGS / 'ablations' / f'{network}_drift{sigma}.py')
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        names = [step.type.split('.')[-1] for step in loader.dataset.pipeline]
+        assert names[:3] == ['LoadImageFromFile', 'LoadPointAnnotations', 'DriftPoints']
+        assert loader.dataset.pipeline[2].sigma == sigma * scale
+        assert names.count('DriftPoints') == 1
+
+
 @pytest.mark.parametrize('path', STAGE2, ids=name_of)
 def test_stage2_builds_with_the_classes_of_its_data(path):
     cfg = load_config(path)

@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
         '--match',
         choices=MATCH_RULES,
         default='point',
-        help='an object belongs to the instance with its point, or with its id as point id',
+        help='an object belongs to the instance with its point, or with its id as point id, or '
+        'with its place in the image (from 0) as point id',
     )
     parser.add_argument(
         '--gap', type=int, default=2, help='objects at most this many pixels apart touch'

@@ -12,7 +12,7 @@ from pycocotools import mask as mask_utils
 from mmp2seg.evaluation.functional.touching import touching_objects
 from mmp2seg.ops.rle import segmentation_to_rle
 
-MATCH_RULES = ('point', 'point_id')
+MATCH_RULES = ('point', 'point_id', 'order')
 # Points are float32 in data samples and decimals in files: equal up to this many pixels.
 POINT_TOLERANCE = 1e-2
 
@@ -32,19 +32,22 @@ def point_matched_ious(
         match: ``'point'``: the object of the instance's class with the same ``point``; for objects
             without ``point``, the smallest one of the class whose mask holds the point.
             ``'point_id'``: the object whose ``id`` is the instance's ``point_id`` (files with a
-            common id space; needed where points were moved).
+            common id space). ``'order'``: the object at the place ``point_id``, counted from 0
+            (VOC layout, where a point's id is its line and the objects have the points' order).
+            The last two serve where points were moved.
 
     Returns:
         np.ndarray: ``(len(truth_anns),)`` float64; 0 for an object without instance.
 
     Raises:
-        ValueError: Unknown ``match``, or masks of different sizes.
+        ValueError: Unknown ``match``, masks of different sizes, or, by ``'order'``, no object of
+            the instance's class at its place.
     """
     if match not in MATCH_RULES:
         raise ValueError(f'expected match to be one of {MATCH_RULES}, got {match!r}')
     ious = np.zeros(len(truth_anns))
     taken = np.zeros(len(truth_anns), dtype=bool)
-    candidates_of = _by_id if match == 'point_id' else _by_point
+    candidates_of = {'point': _by_point, 'point_id': _by_id, 'order': _by_order}[match]
     for pred in pred_anns:
         for index in candidates_of(pred, truth_anns):
             if not taken[index]:
@@ -112,6 +115,15 @@ def summarize_ious(ious: np.ndarray, touching: np.ndarray) -> dict[str, float]:
 
 def _by_id(pred: dict, truth_anns: Sequence[dict]) -> Iterator[int]:
     return (index for index, ann in enumerate(truth_anns) if ann['id'] == pred['point_id'])
+
+
+def _by_order(pred: dict, truth_anns: Sequence[dict]) -> Iterator[int]:
+    index, category = pred['point_id'], pred['category_id']
+    known = truth_anns[index]['category_id'] if 0 <= index < len(truth_anns) else None
+    if known != category:
+        found = 'nothing' if known is None else f'category {known}'
+        raise ValueError(f'expected object {index} to be of category {category}, got {found}')
+    yield index
 
 
 def _by_point(pred: dict, truth_anns: Sequence[dict]) -> Iterator[int]:

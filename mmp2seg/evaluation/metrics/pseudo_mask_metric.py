@@ -26,7 +26,7 @@ class PseudoMaskMetric(PerImageMetric):
 
     Args:
         ann_file: COCO json with the true instances of the tested images; read for evaluation only.
-        match: How an object finds its instance: ``'point'`` or ``'point_id'``, see
+        match: How an object finds its instance: ``'point'``, ``'point_id'`` or ``'order'``, see
             :func:`~mmp2seg.evaluation.functional.pseudo_masks.point_matched_ious`.
         gap: Largest distance of touching objects, in pixels.
         collect_device: See mmengine's ``BaseMetric``.

@@ -98,6 +98,17 @@ def test_match_by_id_finds_moved_points():
     assert point_matched_ious(preds, truths, match='point_id').tolist() == [0.5, 1]
 
 
+def test_match_by_order_finds_moved_points():
+    truths = [truth((0, 0, 4, 4), ann_id=8), truth((5, 5, 9, 9), category=2, ann_id=3)]
+    preds = [pred((9, 1), (5, 5, 9, 9), category=2, point_id=1), pred((0, 9), (0, 0, 4, 2))]
+    assert point_matched_ious(preds, truths, match='order').tolist() == [0.5, 1]
+    assert point_matched_ious(preds[:1], truths, match='order').tolist() == [0, 1]
+    with pytest.raises(ValueError, match='object 0 to be of category 2, got category 1'):
+        point_matched_ious([{**preds[0], 'point_id': 0}], truths, match='order')
+    with pytest.raises(ValueError, match='object 2 to be of category 2, got nothing'):
+        point_matched_ious([{**preds[0], 'point_id': 2}], truths, match='order')
+
+
 def test_errors():
     with pytest.raises(ValueError, match="match to be one of .*, got 'iou'"):
         point_matched_ious([], [], match='iou')
