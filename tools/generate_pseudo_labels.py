@@ -22,9 +22,9 @@ def parse_args(argv: list[str]):
     )
     parser.add_argument(
         '--grouping',
-        choices=['offset', 'nearest'],
-        help='separate objects by the predicted offsets, or give each pixel to the nearest point '
-        "of its region as a baseline (default: the config's own)",
+        choices=['offset', 'nearest', 'region'],
+        help='separate objects by the predicted offsets; or, as baselines, a pixel goes to the '
+        "nearest point of its region, or all of a region to each of its points (default: config's)",
     )
     return parse_command(parser, argv)
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mmp2seg.codecs.point_results import PointInstances, PointTargets
 from mmp2seg.ops.components import label_regions, regions_of_points
-from mmp2seg.ops.coords import pixel_centers, points_inside
+from mmp2seg.ops.coords import misplaced_points, pixel_centers, points_inside
 from mmp2seg.ops.grouping import nearest_point
-from mmp2seg.ops.masks import instance_map_to_masks, mean_over_instances
+from mmp2seg.ops.masks import cut_instances
 from mmp2seg.ops.offsets import (
     instance_centroids,
     landing_positions,
@@ -20,6 +20,8 @@ from mmp2seg.ops.offsets import (
 )
 from mmp2seg.ops.semantic_scores import restricted_argmax
 from mmp2seg.registry import TASK_UTILS
+
+GROUPINGS = ('offset', 'nearest', 'region')
 
 
 @TASK_UTILS.register_module()
@@ -43,7 +45,8 @@ class PointPseudoLabeler:
         offset_target: ``'point'`` aims offsets at the annotated point, ``'centroid'`` at the
             instance's centroid (BESTIE).
         grouping: how :meth:`decode` separates a region: ``'offset'`` by landing positions,
-            ``'nearest'`` by the pixels themselves (a baseline that ignores the offsets).
+            ``'nearest'`` by the pixels themselves, ``'region'`` not at all: every point gets all
+            of its region (baselines that ignore the offsets; table 6, semantic results first).
         landing_weight: where between a pixel's centre (0) and its landing position (1, the paper's
             grouping) :meth:`decode` looks for the nearest point. At 0.5 that is the point with the
             least sum of squared distances to both, which holds against offsets that are not sharp.
@@ -76,7 +79,7 @@ class PointPseudoLabeler:
         for name, value, known in (
             ('conflict', conflict, ('nearest', 'drop')),
             ('offset_target', offset_target, ('point', 'centroid')),
-            ('grouping', grouping, ('offset', 'nearest')),
+            ('grouping', grouping, GROUPINGS),
             ('anchor', anchor, ('landing', 'point')),
         ):
             if value not in known:
@@ -168,34 +171,33 @@ class PointPseudoLabeler:
         height, width = semantic_probs.shape[1:]
         semantic_map, class_probs = restricted_argmax(semantic_probs, labels)
         points_np, labels_np = points_xy.cpu().numpy(), labels.cpu().numpy()
-        reasons = _misplaced_points(points_np, labels_np, height, width)
-        usable = np.flatnonzero([reason is None for reason in reasons])
+        reasons = misplaced_points(points_np, labels_np, height, width)
+        usable = np.flatnonzero(reasons == '')
         region_map, usable_regions = self._regions(
             points_np[usable], labels_np[usable], semantic_map.cpu().numpy()
         )
         device = semantic_probs.device
-        usable_points = points_xy[torch.from_numpy(usable).to(device)]
-        instance_map = self._group(
-            offset, usable_points, region_map.to(device), usable_regions.to(device)
-        )
-        if self.grouping == 'offset' and self.max_landing_distance > 0:
-            usable_labels = labels[torch.from_numpy(usable).to(device)]
-            instance_map = self._adopt_orphans(
-                instance_map, semantic_map, offset, usable_points, usable_labels
+        region_map, point_regions = region_map.to(device), usable_regions.to(device)
+        if self.grouping == 'region':
+            # masks of a map of regions: an instance's number in it is that of its region
+            instance_map, numbers = region_map, point_regions
+        else:
+            chosen = torch.from_numpy(usable).to(device)
+            instance_map = self._group(
+                semantic_map, offset, points_xy[chosen], labels[chosen], region_map, point_regions
             )
-        areas = torch.bincount(instance_map.flatten().long(), minlength=len(usable) + 1)[1:]
-        filled = (areas > 0).cpu().numpy()
+            numbers = torch.arange(1, len(usable) + 1, device=device)
+        masks, scores, keep = cut_instances(instance_map, numbers, class_probs)
+        filled = keep.cpu().numpy()
         for index, region in zip(usable[~filled], usable_regions.numpy()[~filled]):
             reasons[index] = 'no_pixels' if region else 'no_region'
-        scores = mean_over_instances(class_probs, instance_map, len(usable))
-        keep = torch.from_numpy(filled).to(device)
-        dropped = [index for index, reason in enumerate(reasons) if reason is not None]
+        dropped = np.flatnonzero(reasons != '')
         return PointInstances(
-            masks=instance_map_to_masks(instance_map, len(usable), keep=keep),
-            scores=scores[keep],
+            masks=masks,
+            scores=scores,
             kept=torch.from_numpy(usable[filled]).to(device),
-            dropped=torch.tensor(dropped, dtype=torch.int64, device=device),
-            reasons=[reasons[index] for index in dropped],
+            dropped=torch.from_numpy(dropped).to(device),
+            reasons=reasons[dropped].tolist(),
             semantic_map=semantic_map,
         )
 
@@ -244,16 +246,25 @@ class PointPseudoLabeler:
         return offsets_to_points(instance_map, targets)
 
     def _group(
-        self, offset: Tensor, points_xy: Tensor, region_map: Tensor, point_regions: Tensor
+        self,
+        semantic_map: Tensor,
+        offset: Tensor,
+        points_xy: Tensor,
+        labels: Tensor,
+        region_map: Tensor,
+        point_regions: Tensor,
     ) -> Tensor:
         """Instance map ``(H, W)``: each region separated among its own points."""
         weight = self.landing_weight if self.grouping == 'offset' else 0.0
-        return nearest_point(
+        instance_map = nearest_point(
             landing_positions(weight * offset),
             self._anchors(weight * offset, points_xy),
             position_groups=region_map,
             point_groups=point_regions,
         )
+        if self.grouping != 'offset' or self.max_landing_distance <= 0:
+            return instance_map
+        return self._adopt_orphans(instance_map, semantic_map, offset, points_xy, labels)
 
     def _anchors(self, offset: Tensor, points_xy: Tensor) -> Tensor:
         """What landing positions are compared with, ``(N, 2)``."""
@@ -279,20 +290,3 @@ class PointPseudoLabeler:
             max_distance=self.max_landing_distance,
         )
         return torch.where(orphans, adopted, instance_map)
-
-
-def _misplaced_points(
-    points_xy: np.ndarray, labels: np.ndarray, height: int, width: int
-) -> list[str | None]:
-    """Why a point cannot have an instance whatever the maps say, None for a sound point."""
-    inside = points_inside(points_xy, height, width)
-    seen: set[tuple[float, float, int]] = set()
-    reasons: list[str | None] = []
-    for (x, y), label, is_inside in zip(points_xy.tolist(), labels.tolist(), inside):
-        key = (x, y, label)
-        if not is_inside:
-            reasons.append('outside_image')
-        else:
-            reasons.append('duplicate' if key in seen else None)
-            seen.add(key)
-    return reasons

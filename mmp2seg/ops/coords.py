@@ -52,3 +52,25 @@ def points_inside(points_xy: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     x, y = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2).T
     return (x >= 0) & (x < width) & (y >= 0) & (y < height)
+
+
+def misplaced_points(
+    points_xy: np.ndarray, labels: np.ndarray, height: int, width: int
+) -> np.ndarray:
+    """Why a point cannot have an instance in an image, whatever the image's maps say.
+
+    Args:
+        points_xy: ``(N, 2)`` floats, ``(x, y)``.
+        labels: ``(N,)`` integers.
+
+    Returns:
+        np.ndarray: ``(N,)`` str objects: ``'outside_image'``, ``'duplicate'`` (place and class of
+        an earlier point) or, for a sound point, ``''``.
+    """
+    points_xy = np.asarray(points_xy).reshape(-1, 2)
+    reasons = np.full(len(points_xy), '', dtype=object)
+    rows = np.column_stack([points_xy, np.asarray(labels).reshape(-1)])
+    _, first = np.unique(rows, axis=0, return_index=True)
+    reasons[np.setdiff1d(np.arange(len(rows)), first)] = 'duplicate'
+    reasons[~points_inside(points_xy, height, width)] = 'outside_image'
+    return reasons

@@ -4,21 +4,16 @@ import torch
 from torch import Tensor
 
 
-def instance_map_to_masks(
-    instance_map: Tensor, num_instances: int, *, keep: Tensor | None = None
-) -> Tensor:
+def instance_map_to_masks(instance_map: Tensor, num_instances: int) -> Tensor:
     """Binary masks of the instances ``1..num_instances``.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none.
-        keep: ``(num_instances,)`` bool, the instances to make masks of; None = all.
 
     Returns:
-        Tensor: ``(N, H, W)`` bool; masks of many instances are large, those left out cost nothing.
+        Tensor: ``(num_instances, H, W)`` bool.
     """
     ids = torch.arange(1, num_instances + 1, device=instance_map.device, dtype=instance_map.dtype)
-    if keep is not None:
-        ids = ids[keep]
     return instance_map == ids[:, None, None]
 
 
@@ -74,3 +69,26 @@ def mean_over_instances(values: Tensor, instance_map: Tensor, num_instances: int
     sums.index_add_(0, flat, values.reshape(-1).double())
     counts = torch.bincount(flat, minlength=num_instances + 1).clamp(min=1)
     return (sums / counts)[1:].float()
+
+
+def cut_instances(
+    instance_map: Tensor, numbers: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The instances of a map that have pixels; several may be the same region of it.
+
+    Args:
+        instance_map: ``(H, W)`` integers, 0 = none.
+        numbers: ``(N,)`` int64, each instance's number in the map, 0 = none.
+        values: ``(H, W)`` floats.
+
+    Returns:
+        tuple: masks ``(M, H, W)`` bool, mean of ``values`` over each ``(M,)`` float32, and which of
+        the instances they are ``(N,)`` bool.
+    """
+    highest = [int(found.max()) for found in (instance_map, numbers) if found.numel()]
+    count = max(highest, default=0)
+    areas = torch.bincount(instance_map.flatten().long(), minlength=count + 1)
+    keep = (numbers > 0) & (areas[numbers] > 0)
+    kept = numbers[keep]
+    means = mean_over_instances(values, instance_map, count)[kept - 1]
+    return instance_map == kept.to(instance_map.dtype)[:, None, None], means, keep

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from mmp2seg.codecs import PointInstances, PointPseudoLabeler
-from mmp2seg.ops.coords import points_inside
+from mmp2seg.ops.coords import misplaced_points
 from mmp2seg.ops.masks import instance_map_to_masks
 
 BASELINE_RULES = ('component', 'nearest')
@@ -39,7 +39,7 @@ def baseline_instances(
         raise ValueError(f'expected rule to be one of {BASELINE_RULES}, got {rule!r}')
     points_xy = np.asarray(points_xy, dtype=np.float32).reshape(-1, 2)
     labels = np.asarray(labels, dtype=np.int64)
-    reasons = _misplaced(points_xy, labels, *semantic_map.shape)
+    reasons = misplaced_points(points_xy, labels, *semantic_map.shape)
     sound = np.flatnonzero(reasons == '')
     targets = labeler.encode(points_xy[sound], labels[sound], semantic_map)
     regions = targets.point_regions[:, None, None]
@@ -59,12 +59,3 @@ def baseline_instances(
         reasons=reasons[dropped].tolist(),
         semantic_map=torch.from_numpy(semantic_map.astype(np.int64)),
     )
-
-
-def _misplaced(points_xy: np.ndarray, labels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Why a point can have no instance whatever the map says, ``(N,)`` str; '' for a sound one."""
-    reasons = np.full(len(labels), '', dtype=object)
-    _, first = np.unique(np.column_stack([points_xy, labels]), axis=0, return_index=True)
-    reasons[np.setdiff1d(np.arange(len(labels)), first)] = 'duplicate'
-    reasons[~points_inside(points_xy, height, width)] = 'outside_image'
-    return reasons

@@ -183,6 +183,20 @@ class TestDecode:
         nearest = _decode([[1] * 6], [[0.5, 0.5], [5.5, 0.5]], [0, 0], offset, grouping='nearest')
         assert nearest.masks[0, 0].long().tolist() == [1, 1, 1, 0, 0, 0]
 
+    def test_whole_regions_overlap(self):
+        """Two points share a region of five pixels, a third has one of its own."""
+        decoded = _decode(
+            [[1, 1, 1, 1, 1, 0, 0, 2, 2]],
+            [[0.5, 0.5], [4.5, 0.5], [7.5, 0.5]],
+            [0, 0, 1],
+            torch.zeros(2, 1, 9),
+            grouping='region',
+        )
+        expected = [[1, 1, 1, 1, 1, 0, 0, 0, 0]] * 2 + [[0, 0, 0, 0, 0, 0, 0, 1, 1]]
+        assert decoded.masks[:, 0].long().tolist() == expected
+        assert decoded.kept.tolist() == [0, 1, 2]
+        assert decoded.scores.tolist() == pytest.approx([0.9, 0.9, 0.9])
+
     @pytest.mark.parametrize(('weight', 'expected'), [(0, 3), (0.5, 2), (1, 1)])
     def test_landing_weight_goes_from_the_pixel_to_its_landing(self, weight, expected):
         """Pixel 1 lands on the right point, pixel 2 half way: the left point keeps fewer pixels."""

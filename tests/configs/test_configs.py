@@ -180,7 +180,11 @@ def test_every_ablation_is_there_in_both_sizes():
         ('beta{}', 'distiller.beta', {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0}),
         ('rounds{}', 'distiller.rounds', {0: 0, 1: 1, 2: 2, 3: 3}),
         ('s_{}', 'distiller.semantic_use', dict(none='none', offset='offset', semantic='semantic')),
-        ('{}_first', 'test_cfg.grouping', dict(points='offset', semantic='nearest')),
+        (
+            '{}',
+            'test_cfg.grouping',
+            dict(points_first='offset', semantic_first='nearest', semantic_first_regions='region'),
+        ),
     ],
 )
 def test_ablations_vary_what_their_name_says(network, name, key, values):

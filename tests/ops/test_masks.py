@@ -1,6 +1,7 @@
 import torch
 
 from mmp2seg.ops.masks import (
+    cut_instances,
     instance_map_to_masks,
     masks_to_boxes_xyxy,
     masks_to_instance_map,
@@ -17,10 +18,22 @@ def test_round_trip_of_map_and_masks():
     assert torch.equal(masks_to_instance_map(masks), INSTANCE_MAP)
 
 
-def test_masks_of_some_instances():
-    keep = torch.tensor([True, False, True])
-    masks = instance_map_to_masks(INSTANCE_MAP, 3, keep=keep)
-    assert torch.equal(masks, instance_map_to_masks(INSTANCE_MAP, 3)[keep])
+def test_cut_instances():
+    values = torch.tensor([[9.0, 1.0, 2.0, 9.0], [9.0, 9.0, 3.0, 4.0], [9.0, 9.0, 9.0, 8.0]])
+    # of region 3, of none, of a region without pixels, of region 1 and of region 3 again
+    numbers = torch.tensor([3, 0, 2, 1, 3])
+    masks, means, keep = cut_instances(INSTANCE_MAP, numbers, values)
+    assert keep.tolist() == [True, False, False, True, True]
+    assert torch.equal(masks, torch.tensor([3, 1, 3])[:, None, None] == INSTANCE_MAP)
+    assert means.tolist() == [6.0, 2.0, 6.0]
+
+
+def test_cut_instances_beyond_the_map():
+    numbers = torch.tensor([7])
+    masks, means, keep = cut_instances(INSTANCE_MAP, numbers, torch.ones(3, 4))
+    assert masks.shape == (0, 3, 4) and means.shape == (0,) and keep.tolist() == [False]
+    masks, means, keep = cut_instances(INSTANCE_MAP, numbers[:0], torch.ones(3, 4))
+    assert masks.shape == (0, 3, 4) and means.shape == keep.shape == (0,)
 
 
 def test_boxes_are_tight_and_zero_for_an_empty_mask():
