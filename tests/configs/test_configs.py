@@ -77,8 +77,8 @@ def use_tiny_data(cfg, folder):
 
 
 def write_boxes(folder, classes):
-    """A COCO json with boxes around the points of :func:`write_tiny_voc`, and nothing to learn from
-    masks; ids of categories with gaps, as COCO's.
+    """A COCO json with the points of :func:`write_tiny_voc` and boxes around them, but no masks;
+    ids of categories with gaps, as COCO's.
     """
     content = dict(images=[], annotations=[])
     content['categories'] = [dict(id=2 * i + 1, name=name) for i, name in enumerate(classes)]
@@ -87,8 +87,9 @@ def write_boxes(folder, classes):
         content['images'].append(dict(id=image_id, file_name=f'{points.stem}.jpg'))
         for line in points.read_text().splitlines():
             x, y, label = map(int, line.split()[:3])
-            box = dict(bbox=[x - 3, y - 2, 6, 4], category_id=2 * label + 1, image_id=image_id)
-            content['annotations'].append(dict(id=len(content['annotations']), **box))
+            box = dict(bbox=[x - 3, y - 2, 6, 4], point=[x, y], category_id=2 * label + 1)
+            box.update(id=len(content['annotations']), image_id=image_id)
+            content['annotations'].append(box)
     (folder / 'boxes.json').write_text(json.dumps(content))
     return 'boxes.json'
 
