@@ -1,4 +1,4 @@
-# Table 13, sigma 10: points off by 10 px in images of about 500 px, that is 2.5 px in these of 128.
+# Table 13, sigma 10: points off by 10 px in images of about 500 px, 2.5 px in these of 128.
 _base_ = './tiny_shapes_drift5.py'
 
 drift = dict(_base_.drift, sigma=2.5)

@@ -1,4 +1,4 @@
-# Table 13, sigma 15: points off by 15 px in images of about 500 px, that is 3.75 px in these of 128.
+# Table 13, sigma 15: points off by 15 px in images of about 500 px, 3.75 px in these of 128.
 _base_ = './tiny_shapes_drift5.py'
 
 drift = dict(_base_.drift, sigma=3.75)

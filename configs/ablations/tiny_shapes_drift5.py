@@ -1,4 +1,4 @@
-# Table 13, sigma 5: points off by 5 px in images of about 500 px, that is 1.25 px in these of 128.
+# Table 13, sigma 5: points off by 5 px in images of about 500 px, 1.25 px in these of 128.
 _base_ = './tiny_shapes_s2i_weak_map.py'
 
 drift = dict(type='mmp2seg.DriftPoints', sigma=1.25)

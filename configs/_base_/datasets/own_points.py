@@ -2,7 +2,7 @@
 # at a size for a CPU. The leaf config names the folder and the classes.
 dataset_type = 'mmp2seg.PointCocoDataset'
 ann_file = 'points.json'
-# images/<name>.jpg or any other format, WSSS_maps/<name>.png: 0 background, k + 1 class k, 255 ignore
+# images/<name>.<any format>, WSSS_maps/<name>.png: 0 background, k + 1 class k, 255 ignore
 data_prefix = dict(img='images', seg_map='WSSS_maps')
 labeler = dict(type='mmp2seg.PointPseudoLabeler', conflict='nearest')
 
@@ -32,7 +32,9 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations', with_seg=True, allow_outside=True),
-    dict(type='Resize', scale=(384, 384), keep_ratio=True),  # masks come out at the image's own size
+    dict(
+        type='Resize', scale=(384, 384), keep_ratio=True
+    ),  # masks come out at the image's own size
     dict(type='mmp2seg.PackPointInputs'),
 ]
 train_dataloader = dict(

@@ -1,0 +1,42 @@
+# The paper's choices, and the released code's where the paper leaves one open.
+_base_ = '../p2seg/resnet101_voc.py'
+
+labeler = dict(
+    _base_.labeler,
+    conflict='nearest',  # paper: distance separation
+    offset_target='point',  # paper
+    grouping='offset',  # paper: points first
+    landing_weight=1.0,  # paper: by where the offset lands
+    anchor='point',  # paper: distances to the annotated point
+    max_landing_distance=1e4,  # released code: no limit
+    min_region_area=50,  # released code
+)
+train_pipeline = [
+    dict(step, labeler=labeler) if 'labeler' in step else step for step in _base_.train_pipeline
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+model = dict(
+    labeler=labeler,
+    mdm_loss=dict(
+        lambda_s2i=1.0,  # paper
+        lambda_i2s=1.0,  # paper
+        loss_semantic=dict(ratio=0.2),  # paper
+        loss_offset=dict(beta=0.0, loss_weight=0.01),  # released code: plain L1
+        loss_affinity=dict(background='ignore', loss_weight=1.0),  # paper
+    ),
+    distiller=dict(
+        refine_begin=1,  # released code
+        rounds=1,  # paper
+        beta=1.0,  # paper: the best of table 10
+        threshold=0.0,  # paper: every pair propagates
+        radius=None,  # paper
+        semantic_input='network',  # released code: the network's own scores
+        network_weight=0.0,  # paper: S alone
+        semantic_use='offset',  # paper: S is what the next instance map is cut from
+        propagate_begin=1,
+    ),
+    test_cfg=dict(
+        rounds=1, use_weak_map=False, network_weight=0.0
+    ),  # released code: scores are propagated once
+)
