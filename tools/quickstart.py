@@ -15,6 +15,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.ablation_chain import test_figures
 from mmp2seg.apis.commands import (
     cfg_options,
     children_environment,
@@ -206,12 +207,6 @@ def weak_map_miou(data: Path) -> float:
     return mean_iou(sum(matrices))
 
 
-def stage2_figures(folder: Path) -> dict[str, float]:
-    """What ``tools/test.py`` measured last in this work dir; nothing found gives no figures."""
-    logs = sorted(folder.glob('*/*.json'))
-    return json.loads(logs[-1].read_text()) if logs else {}
-
-
 def make_table(chain: Chain, seconds: dict[str, float]) -> str:
     """All figures, in percent, and the wall time of each phase as a table in Markdown."""
     rows = [('mIoU of the weak semantic maps', _percent(weak_map_miou(chain.data)), '')]
@@ -219,7 +214,7 @@ def make_table(chain: Chain, seconds: dict[str, float]) -> str:
         figures = json.loads(chain.label_figures(name).read_text())
         values = [_percent(figures[key]) for key in ('mean_iou', 'mean_iou_touching')]
         rows.append((f'mean IoU of pseudo masks: {title}', *values))
-    stage2 = stage2_figures(chain.folder / 'evaluation' / 'stage2')
+    stage2 = test_figures(chain.folder / 'evaluation' / 'stage2') or {}
     for title, key in (('AP', 'coco/segm_mAP'), ('AP50', 'coco/segm_mAP_50')):
         rows.append((f'{title} of stage 2 on held-out images', _percent(stage2.get(key)), ''))
     for phase in chain.phases():

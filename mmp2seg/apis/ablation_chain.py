@@ -1,4 +1,5 @@
-"""One training of an ablation: train, and for each config that shares it label and evaluate.
+"""One training of an ablation: train, and for each config that shares it label and evaluate, and
+train a segmentor on the labels.
 
 Light to import: a worker process that runs chains needs no mmengine.
 """
@@ -41,6 +42,8 @@ class Chain:
         tools: the folder of the tools.
         device: as the tools' option.
         data: folder of the data set Shapes to use in place of the configs' own data.
+        refine: name of the stage-2 config whose copies, :meth:`refine_config`, train on the labels;
+            None = no stage 2.
     """
 
     config: Path
@@ -50,6 +53,7 @@ class Chain:
     tools: Path
     device: str = 'auto'
     data: Path | None = None
+    refine: str | None = None
 
     @property
     def title(self) -> str:
@@ -66,9 +70,20 @@ class Chain:
         return self.folder / variant.name / 'evaluation' / 'figures.json'
 
     def figures(self, variant: Variant) -> dict[str, float] | None:
-        """What was measured, None if nothing was."""
+        """What was measured of the labels, None if nothing was."""
         path = self.figures_file(variant)
         return json.loads(path.read_text()) if path.is_file() else None
+
+    def refine_folder(self, variant: Variant) -> Path:
+        return self.folder / variant.name / f'refine-{self.refine}'
+
+    def refine_config(self, variant: Variant) -> Path:
+        """File of the stage-2 config that trains on the labels of a variant."""
+        return self.refine_folder(variant) / f'{self.refine}.py'
+
+    def refine_figures(self, variant: Variant) -> dict[str, float] | None:
+        """What the segmentor's test measured, None if nothing was."""
+        return test_figures(self.refine_folder(variant) / 'test')
 
     def run(self, environment: dict[str, str]) -> None:
         """Run what has not been finished before.
@@ -107,7 +122,33 @@ class Chain:
                     place / 'evaluation',
                 )
             )
-        return phases
+        return phases if self.refine is None else phases + self._refine_phases(variant)
+
+    def _refine_phases(self, variant: Variant) -> list[Phase]:
+        folder, config = self.refine_folder(variant), self.refine_config(variant)
+        name, title = f'{variant.name}-{self.refine}', f'{variant.name}, seed {self.seed}'
+        options = ['--device', self.device]
+
+        def train_commands() -> list[list[str]]:
+            command = tool_command(self.tools, 'train.py', config, *options)
+            command += ['--work-dir', str(folder / 'train')]
+            return [[*command, *cfg_options({'randomness.seed': self.seed})]]
+
+        def test_commands() -> list[list[str]]:
+            checkpoint = (folder / 'train' / 'last_checkpoint').read_text().strip()
+            command = tool_command(self.tools, 'test.py', config, checkpoint, *options)
+            return [[*command, '--work-dir', str(folder / 'test')]]
+
+        return [
+            Phase(
+                f'refine-{name}',
+                f'{title}: train {self.refine} on the labels',
+                train_commands,
+                folder / 'train',
+                resumes=True,
+            ),
+            Phase(f'test-{name}', f'{title}: test it', test_commands, folder / 'test'),
+        ]
 
     def _train_commands(self) -> list[list[str]]:
         options = {**self._data_options(), 'randomness.seed': self.seed}
@@ -144,20 +185,35 @@ class Chain:
         return {} if self.data is None else {'train_dataloader.dataset.data_root': self.data}
 
 
+def test_figures(work_dir: Path) -> dict[str, float] | None:
+    """What ``tools/test.py`` measured last in this work dir, None if nothing."""
+    logs = sorted(work_dir.glob('*/*.json'))
+    return json.loads(logs[-1].read_text()) if logs else None
+
+
 def shapes_phase(
-    folder: Path, seed: int, *, tools: Path, num_images: int = 300, size: int = 128
+    folder: Path,
+    seed: int,
+    *,
+    tools: Path,
+    num_images: int = 300,
+    size: int = 128,
+    split: str = 'train',
 ) -> Phase:
-    """Make the training images of the data set Shapes; the folder is one of these arguments alone.
+    """Make one split of the data set Shapes; the folder is one of these arguments alone.
 
     Args:
         folder: for the data sets.
         size: side of the images, in pixels.
+        split: 'train' or 'val'.
     """
-    data = folder / f'seed{seed}-{num_images}x{size}px'
+    data = folder / f'{"" if split == "train" else "val-"}seed{seed}-{num_images}x{size}px'
+    numbers = {'train': 0, 'val': 0, split: num_images}
     command = tool_command(
         tools,
         'dataset_converters/make_shapes.py',
-        *(data, '--num-train', num_images, '--num-val', 0, '--size', size, '--seed', seed),
-        '--overwrite',
+        *(data, '--num-train', numbers['train'], '--num-val', numbers['val']),
+        *('--size', size, '--seed', seed, '--overwrite'),
     )
-    return Phase(data.name, f'make the dataset Shapes, seed {seed}', lambda: [command], data)
+    title = f'make the dataset Shapes, {"" if split == "train" else "held-out images, "}seed {seed}'
+    return Phase(data.name, title, lambda: [command], data)

@@ -1,5 +1,6 @@
 """What the chains of an ablation measured, per config over the seeds."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from mmp2seg.apis.ablation_chain import Chain
@@ -13,6 +14,18 @@ COLUMNS = {
     'IoU > .50': 'share_iou50',
     'IoU > .70': 'share_iou70',
     'IoU > .90': 'share_iou90',
+}
+# Of a segmentor's test: COCO's metric gives fractions, the others percent.
+REFINE_COLUMNS = {
+    'AP': ('coco/segm_mAP', 1),
+    'AP50': ('coco/segm_mAP_50', 1),
+    'AP75': ('coco/segm_mAP_75', 1),
+    'mAP25': ('voc/mAP25', 0.01),
+    'mAP50': ('voc/mAP50', 0.01),
+    'mAP70': ('voc/mAP70', 0.01),
+    'mAP75': ('voc/mAP75', 0.01),
+    'missing': ('objects/missing_rate_iou50', 0.01),
+    'adjacent found': ('objects/adjacent_rate_iou50', 0.01),
 }
 # By config and seed; None where nothing was measured.
 Results = Mapping[str, Mapping[int, Mapping[str, float] | None]]
@@ -32,6 +45,22 @@ def collect_results(chains: Sequence[Chain], names: Sequence[str]) -> dict[str, 
     return results
 
 
+def collect_refine_results(
+    chains: Sequence[Chain], names: Sequence[str]
+) -> dict[str, dict[int, dict]]:
+    """What the segmentors' tests measured of every config and seed; fractions by column."""
+    results = {name: {} for name in names}
+    for chain in chains:
+        for variant in chain.variants:
+            figures = chain.refine_figures(variant)
+            results[variant.name][chain.seed] = figures and {
+                column: _measured(figures[key], factor)
+                for column, (key, factor) in REFINE_COLUMNS.items()
+                if key in figures
+            }
+    return results
+
+
 def with_shares(figures: Mapping[str, float]) -> dict[str, float]:
     """Figures of ``summarize_ious``, with ``share_iou50`` and so on: parts of all objects."""
     total = figures['num_objects']
@@ -42,13 +71,28 @@ def with_shares(figures: Mapping[str, float]) -> dict[str, float]:
     return {**figures, **shares}
 
 
-def make_table(results: Results) -> str:
-    """Mean and standard deviation over the seeds in percent, a row per config, in Markdown."""
+def make_table(results: Results, columns: Mapping[str, str] = COLUMNS) -> str:
+    """Mean and standard deviation over the seeds in percent, a row per config, in Markdown.
+
+    Args:
+        columns: keys of the figures by what they are called in the table.
+    """
     rows = [
-        (name, str(_count(of_seed)), *(format_mean(_values(of_seed, key)) for key in _keys()))
+        (name, str(_count(of_seed)), *(format_mean(_values(of_seed, k)) for k in columns.values()))
         for name, of_seed in results.items()
     ]
-    return format_table(('config', 'seeds', *COLUMNS), rows)
+    return format_table(('config', 'seeds', *columns), rows)
+
+
+def make_refine_table(results: Results) -> str:
+    """As :func:`make_table`, of :func:`collect_refine_results`; columns that were measured."""
+    known = {
+        column
+        for of_seed in results.values()
+        for figures in of_seed.values()
+        for column in figures or ()
+    }
+    return make_table(results, {column: column for column in REFINE_COLUMNS if column in known})
 
 
 def make_difference_table(results: Results) -> str | None:
@@ -83,6 +127,11 @@ def summarize(results: Results) -> dict[str, dict]:
     return summary
 
 
+def _measured(value: float, factor: float) -> float | None:
+    """None where there was nothing to measure: nan, or pycocotools' -1."""
+    return None if math.isnan(value) or value < 0 else value * factor
+
+
 def _keys() -> list[str]:
     return list(COLUMNS.values())
 
@@ -92,7 +141,7 @@ def _count(of_seed: Mapping) -> int:
 
 
 def _values(of_seed: Mapping, key: str) -> list[float]:
-    found = (figures[key] for figures in of_seed.values() if figures is not None)
+    found = (figures.get(key) for figures in of_seed.values() if figures is not None)
     return [value for value in found if value is not None]
 
 

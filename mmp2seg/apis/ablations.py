@@ -16,6 +16,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmp2seg.apis.ablation_chain import Chain, Variant
+from mmp2seg.apis.ablation_refine import refinement_config
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.files.atomic_write import write_text
 
@@ -120,14 +121,19 @@ def make_chains(
     tools: Path,
     device: str = 'auto',
     data_of_seed: Mapping[int, Path] | None = None,
+    test_data_of_seed: Mapping[int, Path] | None = None,
     truth: Path | None = None,
+    refine: Path | None = None,
 ) -> list[Chain]:
     """The chains of all configs and seeds, seed by seed; writes the configs they are run with.
 
     Args:
         data_of_seed: folder of the data set Shapes of each seed; None for the configs' own data.
+        test_data_of_seed: likewise, of the held-out images that stage 2 is tested on.
         truth: json of true instances to compare with; None for that of Shapes or the config's.
+        refine: config of a segmentor to train on every label file; None for none.
     """
+    refine_cfg = None if refine is None else load_configs([refine])[refine.stem]
     trainings: dict[str, tuple[dict, list[Variant]]] = {}
     for name, cfg in configs.items():
         part = training_part(cfg)
@@ -149,9 +155,21 @@ def make_chains(
                 tools=tools,
                 device=device,
                 data=None if data_of_seed is None else data_of_seed[seed],
+                refine=None if refine is None else refine.stem,
             )
+            if refine_cfg is not None:
+                test_data = None if test_data_of_seed is None else test_data_of_seed[seed]
+                _write_refine_configs(chain, refine_cfg, test_data)
             chains.append(chain)
     return chains
+
+
+def _write_refine_configs(chain: Chain, cfg: Config, test_data: Path | None) -> None:
+    for variant in chain.variants:
+        content = refinement_config(
+            cfg, labels=chain.labels(variant), train_data=chain.data, test_data=test_data
+        )
+        write_text(chain.refine_config(variant), content.pretty_text)
 
 
 def _training_folder(parent: Path, name: str, key: str) -> Path:

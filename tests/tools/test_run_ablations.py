@@ -51,6 +51,12 @@ value_of('--json').write_text(json.dumps(figures))
     'dataset_converters/make_shapes.py': """
 Path(arguments[0]).mkdir(parents=True)
 """,
+    'test.py': """
+value = 0.2 + 0.1 * int(arguments[1])
+(folder / 'now').mkdir(parents=True)
+figures = {'coco/segm_mAP': value, 'coco/segm_mAP_75': -1.0, 'voc/mAP50': 100 * value}
+(folder / 'now' / 'now.json').write_text(json.dumps(figures))
+""",
 }
 
 
@@ -103,6 +109,25 @@ def test_table_over_seeds(run, tmp_path, capsys, jobs):
     assert results['tiny_shapes_s2i_i2s']['mean']['mean_iou'] == pytest.approx(0.7)
     assert results['tiny_shapes_s2i']['seeds']['2']['mean_iou'] == pytest.approx(0.7)
     assert len(list((tmp_path / 'work' / 'shapes').glob('seed*'))) == 2
+
+
+def test_stage_2_on_every_label_file(run, tmp_path, capsys):
+    refine = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
+    assert run(CONFIGS[0], '--shapes', '--seeds', 1, 2, '--refine', refine) == 0
+    table = (tmp_path / 'work' / 'table.md').read_text()
+    assert table in capsys.readouterr().out
+    head, _, row = table.split('\n\n')[-1].strip().splitlines()
+    assert head.replace(' ', '') == '|config|seeds|AP|AP75|mAP50|'
+    assert rows_of(row)['tiny_shapes_s2i'] == ['2', '35.0 ± 7.1', '-', '35.0 ± 7.1']
+    results = json.loads((tmp_path / 'work' / 'refine_results.json').read_text())
+    assert results['tiny_shapes_s2i']['1']['AP'] == pytest.approx(0.3)
+    (path,) = (tmp_path / 'work' / 'runs').glob('*/seed2/*/refine-*/mask-rcnn_tiny_shapes.py')
+    cfg = Config.fromfile(path)
+    assert Path(cfg.train_dataloader.dataset.ann_file).read_text() == '0.7'
+    data = tmp_path / 'work' / 'shapes'
+    assert cfg.test_evaluator.ann_file.startswith(str(data / 'val-seed2-100x128px'))
+    assert run(CONFIGS[0], '--shapes', '--seeds', 1, 2) == 0
+    assert 'AP75' not in (tmp_path / 'work' / 'table.md').read_text()
 
 
 def test_a_failed_training_is_named_and_stops_no_other(tool, run, tmp_path, capsys):

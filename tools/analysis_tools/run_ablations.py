@@ -1,8 +1,9 @@
 """Run a list of stage-1 configs over seeds and print a table with mean and spread.
 
 For each config and seed: train, write the pseudo labels of the training images, compare them with
-the true instances. Configs that differ only in what inference reads share a training. Started again
-it goes on where it stopped, and does not repeat what is finished.
+the true instances; with --refine, also train a segmentor on the labels and test it. Configs that
+differ only in what inference reads share a training. Started again it goes on where it stopped, and
+does not repeat what is finished.
 """
 
 import argparse
@@ -15,8 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.apis.ablation_chain import shapes_phase
 from mmp2seg.apis.ablation_table import (
+    collect_refine_results,
     collect_results,
     make_difference_table,
+    make_refine_table,
     make_table,
     summarize,
 )
@@ -59,6 +62,18 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         'PseudoMaskMetric; with neither, pseudo labels are written and not evaluated)',
     )
     parser.add_argument(
+        '--refine',
+        type=Path,
+        metavar='CONFIG',
+        help='stage-2 config to train on the pseudo labels and to test as it says',
+    )
+    parser.add_argument(
+        '--num-test-images',
+        type=int,
+        default=100,
+        help='held-out images of Shapes that stage 2 is tested on (default: 100)',
+    )
+    parser.add_argument(
         '--jobs', type=int, default=1, metavar='N', help='trainings side by side (default: 1)'
     )
     parser.add_argument(
@@ -97,11 +112,16 @@ def threads_per_job(num_jobs: int) -> int:
     return max(cores // num_jobs, 1)
 
 
-def make_shapes(args: argparse.Namespace, folder: Path, environment: dict) -> dict[int, Path]:
+def make_shapes(
+    args: argparse.Namespace, folder: Path, environment: dict, *, split: str = 'train'
+) -> dict[int, Path]:
     """Make the data set of every seed, unless it is there; its folder by seed."""
+    num_images = args.num_images if split == 'train' else args.num_test_images
     folders = {}
     for seed in args.seeds:
-        phase = shapes_phase(folder, seed, tools=TOOLS, num_images=args.num_images, size=args.size)
+        phase = shapes_phase(
+            folder, seed, tools=TOOLS, num_images=num_images, size=args.size, split=split
+        )
         run_phases([phase], folder / 'logs', environment=environment)
         folders[seed] = phase.folder
     return folders
@@ -121,12 +141,14 @@ def run(args: argparse.Namespace, work_dir: Path) -> int:
     configs = ablations.load_configs(paths, cfg_options=args.cfg_options)
     threads = str(threads_per_job(args.jobs))
     environment = children_environment(ROOT, OMP_NUM_THREADS=threads)
-    data_of_seed = None
+    data_of_seed = test_data_of_seed = None
     if args.shapes:
         from mmp2seg.datasets.shapes_scene import SHAPES_CLASSES
 
         ablations.require_classes(configs, SHAPES_CLASSES)
         data_of_seed = make_shapes(args, work_dir / 'shapes', environment)
+        if args.refine is not None:
+            test_data_of_seed = make_shapes(args, work_dir / 'shapes', environment, split='val')
     chains = ablations.make_chains(
         configs,
         args.seeds,
@@ -134,7 +156,9 @@ def run(args: argparse.Namespace, work_dir: Path) -> int:
         tools=TOOLS,
         device=args.device,
         data_of_seed=data_of_seed,
+        test_data_of_seed=test_data_of_seed,
         truth=args.truth,
+        refine=args.refine,
     )
     print(f'{len(configs)} configs, {len(args.seeds)} seeds: {len(chains)} trainings', flush=True)
     if args.jobs > 1:
@@ -145,18 +169,25 @@ def run(args: argparse.Namespace, work_dir: Path) -> int:
     ]
     errors = run_jobs(jobs, num_workers=args.jobs, report=report_job)
     finished = [chain for chain in chains if chain.title not in errors]
-    write_results(collect_results(finished, list(configs)), work_dir)
+    write_results(
+        collect_results(finished, list(configs)),
+        collect_refine_results(finished, list(configs)) if args.refine is not None else None,
+        work_dir,
+    )
     for title, error in errors.items():
         print(f'\nrun_ablations.py: {title} failed: {error}', file=sys.stderr)
     return 1 if errors else 0
 
 
-def write_results(results: dict, work_dir: Path) -> None:
+def write_results(results: dict, refine_results: dict | None, work_dir: Path) -> None:
     """Print the tables, write them and the values they are made of."""
     tables = [make_table(results)]
     differences = make_difference_table(results)
     if differences is not None:
         tables.append(differences)
+    if refine_results is not None:
+        tables.append(make_refine_table(refine_results))
+        write_json(work_dir / 'refine_results.json', refine_results)
     text = '\n\n'.join(tables)
     write_text(work_dir / 'table.md', text + '\n')
     write_json(work_dir / 'results.json', summarize(results))

@@ -1,0 +1,50 @@
+"""Stage 2 of an ablation: the config of a segmentor that trains on a pseudo label file."""
+
+import copy
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from mmp2seg.apis.arguments import CommandError
+
+
+def refinement_config(
+    cfg: Config, *, labels: Path, train_data: Path | None = None, test_data: Path | None = None
+) -> Config:
+    """A stage-2 config that trains on ``labels``; it is tested once, after its training.
+
+    Args:
+        cfg: config of any segmentor on a ``CocoDataset``, also a repeated one.
+        labels: the json to train on.
+        train_data: folder of the data set Shapes that ``labels`` belongs to; None: the images are
+            those of the config.
+        test_data: folder of a data set Shapes whose validation split is the test; None: the test
+            is that of the config.
+
+    Raises:
+        CommandError: the config has no training data, test data or test metric.
+    """
+    for key in ('train_dataloader', 'test_dataloader', 'test_evaluator'):
+        if cfg.get(key) is None:
+            raise CommandError(f'--refine: {cfg.filename}: the config has no {key}')
+    cfg = copy.deepcopy(cfg)
+    for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        cfg[key] = None
+    dataset = _innermost(cfg.train_dataloader.dataset)
+    dataset.ann_file = str(labels)
+    if train_data is not None:
+        dataset.data_prefix = dict(img=f'{train_data / "JPEGImages"}/')
+    if test_data is not None:
+        truth = str(test_data / 'annotations' / 'instances_val.json')
+        dataset = _innermost(cfg.test_dataloader.dataset)
+        dataset.update(ann_file=truth, data_prefix=dict(img=f'{test_data / "JPEGImages"}/'))
+        metrics = cfg.test_evaluator
+        for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
+            metric.ann_file = truth
+    return cfg
+
+
+def _innermost(dataset: ConfigDict) -> ConfigDict:
+    while 'dataset' in dataset:  # RepeatDataset and the like
+        dataset = dataset.dataset
+    return dataset
