@@ -43,6 +43,7 @@ class SourceImage:
         width: in pixels.
         points: may be empty: such an image trains the background.
         where: the place it was read from, for errors.
+        left_out: what its reader was told to leave out, a line each: place and reason.
     """
 
     file_name: str
@@ -50,6 +51,7 @@ class SourceImage:
     width: int
     points: Sequence[SourcePoint]
     where: str
+    left_out: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,8 @@ class PointReport:
         num_images: images in the file.
         num_empty: of these, images without a point.
         num_points: points in the file, by class name, also of classes without a point.
-        refused: what could not be placed and was left out, a line each: place and reason.
+        refused: what could not be placed and was left out, by the reader or here, a line each:
+            place and reason.
     """
 
     num_images: int
@@ -136,7 +139,7 @@ def assemble_point_json(
         num_images=len(images),
         num_empty=len(images) - len({annotation['image_id'] for annotation in annotations}),
         num_points={name: counts[number] for name, number in category_ids.items()},
-        refused=tuple(refused),
+        refused=(*(line for image in images for line in image.left_out), *refused),
     )
     content = dict(
         info=dict(description=description),
@@ -197,6 +200,8 @@ def number_pair(values: object, *, where: str) -> tuple[float, float]:
         ValueError: they are not two numbers; begins with ``where``.
     """
     try:
+        if isinstance(values, str | dict):  # '12' is not the point (1, 2)
+            raise TypeError
         x, y = (float(value) for value in values)
     except (TypeError, ValueError):
         raise ValueError(f'{where}: expected two numbers x, y, got {values!r:.60}') from None

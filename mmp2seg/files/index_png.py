@@ -1,13 +1,17 @@
 """Maps of class or object numbers as PNG."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+_COLOUR_MODES = ('RGB', 'RGBA')
+_CONVERTER = 'tools/dataset_converters/import_semantic_maps.py --from-palette'
+
 
 def voc_palette() -> np.ndarray:
-    """PASCAL VOC's colours, (256, 3) uint8 RGB.
+    """PASCAL VOC's colours, (256, 3) uint8 RGB, no two alike.
 
     Bit j of a value goes, from the lowest up, in turn to red, green and blue, the first three bits
     to the highest bit of the colours, the next three to the one below.
@@ -27,22 +31,98 @@ def write_palette_png(path: str | Path, index_map: np.ndarray) -> None:
     image.save(path)
 
 
-def read_index_png(path: str | Path) -> np.ndarray:
-    """Read the values of a palette or grey PNG.
+def read_index_png(path: str | Path, *, from_palette: bool = False) -> np.ndarray:
+    """Read a map of numbers; what is read and refused is that of :func:`decode_index_map`.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        ValueError: if the file is no image, or has colours instead of values.
+        ValueError: as :func:`decode_index_map`; names the file.
         FileNotFoundError: if it does not exist.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode not in ('P', 'L'):
-                raise ValueError(f'{path}: expected a palette or grey image, got {image.mode}')
-            return np.array(image)
+        data = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: no such file') from error
-    except (OSError, SyntaxError) as error:  # how Pillow reports a broken PNG
-        raise ValueError(f'{path}: expected a PNG image, {error}') from error
+    return decode_index_map(data, where=str(path), from_palette=from_palette)
+
+
+def decode_index_map(data: bytes, *, where: str, from_palette: bool = False) -> np.ndarray:
+    """Decode a map of numbers.
+
+    Args:
+        data: content of a palette or grey image of at most 8 bits, in a format without loss; grey
+            of less than 8 bits is spread over 0..255, as PNG defines it.
+        where: the file, for errors.
+        from_palette: take the colours for the numbers instead of the palette's indices: VOC's
+            colour k becomes k. RGB images are read too; grey ones keep their values.
+
+    Returns:
+        (H, W) uint8: palette indices or grey values as stored, or numbers of VOC's colours.
+
+    Raises:
+        ValueError: for unreadable data, JPEG, 16 bits, colours instead of numbers, or, with
+            ``from_palette``, a colour that VOC's palette lacks; begins with ``where``.
+    """
+    image = _decode_image(data, where)
+    if image.format == 'JPEG':
+        raise ValueError(f'{where}: expected a PNG image, got a JPEG, which changes the numbers')
+    if image.mode.startswith(('I', 'F')):
+        raise ValueError(
+            f'{where}: expected a palette or grey image of 8 bits, got more (mode {image.mode}); '
+            'save it as 8-bit grey'
+        )
+    if from_palette and image.mode in ('P', *_COLOUR_MODES):
+        return _numbers_of_colours(image, where)
+    if image.mode in _COLOUR_MODES:
+        raise ValueError(
+            f'{where}: expected a palette or grey image, got {image.mode}, '
+            f'{_colour_advice(image, where)}'
+        )
+    if image.mode not in ('P', 'L'):
+        raise ValueError(
+            f'{where}: expected a palette or grey image of 8 bits, got mode {image.mode}'
+        )
+    return np.array(image)
+
+
+def _decode_image(data: bytes, where: str) -> Image.Image:
+    """The loaded image, which keeps its ``format``."""
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    # how Pillow reports broken files
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f'{where}: expected a PNG image, got unreadable data ({error})') from error
+    return image
+
+
+def _numbers_of_colours(image: Image.Image, where: str) -> np.ndarray:
+    """(H, W) uint8 numbers of an image in VOC's colours; transparency is not looked at."""
+    colours, palette = np.array(image.convert('RGB')), voc_palette()
+    numbers = np.zeros(512, np.uint8)
+    numbers[_high_bits(palette)] = np.arange(256)
+    index_map = numbers[_high_bits(colours)]
+    unknown = colours[(palette[index_map] != colours).any(-1)]
+    if len(unknown):
+        red, green, blue = unknown[0].tolist()
+        raise ValueError(
+            f"{where}: expected colours of VOC's palette, got ({red}, {green}, {blue})"
+        )
+    return index_map
+
+
+def _high_bits(colours: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 colours as numbers of 9 bits; no two of VOC's give the same."""
+    red, green, blue = np.moveaxis(colours.astype(np.int64) >> 5, -1, 0)
+    return red << 6 | green << 3 | blue
+
+
+def _colour_advice(image: Image.Image, where: str) -> str:
+    """What to do about a map in colours."""
+    try:
+        _numbers_of_colours(image, where)
+    except ValueError:
+        return "and not all of its colours are those of VOC's palette"
+    return f"in the colours of VOC's palette: {_CONVERTER} makes numbers of them"

@@ -3,6 +3,27 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a json file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: No json; names the file, the line and the column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: there is no such file')
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: no json, byte {error.start} is not utf-8') from error
 
 
 def read_json_object(path: str | Path, *, lists: Sequence[str] = ()) -> dict:
@@ -12,17 +33,7 @@ def read_json_object(path: str | Path, *, lists: Sequence[str] = ()) -> dict:
         FileNotFoundError: There is no such file.
         ValueError: No json, no object, or a list is missing; names the file and the place.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: there is no such file')
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: no json, byte {error.start} is not utf-8') from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f'{path}: expected a json object, got a {type(content).__name__}')
     for key in lists:

@@ -128,6 +128,19 @@ def test_crowds_are_left_out(tmp_path):
     assert images[0].points[1].where.endswith('annotations[2]')
 
 
+def test_what_the_reader_left_out_is_reported():
+    source = SourceImage('1.jpg', 4, 6, [], 'src', left_out=['src: shapes[2]: a polygon'])
+    _, report = assemble_point_json([source, image('2.jpg')])
+    assert report.refused == ('src: shapes[2]: a polygon',)
+    assert '1 points left out:\n  src: shapes[2]: a polygon' in str(report)
+
+
+@pytest.mark.parametrize('values', ['12', {1: 0, 2: 0}, [1], [1, 2, 3], [1, None], 5])
+def test_no_number_pair(values):
+    with pytest.raises(ValueError, match='w: expected two numbers x, y, got'):
+        number_pair(values, where='w')
+
+
 def test_number_pair():
     assert number_pair(['1.5', 2], where='w') == (1.5, 2.0)
     with pytest.raises(ValueError, match="w: expected two numbers x, y, got 'a'"):

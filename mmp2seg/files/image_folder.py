@@ -1,0 +1,70 @@
+"""Which images a folder holds, and how large they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+_EXIF_ORIENTATION = 0x0112
+_SHOWN_NAMES = 10
+
+
+def find_images(folder: str | Path) -> dict[str, Path]:
+    """Image files of a folder and its subfolders, in the order of their names.
+
+    Returns:
+        dict: path relative to ``folder``, without suffix and with '/', -> the file.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no image, or two that differ in the suffix alone.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder}: no such folder')
+    images: dict[str, Path] = {}
+    for path in sorted(folder.rglob('*')):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith('.'):
+            continue
+        name = relative_stem(path.relative_to(folder))
+        if name in images:
+            raise ValueError(f'{path}: expected one image of this name, got {images[name]} as well')
+        images[name] = path
+    if not images:
+        raise ValueError(f'{folder}: expected images ({" ".join(IMAGE_SUFFIXES)}), got none')
+    return images
+
+
+def relative_stem(file_name: str | Path) -> str:
+    """``'a/b.jpg'`` -> ``'a/b'``: what an image and its maps have in common."""
+    return Path(file_name).with_suffix('').as_posix()
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """``(H, W)`` of an image as mmcv loads it: turned as its EXIF orientation says.
+
+    Reads the head of the file only.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+        ValueError: if it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            # `getexif` of a PNG without any reads the whole file
+            orientation = 1
+            if image.format != 'PNG' or 'exif' in image.info:
+                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: no such file') from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f'{path}: expected an image file, {error}') from error
+    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+
+
+def shorten_names(names: Sequence[str]) -> str:
+    """The first names of a list, and how many there are beside them."""
+    more = len(names) - _SHOWN_NAMES
+    return ', '.join(names[:_SHOWN_NAMES]) + (f' and {more} more' if more > 0 else '')

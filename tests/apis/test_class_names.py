@@ -1,0 +1,23 @@
+import pytest
+
+from mmp2seg.apis.class_names import resolve_classes
+
+
+def test_names_files_and_known_data_sets(tmp_path):
+    assert resolve_classes(['cat', 'dining table']) == ['cat', 'dining table']
+    assert resolve_classes(['one']) == ['one']
+    path = tmp_path / 'classes.txt'
+    path.write_text('cat\n\n dining table \n')
+    assert resolve_classes([str(path)]) == ['cat', 'dining table']
+    voc, coco = resolve_classes(['voc']), resolve_classes(['coco'])
+    assert (len(voc), voc[0], voc[-1]) == (20, 'aeroplane', 'tvmonitor')
+    assert (len(coco), coco[0], coco[-1]) == (80, 'person', 'toothbrush')
+
+
+def test_no_names_and_names_twice(tmp_path):
+    (tmp_path / 'empty.txt').touch()
+    for names in ([], [str(tmp_path / 'empty.txt')]):
+        with pytest.raises(ValueError, match='at least one class name'):
+            resolve_classes(names)
+    with pytest.raises(ValueError, match="'cat' twice"):
+        resolve_classes(['cat', 'dog', 'cat'])

@@ -1,0 +1,52 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmp2seg.files.image_folder import find_images, image_size, relative_stem, shorten_names
+
+
+def test_images_of_folder_and_subfolders_by_name(tmp_path):
+    for name in ('b.JPG', 'sub/a.png', 'a.v2.jpeg', 'notes.txt', '.hidden.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    images = find_images(tmp_path)
+    assert list(images) == ['a.v2', 'b', 'sub/a']
+    assert images['sub/a'] == tmp_path / 'sub' / 'a.png'
+
+
+def test_folders_that_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='gone: no such folder'):
+        find_images(tmp_path / 'gone')
+    with pytest.raises(ValueError, match='expected images .* got none'):
+        find_images(tmp_path)
+    (tmp_path / 'a.jpg').touch()
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(ValueError, match=r'a\.png: expected one image .* got .*a\.jpg as well'):
+        find_images(tmp_path)
+
+
+def test_relative_stem():
+    assert relative_stem('train/a.b.jpg') == 'train/a.b'
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_size_is_that_of_the_image_as_opencv_loads_it(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (9, 4)).save(tmp_path / 'a.jpg', exif=exif)
+    assert image_size(tmp_path / 'a.jpg') == cv2.imread(str(tmp_path / 'a.jpg')).shape[:2]
+
+
+def test_what_is_no_image_is_named(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'no image')
+    with pytest.raises(ValueError, match='a.jpg: expected an image file'):
+        image_size(tmp_path / 'a.jpg')
+    with pytest.raises(FileNotFoundError, match='b.jpg: no such file'):
+        image_size(tmp_path / 'b.jpg')
+
+
+def test_long_lists_are_shortened():
+    names = [str(number) for number in np.arange(12)]
+    assert shorten_names(names[:2]) == '0, 1'
+    assert shorten_names(names) == '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more'

@@ -1,0 +1,75 @@
+"""A point json to every format and back."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from mmp2seg.datasets.point_formats import FORMATS
+from mmp2seg.datasets.point_json import SourceImage, SourcePoint, assemble_point_json
+
+TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
+
+
+def run_tool(name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def point_json(tmp_path):
+    labels = ['dog', 'cat', 'dog']
+    points = [SourcePoint(i + 0.25, 2.0 * i, label, '') for i, label in enumerate(labels)]
+    images = [
+        SourceImage('a.jpg', 40, 60, points, ''),
+        SourceImage('b.jpg', 40, 60, points[1:], ''),
+    ]
+    content, _ = assemble_point_json(images, classes=['dog', 'cow', 'cat'])
+    path = tmp_path / 'points.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize('name', [name for name in FORMATS if name != 'csv'])
+def test_to_and_back(tmp_path, point_json, name, capsys):
+    run_tool('coco_to_points', '--format', name, point_json, tmp_path / 'there')
+    assert capsys.readouterr().out == '2 images, 5 points\nclasses: dog cow cat\n'
+    back = tmp_path / 'back.json'
+    classes = ['--classes', 'dog', 'cow', 'cat']
+    run_tool('points_to_coco', '--format', name, tmp_path / 'there', back, *classes)
+    content, wanted = (json.loads(path.read_text()) for path in (back, point_json))
+    places = [a.pop('point') for a in content['annotations']]
+    assert [v for place in places for v in place] == pytest.approx(
+        [v for a in wanted['annotations'] for v in a.pop('point')], abs=1e-9
+    )
+    assert {**content, 'info': None} == {**wanted, 'info': None}
+
+
+def test_options(tmp_path, point_json):
+    run_tool('coco_to_points', '--format', 'csv', point_json, tmp_path / 'p.csv', '--pixel-indices')
+    assert (tmp_path / 'p.csv').read_text().splitlines()[1] == 'a.jpg,-0.25,-0.5,dog'
+    folder = tmp_path / 'labels'
+    options = ['--image-dir', tmp_path / 'images']
+    run_tool('coco_to_points', '--format', 'labelme', point_json, folder, *options)
+    assert json.loads((folder / 'a.json').read_text())['imagePath'] == '../images/a.jpg'
+    out = tmp_path / 'ls.json'
+    options = ['--image-prefix', '/data/local-files/?d=x/', '--from-name', 'kp']
+    run_tool('coco_to_points', '--format', 'label-studio', point_json, out, *options)
+    task = json.loads(out.read_text())[1]
+    assert task['data'] == {'image': '/data/local-files/?d=x/b.jpg'}
+    assert task['annotations'][0]['result'][0]['from_name'] == 'kp'
+
+
+def test_mistakes(tmp_path, point_json):
+    out = tmp_path / 'out'
+    with pytest.raises(SystemExit, match='--overwrite is no option of --format csv'):
+        run_tool('coco_to_points', '--format', 'csv', point_json, out, '--overwrite')
+    with pytest.raises(SystemExit, match='error: .*none.json: there is no such file'):
+        run_tool('coco_to_points', '--format', 'csv', tmp_path / 'none.json', out)
+    point_json.write_text(point_json.read_text()[:-3])
+    with pytest.raises(SystemExit, match='error: .*points.json: no json, line 1'):
+        run_tool('coco_to_points', '--format', 'csv', point_json, out)
+    assert not out.exists()

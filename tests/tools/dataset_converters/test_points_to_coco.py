@@ -1,0 +1,203 @@
+"""Each format through the command line, and that nothing is written for malformed files."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mmp2seg.datasets.point_formats import FORMATS
+from mmp2seg.datasets.point_json import SourceImage, SourcePoint
+
+TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
+
+
+def load_tool(name):
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def point(x, y, label):
+    return SourcePoint(x, y, label, '')
+
+
+IMAGES = [
+    SourceImage('a.jpg', 40, 60, [point(10.5, 20.5, 'dog'), point(1.5, 2.5, 'cat')], ''),
+    SourceImage('b.jpg', 30, 50, [point(3.5, 4.5, 'dog')], ''),
+]
+
+
+@pytest.fixture
+def convert(tmp_path):
+    """Runs the tool on a source of ``IMAGES``; ``source`` is it, ``out`` the json to be."""
+
+    class Convert:
+        out = tmp_path / 'new/points.json'
+        image_dir = tmp_path / 'images'
+
+        def write(self, name, images=IMAGES):
+            self.image_dir.mkdir(exist_ok=True)
+            for image in images:
+                size = (image.width, image.height)
+                Image.new('L', size).save(self.image_dir / image.file_name)
+            self.source = tmp_path / f'source_{name}'
+            FORMATS[name].write(images, self.source)
+            self.name = name
+            self.text = self.source / 'a.json' if name == 'labelme' else self.source
+            return self
+
+        def __call__(self, *options):
+            arguments = [str(self.source), str(self.out), '--image-dir', str(self.image_dir)]
+            load_tool('points_to_coco').main(['--format', self.name, *arguments, *options])
+            return json.loads(self.out.read_text())
+
+        def mistake(self, *options):
+            """What the tool exits with; it must not have written anything."""
+            with pytest.raises(SystemExit) as info:
+                self(*options)
+            assert not self.out.exists()
+            assert not self.out.parent.exists() or not list(self.out.parent.iterdir())
+            return str(info.value.code)
+
+    return Convert()
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_every_format(convert, name, capsys):
+    content = convert.write(name)('--classes', 'dog', 'cow', 'cat')
+    assert [image['file_name'] for image in content['images']] == ['a.jpg', 'b.jpg']
+    assert [a['category_id'] for a in content['annotations']] == [1, 3, 1]
+    points = [value for a in content['annotations'] for value in a['point']]
+    assert points == pytest.approx([10.5, 20.5, 1.5, 2.5, 3.5, 4.5])
+    assert content['info'] == {'description': f'points of {name}'}
+    assert capsys.readouterr().out.splitlines() == [
+        '2 images (0 without points), 3 points',
+        '  dog: 2',
+        '  cow: 0',
+        '  cat: 1',
+        'semantic map values: 0 = background, 1 = dog, 2 = cow, 3 = cat',
+    ]
+
+
+def test_classes_are_sorted_or_from_a_file(convert, tmp_path, capsys):
+    convert.write('csv')()
+    assert capsys.readouterr().out.endswith('0 = background, 1 = cat, 2 = dog\n')
+    (tmp_path / 'names.txt').write_text('dog\ncat\n')
+    convert('--classes', str(tmp_path / 'names.txt'))
+    assert capsys.readouterr().out.endswith('0 = background, 1 = dog, 2 = cat\n')
+
+
+# per format: what is replaced in the file, by what, and the place in the error
+MISSING_KEY = {
+    'labelme': ('"imagePath"', '"path"', r'a.json: expected an imagePath'),
+    'cvat': (' points="10.5,20.5"', '', r'source_cvat: image 0 (a.jpg): points[0]: expected an a'),
+    'coco-keypoints': ('"category_id"', '"category"', 'source_coco-keypoints: annotations[0] lack'),
+    'label-studio': ('"annotations"', '"notes"', 'source_label-studio: tasks[0]: expected a list'),
+    'csv': ('class', 'kind', 'source_csv:1: expected a header'),
+}
+NO_NUMBER = {
+    'labelme': ('10.5', '"x"', 'a.json: shapes[0]: expected two numbers'),
+    'cvat': ('10.5', 'x', 'source_cvat: image 0 (a.jpg): points[0]: expected two numbers'),
+    'coco-keypoints': ('[10.0', '["x"', 'source_coco-keypoints: annotations[0]: expected two numb'),
+    'label-studio': ('17.5', '"x"', 'tasks[0].annotations[0].result[0]: expected two numbers'),
+    'csv': ('10.5', 'x', 'source_csv:2: expected two numbers'),
+}
+OUTSIDE = {
+    'labelme': ('10.5', '60.0', 'a.json: shapes[0]: point (60, 20.5) is outside of a.jpg'),
+    'cvat': ('10.5', '60', 'image 0 (a.jpg): points[0]: point (60, 20.5) is outside of a.jpg'),
+    'coco-keypoints': ('[10.0', '[59.5', 'annotations[0]: point (60, 20.5) is outside of a.jpg'),
+    'label-studio': ('17.5', '100', 'annotations[0].result[0]: point (60, 20.5) is outside of a'),
+    'csv': ('10.5', '60', 'source_csv:2: point (60, 20.5) is outside of a.jpg'),
+}
+WRONG_CLASS = {
+    'labelme': 'a.json: shapes[1]: class',
+    'cvat': 'source_cvat: image 0 (a.jpg): points[1]: class',
+    'coco-keypoints': 'source_coco-keypoints: annotations[1]: class',
+    'label-studio': 'source_label-studio: tasks[0].annotations[0].result[1]: class',
+    'csv': 'source_csv:3: class',
+}
+TRUNCATED = {
+    'labelme': 'a.json: no json, line',
+    'cvat': 'source_cvat: no xml, line',
+    'coco-keypoints': 'source_coco-keypoints: no json, line 1',
+    'label-studio': 'source_label-studio: no json, line 1',
+    'csv': 'source_csv:4: expected 4 values, got 3',
+}
+
+
+@pytest.mark.parametrize('name', FORMATS)
+@pytest.mark.parametrize('cases', [MISSING_KEY, NO_NUMBER, OUTSIDE], ids=['key', 'number', 'place'])
+def test_malformed_files(convert, name, cases):
+    old, new, message = cases[name]
+    text = convert.write(name).text
+    assert old in text.read_text()
+    text.write_text(text.read_text().replace(old, new, 1))
+    mistake = convert.mistake()
+    assert mistake.startswith('error: ')
+    assert message in mistake
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_truncated_files(convert, name):
+    text = convert.write(name).text
+    text.write_text(text.read_text()[:-5])
+    assert TRUNCATED[name] in convert.mistake()
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_wrong_class(convert, name):
+    mistake = convert.write(name).mistake('--classes', 'dog')
+    assert f"{WRONG_CLASS[name]} 'cat' is not one of ['dog']" in mistake
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_missing_image_and_source(convert, name):
+    convert.write(name)
+    (convert.image_dir / 'b.jpg').unlink()
+    assert 'b.jpg' in convert.mistake()
+    convert.source = convert.source.with_name('nowhere')
+    assert 'nowhere: there is no such' in convert.mistake()
+
+
+def test_an_old_file_survives(convert):
+    convert.write('csv')()
+    old = convert.out.read_bytes()
+    convert.text.write_text('file,x,y,class\na.jpg,1,one,cat\n')
+    with pytest.raises(SystemExit, match=r'source_csv:2: expected two numbers'):
+        convert()
+    assert convert.out.read_bytes() == old
+    assert list(convert.out.parent.iterdir()) == [convert.out]
+
+
+def test_skip_refused(convert, capsys):
+    text = convert.write('labelme').text
+    text.write_text(text.read_text().replace('10.5', '60.0').replace('"point"', '"circle"', 1))
+    convert('--skip-refused')
+    out = capsys.readouterr().out
+    assert '2 images (0 without points), 2 points' in out
+    assert '1 points left out:' in out
+    assert 'a.json: shapes[0]: a circle' in out
+    convert.out.unlink()
+    assert 'expected points of 2' in convert.mistake('--skip-refused', '--other-shapes', 'center')
+    text.write_text(text.read_text().replace('"circle"', '"point"'))
+    convert('--skip-refused')
+    assert 'shapes[0]: point (60, 20.5) is outside' in capsys.readouterr().out
+
+
+def test_options_of_other_formats_are_refused(convert):
+    mistake = convert.write('cvat').mistake('--strip-prefix')
+    assert mistake == 'error: --strip-prefix is no option of --format cvat'
+    convert.write('csv')
+    with pytest.raises(SystemExit, match='csv needs --image-dir'):
+        arguments = ['--format', 'csv', str(convert.source), str(convert.out)]
+        load_tool('points_to_coco').main(arguments)
+
+
+def test_pixel_indices(convert):
+    content = convert.write('csv')('--pixel-indices')
+    assert content['annotations'][0]['point'] == [11, 21]
+    content = convert.write('coco-keypoints')('--no-pixel-indices')
+    assert content['annotations'][0]['point'] == [10, 20]

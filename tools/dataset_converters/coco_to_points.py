@@ -1,0 +1,61 @@
+"""A COCO-style point json made into a file that an annotation tool opens, to correct points."""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--format',
+        required=True,
+        choices=('labelme', 'cvat', 'coco-keypoints', 'label-studio', 'csv'),
+    )
+    parser.add_argument('points', metavar='POINTS.json', help='the point json')
+    parser.add_argument('out', help='folder (labelme) or file (all others) to write')
+    group = parser.add_argument_group('options of formats')
+
+    def add(*names: str, **options) -> None:
+        group.add_argument(*names, default=argparse.SUPPRESS, **options)
+
+    add('--image-dir', help='labelme: where the images are; default: beside the jsons')
+    add('--overwrite', action='store_true', help='labelme: replace a folder with contents')
+    add(
+        '--pixel-indices',
+        action=argparse.BooleanOptionalAction,
+        help='csv, coco-keypoints: write pixel indices (default: coco-keypoints only)',
+    )
+    add('--image-prefix', help="label-studio: begin of the images' URLs")
+    add('--from-name', help='label-studio: name of the KeyPointLabels tag (default: label)')
+    add('--to-name', help='label-studio: name of the Image tag (default: image)')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = vars(parse_args(argv))
+    from mmp2seg.datasets.point_formats import FORMATS
+    from mmp2seg.datasets.point_json import read_point_json
+
+    name, points, out = (args.pop(key) for key in ('format', 'points', 'out'))
+    write = FORMATS[name].write
+    known = inspect.signature(write).parameters
+    for option in args:
+        if option not in known:
+            sys.exit(f'error: --{option.replace("_", "-")} is no option of --format {name}')
+    try:
+        images, classes = read_point_json(points)
+        if 'classes' in known:
+            args['classes'] = classes
+        write(images, out, **args)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'{len(images)} images, {sum(len(image.points) for image in images)} points')
+    print(f'classes: {" ".join(classes)}')
+
+
+if __name__ == '__main__':
+    main()
