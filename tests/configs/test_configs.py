@@ -22,6 +22,8 @@ STAGE1 = sorted((CONFIGS / 'p2seg').glob('*.py'))
 ABLATIONS = sorted((CONFIGS / 'ablations').glob('*.py'))
 SMALL_ABLATIONS = [path for path in ABLATIONS if path.stem.startswith('tiny_shapes_')]
 LARGE_ABLATIONS = [path for path in ABLATIONS if path not in SMALL_ABLATIONS]
+TRUE_MAPS = [path for path in ABLATIONS if path.stem.endswith('_gt_maps')]
+WEAK_MAPS = [path for path in [*STAGE1, *ABLATIONS] if path not in TRUE_MAPS]
 STAGE2 = sorted((CONFIGS / 'refine').glob('*.py'))
 SIZE = (64, 64)
 
@@ -144,7 +146,15 @@ def test_stage1_has_one_labeler_and_as_many_classes_as_its_data(path, tmp_path):
     assert dataset.num_classes == cfg.model.semantic_head.num_classes
 
 
-@pytest.mark.parametrize('path', [*STAGE1, *ABLATIONS], ids=name_of)
+@pytest.mark.parametrize('path', TRUE_MAPS, ids=name_of)
+def test_table_9_reads_the_true_maps_alone(path):
+    cfg = parse(path)
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        assert loader.dataset.data_prefix.seg_map == 'SegmentationClass'
+        assert 'WSSS_maps' not in str(loader)
+
+
+@pytest.mark.parametrize('path', WEAK_MAPS, ids=name_of)
 def test_stage1_does_not_train_on_ground_truth(path):
     cfg = parse(path)
     text = str(cfg.train_dataloader)

@@ -3,7 +3,7 @@ dataset_type = 'mmp2seg.PointVOCDataset'
 data_root = 'data/VOC2012/'
 train_list = 'ImageSets/Segmentation/train_aug.txt'  # paper: 10 582 images
 # The folder of the WEAK semantic maps. Ground truth never stands in for it by itself: to train on
-# ground truth (table 9) name 'SegmentationClass' here.
+# ground truth (table 9) name 'SegmentationClass', as configs/ablations/hrnet48_voc_gt_maps.py does.
 weak_map_folder = 'WSSS_maps'
 points_folder = 'Center_points'
 image_folder = 'JPEGImages'

@@ -1,14 +1,12 @@
 """Loading of points and weak semantic maps."""
 
-import io
-
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
-from PIL import Image
 
-from mmp2seg.ops.components import IGNORE
+from mmp2seg.files.index_png import decode_index_map
 from mmp2seg.ops.coords import points_inside
+from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.registry import TRANSFORMS
 from mmp2seg.structures import PointBoxes
 
@@ -37,6 +35,9 @@ class LoadPointAnnotations(BaseTransform):
         with_seg: load the semantic map. Training needs it, inference does not.
         allow_outside: keep points outside the image (inference reports them as dropped); otherwise
             they are an error.
+        resize_seg_map: resize a map of another size to the image's, each pixel taking the nearest
+            class, where it is the image's size times a factor (to within a pixel). Otherwise, and
+            always for a map of another shape, another size is an error.
         backend_args: of :func:`mmengine.fileio.get`.
     """
 
@@ -45,18 +46,21 @@ class LoadPointAnnotations(BaseTransform):
         *,
         with_seg: bool = True,
         allow_outside: bool = False,
+        resize_seg_map: bool = False,
         backend_args: dict | None = None,
     ) -> None:
         self.with_seg = with_seg
         self.allow_outside = allow_outside
+        self.resize_seg_map = resize_seg_map
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
         """Add points and map to ``results``.
 
         Raises:
-            ValueError: for a point outside the image, a map of another size or with a value that
-                is no class, or a file that is no single-channel image.
+            ValueError: for a point outside the image, a map of another size (see
+                ``resize_seg_map``) or with a value that is no class, or a file that is no
+                single-channel image.
             FileNotFoundError: if the map is missing.
         """
         self._load_points(results)
@@ -84,20 +88,24 @@ class LoadPointAnnotations(BaseTransform):
                 "data_prefix 'seg_map'"
             )
         semantic_map = read_semantic_map(path, backend_args=self.backend_args)
-        height, width = results['img_shape'][:2]
-        if semantic_map.shape != (height, width):
-            raise ValueError(
-                f'{path}: expected a map of {width} x {height} like the image '
-                f'{results["img_path"]}, got {semantic_map.shape[1]} x {semantic_map.shape[0]}'
-            )
+        size = tuple(results['img_shape'][:2])
+        if semantic_map.shape != size:
+            is_resizable = is_scaled(semantic_map.shape, size)
+            if not (is_resizable and self.resize_seg_map):
+                raise ValueError(_size_error(semantic_map, results, is_resizable=is_resizable))
+            semantic_map = resize_nearest(semantic_map, size)
         num_classes = results.get('num_classes')
         if num_classes is not None:
-            _check_values(semantic_map, num_classes, path)
+            try:
+                count_values(semantic_map, num_classes=num_classes)
+            except ValueError as error:
+                raise ValueError(f'{path}: {error}') from error
         return semantic_map
 
     def __repr__(self) -> str:
         return (
-            f'{type(self).__name__}(with_seg={self.with_seg}, allow_outside={self.allow_outside})'
+            f'{type(self).__name__}(with_seg={self.with_seg}, allow_outside={self.allow_outside}, '
+            f'resize_seg_map={self.resize_seg_map})'
         )
 
 
@@ -113,23 +121,28 @@ def read_semantic_map(path: str, *, backend_args: dict | None = None) -> np.ndar
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no image, or has more than one channel or more than 8 bits.
+        ValueError: if it is no image of numbers, see
+            :func:`mmp2seg.files.index_png.decode_index_map`.
     """
     try:
         data = get(path, backend_args=backend_args)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: the semantic map does not exist') from error
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            mode, semantic_map = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f'{path}: expected an image file, got unreadable data ({error})'
-        ) from error
-    if mode not in ('L', 'P'):
-        raise ValueError(f'{path}: expected a palette or grey image of 8 bits, got mode {mode!r}')
-    return semantic_map
+    return decode_index_map(data, where=path)
+
+
+def _size_error(semantic_map: np.ndarray, results: dict, *, is_resizable: bool) -> str:
+    height, width = results['img_shape'][:2]
+    advice = 'its shape is another one, too'
+    if is_resizable:
+        advice = (
+            'the shape agrees: LoadPointAnnotations(resize_seg_map=True) resizes it on loading, '
+            'tools/dataset_converters/import_semantic_maps.py once for all'
+        )
+    return (
+        f'{results["seg_map_path"]}: expected a map of {width} x {height} like the image '
+        f'{results["img_path"]}, got {semantic_map.shape[1]} x {semantic_map.shape[0]} ({advice})'
+    )
 
 
 def _check_inside(points_xy: np.ndarray, results: dict) -> None:
@@ -142,14 +155,4 @@ def _check_inside(points_xy: np.ndarray, results: dict) -> None:
         raise ValueError(
             f'{source}: expected points inside the {width} x {height} image '
             f'{results["img_path"]}, got point {point_id} at ({x:g}, {y:g})'
-        )
-
-
-def _check_values(semantic_map: np.ndarray, num_classes: int, path: str) -> None:
-    counts = np.bincount(semantic_map.ravel(), minlength=256)
-    unknown = np.flatnonzero(counts[num_classes + 1 : IGNORE]) + num_classes + 1
-    if unknown.size:
-        raise ValueError(
-            f'{path}: expected 0 (background), 1..{num_classes} (classes) or {IGNORE} (ignore), '
-            f'got {unknown[0]}'
         )

@@ -83,6 +83,37 @@ def test_map_of_another_size(results):
         LoadPointAnnotations()({**results, 'img_shape': (4, 7)})
 
 
+@pytest.mark.parametrize('size', [(8, 12), (2, 3), (6, 9)])
+def test_a_map_of_the_same_shape_is_resized_on_request(results, size):
+    image = {**results, 'img_shape': size}
+    message = r'map\.png: .* photo\.jpg, got 6 x 4 \(the shape agrees: .*resize_seg_map=True'
+    with pytest.raises(ValueError, match=message):
+        LoadPointAnnotations(allow_outside=True)(image)
+    loaded = LoadPointAnnotations(allow_outside=True, resize_seg_map=True)(image)['gt_seg_map']
+    assert loaded.shape == size and loaded.dtype == np.uint8
+    assert set(np.unique(loaded)) <= {0, 2, 255}
+    if size == (8, 12):
+        assert loaded[:, 0].tolist() == [0, 0, 2, 2, 255, 255, 0, 0]
+    with pytest.raises(ValueError, match=r'map\.png: expected 0 .* got 2'):
+        LoadPointAnnotations(allow_outside=True, resize_seg_map=True)({**image, 'num_classes': 1})
+
+
+@pytest.mark.parametrize('resize', [False, True])
+def test_a_map_of_another_shape_is_never_resized(results, resize):
+    transform = LoadPointAnnotations(resize_seg_map=resize)
+    message = (
+        r'map\.png: expected a map of 12 x 12 like the image photo\.jpg, got 6 x 4 \(its shape'
+    )
+    with pytest.raises(ValueError, match=message):
+        transform({**results, 'img_shape': (12, 12)})
+
+
+def test_a_map_of_the_images_size_stays_as_it_is(results):
+    loaded = [LoadPointAnnotations(resize_seg_map=value)(dict(results)) for value in (False, True)]
+    assert np.array_equal(loaded[0]['gt_seg_map'], loaded[1]['gt_seg_map'])
+    assert 'resize_seg_map=True' in repr(LoadPointAnnotations(resize_seg_map=True))
+
+
 def test_map_with_a_value_that_is_no_class(results):
     with pytest.raises(ValueError, match=r'map\.png: expected 0 .* 1\.\.1 .* or 255 .*, got 2'):
         LoadPointAnnotations()({**results, 'num_classes': 1})
@@ -91,17 +122,17 @@ def test_map_with_a_value_that_is_no_class(results):
 def test_corrupt_and_truncated_maps(results, tmp_path):
     broken = tmp_path / 'broken.png'
     broken.write_bytes(b'no image')
-    with pytest.raises(ValueError, match=r'broken\.png: expected an image file'):
+    with pytest.raises(ValueError, match=r'broken\.png: expected a PNG image'):
         LoadPointAnnotations()({**results, 'seg_map_path': str(broken)})
     with open(results['seg_map_path'], 'rb') as file:
         data = file.read()
     broken.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match=r'broken\.png: expected an image file'):
+    with pytest.raises(ValueError, match=r'broken\.png: expected a PNG image'):
         LoadPointAnnotations()({**results, 'seg_map_path': str(broken)})
 
 
 def test_colour_map(results, tmp_path):
     path = tmp_path / 'colour.png'
     Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8)).save(path)
-    with pytest.raises(ValueError, match=r"colour\.png: expected a palette or grey .*'RGB'"):
+    with pytest.raises(ValueError, match=r'colour\.png: expected a palette or grey .*got RGB'):
         LoadPointAnnotations()({**results, 'seg_map_path': str(path)})

@@ -1,0 +1,6 @@
+# Table 9: the true semantic maps in place of the weak ones, in training and at inference.
+_base_ = './hrnet48_voc_base.py'
+
+data_prefix = dict(seg_map='SegmentationClass')
+train_dataloader = dict(dataset=dict(data_prefix=data_prefix))
+test_dataloader = dict(dataset=dict(data_prefix=data_prefix))

@@ -1,0 +1,130 @@
+"""A folder of semantic maps of any kind made into one that the point data sets read."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.image_folder import find_images, image_size, shorten_names
+from mmp2seg.files.index_png import read_index_png, write_palette_png
+from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class SemanticFolderReport:
+    """What was written.
+
+    Attributes:
+        num_maps: maps written.
+        num_resized: of these, maps that had another size than their image.
+        missing: images without a map, by name.
+        unused: maps of the source folder without an image, by name.
+        num_pixels: (K + 2,) int64 pixels of background, of each class and of ignore.
+    """
+
+    num_maps: int
+    num_resized: int
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+    num_pixels: np.ndarray
+
+
+def import_semantic_maps(
+    source_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    image_dir: str | Path,
+    num_classes: int,
+    from_palette: bool = False,
+    map_suffix: str = '.png',
+    names: Sequence[str] | None = None,
+    allow_missing: bool = False,
+    overwrite: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> SemanticFolderReport:
+    """Write a palette PNG of the image's size and name for each image of a folder.
+
+    A map has the name of its image, in the same subfolder: ``<source_dir>/<name><map_suffix>`` for
+    ``<image_dir>/<name>.jpg``. A map of another size is resized, each pixel taking the nearest
+    class, where it is the image's size times a factor (to within a pixel).
+
+    Args:
+        source_dir: folder of maps: palette or grey of 8 bits, 0 background, k + 1 = class k,
+            255 ignore.
+        out_dir: folder to make; it appears only when it is complete.
+        image_dir: folder of the images.
+        num_classes: number K of classes without background.
+        from_palette: the maps' colours count, by VOC's palette, instead of their numbers; for maps
+            in RGB, and for palettes in an order of their own.
+        map_suffix: what a map's file adds to the image's name, such as '_mask.png'.
+        names: of the images, without suffix; all of the folder without it.
+        allow_missing: list images without a map in the report, instead of refusing them.
+        overwrite: replace a folder that is not empty.
+        track: wraps the list of images; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: for a missing folder, image or map.
+        ValueError: for a file that is no map or no image, a map of another shape, or with a value
+            that is no class; names the files.
+        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+    """
+    source_dir = Path(source_dir)
+    if not source_dir.is_dir():
+        raise FileNotFoundError(f'{source_dir}: no such folder')
+    images = _named(find_images(image_dir), names, image_dir)
+    maps = {name: source_dir / f'{name}{map_suffix}' for name in images}
+    missing = tuple(name for name, path in maps.items() if not path.is_file())
+    if len(missing) == len(images) or (missing and not allow_missing):
+        raise FileNotFoundError(
+            f'{source_dir}: expected a map <name>{map_suffix} for each of {len(images)} images, '
+            f'{len(missing)} are missing: {shorten_names(missing)}'
+        )
+    num_resized, num_pixels = 0, np.zeros(num_classes + 2, np.int64)
+    with complete_folder(out_dir, overwrite=overwrite) as folder:
+        for name in track([name for name in images if name not in set(missing)]):
+            semantic_map = read_index_png(maps[name], from_palette=from_palette)
+            size = image_size(images[name])
+            num_resized += semantic_map.shape != size
+            semantic_map = _of_size(semantic_map, size, path=maps[name], image=images[name])
+            try:
+                num_pixels += count_values(semantic_map, num_classes=num_classes)
+            except ValueError as error:
+                raise ValueError(f'{maps[name]}: {error}') from error
+            path = folder / f'{name}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_palette_png(path, semantic_map)
+    unused = _without_image(source_dir, map_suffix, set(maps.values()))
+    return SemanticFolderReport(
+        len(images) - len(missing), int(num_resized), missing, unused, num_pixels
+    )
+
+
+def _named(
+    images: Mapping[str, Path], names: Sequence[str] | None, image_dir: str | Path
+) -> dict[str, Path]:
+    if names is None:
+        return dict(images)
+    missing = [name for name in names if name not in images]
+    if missing:
+        raise FileNotFoundError(f'{image_dir}: no image of these names: {shorten_names(missing)}')
+    return {name: images[name] for name in names}
+
+
+def _of_size(
+    semantic_map: np.ndarray, size: tuple[int, int], *, path: Path, image: Path
+) -> np.ndarray:
+    if semantic_map.shape == size:
+        return semantic_map
+    if not is_scaled(semantic_map.shape, size):
+        raise ValueError(
+            f'{path}: expected the shape of the image {image}, {size[1]} x {size[0]} or that '
+            f'times a factor, got {semantic_map.shape[1]} x {semantic_map.shape[0]}'
+        )
+    return resize_nearest(semantic_map, size)
+
+
+def _without_image(source_dir: Path, map_suffix: str, used: set[Path]) -> tuple[str, ...]:
+    found = sorted(path for path in source_dir.rglob(f'*{map_suffix}') if path not in used)
+    return tuple(path.relative_to(source_dir).as_posix() for path in found)

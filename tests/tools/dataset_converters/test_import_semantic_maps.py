@@ -1,0 +1,53 @@
+"""The command line of tools/dataset_converters/import_semantic_maps.py, run in this process."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmp2seg.files.index_png import read_index_png, voc_palette
+
+TOOL = (
+    Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters' / 'import_semantic_maps.py'
+)
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The tool's main, and its arguments for a folder of three images and two maps in RGB."""
+    images, maps = tmp_path / 'images', tmp_path / 'maps'
+    images.mkdir()
+    maps.mkdir()
+    for name in 'abc':
+        Image.new('RGB', (20, 10)).save(images / f'{name}.jpg')
+    for name, value in (('a', 1), ('b', 2)):
+        semantic_map = np.full((5, 10), value, np.uint8)
+        semantic_map[0] = 255
+        Image.fromarray(voc_palette()[semantic_map]).save(maps / f'{name}.png')
+    arguments = [str(maps), str(tmp_path / 'out'), '--images', str(images), '--num-classes', '2']
+    return runpy.run_path(str(TOOL))['main'], arguments
+
+
+def test_colours_of_another_size(command, tmp_path, capsys):
+    main, arguments = command
+    main([*arguments, '--from-palette', '--allow-missing'])
+    assert (read_index_png(tmp_path / 'out' / 'b.png') == ([[255]] * 2 + [[2]] * 8)).all()
+    lines = capsys.readouterr().out.splitlines()
+    assert '2 maps, 2 of them resized' in lines
+    assert '1 images without a map: c' in lines
+    assert lines[-3:] == ['    1:  40.00%', '    2:  40.00%', '  255:  20.00%']
+
+
+def test_mistakes_end_the_command_with_one_line(command, tmp_path):
+    main, arguments = command
+    with pytest.raises(SystemExit, match='error: .*maps: expected a map .* 1 are missing: c'):
+        main(arguments)
+    (tmp_path / 'set.txt').write_text('a\nb\n')
+    arguments += ['--image-set', str(tmp_path / 'set.txt')]
+    with pytest.raises(SystemExit, match=r'error: .*a\.png: .* got RGB, .*--from-palette'):
+        main(arguments)
+    main([*arguments, '--from-palette'])
+    with pytest.raises(SystemExit, match='error: .*out: the folder is not empty'):
+        main([*arguments, '--from-palette'])

@@ -1,0 +1,74 @@
+"""Make a folder of semantic maps of any kind and size into one that training reads.
+
+Writes a palette PNG of the image's size and name per image: 0 background, 1..K classes, 255 ignore.
+
+Example: python tools/dataset_converters/import_semantic_maps.py maps data/mine/WSSS_maps \\
+    --images data/mine/images --num-classes 3
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('source_dir', help='folder of maps that have the names of their images')
+    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument('--images', required=True, metavar='DIR', help='folder of the images')
+    parser.add_argument('--num-classes', type=int, default=20, help='K, without background')
+    parser.add_argument(
+        '--from-palette',
+        action='store_true',
+        help="the colours count, by VOC's palette: for RGB maps and palettes in another order",
+    )
+    parser.add_argument(
+        '--map-suffix', default='.png', help="what a map adds to its image's name, as _mask.png"
+    )
+    parser.add_argument('--image-set', help='text file of the images to convert; default: all')
+    parser.add_argument(
+        '--allow-missing', action='store_true', help='go on without maps that are missing'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    from mmengine.utils import track_iter_progress
+
+    from mmp2seg.datasets.converters.semantic_folder import import_semantic_maps
+    from mmp2seg.datasets.converters.voc_masks import read_image_list
+    from mmp2seg.files.image_folder import shorten_names
+
+    try:
+        report = import_semantic_maps(
+            args.source_dir,
+            args.out_dir,
+            image_dir=args.images,
+            num_classes=args.num_classes,
+            from_palette=args.from_palette,
+            map_suffix=args.map_suffix,
+            names=read_image_list(args.image_set) if args.image_set else None,
+            allow_missing=args.allow_missing,
+            overwrite=args.overwrite,
+            track=track_iter_progress,
+        )
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'\n{report.num_maps} maps, {report.num_resized} of them resized')
+    for names, what in ((report.missing, 'images without a map'), (report.unused, 'maps unused')):
+        if names:
+            print(f'{len(names)} {what}: {shorten_names(names)}')
+    shares = report.num_pixels / report.num_pixels.sum()
+    values = [*range(len(shares) - 1), 255]
+    print('value: share of pixels')
+    print('\n'.join(f'{v:5}: {s:7.2%}' for v, s in zip(values, shares, strict=True) if s))
+
+
+if __name__ == '__main__':
+    main()

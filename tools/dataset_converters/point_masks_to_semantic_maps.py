@@ -1,0 +1,67 @@
+"""Make semantic maps of masks per point, such as SAM gives.
+
+Each point takes the best mask that holds it, or that has its id; the mask's pixels get the point's
+class, all others are background. The layouts of MASKS are listed in
+mmp2seg/datasets/converters/point_mask_files.py: COCO's, a list of annotations, or SAM's folder of
+a json per image.
+
+Example: python tools/dataset_converters/point_masks_to_semantic_maps.py sam_masks points.json \\
+    data/mine/WSSS_maps
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
+
+_SHOWN_POINTS = 20
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('masks', metavar='MASKS', help='json file, or folder of a json per image')
+    parser.add_argument('points', metavar='POINTS.json', help='point json')
+    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument(
+        '--uncertain',
+        type=int,
+        choices=(0, 255),
+        help='value where masks of different classes overlap; default: the better mask wins',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    from mmengine.utils import track_iter_progress
+
+    from mmp2seg.datasets.converters.point_masks import point_masks_to_maps
+
+    try:
+        report = point_masks_to_maps(
+            args.masks,
+            args.points,
+            args.out_dir,
+            uncertain=args.uncertain,
+            overwrite=args.overwrite,
+            track=track_iter_progress,
+        )
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'\n{report.num_maps} maps from {report.num_masks} masks, {report.num_points} points')
+    print(f'pixels where masks of different classes overlap: {report.conflict_share:.2%}')
+    if report.num_other:
+        print(f'masks of images that {args.points} lacks: {report.num_other}')
+    lines = report.without_mask
+    print(f'points without a mask: {len(lines)}')
+    print(''.join(f'  {line}\n' for line in lines[:_SHOWN_POINTS]), end='')
+    if len(lines) > _SHOWN_POINTS:
+        print(f'  ... and {len(lines) - _SHOWN_POINTS} more')
+
+
+if __name__ == '__main__':
+    main()
