@@ -1,5 +1,10 @@
 """Metrics; importing this package registers them."""
 
-from mmp2seg.evaluation.metrics import PseudoLabelWriter, PseudoMaskMetric
+from mmp2seg.evaluation.metrics import (
+    MissingAdjacentMetric,
+    PseudoLabelWriter,
+    PseudoMaskMetric,
+    VOCInstanceMetric,
+)
 
-__all__ = ['PseudoLabelWriter', 'PseudoMaskMetric']
+__all__ = ['MissingAdjacentMetric', 'PseudoLabelWriter', 'PseudoMaskMetric', 'VOCInstanceMetric']

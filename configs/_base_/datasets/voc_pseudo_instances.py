@@ -1,13 +1,15 @@
 # Stage 2 on VOC 2012: an instance segmentor learns the pseudo labels of stage 1 and is measured on
-# the true instances of held-out images. Other data: change the first three lines, or
+# the true instances of held-out images. Other data: change the first four lines, or
 #   --cfg-options train_dataloader.dataset.dataset.ann_file=LABELS.json \
 #       train_dataloader.dataset.dataset.data_prefix.img=IMAGES/ \
 #       val_dataloader.dataset.ann_file=TRUTH.json val_dataloader.dataset.data_prefix.img=IMAGES/ \
-#       val_evaluator.ann_file=TRUTH.json
-# and with tools/test.py the last three with test_ in place of val_.
+#       val_evaluator.0.ann_file=TRUTH.json val_evaluator.1.ann_file=TRUTH.json \
+#       val_evaluator.2.ann_file=TRUTH.json val_evaluator.2.void_dir=None
+# and with tools/test.py those of val_ with test_ in its place.
 pseudo_labels = 'data/pseudo_labels/p2seg_voc_train_aug.json'
 image_folder = 'data/VOC2012/JPEGImages/'
 val_truth = 'data/VOC2012/annotations/instances_val.json'
+void_folder = 'data/VOC2012/SegmentationObject/'  # 255 = void, for table 8; None: no void band
 
 metainfo = dict(
     classes=(
@@ -89,5 +91,10 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='CocoMetric', ann_file=val_truth, metric=['bbox', 'segm'])
+val_evaluator = [
+    dict(type='CocoMetric', ann_file=val_truth, metric=['bbox', 'segm']),
+    dict(type='mmp2seg.VOCInstanceMetric', ann_file=val_truth),  # paper: table 1
+    # Table 8 by a definition of ours.
+    dict(type='mmp2seg.MissingAdjacentMetric', ann_file=val_truth, void_dir=void_folder),
+]
 test_evaluator = val_evaluator

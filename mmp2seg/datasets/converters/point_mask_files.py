@@ -23,7 +23,6 @@ Other keys, such as SAM's ``point_coords``, are not read. The layouts:
 Facts on SAM's files: scripts/amg.py of github.com/facebookresearch/segment-anything.
 """
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from pycocotools import mask as mask_utils
 
 from mmp2seg.datasets.point_json import read_point_json
 from mmp2seg.files.image_folder import relative_stem
-from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import read_json, read_json_object, require_keys
 from mmp2seg.ops.masks_of_points import ScoredMask
 from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
 
@@ -221,14 +220,7 @@ def _read_image_file(folder: Path, image: PointImage) -> list[tuple[str, Any]]:
 
 def _read_json(path: Path) -> dict | list:
     """A json object or list."""
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: no json, byte {error.start} is not utf-8') from error
+    content = read_json(path)
     if not isinstance(content, (dict, list)):
         raise ValueError(f'{path}: expected an object or a list, got {content!r:.60}')
     return content

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from mmp2seg.evaluation.functional.touching import touching_objects
+from mmp2seg.ops.adjacency import touching_objects
 from mmp2seg.ops.rle import segmentation_to_rle
 
 MATCH_RULES = ('point', 'point_id', 'order')
@@ -72,7 +72,7 @@ def compare_image(
         truth_anns: As in a COCO json: polygons and both kinds of RLE.
         height: Height of the image.
         width: Width of the image.
-        gap: See :func:`~mmp2seg.evaluation.functional.touching.touching_objects`.
+        gap: See :func:`~mmp2seg.ops.adjacency.touching_objects`.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: ``(N,)`` float64 IoUs (:func:`point_matched_ious`) and

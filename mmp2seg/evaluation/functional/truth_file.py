@@ -1,7 +1,7 @@
 """True instances of a COCO json, by image, and a whole pseudo label file compared with them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +51,25 @@ class TruthFile:
         return {entry['id']: labels[entry['name']] for entry in categories}
 
     def compare(
-        self, image_id: int, pred_anns: list[dict], *, match: str = 'point', gap: int = 2
+        self,
+        image_id: int,
+        pred_anns: list[dict],
+        *,
+        category_ids: Collection[int] | None = None,
+        match: str = 'point',
+        gap: int = 2,
     ) -> tuple[np.ndarray, np.ndarray]:
         """:func:`~mmp2seg.evaluation.functional.pseudo_masks.compare_image` for one image.
+
+        Args:
+            category_ids: true objects of other categories are left out; None keeps all.
 
         Raises:
             ValueError: Names the file and the image.
         """
         truth_anns = self.annotations_of(image_id)
+        if category_ids is not None:
+            truth_anns = [ann for ann in truth_anns if ann['category_id'] in category_ids]
         image = self.images[image_id]
         try:
             return compare_image(
@@ -79,7 +90,7 @@ def compare_files(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare a whole pseudo label json with the truth, one image in memory at a time.
 
-    Only the images of ``pred`` take part: the truth may hold more.
+    Only the images and categories of ``pred`` take part: the truth may hold more.
 
     Args:
         pred: Content of a pseudo label json.
@@ -95,13 +106,16 @@ def compare_files(
     annotations = defaultdict(list)
     for ann in pred['annotations']:
         annotations[ann['image_id']].append(ann)
+    category_ids = {category['id'] for category in pred['categories']}
     ious, touching = [np.zeros(0)], [np.zeros(0, dtype=bool)]
     for image in pred['images']:
         image_id, name = image['id'], image['file_name']
         known = truth.images.get(image_id, image)['file_name']
         if Path(known).name != Path(name).name:
             raise ValueError(f'{truth.path}: image {image_id} is {known}, expected {name}')
-        of_image = truth.compare(image_id, annotations[image_id], match=match, gap=gap)
+        of_image = truth.compare(
+            image_id, annotations[image_id], category_ids=category_ids, match=match, gap=gap
+        )
         ious.append(of_image[0])
         touching.append(of_image[1])
     return np.concatenate(ious), np.concatenate(touching)

@@ -26,6 +26,7 @@ class PseudoMaskMetric(PerImageMetric):
 
     Args:
         ann_file: COCO json with the true instances of the tested images; read for evaluation only.
+            Its crowds, and categories that are no class of the data set, are left out.
         match: How an object finds its instance: ``'point'``, ``'point_id'`` or ``'order'``, see
             :func:`~mmp2seg.evaluation.functional.pseudo_masks.point_matched_ious`.
         gap: Largest distance of touching objects, in pixels.
@@ -61,7 +62,11 @@ class PseudoMaskMetric(PerImageMetric):
             image_id = data_sample['img_id']
             annotations = encode_predictions(data_sample, category_ids)
             ious, touching = self.truth.compare(
-                image_id, annotations, match=self.match, gap=self.gap
+                image_id,
+                annotations,
+                category_ids=category_ids,
+                match=self.match,
+                gap=self.gap,
             )
             self.results.append({'image_id': image_id, 'ious': ious, 'touching': touching})
 

@@ -65,6 +65,17 @@ def test_compare_files_over_the_images_of_the_pseudo_labels(truth_path):
     assert touching.tolist() == [False, True, True]
 
 
+def test_objects_of_other_categories_are_left_out(truth_path):
+    content = json.loads(truth_path.read_text())
+    content['annotations'][2]['category_id'] = 2
+    truth_path.write_text(json.dumps(content))
+    truth, anns = TruthFile(truth_path), [annotation(1, (0, 4), point_id=1)]
+    assert truth.compare(1, anns)[0].tolist() == [1, 0]
+    assert truth.compare(1, anns, category_ids=[1])[0].tolist() == [1]
+    ious, _ = compare_files(pseudo_labels([image(1)], anns, CATEGORIES[:1]), truth)
+    assert ious.tolist() == [1]
+
+
 def test_compare_no_images(truth_path):
     ious, touching = compare_files(pseudo_labels([], []), TruthFile(truth_path))
     assert ious.shape == touching.shape == (0,)

@@ -1,0 +1,121 @@
+"""Masks of an image with their categories, and their IoUs class by class."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+from mmp2seg.evaluation.functional.truth_file import TruthFile
+from mmp2seg.evaluation.functional.truth_maps import is_crowd
+from mmp2seg.ops.rle import segmentation_to_rle
+
+
+class ClassMasks(NamedTuple):
+    """Masks of one image.
+
+    Attributes:
+        rles: ``N`` compressed RLEs.
+        category_ids: ``(N,)`` int64.
+    """
+
+    rles: Sequence[dict]
+    category_ids: np.ndarray
+
+    @classmethod
+    def of(cls, rles: Sequence[dict], category_ids: Sequence[int]) -> 'ClassMasks':
+        """The masks with their categories as an array, also when there are none."""
+        return cls(list(rles), np.asarray(category_ids, dtype=np.int64).reshape(-1))
+
+    def select(self, indices: np.ndarray) -> 'ClassMasks':
+        """The masks at ``indices`` (integers), in that order."""
+        return ClassMasks([self.rles[i] for i in indices], self.category_ids[indices])
+
+    def of_categories(self, category_ids: Sequence[int]) -> 'ClassMasks':
+        """The masks of the given categories."""
+        return self.select(np.flatnonzero(np.isin(self.category_ids, list(category_ids))))
+
+
+def truth_masks(truth: TruthFile, image_id: int) -> tuple[ClassMasks, ClassMasks]:
+    """Objects and crowd regions of an image.
+
+    Returns:
+        tuple: the objects, and the regions with ``iscrowd``.
+
+    Raises:
+        ValueError: The image is not in the file, or a mask is malformed; names file and image.
+    """
+    annotations = truth.annotations_of(image_id)
+    objects = [ann for ann in annotations if not is_crowd(ann)]
+    crowds = [ann for ann in annotations if is_crowd(ann)]
+    return _class_masks(objects, truth, image_id), _class_masks(crowds, truth, image_id)
+
+
+def check_sizes(rles: Sequence[dict], truth: TruthFile, image_id: int) -> None:
+    """Check that predicted masks have the size of their image in the truth's file.
+
+    Raises:
+        ValueError: Names file, image and sizes.
+    """
+    size = [truth.images[image_id][side] for side in ('height', 'width')]
+    for rle in rles:
+        if list(rle['size']) != size:
+            raise ValueError(
+                f'{_place(truth, image_id)}: expected predicted masks of the image size {size}, '
+                f'got {list(rle["size"])}'
+            )
+
+
+def best_indices(
+    scores: np.ndarray, *, score_thr: float = 0.0, max_per_image: int | None = None
+) -> np.ndarray:
+    """Indices of the predictions of an image that count, rising.
+
+    Args:
+        scores: ``(P,)`` floats.
+        score_thr: lower scores are left out.
+        max_per_image: the best so many of the others are kept, of equal ones the first; None = all.
+    """
+    ranked = np.argsort(-scores, kind='stable')[:max_per_image]
+    return np.sort(ranked[scores[ranked] >= score_thr])
+
+
+def ious_by_class(
+    pred: ClassMasks, truth: ClassMasks, *, crowd: bool = False
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """IoUs of the predictions of each class with the true masks of the same class.
+
+    Args:
+        pred: Predicted masks.
+        truth: True masks of the same image and size.
+        crowd: Share of the predicted mask that lies in the true one, in place of the IoU.
+
+    Yields:
+        tuple: for each category of ``pred``, in the order of the ids, the ``(P,)`` indices of its
+        predictions, the ``(G,)`` indices of its true masks, either may be empty, and the
+        ``(P, G)`` float64 IoUs; 0 for two empty masks.
+    """
+    for category_id in np.unique(pred.category_ids):
+        of_pred = np.flatnonzero(pred.category_ids == category_id)
+        of_truth = np.flatnonzero(truth.category_ids == category_id)
+        ious = np.zeros((len(of_pred), len(of_truth)))
+        if ious.size:
+            rles = [truth.rles[i] for i in of_truth]
+            ious[:] = mask_utils.iou([pred.rles[i] for i in of_pred], rles, [crowd] * len(rles))
+        yield of_pred, of_truth, ious
+
+
+def _class_masks(annotations: Sequence[dict], truth: TruthFile, image_id: int) -> ClassMasks:
+    image, rles = truth.images[image_id], []
+    for ann in annotations:
+        try:
+            rle = segmentation_to_rle(ann['segmentation'], image['height'], image['width'])
+        except ValueError as error:
+            place = f'{_place(truth, image_id)}: annotation {ann["id"]}'
+            raise ValueError(f'{place}: {error}') from error
+        rles.append(rle)
+    return ClassMasks.of(rles, [ann['category_id'] for ann in annotations])
+
+
+def _place(truth: TruthFile, image_id: int) -> str:
+    return f'{truth.path}: image {image_id} ({truth.images[image_id]["file_name"]})'

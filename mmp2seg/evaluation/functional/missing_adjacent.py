@@ -1,0 +1,124 @@
+"""Which objects are found, and which of those that lie side by side (table 8).
+
+The paper gives no formula for the two rates. The definition here is ours:
+
+- missing rate: share of the true objects that no prediction of their class has an IoU of .5 with;
+- adjacent rate: share of the adjacent objects that are found, those with another object of their
+  class at most 2 pixels away or across VOC's void band
+  (:func:`~mmp2seg.ops.adjacency.touching_objects`).
+
+The predictions' scores play no part, and a prediction may find several objects: one mask over two
+objects of the same size, side by side, has an IoU of exactly .5 with both.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from mmp2seg.evaluation.functional.class_masks import ClassMasks, ious_by_class
+from mmp2seg.evaluation.functional.truth_file import TruthFile
+from mmp2seg.files.index_png import read_index_png
+from mmp2seg.ops.adjacency import touching_objects
+
+FOUND_IOU = 0.5
+VOID = 255
+
+
+def found_objects(pred: ClassMasks, objects: ClassMasks) -> np.ndarray:
+    """Objects that a prediction of their class reaches IoU .5 with.
+
+    Args:
+        pred: Predicted masks of an image.
+        objects: Its ``G`` true masks.
+
+    Returns:
+        np.ndarray: ``(G,)`` bool.
+    """
+    found = np.zeros(len(objects.rles), dtype=bool)
+    for _, of_truth, ious in ious_by_class(pred, objects):
+        if ious.size:
+            found[of_truth] = ious.max(axis=0) >= FOUND_IOU
+    return found
+
+
+class AdjacentObjects:
+    """Tells which objects of an image are adjacent.
+
+    Args:
+        truth: The file that the objects are from.
+        gap: Largest distance of adjacent objects, in pixels.
+        void_dir: Folder with a map of each image, ``<image name>.png``, 255 = void; None: no void.
+        void_gap: Most steps over void pixels from an object to an adjacent one.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: A negative ``gap``, or a ``void_gap`` below 1.
+    """
+
+    def __init__(
+        self,
+        truth: TruthFile,
+        *,
+        gap: int = 2,
+        void_dir: str | Path | None = None,
+        void_gap: int = 6,
+    ) -> None:
+        touching_objects([], [], gap=gap, void_gap=void_gap)  # checks them
+        if void_dir is not None and not Path(void_dir).is_dir():
+            raise FileNotFoundError(f'{void_dir}: there is no such folder of void maps')
+        self.truth = truth
+        self.gap = gap
+        self.void_dir = void_dir
+        self.void_gap = void_gap
+
+    def of_image(self, image_id: int, objects: ClassMasks) -> np.ndarray:
+        """Which of the objects of an image are adjacent.
+
+        Returns:
+            np.ndarray: ``(len(objects.rles),)`` bool.
+
+        Raises:
+            FileNotFoundError, ValueError: The image's void map is not there, is no map, or has
+                another size than the image; names the file.
+        """
+        void = None if self.void_dir is None else self._void_of(image_id)
+        return touching_objects(
+            objects.rles, objects.category_ids, gap=self.gap, void=void, void_gap=self.void_gap
+        )
+
+    def _void_of(self, image_id: int) -> np.ndarray:
+        image = self.truth.images[image_id]
+        path = Path(self.void_dir) / f'{Path(image["file_name"]).stem}.png'
+        void, size = read_index_png(path) == VOID, (image['height'], image['width'])
+        if void.shape != size:
+            raise ValueError(f'{path}: expected a map of the image size {size}, got {void.shape}')
+        return void
+
+
+def summarize_found(found: np.ndarray, adjacent: np.ndarray) -> dict[str, float]:
+    """Rates over the objects of all images.
+
+    Args:
+        found: ``(N,)`` bool.
+        adjacent: ``(N,)`` bool.
+
+    Returns:
+        dict: ``missing_rate_iou50`` and ``adjacent_rate_iou50`` (fractions; nan without objects,
+        or adjacent ones), ``num_objects``, ``num_missing_iou50``, ``num_adjacent``,
+        ``num_adjacent_found_iou50``.
+    """
+    found, adjacent = np.asarray(found, dtype=bool), np.asarray(adjacent, dtype=bool)
+    num_objects, num_adjacent = len(found), int(adjacent.sum())
+    num_missing, num_adjacent_found = int((~found).sum()), int(found[adjacent].sum())
+    return {
+        'missing_rate_iou50': _share(num_missing, num_objects),
+        'adjacent_rate_iou50': _share(num_adjacent_found, num_adjacent),
+        'num_objects': num_objects,
+        'num_missing_iou50': num_missing,
+        'num_adjacent': num_adjacent,
+        'num_adjacent_found_iou50': num_adjacent_found,
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float('nan')

@@ -1,0 +1,120 @@
+"""Scored instances of a file: COCO results, or pseudo labels."""
+
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from mmp2seg.evaluation.functional.class_masks import ClassMasks, best_indices, check_sizes
+from mmp2seg.evaluation.functional.truth_file import TruthFile
+from mmp2seg.files.json_reading import read_json, read_json_object, require_keys
+from mmp2seg.ops.rle import segmentation_to_rle
+
+_KEYS = ('image_id', 'category_id', 'segmentation', 'score')
+
+
+class PredictionFile:
+    """The predictions of a file, image by image.
+
+    Args:
+        path: A list of COCO results, which stands for all images of the truth, or a pseudo label
+            json, whose ``images`` are those that count. The entries have ``image_id``,
+            ``category_id``, ``segmentation`` (any of COCO's) and ``score``.
+        truth: The true instances; the files have their ids of images and categories in common.
+        score_thr: Predictions with lower scores are left out.
+        max_per_image: The best so many of the others are kept; None = all.
+
+    Attributes:
+        image_ids: The images that count, rising.
+
+    Raises:
+        FileNotFoundError, ValueError: As the file is missing, malformed or not of the same images
+            and categories as the truth; names file and place.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        truth: TruthFile,
+        *,
+        score_thr: float = 0.0,
+        max_per_image: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.truth = truth
+        self.score_thr = score_thr
+        self.max_per_image = max_per_image
+        part, entries, image_ids = _read(self.path, truth)
+        require_keys(path, part, entries, _KEYS)
+        self.image_ids = sorted(image_ids)
+        self._entries: dict[int, list[tuple[str, dict]]] = defaultdict(list)
+        category_ids = {category['id'] for category in truth.categories}
+        for index, entry in enumerate(entries):
+            place = f'{path}: {part}[{index}]'
+            if entry['image_id'] not in image_ids:
+                raise ValueError(f'{place}: image {entry["image_id"]} is not among the images')
+            if entry['category_id'] not in category_ids:
+                known = f'a category of {truth.path}'
+                raise ValueError(f'{place}: expected {known}, got {entry["category_id"]}')
+            if not isinstance(entry['score'], (int, float)) or math.isnan(entry['score']):
+                raise ValueError(f'{place}: expected a number as score, got {entry["score"]!r:.60}')
+            self._entries[entry['image_id']].append((place, entry))
+
+    def of_image(self, image_id: int) -> tuple[ClassMasks, np.ndarray]:
+        """Masks of an image and their ``(N,)`` float64 scores, in the order of the file.
+
+        Raises:
+            ValueError: A malformed mask, or one of another size; names file and place.
+        """
+        entries = self._entries.get(image_id, [])
+        scores = np.array([entry['score'] for _, entry in entries], dtype=np.float64)
+        kept = best_indices(scores, score_thr=self.score_thr, max_per_image=self.max_per_image)
+        image, rles = self.truth.images[image_id], []
+        for place, entry in (entries[index] for index in kept):
+            try:
+                rle = segmentation_to_rle(entry['segmentation'], image['height'], image['width'])
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f'{place}: no mask of image {image_id}: {error}') from error
+            rles.append(rle)
+        check_sizes(rles, self.truth, image_id)
+        return ClassMasks.of(rles, [entries[index][1]['category_id'] for index in kept]), scores[
+            kept
+        ]
+
+
+def _read(path: Path, truth: TruthFile) -> tuple[str, list, set[int]]:
+    """Name of the list of predictions, the list, and the ids of the images that count."""
+    if not _is_list(path):
+        content = read_json_object(path, lists=('images', 'categories', 'annotations'))
+        require_keys(path, 'images', content['images'], ('id', 'file_name'))
+        require_keys(path, 'categories', content['categories'], ('id', 'name'))
+        _check_same(path, content, truth)
+        return 'annotations', content['annotations'], {image['id'] for image in content['images']}
+    return 'results', read_json(path), set(truth.images)
+
+
+def _is_list(path: Path) -> bool:
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: there is no such file')
+    with path.open('rb') as file:
+        return file.read(64).lstrip()[:1] == b'['
+
+
+def _check_same(path: Path, content: dict, truth: TruthFile) -> None:
+    names = {category['id']: category['name'] for category in truth.categories}
+    for category in content['categories']:
+        if names.get(category['id']) != category['name']:
+            raise ValueError(
+                f'{path}: expected category {category["id"]} to be '
+                f'{names.get(category["id"])!r} as in {truth.path}, got {category["name"]!r}'
+            )
+    for image in content['images']:
+        known = truth.images.get(image['id'])
+        if known is None:
+            raise ValueError(f'{path}: image {image["id"]} is not among those of {truth.path}')
+        if Path(known['file_name']).name != Path(image['file_name']).name:
+            raise ValueError(
+                f'{path}: image {image["id"]} is {image["file_name"]}, '
+                f'{known["file_name"]} in {truth.path}'
+            )
