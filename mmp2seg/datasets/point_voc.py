@@ -5,8 +5,8 @@ import os.path as osp
 from mmdet.datasets import VOCDataset
 from mmengine.fileio import exists, get_text, list_from_file
 
-from mmp2seg.datasets.layouts import numeric_image_ids
-from mmp2seg.datasets.point_dataset import PointDataset, parse_point
+from mmp2seg.datasets.layouts import numeric_image_ids, parse_point_line
+from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.registry import DATASETS
 
 
@@ -14,10 +14,11 @@ from mmp2seg.registry import DATASETS
 class PointVOCDataset(PointDataset):
     """VOC images with ``Center_points/<id>.txt`` and a folder of weak semantic maps.
 
-    ``ann_file`` lists an image id per line (``ImageSets/Segmentation/train_aug.txt``). A point file
-    has a line per point, ``x y class [confidence]``: pixel indices, so that 0.5 is added to reach
-    the pixel's centre, and the class ``0..K-1``. An empty file is an image without points, a
-    missing one an error. The id of a point is its line number, counted from 0.
+    ``ann_file`` has an image id as the first word of each line: an image list, such as
+    ``ImageSets/Segmentation/train_aug.txt``, or BESTIE's ``train_cls.txt``. A point file has a line
+    per point, ``x y class [confidence]``: pixel indices, so that 0.5 is added to reach the pixel's
+    centre, and the class ``0..K-1``. An empty file is an image without points, a missing one an
+    error. The id of a point is its line number, counted from 0.
 
     Args:
         img_suffix: of the image files.
@@ -66,16 +67,5 @@ class PointVOCDataset(PointDataset):
         ]
 
     def _parse_line(self, line: str, *, point_id: int, where: str) -> dict:
-        words = line.split()
-        if len(words) not in (3, 4):
-            raise ValueError(f"{where}: expected 'x y class [confidence]', got {line!r}")
-        x, y = parse_point(words[:2], where=where)
-        try:
-            label = float(words[2])  # some files write classes as '3.0'
-        except ValueError:
-            label = float('nan')
-        if not (label.is_integer() and 0 <= label < self.num_classes):
-            raise ValueError(
-                f'{where}: expected a class 0..{self.num_classes - 1}, got {words[2]!r}'
-            )
-        return dict(point=[x + 0.5, y + 0.5], bbox_label=int(label), point_id=point_id)
+        x, y, label = parse_point_line(line, num_classes=self.num_classes, where=where)
+        return dict(point=[x, y], bbox_label=label, point_id=point_id)

@@ -6,8 +6,33 @@ from pathlib import Path
 from typing import Any
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a json file.
+def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
+    """Content of a json file that has been read.
+
+    Args:
+        text: all of the file.
+        path: of the file, for errors.
+        drop: keys to leave out of every object, so that what is not needed is never held.
+
+    Raises:
+        ValueError: No json; names the file, the line and the column.
+    """
+
+    def without_dropped(entry: dict) -> dict:
+        for key in drop:
+            entry.pop(key, None)
+        return entry
+
+    try:
+        return json.loads(text, object_hook=without_dropped if drop else None)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
+        ) from error
+
+
+def read_json(path: str | Path, *, drop: Sequence[str] = ()) -> Any:
+    """Read a json file; ``drop`` as of :func:`parse_json`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -17,29 +42,37 @@ def read_json(path: str | Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: there is no such file')
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
-        ) from error
+        text = path.read_text(encoding='utf-8')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: no json, byte {error.start} is not utf-8') from error
+    return parse_json(text, path, drop=drop)
 
 
-def read_json_object(path: str | Path, *, lists: Sequence[str] = ()) -> dict:
+def read_json_object(
+    path: str | Path, *, lists: Sequence[str] = (), drop: Sequence[str] = ()
+) -> dict:
     """Read a json file whose top level is an object with the given lists.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: No json, no object, or a list is missing; names the file and the place.
     """
-    content = read_json(path)
+    content = read_json(path, drop=drop)
+    require_lists(path, content, lists)
+    return content
+
+
+def require_lists(path: str | Path, content: Any, lists: Sequence[str]) -> None:
+    """Check that the content of a json file is an object with the given lists.
+
+    Raises:
+        ValueError: Names the file and what was expected.
+    """
     if not isinstance(content, dict):
         raise ValueError(f'{path}: expected a json object, got a {type(content).__name__}')
     for key in lists:
         if not isinstance(content.get(key), list):
             raise ValueError(f'{path}: expected a list {key!r}, got {content.get(key)!r:.60}')
-    return content
 
 
 def require_keys(path: str | Path, part: str, entries: Sequence[dict], keys: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from mmp2seg.datasets.layouts import (
     AnnotationCollector,
     image_class_line,
     numeric_image_ids,
+    parse_point_line,
     write_lines,
     write_point_txt,
 )
@@ -19,6 +20,33 @@ def test_point_file_has_pixel_indices(tmp_path):
     assert path.read_text() == '0 2 3 1\n300 7.25 0 1\n'
     write_point_txt(path, np.zeros((0, 2)), [])
     assert path.read_text() == ''
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_every_digit_of_a_point_comes_back(tmp_path, dtype):
+    rng = np.random.default_rng(0)
+    # around 0.5 a difference of floats is exact, below 0.25 it is not
+    points_xy = rng.uniform(0, 0.5, (200, 2)).astype(dtype)
+    points_xy[100:] = rng.uniform(0, 5000, (100, 2))
+    points_xy[0] = 0, np.nextafter(dtype(640), dtype(0))
+    write_point_txt(tmp_path / 'points.txt', points_xy, [0] * 200)
+    lines = (tmp_path / 'points.txt').read_text().splitlines()
+    read = [parse_point_line(line, num_classes=1, where='')[:2] for line in lines]
+    np.testing.assert_array_equal(np.array(read).astype(dtype), points_xy)
+    np.testing.assert_array_equal(np.array(read), points_xy.astype(np.float64))
+
+
+def test_point_lines_are_read():
+    read = [
+        parse_point_line(line, num_classes=3, where='')
+        for line in ('12 0 2 1', '-0.5 1e2 0.0', ' 0.25\t7.125  1 0.3 ')
+    ]
+    assert read == [(12.5, 0.5, 2), (0, 100.5, 0), (0.75, 7.625, 1)]
+    assert [type(number) for number in read[0]] == [float, float, int]
+    with pytest.raises(ValueError, match=r"a\.txt:3: expected a class 0\.\.2, got '3'"):
+        parse_point_line('1 1 3 1', num_classes=3, where='a.txt:3')
+    with pytest.raises(ValueError, match=r'a\.txt:3: expected a point of two finite numbers'):
+        parse_point_line('1 inf 2 1', num_classes=3, where='a.txt:3')
 
 
 def test_lists(tmp_path):
@@ -80,3 +108,31 @@ def test_annotations_of_two_images(tmp_path):
     np.testing.assert_array_equal(coco_mask.decode(second['segmentation']), instance_map == 2)
     assert second['bbox'] == [1, 1, 2, 1]
     assert (second['area'], second['iscrowd'], second['point']) == (2, 0, [2.5, 1.5])
+
+
+def test_without_points_the_truth_has_none_either(tmp_path):
+    collector = AnnotationCollector(('cat', 'dog'), description='no points')
+    instance_map = np.array([[1, 2]], np.int32)
+    collector.add(image_id=1, file_name='a.jpg', instance_map=instance_map, labels=np.array([1, 0]))
+    collector.write_instances(tmp_path / 'instances.json')
+    annotations = json.loads((tmp_path / 'instances.json').read_text())['annotations']
+    assert [a['id'] for a in annotations] == [1, 2]
+    assert [a['category_id'] for a in annotations] == [2, 1]
+    assert all('point' not in a for a in annotations)
+
+
+def test_a_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / 'points.json'
+    path.write_text('old')
+    collector = AnnotationCollector(('cat',), description='broken')
+    collector.add(
+        image_id=1,
+        file_name='a.jpg',
+        instance_map=np.ones((1, 1), np.int32),
+        labels=[0],
+        points_xy=[[np.nan, 0]],
+    )
+    with pytest.raises(ValueError, match=r'points\.json: not written'):
+        collector.write_points(path)
+    assert path.read_text() == 'old'
+    assert [file.name for file in tmp_path.iterdir()] == ['points.json']

@@ -77,14 +77,23 @@ def test_other_sources_of_points(build, source, expected):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{"images": ', r'points\.json: expected a json file'),
-        ('[]', r"points\.json: expected a COCO json with a list 'images'"),
-        (dict(images=[], annotations=[]), "with a list 'categories'"),
+        ('{"images": ', r'points\.json: no json, line 1 column'),
+        ('[]', r'points\.json: expected a json object, got a list'),
+        (dict(images=[], annotations=[]), "expected a list 'categories'"),
         (_with_annotation(point=None), 'annotation 11: expected a point of two finite numbers'),
         (_with_annotation(point=[1]), 'annotation 11: expected a point of two finite numbers'),
         (_with_annotation(image_id=8), 'annotation 11: unknown image_id 8'),
         (_with_annotation(category_id=2), 'annotation 11: unknown category_id 2'),
         ({**CONTENT, 'images': [], 'annotations': []}, 'expected at least one image'),
+        (_with_annotation(id=None), r'annotations\[0\]: expected id to be int or str, got None'),
+        (
+            {**CONTENT, 'annotations': CONTENT['annotations'][:1] * 2},
+            r'annotations\[1\]: id 11 is that of annotations\[0\] already',
+        ),
+        (
+            {**CONTENT, 'categories': [dict(id=3, name='dog'), dict(id=1, name='dog')]},
+            r"categories\[1\]: name 'dog' is that of categories\[0\] already",
+        ),
     ],
 )
 def test_broken_files_are_named(build, content, message):
@@ -97,7 +106,7 @@ def test_unknown_class_and_source_are_named(build):
         build(metainfo=dict(classes=('cat', 'bird')))
     with pytest.raises(ValueError, match="got 'mask'"):
         build(point_source='mask')
-    with pytest.raises(ValueError, match='annotation 12: expected a point'):
+    with pytest.raises(ValueError, match="annotation 12: expected 'keypoints' with"):
         build(
             {**CONTENT, 'annotations': [{**CONTENT['annotations'][1], 'keypoints': [1, 1, 0]}]},
             point_source='keypoints',

@@ -66,6 +66,21 @@ def test_classes_written_as_floats_are_read(tiny_voc):
     assert _build(arguments).get_data_info(0)['instances'][0]['bbox_label'] == 1
 
 
+def test_train_cls_is_an_image_list(tiny_voc):
+    """BESTIE has no other list: its first words are the images, the classes come from points."""
+    root, arguments = tiny_voc
+    (root / 'train_cls.txt').write_text('img_2 1\nimg_1 0 1\nimg_3\n')
+    dataset = _build(arguments, ann_file='train_cls.txt')
+    names = [dataset.get_data_info(index)['file_name'] for index in range(3)]
+    assert names == ['img_2.jpg', 'img_1.jpg', 'img_3.jpg']
+
+
+def test_small_coordinates_keep_their_digits(tiny_voc):
+    root, arguments = tiny_voc
+    (root / 'Center_points' / 'img_1.txt').write_text('-0.4 -0.5 0 1\n')
+    assert _build(arguments).get_data_info(0)['instances'][0]['point'] == [0.1, 0]
+
+
 def test_missing_point_file_is_named(tiny_voc):
     root, arguments = tiny_voc
     (root / 'Center_points' / 'img_2.txt').unlink()

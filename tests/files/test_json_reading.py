@@ -1,6 +1,6 @@
 import pytest
 
-from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import read_json, read_json_object, require_keys
 
 
 def test_reads_an_object(tmp_path):
@@ -36,3 +36,10 @@ def test_require_keys():
         require_keys('a.json', 'images', [{'id': 1}, {}], ['id'])
     with pytest.raises(ValueError, match=r'a\.json: images\[0\]: expected an object, got 7'):
         require_keys('a.json', 'images', [7], ['id'])
+
+
+def test_dropped_keys_are_never_held(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text('{"a": [{"id": 1, "mask": [1]}, {"b": {"mask": 2, "c": 3}}], "mask": 4}')
+    assert read_json(path, drop=('mask',)) == {'a': [{'id': 1}, {'b': {'c': 3}}]}
+    assert read_json(path)['mask'] == 4

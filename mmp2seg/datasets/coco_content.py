@@ -1,0 +1,98 @@
+"""Checks of a COCO json's content that every reader of one makes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmp2seg.files.json_reading import require_keys
+
+
+def check_coco_content(
+    path: str | Path,
+    content: Mapping[str, list],
+    *,
+    image_keys: Sequence[str] = (),
+    annotation_keys: Sequence[str] = (),
+) -> None:
+    """Check that images, categories and annotations have what they need and fit together.
+
+    Images need an ``id`` and a ``file_name``, categories an ``id`` and a ``name``, and none of
+    these may occur twice. Annotations need a known ``image_id`` and ``category_id``; where they
+    have to have an ``id``, it may not occur twice.
+
+    Args:
+        path: of the file, for errors.
+        content: its lists ``images``, ``categories`` and ``annotations``.
+        image_keys: what images need beside that.
+        annotation_keys: what annotations need beside that.
+
+    Raises:
+        ValueError: names the file, the place and the value.
+    """
+    images, annotations, categories = (
+        content[part] for part in ('images', 'annotations', 'categories')
+    )
+    require_keys(path, 'images', images, ('id', 'file_name', *image_keys))
+    require_keys(path, 'categories', categories, ('id', 'name'))
+    require_keys(path, 'annotations', annotations, ('image_id', 'category_id', *annotation_keys))
+    for part, name in (('images', 'file_name'), ('categories', 'name')):
+        _require_distinct(path, part, content[part], 'id', types=(int, str))
+        _require_distinct(path, part, content[part], name, types=(str,))
+    if 'id' in annotation_keys:
+        _require_distinct(path, 'annotations', annotations, 'id', types=(int, str))
+    known_images = {image['id'] for image in images}
+    known_categories = {category['id'] for category in categories}
+    for index, annotation in enumerate(annotations):
+        for key, known in (('image_id', known_images), ('category_id', known_categories)):
+            value = annotation[key]
+            if not isinstance(value, int | str) or value not in known:
+                where = annotation_place(path, index, annotation)
+                raise ValueError(f'{where}: unknown {key} {value!r}')
+
+
+def annotation_place(path: str | Path, index: int, annotation: Mapping) -> str:
+    """Name of an annotation in errors: by its id, or by its position (from 0) without one."""
+    number = annotation.get('id')
+    return f'{path}: ' + (f'annotations[{index}]' if number is None else f'annotation {number}')
+
+
+def ordered_class_names(categories: Sequence[Mapping]) -> list[str]:
+    """Names of the categories in the order of their ids: class k is the k-th of them, from 0."""
+    return [entry['name'] for entry in sorted(categories, key=lambda entry: entry['id'])]
+
+
+def category_labels(
+    path: str | Path, categories: Sequence[Mapping], *, classes: Sequence[str] | None = None
+) -> dict[int, int]:
+    """Class 0..K-1 of each category id: COCO's 80 things have ids 1..90, with gaps.
+
+    Args:
+        path: of the file, for errors.
+        categories: its categories, names and ids distinct.
+        classes: names of the K classes, in order; categories that are not among them get none.
+            None takes all categories, in the order of their ids.
+
+    Raises:
+        ValueError: a class is not among the categories.
+    """
+    id_of_name = {entry['name']: entry['id'] for entry in categories}
+    names = ordered_class_names(categories) if classes is None else classes
+    missing = [name for name in names if name not in id_of_name]
+    if missing:
+        raise ValueError(
+            f'{path}: expected a category named {missing[0]!r}, got {sorted(id_of_name)}'
+        )
+    return {id_of_name[name]: label for label, name in enumerate(names)}
+
+
+def _require_distinct(
+    path: str | Path, part: str, entries: Sequence[Mapping], key: str, *, types: tuple[type, ...]
+) -> None:
+    place_of: dict = {}
+    for index, entry in enumerate(entries):
+        where, value = f'{path}: {part}[{index}]', entry[key]
+        if not isinstance(value, types):
+            expected = ' or '.join(kind.__name__ for kind in types)
+            raise ValueError(f'{where}: expected {key} to be {expected}, got {value!r:.60}')
+        first = place_of.setdefault(value, index)
+        if first != index:
+            raise ValueError(f'{where}: {key} {value!r} is that of {part}[{first}] already')

@@ -1,0 +1,191 @@
+"""True semantic maps of a COCO instance json (table 9, and what weak maps are degraded from)."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+from mmp2seg.datasets.coco_content import (
+    annotation_place,
+    category_labels,
+    check_coco_content,
+    ordered_class_names,
+)
+from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.index_png import write_palette_png
+from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.ops.components import IGNORE
+from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
+
+
+@dataclasses.dataclass(frozen=True)
+class CocoMapsReport:
+    """Counts of a conversion.
+
+    Attributes:
+        num_maps: maps written, one per image, also of images without objects.
+        num_objects: objects drawn, by class name, in the order of the map values 1..K.
+        num_crowds: crowd annotations, which became ignore.
+        num_hidden: objects without a pixel of their own: covered by smaller ones, or empty.
+        refused: annotations without a mask, which were left out, a line each: place and reason.
+    """
+
+    num_maps: int
+    num_objects: dict[str, int]
+    num_crowds: int
+    num_hidden: int
+    refused: tuple[str, ...]
+
+
+def coco_semantic_maps(
+    json_path: str | Path,
+    out_dir: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    skip_refused: bool = False,
+    overwrite: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> CocoMapsReport:
+    """Write a palette PNG per image of a COCO instance json: 0 background, k + 1 = class k.
+
+    A map has the name of its image, in the same sub-folder. Objects are drawn from the largest to
+    the smallest, on top of crowd annotations, which are 255 (ignore). The json is read as a whole,
+    the masks are decoded image by image.
+
+    Args:
+        json_path: COCO json; its images need ``height`` and ``width``, its annotations
+            ``segmentation`` (polygons or RLE).
+        out_dir: folder to make; it appears only when it is complete.
+        classes: names of the K classes, in order; objects of other categories are background. None
+            takes all categories in the order of their ids, as ``PointCocoDataset`` does: COCO's 80
+            things, whose ids go from 1 to 90, become 1..80.
+        skip_refused: leave annotations without a usable mask out and report them, instead of
+            stopping.
+        overwrite: replace a folder that is not empty.
+        track: wraps the list of images; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: there is no such json.
+        ValueError: it is no COCO json; over 254 classes; a class that is not in it; an image name
+            outside of its folder, or two of one stem; and, unless ``skip_refused``, a segmentation
+            that is missing, broken or of another size. Names the file and the place.
+        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+    """
+    content = read_json_object(json_path, lists=('images', 'categories', 'annotations'))
+    check_coco_content(json_path, content, image_keys=('height', 'width'))
+    names = ordered_class_names(content['categories']) if classes is None else list(classes)
+    if not 0 < len(names) < IGNORE:
+        raise ValueError(f'{json_path}: expected 1..{IGNORE - 1} classes, got {len(names)}')
+    labels = category_labels(json_path, content['categories'], classes=names)
+    map_names = _map_names(json_path, content['images'])
+    annotations_of = defaultdict(list)
+    for index, annotation in enumerate(content.pop('annotations')):
+        if annotation['category_id'] in labels:
+            annotations_of[annotation['image_id']].append((index, annotation))
+    counts = np.zeros(len(names) + 1, np.int64)
+    num_crowds = num_hidden = 0
+    refused: list[str] = []
+    with complete_folder(out_dir, overwrite=overwrite) as folder:
+        for image, map_name in track(list(zip(content['images'], map_names, strict=True))):
+            annotations = annotations_of.pop(image['id'], [])
+            masks, wrong = _read_masks(json_path, annotations, image, labels)
+            if wrong and not skip_refused:
+                raise ValueError(wrong[0])
+            crowds = [rle for rle, value in masks if value == IGNORE]
+            objects = [(rle, value) for rle, value in masks if value != IGNORE]
+            values = [value for _, value in objects]
+            semantic_map, hidden = draw_semantic_map(
+                [rle for rle, _ in objects],
+                values,
+                crowds=crowds,
+                size=(image['height'], image['width']),
+            )
+            path = folder / map_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_palette_png(path, semantic_map)
+            counts += np.bincount(np.array(values, np.int64), minlength=len(counts))
+            num_crowds, num_hidden = num_crowds + len(crowds), num_hidden + hidden
+            refused += wrong
+    num_objects = dict(zip(names, counts[1:].tolist(), strict=True))
+    return CocoMapsReport(len(map_names), num_objects, num_crowds, num_hidden, tuple(refused))
+
+
+def draw_semantic_map(
+    rles: Sequence[dict], values: Sequence[int], *, crowds: Sequence[dict], size: tuple[int, int]
+) -> tuple[np.ndarray, int]:
+    """Semantic map of objects, the smaller ones on top, of equally large ones the later one.
+
+    Args:
+        rles: compressed RLE of N objects.
+        values: (N,) their values, 1..254.
+        crowds: compressed RLE of what becomes ignore where no object is.
+        size: (H, W) of all of them.
+
+    Returns:
+        (H, W) uint8, 0 background, and the number of objects that no pixel is left of.
+    """
+    areas = mask_utils.area(list(rles)) if rles else np.zeros(0, np.uint32)
+    order = np.argsort(-areas.astype(np.int64), kind='stable')
+    # whose a pixel is: 0 nobody's, 1 a crowd's, from 2 on that of an object
+    owners = np.zeros(size, np.uint16)
+    for rle in crowds:
+        _draw(owners, rle, 1)
+    for index in order:
+        _draw(owners, rles[index], int(index) + 2)
+    num_visible = np.count_nonzero(np.bincount(owners.ravel(), minlength=2)[2:])
+    return np.array([0, IGNORE, *values], np.uint8)[owners], len(rles) - int(num_visible)
+
+
+def _draw(owners: np.ndarray, rle: dict, owner: int) -> None:
+    """Write a number where a mask is, in place; within its box, as most masks are small."""
+    x, y, width, height = mask_utils.toBbox(rle).astype(int)
+    box = slice(y, y + height), slice(x, x + width)
+    owners[box][decode_rle(rle)[box]] = owner
+
+
+def _read_masks(
+    json_path: str | Path, annotations: Iterable[tuple[int, dict]], image: dict, labels: dict
+) -> tuple[list[tuple[dict, int]], list[str]]:
+    """Masks of an image as (RLE, value in the map), 255 for crowds; and what is wrong with others.
+
+    Args:
+        json_path: for the errors.
+        annotations: of the image, with their positions in the file.
+        image: its entry.
+        labels: class of each category id.
+    """
+    masks, wrong = [], []
+    for index, annotation in annotations:
+        segmentation = annotation.get('segmentation')
+        try:
+            if not isinstance(segmentation, list | dict):
+                raise ValueError('expected a segmentation')
+            rle = segmentation_to_rle(segmentation, image['height'], image['width'])
+        except Exception as error:  # pycocotools has no errors of its own for broken masks
+            where = annotation_place(json_path, index, annotation)
+            wrong.append(f'{where}: {error}, got segmentation {segmentation!r:.60}')
+            continue
+        is_crowd = annotation.get('iscrowd', 0)
+        masks.append((rle, IGNORE if is_crowd else labels[annotation['category_id']] + 1))
+    return masks, wrong
+
+
+def _map_names(json_path: str | Path, images: Sequence[dict]) -> list[PurePosixPath]:
+    """File of each image's map, relative to the folder."""
+    place_of: dict[PurePosixPath, str] = {}
+    for index, image in enumerate(images):
+        where = f'{json_path}: images[{index}]'
+        for key in ('height', 'width'):
+            if not isinstance(image[key], int) or image[key] <= 0:
+                raise ValueError(f'{where}: expected a {key} > 0, got {image[key]!r}')
+        name = PurePosixPath(image['file_name'])
+        if name.is_absolute() or '..' in name.parts or not name.name:
+            raise ValueError(f'{where}: expected a file in the image folder, got {str(name)!r}')
+        name = name.with_suffix('.png')
+        if name in place_of:
+            raise ValueError(f'{where}: its map {name} is that of {place_of[name]} already')
+        place_of[name] = where
+    return list(place_of)

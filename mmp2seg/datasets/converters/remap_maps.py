@@ -1,0 +1,131 @@
+"""A folder of maps of numbers made into one of other numbers.
+
+For maps of COCO's category ids, which go from 1 to 90 with gaps for its 80 thing classes, and any
+other numbering that is not 0 background, 1..K classes, 255 ignore.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mmp2seg.datasets.coco_content import category_labels
+from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.index_png import read_index_png, write_palette_png
+from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.ops.components import IGNORE
+
+
+@dataclasses.dataclass(frozen=True)
+class RemapReport:
+    """Counts of a conversion.
+
+    Attributes:
+        num_maps: maps written.
+        num_pixels: pixels of each old value that occurs, ascending.
+    """
+
+    num_maps: int
+    num_pixels: dict[int, int]
+
+
+def remap_maps(
+    source_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    mapping: Mapping[int, int],
+    overwrite: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> RemapReport:
+    """Write each map of a folder and its sub-folders with other values, as palette PNG.
+
+    Args:
+        source_dir: folder of palette or grey PNG maps of 8 bits.
+        out_dir: folder to make, with the same names; it appears only when it is complete.
+        mapping: old value -> new value, both 0..255. 0 and 255 stay unless it has them; any other
+            value that it lacks is an error.
+        overwrite: replace a folder that is not empty.
+        track: wraps the list of maps; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it has no map, or one is broken or has a value that is not in ``mapping``; names
+            the file and the value.
+        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+    """
+    source_dir = Path(source_dir)
+    if not source_dir.is_dir():
+        raise FileNotFoundError(f'{source_dir}: no such folder')
+    paths = sorted(source_dir.rglob('*.png'))
+    if not paths:
+        raise ValueError(f'{source_dir}: expected PNG maps, got none')
+    mapping = {0: 0, IGNORE: IGNORE, **mapping}
+    table = np.zeros(256, np.uint8)
+    table[list(mapping)] = list(mapping.values())
+    num_pixels = np.zeros(256, np.int64)
+    with complete_folder(out_dir, overwrite=overwrite) as folder:
+        for path in track(paths):
+            index_map = read_index_png(path)
+            counts = np.bincount(index_map.ravel(), minlength=256)
+            for value in np.flatnonzero(counts):
+                if int(value) not in mapping:
+                    raise ValueError(f'{path}: expected a value of the mapping, got {value}')
+            num_pixels += counts
+            target = folder / path.relative_to(source_dir)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_palette_png(target, table[index_map])
+    occurring = np.flatnonzero(num_pixels)
+    return RemapReport(len(paths), {int(value): int(num_pixels[value]) for value in occurring})
+
+
+def read_category_mapping(json_path: str | Path) -> dict[int, int]:
+    """Category id -> 1..K in the order of the ids, from the categories of a COCO json.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no json with categories, or has ids that no map of 8 bits can hold beside
+            0 and 255, or one twice.
+    """
+    categories = read_json_object(json_path, lists=('categories',))['categories']
+    require_keys(json_path, 'categories', categories, ('id', 'name'))
+    seen: set[int] = set()
+    for index, category in enumerate(categories):
+        number = category['id']
+        if not isinstance(number, int) or not 0 < number < IGNORE or number in seen:
+            raise ValueError(
+                f'{json_path}: categories[{index}]: expected ids 1..{IGNORE - 1} that differ, '
+                f'got {number!r}'
+            )
+        seen.add(number)
+    return {number: label + 1 for number, label in category_labels(json_path, categories).items()}
+
+
+def read_mapping_file(path: str | Path) -> dict[int, int]:
+    """Mapping of a text file with a line ``from to`` per value; ``#`` begins a comment.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line is no pair of numbers 0..255, or maps a value a second time; begins with
+            ``path:line``. Or the file is empty.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: there is no such file')
+    mapping: dict[int, int] = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        words = line.split('#')[0].split()
+        if not words:
+            continue
+        try:
+            old, new = (int(word) for word in words)
+        except ValueError:
+            old = new = -1
+        if not (0 <= old <= IGNORE and 0 <= new <= IGNORE):
+            raise ValueError(f"{path}:{number}: expected 'from to', both 0..255, got {line!r}")
+        if old in mapping:
+            raise ValueError(f'{path}:{number}: {old} is mapped already, to {mapping[old]}')
+        mapping[old] = new
+    if not mapping:
+        raise ValueError(f"{path}: expected lines 'from to', got none")
+    return mapping

@@ -1,0 +1,73 @@
+"""The classes of each image, as ``train_cls.txt`` of BESTIE's and P2Seg's data has them."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def read_image_classes(path: str | Path, *, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Read a file with a line ``<id> <class> <class> ...`` per image.
+
+    Args:
+        path: text file; blank lines count for nothing.
+        num_classes: number K of classes without background.
+
+    Returns:
+        Image id -> its classes 0..K-1, ascending, each once, in the order of the lines; no classes
+        for an image without objects. Empty for an empty file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a word is no class 0..K-1, or an image has two lines; begins with ``path:line``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: there is no such file')
+    classes: dict[str, tuple[int, ...]] = {}
+    line_of: dict[str, int] = {}
+    try:
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: no text, byte {error.start} is not utf-8') from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, *words = line.split()
+        where = f'{path}:{number}'
+        if name in line_of:
+            raise ValueError(f'{where}: image {name} has a line already, line {line_of[name]}')
+        line_of[name] = number
+        classes[name] = tuple(sorted({_parse_class(word, num_classes, where) for word in words}))
+    return classes
+
+
+def compare_image_classes(
+    image_classes: Mapping[str, Iterable[int]], point_classes: Mapping[str, Iterable[int]]
+) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Images whose classes are not those of their points.
+
+    Args:
+        image_classes: as of :func:`read_image_classes`; images that ``point_classes`` lacks count
+            for nothing, as the file may be of more images than a split.
+        point_classes: image id -> classes of its points, repeated as often as they like.
+
+    Returns:
+        Image id -> (classes that have points but are not in ``image_classes``, classes of
+        ``image_classes`` without a point), both ascending; an image without a line has no classes.
+        Empty where all agree.
+    """
+    differing = {}
+    for name, labels in point_classes.items():
+        listed, pointed = set(image_classes.get(name, ())), {int(label) for label in labels}
+        if listed != pointed:
+            differing[name] = (tuple(sorted(pointed - listed)), tuple(sorted(listed - pointed)))
+    return differing
+
+
+def _parse_class(word: str, num_classes: int, where: str) -> int:
+    try:
+        value = float(word)  # some files write classes as '3.0'
+    except ValueError:
+        value = float('nan')
+    if not (value.is_integer() and 0 <= value < num_classes):
+        raise ValueError(f'{where}: expected a class 0..{num_classes - 1}, got {word!r}')
+    return int(value)

@@ -1,0 +1,95 @@
+import pytest
+
+from mmp2seg.datasets.coco_content import (
+    annotation_place,
+    category_labels,
+    check_coco_content,
+    ordered_class_names,
+)
+
+# ids with a gap and out of order, as of COCO's categories
+CATEGORIES = [dict(id=90, name='toothbrush'), dict(id=1, name='person'), dict(id=13, name='sign')]
+
+
+def make_content(**changes):
+    content = dict(
+        images=[dict(id=5, file_name='a.jpg'), dict(id='x', file_name='b.jpg')],
+        categories=CATEGORIES,
+        annotations=[
+            dict(id=1, image_id=5, category_id=90),
+            dict(id=2, image_id='x', category_id=1),
+        ],
+    )
+    return {**content, **changes}
+
+
+def test_labels_are_places_in_the_order_of_the_ids():
+    assert ordered_class_names(CATEGORIES) == ['person', 'sign', 'toothbrush']
+    assert category_labels('a.json', CATEGORIES) == {1: 0, 13: 1, 90: 2}
+
+
+def test_labels_of_chosen_classes_are_their_places():
+    chosen = category_labels('a.json', CATEGORIES, classes=('toothbrush', 'person'))
+    assert chosen == {90: 0, 1: 1}
+    with pytest.raises(ValueError, match="a.json: expected a category named 'dog', got"):
+        category_labels('a.json', CATEGORIES, classes=('dog',))
+
+
+def test_sound_content_passes():
+    check_coco_content('a.json', make_content(), annotation_keys=('id',))
+    check_coco_content('a.json', dict(images=[], categories=[], annotations=[]))
+    without_ids = make_content(annotations=[dict(image_id=5, category_id=1)] * 2)
+    check_coco_content('a.json', without_ids)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(images=[dict(id=5)]), r"images\[0\] lacks \['file_name'\]"),
+        (dict(images=[dict(id=5, file_name=7)]), r'images\[0\]: expected file_name to be str, got'),
+        (dict(images=[dict(id=[5], file_name='a')]), r'images\[0\]: expected id to be int or str'),
+        (
+            dict(images=[dict(id=5, file_name='a'), dict(id=5, file_name='b')]),
+            r'images\[1\]: id 5 is that of images\[0\] already',
+        ),
+        (
+            dict(images=[dict(id=5, file_name='a'), dict(id=6, file_name='a')]),
+            r"images\[1\]: file_name 'a' is that of images\[0\] already",
+        ),
+        (
+            dict(categories=[*CATEGORIES, dict(id=13, name='stop')]),
+            r'categories\[3\]: id 13 is that of categories\[2\] already',
+        ),
+        (
+            dict(categories=[*CATEGORIES, dict(id=14, name='sign')]),
+            r"categories\[3\]: name 'sign' is that of categories\[2\] already",
+        ),
+        (dict(annotations=[dict(id=1, image_id=5)]), r"annotations\[0\] lacks \['category_id'\]"),
+        (dict(annotations=[dict(image_id=5, category_id=1)]), r"annotations\[0\] lacks \['id'\]"),
+        (
+            dict(annotations=[dict(id=1, image_id=5, category_id=1)] * 2),
+            r'annotations\[1\]: id 1 is that of annotations\[0\] already',
+        ),
+        (
+            dict(annotations=[dict(id=1, image_id=6, category_id=1)]),
+            'annotation 1: unknown image_id 6',
+        ),
+        (
+            dict(annotations=[dict(id=1, image_id=5, category_id=[1])]),
+            r'annotation 1: unknown category_id \[1\]',
+        ),
+    ],
+)
+def test_broken_content_is_named(changes, message):
+    with pytest.raises(ValueError, match=f'^a.json: {message}'):
+        check_coco_content('a.json', make_content(**changes), annotation_keys=('id',))
+
+
+def test_further_keys_are_asked_for():
+    with pytest.raises(ValueError, match=r"images\[0\] lacks \['height'\]"):
+        check_coco_content('a.json', make_content(), image_keys=('height',))
+
+
+def test_places_of_annotations():
+    assert annotation_place('a.json', 4, dict(id=0)) == 'a.json: annotation 0'
+    assert annotation_place('a.json', 4, {}) == 'a.json: annotations[4]'

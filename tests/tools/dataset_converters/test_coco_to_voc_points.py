@@ -1,0 +1,62 @@
+"""The command line of tools/dataset_converters/coco_to_voc_points.py, run in this process."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
+
+
+def run_tool(name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    def write(suffix='.jpg', **changes):
+        annotation = dict(id=1, image_id=1, category_id=90, point=[2.5, 3], bbox=[0, 0, 3, 1])
+        content = dict(
+            images=[dict(id=1, file_name=f'a{suffix}', height=4, width=6)],
+            categories=[dict(id=7, name='train'), dict(id=90, name='hot dog')],
+            annotations=[annotation | changes],
+        )
+        (tmp_path / 'images').mkdir(exist_ok=True)
+        (tmp_path / f'images/a{suffix}').touch()
+        (tmp_path / 'points.json').write_text(json.dumps(content))
+        return (
+            'coco_to_voc_points',
+            tmp_path / 'points.json',
+            tmp_path / 'images',
+            tmp_path / 'voc',
+        )
+
+    return write
+
+
+def test_the_layout_and_the_counts(arguments, tmp_path, capsys):
+    run_tool(*arguments(), '--split', 'train_aug')
+    assert (tmp_path / 'voc/Center_points/a.txt').read_text() == '2 2.5 1 1\n'
+    assert (tmp_path / 'voc/ImageSets/Segmentation/train_aug.txt').read_text() == 'a\n'
+    text = capsys.readouterr().out
+    assert '1 images (0 without points), 1 points\n  train: 0\n  hot dog: 1\n' in text
+    assert 'img_suffix' not in text
+
+
+def test_other_options(arguments, tmp_path, capsys):
+    options = '--point-source', 'bbox', '--copy'
+    run_tool(*arguments(suffix='.png'), *options)
+    assert (tmp_path / 'voc/Center_points/a.txt').read_text() == '1 0 1 1\n'
+    assert not (tmp_path / 'voc/JPEGImages').is_symlink()
+    assert "the dataset needs img_suffix='.png'" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='error: .*voc: the folder is not empty'):
+        run_tool(*arguments())
+    broken = arguments(point=[9, 1])
+    with pytest.raises(SystemExit, match='error: (?s:.)*annotation 1: .*outside of a.jpg'):
+        run_tool(*broken, '--overwrite')
+    run_tool(*broken, '--overwrite', '--skip-refused')
+    assert '1 points left out' in capsys.readouterr().out
