@@ -68,7 +68,7 @@ def test_evaluators_of_voc_are_registered_and_read_the_truth(tmp_path):
         metrics = Evaluator(cfg.val_evaluator).metrics
     names = [type(metric).__name__ for metric in metrics]
     assert names == ['CocoMetric', 'VOCInstanceMetric', 'MissingAdjacentMetric']
-    assert cfg.test_evaluator[2].void_dir == 'data/VOC2012/SegmentationObject/'
+    assert cfg.test_evaluator[2].void_dir == 'data/VOC2012/SegmentationClass/'
 
 
 # COCO: ids of categories have gaps, and test-dev's file has no annotations

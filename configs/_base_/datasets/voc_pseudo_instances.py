@@ -9,7 +9,7 @@
 pseudo_labels = 'data/pseudo_labels/p2seg_voc_train_aug.json'
 image_folder = 'data/VOC2012/JPEGImages/'
 val_truth = 'data/VOC2012/annotations/instances_val.json'
-void_folder = 'data/VOC2012/SegmentationObject/'  # 255 = void, for table 8; None: no void band
+void_folder = 'data/VOC2012/SegmentationClass/'  # 255 = void, for table 8; None: no void band
 
 metainfo = dict(
     classes=(

@@ -1,0 +1,1 @@
+"""Cost of stage 1: operations by part, as run and by formula, and time."""
