@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from mmp2seg.ops.points_from_masks import center_inside, near_center_inside, random_inside
+from mmp2seg.ops.points_from_masks import (
+    center_inside,
+    mass_center,
+    near_center_inside,
+    nearest_inside,
+    random_inside,
+    sample_inside,
+    scatter,
+)
 
 
 def mask_of(*rows):
@@ -74,6 +82,9 @@ def test_same_seed_same_point(make):
         center_inside,
         lambda mask: random_inside(mask, np.random.default_rng(0)),
         lambda mask: near_center_inside(mask, np.random.default_rng(0)),
+        lambda mask: sample_inside(mask, np.random.default_rng(0), count=2),
+        lambda mask: nearest_inside(mask, np.zeros((1, 2))),
+        mass_center,
     ],
 )
 def test_masks_without_pixels_or_of_another_shape_are_errors(make):
@@ -81,3 +92,73 @@ def test_masks_without_pixels_or_of_another_shape_are_errors(make):
         make(np.zeros((3, 4), bool))
     with pytest.raises(ValueError, match=r'got \(1, 3, 4\)'):
         make(np.ones((1, 3, 4), bool))
+
+
+def nearest_by_definition(mask, target_xy):
+    rows, cols = np.nonzero(mask)
+    squared = (cols + 0.5 - target_xy[0]) ** 2 + (rows + 0.5 - target_xy[1]) ** 2
+    return [cols[squared.argmin()] + 0.5, rows[squared.argmin()] + 0.5]
+
+
+def test_nearest_inside_is_that_of_all_pixels():
+    rng = np.random.default_rng(0)
+    for case in range(200):
+        mask = rng.random(rng.integers(1, 60, 2)) < (0.002, 0.02, 0.5)[case % 3]
+        mask.flat[rng.integers(mask.size)] = True
+        # Half of the targets in the corners of pixels, where several are equally near.
+        target_xy = rng.uniform(-30, 90, 2)
+        target_xy = target_xy.round() if case % 2 else target_xy
+        (found,) = nearest_inside(mask, target_xy[None])
+        assert found.tolist() == nearest_by_definition(mask, target_xy)
+
+
+def test_nearest_inside_of_a_far_target_and_of_a_corner_of_four_pixels():
+    mask = mask_of('....', '.##.', '.##.')
+    targets = np.array([[1e6, -1e6], [2.0, 2.0]])
+    found = [nearest_inside(mask, target[None])[0].tolist() for target in targets]
+    assert found == [[2.5, 1.5], [1.5, 1.5]]
+
+
+def test_nearest_inside_serves_targets_in_order_and_each_pixel_once():
+    mask = mask_of('.....', '.###.')
+    found = nearest_inside(mask, np.full((7, 2), [2.5, 1.5]))
+    xs = [2.5, 1.5, 3.5]
+    assert found.tolist() == [[x, 1.5] for x in [*xs, *xs, 2.5]]
+    assert mask.sum() == 3  # the argument is as it was
+    assert nearest_inside(mask, np.zeros((0, 2))).shape == (0, 2)
+
+
+def test_mass_center():
+    np.testing.assert_array_equal(mass_center(RING), [2.5, 2.5])
+    np.testing.assert_array_equal(mass_center(mask_of('##.', '...')), [1.0, 0.5])
+    mask = np.random.default_rng(0).random((70, 90)) < 0.3
+    expected = np.argwhere(mask)[:, ::-1].mean(0) + 0.5
+    for same in (mask, np.asfortranarray(mask), mask[::-1][::-1]):
+        np.testing.assert_allclose(mass_center(same), expected, rtol=1e-12)
+
+
+def test_sample_inside_takes_each_pixel_once_then_again():
+    rng = np.random.default_rng(0)
+    points = sample_inside(RING, rng, count=20)
+    assert len({tuple(point) for point in points[:16].tolist()}) == 16
+    assert all(RING[int(y), int(x)] for x, y in points)
+
+
+@pytest.mark.parametrize(
+    'draw',
+    [
+        lambda rng, count: sample_inside(RING, rng, count=count),
+        lambda rng, count: scatter([3.0, 4.0], rng, sigma=2.0, count=count),
+    ],
+)
+def test_more_points_begin_with_the_fewer(draw):
+    few, many = (draw(np.random.default_rng(5), count) for count in (2, 6))
+    np.testing.assert_array_equal(many[:2], few)
+
+
+def test_scatter_has_its_mean_and_sigma():
+    points = scatter([3.0, 40.0], np.random.default_rng(0), sigma=2.0, count=20000)
+    np.testing.assert_allclose(points.mean(0), [3, 40], atol=0.06)
+    np.testing.assert_allclose(points.std(0), 2, atol=0.05)
+    still = scatter([3.0, 40.0], np.random.default_rng(0), sigma=0, count=2)
+    np.testing.assert_array_equal(still, [[3, 40]] * 2)

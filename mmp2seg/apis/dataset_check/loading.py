@@ -1,0 +1,168 @@
+"""The entries of a point data set without stopping at the first that is broken."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+
+from mmengine.config import ConfigDict
+from mmengine.fileio import get_text
+
+from mmp2seg.datasets.coco_content import annotation_place, check_coco_content
+from mmp2seg.datasets.point_coco import PointCocoDataset
+from mmp2seg.datasets.point_dataset import PointDataset
+from mmp2seg.datasets.point_sources import read_annotation_point
+from mmp2seg.datasets.point_voc import PointVOCDataset
+from mmp2seg.registry import DATASETS
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedEntries:
+    """What a data set lists.
+
+    Attributes:
+        entries: as of ``PointDataset.image_entry``, without the points that cannot be read.
+        classes: names of the K classes.
+        ann_file: the file that lists the images.
+        problems: lines that name file and place of what was left out, by kind: ``'missing'``,
+            ``'points'`` or ``'images'``.
+        sizes: (H, W) of images by their ids, as the annotation file states it; may lack images.
+    """
+
+    entries: list[dict]
+    classes: tuple[str, ...]
+    ann_file: str
+    problems: list[tuple[str, str]]
+    sizes: dict[int, tuple[int, int]]
+
+
+def load_entries(dataset: ConfigDict) -> LoadedEntries:
+    """Entries of the data set of a config, which is built with an empty pipeline.
+
+    Data sets of a layout of their own are read as ever and stop at the first broken entry.
+
+    Raises:
+        ValueError: it is no point data set, or the config or the list of the images is broken.
+        OSError: the list of the images cannot be read.
+    """
+    arguments = {**dataset, 'pipeline': [], 'test_mode': True, 'serialize_data': False}
+    name = arguments.pop('type')
+    cls = name if isinstance(name, type) else DATASETS.get(name)
+    if cls is None or not issubclass(cls, PointDataset):
+        raise ValueError(f'expected a point data set (mmp2seg.PointVOCDataset, ...), got {name}')
+    mixins = [mixin for base, mixin in _TOLERANT.items() if issubclass(cls, base)]
+    state = dict(problems=[], sizes={})
+    tolerant = type(cls.__name__, (*mixins, cls), state)
+    try:
+        loaded = tolerant(**arguments)
+    except TypeError as error:  # an argument that the class does not know
+        raise ValueError(f'{name}: {error}') from error
+    return LoadedEntries(
+        entries=[loaded.get_data_info(index) for index in range(len(loaded))],
+        classes=tuple(loaded.metainfo['classes']),
+        ann_file=str(loaded.ann_file),
+        problems=list(dict.fromkeys(state['problems'])),
+        sizes=state['sizes'],
+    )
+
+
+class _TolerantVOC:
+    """Leaves lines and point files out that cannot be read."""
+
+    def _read_points(self, path: str) -> list[dict]:
+        try:
+            points = super()._read_points(path)
+        except FileNotFoundError as error:
+            self.problems.append(('missing', str(error)))
+            return []
+        except (OSError, UnicodeDecodeError) as error:
+            self.problems.append(('points', f'{path}: {error}'))
+            return []
+        return [point for point in points if point is not None]
+
+    def _parse_line(self, line: str, *, point_id: int, where: str) -> dict | None:
+        try:
+            return super()._parse_line(line, point_id=point_id, where=where)
+        except ValueError as error:
+            self.problems.append(('points', str(error)))
+            return None
+
+
+class _TolerantCoco:
+    """Leaves images and annotations out that cannot be read."""
+
+    def _read_json(self) -> dict:
+        content = self._read_lists()
+        categories = content['categories']
+        check_coco_content(self.ann_file, {**content, 'images': [], 'annotations': []})
+        images = list(self._sound_images(content['images']))
+        known = dict(
+            image_id={image['id'] for image in images},
+            category_id={category['id'] for category in categories},
+        )
+        wanted = self._metainfo.get('classes', [category['name'] for category in categories])
+        wanted = {category['id'] for category in categories if category['name'] in wanted}
+        seen: set = set()
+        annotations = []
+        for index, annotation in enumerate(content['annotations']):
+            reason = self._why_broken(index, annotation, known, wanted, seen)
+            if reason is None:
+                annotations.append(annotation)
+            else:
+                self.problems.append(('points', reason))
+        return {**content, 'images': images, 'annotations': annotations}
+
+    def _read_lists(self) -> dict:
+        try:
+            content = json.loads(get_text(self.ann_file, backend_args=self.backend_args))
+        except ValueError as error:
+            raise ValueError(f'{self.ann_file}: expected a json file, {error}') from error
+        for key in ('images', 'annotations', 'categories'):
+            if not isinstance(content, dict) or not isinstance(content.get(key), list):
+                raise ValueError(f'{self.ann_file}: expected a COCO json with a list {key!r}')
+        return content
+
+    def _sound_images(self, images: list) -> Iterator[dict]:
+        seen: set = set()
+        for index, image in enumerate(images):
+            try:
+                check_coco_content(
+                    self.ann_file, dict(images=[image], annotations=[], categories=[])
+                )
+                if image['id'] in seen:
+                    raise ValueError(f'an earlier image has the id {image["id"]!r}')
+            except ValueError as error:
+                reason = str(error).removeprefix(f'{self.ann_file}: images[0]').lstrip(': ')
+                line = f'{self.ann_file}: images[{index}]: {reason}'
+                self.problems.append(('images', line))
+                continue
+            seen.add(image['id'])
+            size = (image.get('height'), image.get('width'))
+            if all(isinstance(side, int) for side in size):
+                self.sizes[image['id']] = size
+            yield image
+
+    def _why_broken(
+        self, index: int, annotation: object, known: dict, wanted: set, seen: set
+    ) -> str | None:
+        """File, place and reason; None for a sound annotation, whose id goes into ``seen``."""
+        where = f'{self.ann_file}: annotations[{index}]'
+        if not isinstance(annotation, dict):
+            return f'{where}: expected an object, got {annotation!r:.60}'
+        where = annotation_place(self.ann_file, index, annotation)
+        for key, values in known.items():
+            value = annotation.get(key)
+            if not isinstance(value, int | str) or value not in values:
+                return f'{where}: unknown {key} {value!r:.60}'
+        number = annotation.get('id')
+        if not isinstance(number, int) or number in seen:
+            return f'{where}: expected an id of its own, a whole number, got {number!r:.60}'
+        if annotation['category_id'] in wanted and not annotation.get('iscrowd', 0):
+            try:
+                read_annotation_point(annotation, point_source=self.point_source, where=where)
+            except ValueError as error:
+                return str(error)
+        seen.add(number)
+        return None
+
+
+_TOLERANT = {PointVOCDataset: _TolerantVOC, PointCocoDataset: _TolerantCoco}

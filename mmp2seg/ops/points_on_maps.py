@@ -1,0 +1,103 @@
+"""How the points of an image lie on its semantic map: what a check of a data set counts."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmp2seg.ops.components import IGNORE, label_regions, regions_of_points
+from mmp2seg.ops.coords import points_inside, points_to_pixels
+
+PLACES = ('on_class', 'other_class', 'background', 'ignore', 'outside')
+
+
+class RegionsAndPoints(NamedTuple):
+    """Regions of all classes of a map, and which of them points belong to.
+
+    Attributes:
+        point_regions: (N,) int64, 1..R or 0 for none.
+        areas: (R,) int64, pixels of each region.
+        labels: (R,) int64, class 0..K-1 of each region.
+        num_small: regions left out for their area.
+        num_pixels: pixels of all classes, also those of small regions.
+    """
+
+    point_regions: np.ndarray
+    areas: np.ndarray
+    labels: np.ndarray
+    num_small: int
+    num_pixels: int
+
+    @property
+    def num_points(self) -> np.ndarray:
+        """(R,) int64, points of each region."""
+        return np.bincount(self.point_regions, minlength=len(self.areas) + 1)[1:]
+
+
+def places_of_points(
+    points_xy: np.ndarray, labels: np.ndarray, semantic_map: np.ndarray
+) -> np.ndarray:
+    """What is under each point.
+
+    Args:
+        points_xy: (N, 2) floats (x, y) in the map's frame, anywhere.
+        labels: (N,) classes 0..K-1.
+        semantic_map: (H, W) integers, 0 background, k + 1 class k, 255 ignore.
+
+    Returns:
+        (N,) int64 indices into ``PLACES``.
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    inside = points_inside(points_xy, *semantic_map.shape)
+    rows, cols = points_to_pixels(np.asarray(points_xy).reshape(-1, 2)[inside]).T
+    values = semantic_map[rows, cols].astype(np.int64)
+    places = np.full(len(labels), PLACES.index('outside'))
+    places[inside] = np.select(
+        [values == labels[inside] + 1, values == 0, values == IGNORE],
+        [PLACES.index('on_class'), PLACES.index('background'), PLACES.index('ignore')],
+        PLACES.index('other_class'),
+    )
+    return places
+
+
+def regions_and_points(
+    points_xy: np.ndarray,
+    labels: np.ndarray,
+    semantic_map: np.ndarray,
+    *,
+    min_area: int = 0,
+    max_snap_distance: float = 0.0,
+) -> RegionsAndPoints:
+    """Regions of a map, also of classes without points, and the region of each point.
+
+    Args:
+        points_xy: (N, 2) floats (x, y) in the map's frame, anywhere; those outside have no region.
+        labels: (N,) classes 0..K-1.
+        semantic_map: (H, W) integers, 0 background, k + 1 class k, 255 ignore.
+        min_area: as of :func:`mmp2seg.ops.components.label_regions`.
+        max_snap_distance: as of :func:`mmp2seg.ops.components.regions_of_points`.
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    values = np.unique(semantic_map).astype(np.int64)
+    values = values[(values != 0) & (values != IGNORE)]
+    region_map, region_values = label_regions(semantic_map, values - 1)
+    num_small = 0
+    if min_area > 1:
+        num_all = len(region_values)
+        region_map, region_values = label_regions(semantic_map, values - 1, min_area=min_area)
+        num_small = num_all - len(region_values)
+    inside = points_inside(points_xy, *semantic_map.shape)
+    point_regions = np.zeros(len(labels), np.int64)
+    point_regions[inside] = regions_of_points(
+        np.asarray(points_xy).reshape(-1, 2)[inside],
+        labels[inside],
+        region_map,
+        region_values,
+        max_snap_distance=max_snap_distance,
+    )
+    return RegionsAndPoints(
+        point_regions=point_regions,
+        areas=np.bincount(region_map.ravel(), minlength=len(region_values))[1:],
+        labels=region_values[1:] - 1,
+        num_small=num_small,
+        num_pixels=int(np.isin(semantic_map, values).sum()),
+    )
