@@ -1,0 +1,69 @@
+"""The docs name configs, tools and modules that exist, and options that the tools know."""
+
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+# a path into the repository, with {a,b} for alternatives, * for any and <name> for a place holder
+PATH = re.compile(r'(?<![\w/.])(?:configs|tools|mmp2seg|docs|tests)/[\w\-./{},*<>]*[\w}*>]')
+TOOL = re.compile(r'(tools/[\w/]+\.py)\b')
+
+
+def alternatives(path):
+    """'a{b,c}d' -> 'abd', 'acd'."""
+    parts = [part.split(',') for part in re.split(r'[{}]', path)]
+    return [''.join(choice) for choice in product(*parts)]
+
+
+def commands(text):
+    """Shell commands of a page: blocks of code, continued lines joined, and inline code."""
+    blocks = re.findall(r'```bash\n(.*?)```', text, re.DOTALL)
+    lines = '\n'.join(blocks).replace('\\\n', ' ').splitlines()
+    inline = re.findall(r'`([^`]+)`', re.sub(r'```.*?```', '', text, flags=re.DOTALL))
+    return [line.split(' #')[0] for line in [*lines, *(code.replace('\n', ' ') for code in inline)]]
+
+
+def test_alternatives():
+    assert alternatives('a{b,c}d') == ['abd', 'acd']
+    assert alternatives('a/b.py') == ['a/b.py']
+
+
+def test_commands_are_found():
+    text = 'x\n```bash\npython tools/a.py \\\n    --b\n```\nand `tools/c.py\n--d` here'
+    assert [' '.join(c.split()) for c in commands(text)] == [
+        'python tools/a.py --b',
+        'tools/c.py --d',
+    ]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_paths_exist(page):
+    missing = []
+    for found in PATH.findall(page.read_text()):
+        for path in alternatives(found):
+            pattern = re.sub(r'<\w+>', '*', path).rstrip('/')
+            if not any(ROOT.glob(pattern)):
+                missing.append(path)
+    assert missing == []
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_options_are_those_of_the_tool(page):
+    unknown = []
+    for command in commands(page.read_text()):
+        tool = TOOL.search(command)
+        if tool is None or not (ROOT / tool.group(1)).is_file():
+            continue
+        source = (ROOT / tool.group(1)).read_text()
+        if 'command_parser' in source:
+            source += (ROOT / 'mmp2seg' / 'apis' / 'arguments.py').read_text()
+        if 'add_device_argument' in source or 'tools/train.py' in command:
+            source += "'--device'" + (ROOT / 'mmp2seg' / 'apis' / 'runner.py').read_text()
+        for option in re.findall(r'(?<=\s)--[a-z][\w-]*', command[tool.end() :]):
+            if f"'{option}'" not in source:
+                unknown.append((tool.group(1), option))
+    assert unknown == []
