@@ -44,7 +44,10 @@ class PointBoxes(BaseBoxes):
         return self.areas
 
     def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
-        """Flip in place.
+        """Flip in place: ``W - x``, and ``H - y``.
+
+        A point on the border, ``x = 0``, lies on the first pixel and has to lie on the last one
+        afterwards: it becomes the largest number below ``W``, as ``W`` itself is outside.
 
         Args:
             img_shape: ``(H, W)``.
@@ -55,9 +58,9 @@ class PointBoxes(BaseBoxes):
                 f"expected direction 'horizontal', 'vertical' or 'diagonal', got {direction!r}"
             )
         if direction != 'vertical':
-            self.tensor[..., 0] = img_shape[1] - self.tensor[..., 0]
+            self.tensor[..., 0] = _mirrored(self.tensor[..., 0], img_shape[1])
         if direction != 'horizontal':
-            self.tensor[..., 1] = img_shape[0] - self.tensor[..., 1]
+            self.tensor[..., 1] = _mirrored(self.tensor[..., 1], img_shape[0])
 
     def translate_(self, distances: tuple[float, float]) -> None:
         """Move in place by ``(dx, dy)``."""
@@ -148,3 +151,10 @@ class PointBoxes(BaseBoxes):
     def from_instance_masks(masks: Sequence) -> 'PointBoxes':
         """Points are annotated, not derived from masks."""
         raise TypeError('expected points from the annotation; PointBoxes cannot come from masks')
+
+
+def _mirrored(values: Tensor, side: int) -> Tensor:
+    """``side - values``; what was in ``[0, side)`` stays in it."""
+    mirrored = side - values
+    last = torch.nextafter(values.new_tensor(float(side)), values.new_tensor(0.0))
+    return torch.where((values >= 0) & (mirrored >= side), last, mirrored)
