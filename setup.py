@@ -51,6 +51,8 @@ def add_mim_content(arguments: list[str]) -> None:
     editable = {'develop', 'editable_wheel'} & set(arguments)
     if not editable and not {'sdist', 'bdist_wheel'} & set(arguments):
         return
+    # setuptools would put what an earlier build left there into the wheel, renamed configs and all
+    remove(ROOT / 'build' / 'lib')
     MIM_FOLDER.mkdir(exist_ok=True)
     for name in MIM_CONTENT:
         source, target = ROOT / name, MIM_FOLDER / name
@@ -98,6 +100,7 @@ def main() -> None:
         include_package_data=True,
         install_requires=runtime,
         extras_require={'mim': mim, 'tests': tests, 'all': runtime + mim + tests},
+        entry_points={'console_scripts': ['mmp2seg = mmp2seg.apis.cli:main']},
         zip_safe=False,
     )
 

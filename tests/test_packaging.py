@@ -1,8 +1,13 @@
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
+import venv
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -92,22 +97,22 @@ def test_model_index_lists_configs_that_exist():
     assert [path for path in configs if not (ROOT / path).is_file()] == []
 
 
-MIM_FILES = ('configs/p2seg/one.py', 'tools/train.py', 'tools/dist_train.sh', 'model-index.yml')
+def names_of(archive):
+    """Files of a wheel or of an sdist, without the sdist's own folder."""
+    if archive.suffix == '.whl':
+        return set(zipfile.ZipFile(archive).namelist())
+    with tarfile.open(archive) as tar:
+        return {name.split('/', 1)[-1] for name in tar.getnames() if '/' in name}
 
 
-def test_wheel_and_sdist_carry_copies_for_mim(copied_project):
-    run_setup('bdist_wheel', cwd=copied_project)
-    (wheel,) = (copied_project / 'dist').glob('*.whl')
-    in_wheel = zipfile.ZipFile(wheel).namelist()
-    assert {f'mmp2seg/.mim/{name}' for name in MIM_FILES} <= set(in_wheel)
-    assert 'mmp2seg/ops/__init__.py' in in_wheel
-
-    run_setup('sdist', cwd=copied_project)
-    (sdist,) = (copied_project / 'dist').glob('*.tar.gz')
-    with tarfile.open(sdist) as archive:
-        in_sdist = {name.split('/', 1)[-1] for name in archive.getnames()}
-    assert {f'mmp2seg/.mim/{name}' for name in MIM_FILES} <= in_sdist
-    assert {'LICENSE', 'requirements/runtime.txt', 'requirements/mminstall.txt'} <= in_sdist
+def test_a_second_build_holds_nothing_of_the_first(copied_project):
+    for name in ('one.py', 'two.py'):
+        run_setup('bdist_wheel', cwd=copied_project)
+        (wheel,) = (copied_project / 'dist').glob('*.whl')
+        configs = {path for path in names_of(wheel) if '/configs/' in path}
+        assert configs == {f'mmp2seg/.mim/configs/p2seg/{name}'}
+        path = copied_project / 'configs' / 'p2seg' / name
+        path.rename(path.with_name('two.py'))
 
 
 def test_editable_install_links_for_mim(copied_project):
@@ -115,6 +120,155 @@ def test_editable_install_links_for_mim(copied_project):
     link = copied_project / 'mmp2seg' / '.mim' / 'configs'
     assert link.is_symlink()
     assert link.resolve() == copied_project / 'configs'
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+    """Wheel, sdist and the sdist's own wheel, built of a copy of this checkout beside what such a
+    folder has lying about.
+    """
+    root = tmp_path_factory.mktemp('checkout') / 'mmp2seg'
+    ignore = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info', 'build', 'dist')
+    for name in ('mmp2seg', 'configs', 'tools', 'requirements'):
+        shutil.copytree(ROOT / name, root / name, ignore=ignore)
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, root / path.name)
+    for name in ('tests', 'data', 'work_dirs', 'docs', 'tools/__pycache__'):
+        (root / name).mkdir(exist_ok=True)
+        for file in ('lying_about.py', '__init__.py'):
+            (root / name / file).write_text('')
+    run_setup('bdist_wheel', 'sdist', cwd=root)
+    (wheel,), (sdist,) = (root / 'dist').glob('*.whl'), (root / 'dist').glob('*.tar.gz')
+    shutil.unpack_archive(sdist, root / 'unpacked')
+    (unpacked,) = (root / 'unpacked').iterdir()
+    run_setup('bdist_wheel', cwd=unpacked)
+    return wheel, sdist, next((unpacked / 'dist').glob('*.whl'))
+
+
+def files_below(root, folder):
+    """Python and shell files, relative to ``root``; no copies and no caches."""
+    found = [path.relative_to(root) for path in (root / folder).rglob('*')]
+    found = [path for path in found if not {'.mim', '__pycache__'} & set(path.parts)]
+    return {path.as_posix() for path in found if path.suffix in ('.py', '.sh')}
+
+
+def test_wheel_and_sdist_hold_package_configs_and_tools_alone(built):
+    wheel, sdist, second_wheel = (names_of(archive) for archive in built)
+    root = built[0].parents[1]
+    content = {'model-index.yml', *files_below(root, 'configs'), *files_below(root, 'tools')}
+    expected = {f'mmp2seg/.mim/{name}' for name in content} | files_below(root, 'mmp2seg')
+    for folder in ('dataset_converters', 'model_converters', 'misc', 'analysis_tools'):
+        assert any(f'/tools/{folder}/' in name for name in expected)
+    assert {name for name in wheel if '.dist-info/' not in name} == expected
+    assert expected <= sdist
+    assert {'LICENSE', 'requirements/runtime.txt', 'requirements/mminstall.txt'} <= sdist
+    assert not [name for name in sdist if 'lying_about' in name]
+    assert not {'tests', 'data', 'work_dirs', 'docs'} & {name.split('/')[0] for name in sdist}
+    assert second_wheel == wheel
+
+
+def test_files_are_where_mim_looks_for_them(built, tmp_path):
+    """mim run takes a tool, and mim train a config, by its name from below the package folder."""
+    shutil.unpack_archive(built[0], tmp_path, 'zip')
+    mim = tmp_path / 'mmp2seg' / '.mim'
+    for name in ('train.py', 'test.py'):
+        assert (mim / 'tools' / name).is_file()
+    for folder in ('tools', 'configs'):
+        paths = [path for path in (mim / folder).rglob('*.py') if '_base_' not in path.parts]
+        names = Counter(path.name for path in paths)
+        assert [name for name, count in names.items() if count > 1] == []
+    index = (mim / 'model-index.yml').read_text()
+    for path in re.findall(r'Config: (\S+)', index):
+        assert (mim / path).is_file()
+
+
+@pytest.fixture(scope='module')
+def installed(built, tmp_path_factory):
+    """A virtual environment with the wheel, which sees this environment's torch and mm packages."""
+    folder = tmp_path_factory.mktemp('away')
+    venv.create(folder / 'env', symlinks=os.name != 'nt')
+    scripts = folder / 'env' / ('Scripts' if os.name == 'nt' else 'bin')
+    python = scripts / 'python'
+    script = 'import sysconfig; print(sysconfig.get_path("purelib"))'
+    site = subprocess.check_output([python, '-c', script], text=True).strip()
+    install = ['install', '--quiet', '--no-deps', '--no-index', '--no-compile', str(built[0])]
+    command = [sys.executable, '-m', 'pip', '--python', str(python), *install]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    ours = [path for path in sys.path if Path(path).name in ('site-packages', 'dist-packages')]
+    (Path(site) / 'others.pth').write_text('\n'.join(ours))
+    return folder, scripts
+
+
+def run_installed(installed, name, *arguments):
+    folder, scripts = installed
+    environment = dict(os.environ, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1')
+    environment.pop('PYTHONPATH', None)
+    command = [str(scripts / name), *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_command_of_the_wheel(installed):
+    script = 'import mmp2seg; print(mmp2seg.__file__)'
+    place = run_installed(installed, 'python', '-c', script).stdout.strip()
+    assert Path(place).is_relative_to(installed[0])
+    shown = run_installed(installed, 'mmp2seg', '--help')
+    assert shown.returncode == 0 and 'pseudo-labels' in shown.stdout
+    listed = run_installed(installed, 'mmp2seg', 'convert')
+    assert listed.returncode == 0
+    assert {'points_to_coco', 'released_to_mmp2seg'} <= set(listed.stdout.split())
+    unknown = run_installed(installed, 'mmp2seg', 'nope')
+    assert unknown.returncode == 2 and "invalid choice: 'nope'" in unknown.stderr
+
+
+# One process for all commands: most of a command's time is the import of the mm packages.
+ALL_COMMANDS = """
+import json, sys
+from importlib.metadata import distribution
+
+main = next(iter(distribution('mmp2seg').entry_points)).load()
+for argv in json.loads(sys.argv[1]):
+    try:
+        main(argv)
+    except SystemExit as error:
+        if error.code:
+            sys.exit(f'{argv}: {error.code}')
+print('ALL DONE', *sorted({name.split('.')[0] for name in sys.modules} & {'tests', 'tools'}))
+"""
+
+
+def test_every_command_works_from_the_wheel_away_from_the_checkout(installed):
+    config, checkpoint = 'p2seg/tiny_shapes.py', 'work_dirs/tiny_shapes/iter_2.pth'
+    data = 'data/shapes'  # where the config looks for it, below the working folder
+    loaders = [f'{name}_dataloader.num_workers=0' for name in ('train', 'test')]
+    loaders += [f'{name}_dataloader.persistent_workers=False' for name in ('train', 'test')]
+    options = ['--cfg-options', *loaders, 'train_dataloader.batch_size=2']
+    schedule = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'param_scheduler=None']
+    schedule += ['default_hooks.checkpoint.interval=2']
+    points = f'{data}/annotations/points_train.json'
+    images = ['--images', f'{data}/JPEGImages', '--points', points]
+    commands = [
+        ['convert', 'make-shapes', data, '--num-train', '3', '--num-val', '0', '--size', '64'],
+        ['check', config],
+        ['train', config, '--device', 'cpu', *options, *schedule],
+        ['pseudo-labels', f'configs/{config}', checkpoint, '--out', 'labels.json', *options],
+        ['predict', config, checkpoint, *images, '--out', 'own.json', '--draw', 'own', *options],
+        ['test', config, checkpoint, *options],
+    ]
+    process = run_installed(installed, 'python', '-c', ALL_COMMANDS, json.dumps(commands))
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert process.stdout.splitlines()[-1].strip() == 'ALL DONE'
+    folder = installed[0]
+    for name in ('labels.json', 'own.json'):
+        content = json.loads((folder / name).read_text())
+        assert len(content['images']) == 3
+        total = len(content['annotations']) + len(content['dropped_points'])
+        assert total == len(json.loads((folder / points).read_text())['annotations'])
+    assert len(list((folder / 'own').iterdir())) == 3
+    # nothing is written into the installed package
+    assert not list(folder.glob('env/**/work_dirs'))
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -1,0 +1,200 @@
+"""Masks for the points of a user's own images, made by a trained stage-1 network."""
+
+import copy
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+
+import mmcv
+import numpy as np
+from mmengine.config import Config, ConfigDict
+from mmengine.fileio import list_from_file
+from mmengine.registry import DefaultScope
+
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.pseudo_labels import label_dataset
+from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_names
+from mmp2seg.evaluation.functional.truth_maps import decode_masks
+from mmp2seg.files.image_folder import relative_stem, shorten_names
+from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.registry import DATASETS
+from mmp2seg.visualization.panels import distinct_colors, draw_instances, draw_points, write_png
+
+_LOADING = 'LoadPointAnnotations'
+_REASONS = {
+    'duplicate': 'an earlier point has its place and class',
+    'outside_image': 'it is not inside the image',
+    'no_region': 'the semantic map has no pixels of its class around it',
+    'no_pixels': 'all pixels of its region went to other points',
+}
+
+
+def set_prediction_data(
+    cfg: Config, *, images: str, points: str, semantic_maps: str | None = None
+) -> None:
+    """Let the test of a config read these files in place of its own data.
+
+    Images come one at a time, so that what is made of one depends on no other. Without maps the
+    masks are those of the network alone.
+
+    Args:
+        cfg: config of stage 1, changed in place; its classes have to be those of ``points``.
+        images: folder of the images.
+        points: COCO json, of whose annotations each has a ``point``.
+        semantic_maps: folder of weak semantic maps, ``<name of the image>.png``; None = no maps.
+
+    Raises:
+        CommandError: it is no config of stage 1, or its model reads no maps and there are some.
+        FileNotFoundError: an image or a map is missing; names the first ones.
+        ValueError: the json is broken, or its classes are not the config's.
+    """
+    if 'labeler' not in cfg.get('model', {}):
+        raise CommandError(
+            f'{cfg.filename}: expected a config of stage 1, whose model has a labeler; a segmentor '
+            'of stage 2 takes no points: tools/test.py'
+        )
+    test_cfg = cfg.model.get('test_cfg') or {}
+    if semantic_maps is not None and not test_cfg.get('use_weak_map', False):
+        raise CommandError(
+            '--semantic-maps: the model reads no maps: leave them out, or set --cfg-options '
+            'model.test_cfg.use_weak_map=True'
+        )
+    content = read_json_object(
+        points, lists=('images', 'annotations', 'categories'), drop=('segmentation',)
+    )
+    check_coco_content(points, content, image_keys=('height', 'width'), annotation_keys=('id',))
+    found = ordered_class_names(content['categories'])
+    classes = _model_classes(cfg, found)
+    _check_classes(points, found, classes)
+    names = [image['file_name'] for image in content['images']]
+    _check_files(images, names, 'images')
+    if semantic_maps is not None:
+        _check_files(semantic_maps, [f'{relative_stem(name)}.png' for name in names], 'maps')
+    pipeline = _prediction_pipeline(cfg, with_map=semantic_maps is not None)
+    prefix = dict(img=images) if semantic_maps is None else dict(img=images, seg_map=semantic_maps)
+    cfg.test_dataloader.dataset = ConfigDict(
+        type='mmp2seg.PointCocoDataset',
+        ann_file=points,
+        data_prefix=prefix,
+        metainfo=dict(classes=classes),
+        pipeline=pipeline,
+        test_mode=True,
+    )
+    cfg.test_dataloader.batch_size = 1
+    cfg.test_evaluator = []  # the config's own writer goes with the config's own data
+    cfg.model.test_cfg = {**test_cfg, 'use_weak_map': semantic_maps is not None}
+
+
+def describe_dropped(labels: Mapping) -> list[str]:
+    """A line for every point without a mask: its image, id, class and place, and the reason.
+
+    Args:
+        labels: content of a pseudo label json.
+    """
+    images = {image['id']: image['file_name'] for image in labels['images']}
+    classes = {category['id']: category['name'] for category in labels['categories']}
+    return [
+        f'{images[entry["image_id"]]}: point {entry["point_id"]} '
+        f'({classes[entry["category_id"]]}, x {entry["point"][0]:g}, y {entry["point"][1]:g}): '
+        f'{entry["reason"]}, {_REASONS[entry["reason"]]}'
+        for entry in labels['dropped_points']
+    ]
+
+
+def draw_labels(
+    labels: Mapping,
+    images: str,
+    folder: str,
+    *,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> int:
+    """Write a picture ``<folder>/<image>.png`` of every image: masks, points, crosses for points
+    without a mask.
+
+    Args:
+        labels: content of a pseudo label json.
+        images: folder of its images.
+        folder: it and its subfolders are made.
+        track: wraps the list of images, e.g. in a progress bar.
+
+    Returns:
+        int: number of the pictures.
+    """
+    classes = {category['id']: k for k, category in enumerate(labels['categories'])}
+    parts = {image['id']: ([], []) for image in labels['images']}
+    for index, key in enumerate(('annotations', 'dropped_points')):
+        for entry in labels[key]:
+            parts[entry['image_id']][index].append(entry)
+    for image in track(labels['images']):
+        pixels = mmcv.imread(os.path.join(images, image['file_name']), channel_order='rgb')
+        picture = _draw(pixels, *parts[image['id']], classes)
+        write_png(Path(folder) / f'{image["file_name"]}.png', picture)
+    return len(labels['images'])
+
+
+def last_line(error: Exception) -> str:
+    """What an error says; that of a data worker holds a traceback before it."""
+    return re.sub(r'^\w+Error: ', '', str(error).strip().split('\n')[-1])
+
+
+def _draw(
+    pixels: np.ndarray, annotations: list[dict], dropped: list[dict], classes: Mapping[int, int]
+) -> np.ndarray:
+    palette = distinct_colors(len(classes))
+    kinds, points = zip(
+        *(
+            ([classes[entry['category_id']] for entry in group], [p['point'] for p in group])
+            for group in (annotations, dropped)
+        )
+    )
+    masks = decode_masks(annotations, *pixels.shape[:2])
+    picture = draw_instances(pixels, masks, kinds[0], points[0], palette=palette)
+    return draw_points(picture, points[1], kinds[1], palette, crossed=True)
+
+
+def _model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
+    """Names of the model's classes, in order: of the config's data; ``found`` where it has none."""
+    dataset = label_dataset(cfg, 'test')
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    if classes is None:
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+            kind = DATASETS.get(dataset.type)
+        classes = getattr(kind, 'METAINFO', {}).get('classes', found)
+    classes = list_from_file(classes) if isinstance(classes, str) else list(classes)
+    num_classes = cfg.model.get('semantic_head', {}).get('num_classes', len(classes))
+    if len(classes) != num_classes:
+        raise ValueError(f'expected {num_classes} classes, as the model has, got {classes}')
+    return classes
+
+
+def _check_classes(points: str, found: Sequence[str], classes: Sequence[str]) -> None:
+    missing = [name for name in classes if name not in found]
+    unknown = [name for name in found if name not in classes]
+    if missing or unknown:
+        parts = [f'the config has {shorten_names(classes)}']
+        parts += [f'not in the json: {shorten_names(missing)}'] if missing else []
+        parts += [f'not in the config: {shorten_names(unknown)}'] if unknown else []
+        raise ValueError(f'{points}: expected categories with the classes: {"; ".join(parts)}')
+
+
+def _check_files(folder: str, names: Sequence[str], kind: str) -> None:
+    outside = [n for n in names if PurePath(n).is_absolute() or '..' in PurePath(n).parts]
+    if outside:
+        raise ValueError(f'{folder}: expected {kind} below it, got {outside[0]}')
+    missing = [name for name in names if not os.path.isfile(os.path.join(folder, name))]
+    if missing:
+        raise FileNotFoundError(
+            f'{folder}: {len(missing)} of {len(names)} {kind} are missing: {shorten_names(missing)}'
+        )
+
+
+def _prediction_pipeline(cfg: Config, *, with_map: bool) -> list[dict]:
+    """The test pipeline of a config, with maps or not; points outside of images are let pass."""
+    pipeline = copy.deepcopy(label_dataset(cfg, 'test').pipeline)
+    loading = [step for step in pipeline if step.type.split('.')[-1] == _LOADING]
+    if not loading:
+        raise CommandError(f'{cfg.filename}: expected {_LOADING} in the test pipeline')
+    for step in loading:
+        step.update(with_seg=with_map, allow_outside=True)
+    return pipeline

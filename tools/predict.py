@@ -1,0 +1,85 @@
+"""Masks for the points of your own images, made by a trained stage-1 network, as COCO json.
+
+Points without a mask are listed with the reason. Example: python tools/predict.py CONFIG CHECKPOINT
+--images photos --points points.json --semantic-maps maps --out labels.json --draw pictures
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
+
+from mmp2seg.apis.arguments import CommandError, command_parser, parse_command, run_command
+from mmp2seg.apis.device import select_device
+
+
+def parse_args(argv: list[str]):
+    parser = command_parser(__doc__)
+    parser.add_argument('checkpoint', help='path or address of the checkpoint')
+    parser.add_argument('--images', required=True, metavar='FOLDER', help='folder of the images')
+    parser.add_argument(
+        '--points',
+        required=True,
+        metavar='POINTS.json',
+        help="points of the config's classes, as tools/dataset_converters/points_to_coco.py writes",
+    )
+    parser.add_argument(
+        '--semantic-maps',
+        metavar='FOLDER',
+        help="weak semantic maps NAME.png, 0 background, k+1 the config's class k, 255 ignore "
+        '(default: the network alone)',
+    )
+    parser.add_argument('--out', required=True, metavar='LABELS.json', help='the json to write')
+    parser.add_argument('--draw', metavar='FOLDER', help='also draw every image into this folder')
+    return parse_command(parser, argv)
+
+
+def main(argv: list[str]) -> None:
+    select_device(argv)
+    args = parse_args(argv)
+    # these import mmengine: after select_device
+    from mmengine.dist import is_main_process
+
+    from mmp2seg.apis import pseudo_labels, runner
+    from mmp2seg.apis.predictions import last_line, set_prediction_data
+
+    cfg = runner.load_config(
+        args.config,
+        cfg_options=args.cfg_options,
+        work_dir=args.work_dir,
+        launcher=args.launcher,
+    )
+    cfg.load_from = runner.require_checkpoint(args.checkpoint)
+    cfg.resume = False
+    if args.draw is not None and Path(args.draw).is_file():
+        raise CommandError(f'--draw: expected a folder, got the file {args.draw}')
+    outfile = pseudo_labels.require_writable_json(args.out)
+    try:
+        set_prediction_data(
+            cfg, images=args.images, points=args.points, semantic_maps=args.semantic_maps
+        )
+        pseudo_labels.set_label_run(cfg, split='test', outfile=outfile)
+        figures = runner.build_runner(cfg).test()
+    except (OSError, ValueError) as error:
+        raise CommandError(last_line(error)) from error
+    if is_main_process():
+        report(args, figures)
+
+
+def report(args, figures: dict) -> None:
+    """Print what was written, and draw it."""
+    from mmengine.utils import track_iter_progress
+
+    from mmp2seg.apis.predictions import describe_dropped, draw_labels
+    from mmp2seg.apis.pseudo_labels import describe_labels
+    from mmp2seg.pseudo_labels.coco_json import load
+
+    labels = load(args.out)
+    if args.draw is not None:
+        draw_labels(labels, args.images, args.draw, track=track_iter_progress)
+        print(f'\npictures: {args.draw}')
+    print('\n'.join([describe_labels(args.out, figures), *describe_dropped(labels)]))
+
+
+if __name__ == '__main__':
+    run_command(main)
