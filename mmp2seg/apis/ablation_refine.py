@@ -33,7 +33,9 @@ def refinement_config(
     dataset = _innermost(cfg.train_dataloader.dataset)
     dataset.ann_file = str(labels)
     if train_data is not None:
-        dataset.data_prefix = dict(img=f'{train_data / "JPEGImages"}/')
+        dataset.data_prefix.img = f'{train_data / "JPEGImages"}/'
+        if 'seg' in dataset.data_prefix:
+            dataset.data_prefix.seg = f'{train_data / "WSSS_maps"}/'
     if test_data is not None:
         truth = str(test_data / 'annotations' / 'instances_val.json')
         dataset = _innermost(cfg.test_dataloader.dataset)

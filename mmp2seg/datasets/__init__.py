@@ -2,6 +2,7 @@
 
 from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.datasets.point_voc import PointVOCDataset
+from mmp2seg.datasets.pseudo_label_coco import PseudoLabelCocoDataset
 from mmp2seg.datasets.transforms import GeneratePointTargets, LoadPointAnnotations, PackPointInputs
 
 __all__ = [
@@ -10,4 +11,5 @@ __all__ = [
     'PackPointInputs',
     'PointCocoDataset',
     'PointVOCDataset',
+    'PseudoLabelCocoDataset',
 ]

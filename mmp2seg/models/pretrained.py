@@ -1,10 +1,15 @@
 """Pretrained weights that a config names are had whole, or training does not start."""
 
+import re
 from collections.abc import Iterator
 
 from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
+
+# Norms of the maps that a transformer or ConvNeXt returns (norm0, norm1, ...): new beside a
+# classifier's weights.
+_OUTPUT_NORM = re.compile(r'norm\d+\.')
 
 
 def require_pretrained(model: nn.Module) -> None:
@@ -13,6 +18,9 @@ def require_pretrained(model: nn.Module) -> None:
     mmengine stops where a file cannot be had, with whatever error came up. Where entries are
     missing, even all of them, or have another shape, it logs a warning and goes on from random
     weights. Call this before ``init_weights``: the file is read twice, but fetched once.
+
+    Not checked to fit: weights that their module renames on loading (``convert_weights`` of mmdet's
+    Swin and PVT), and the norms of its outputs.
 
     Raises:
         RuntimeError: weights cannot be fetched or read, or lack an entry of the module; it says
@@ -26,6 +34,8 @@ def require_pretrained(model: nn.Module) -> None:
             except Exception as error:  # no network, no such file, no weights, no torchvision, ...
                 reason = f'cannot be loaded ({type(error).__name__}: {error})'
                 raise RuntimeError(_message(setting, cfg['checkpoint'], reason)) from error
+            if getattr(module, 'convert_weights', False):
+                continue
             unmet = _unmet_entries(module, state)
             if unmet:
                 total = len(_entries(module))
@@ -55,7 +65,11 @@ def _read_weights(checkpoint: str, prefix: str | None) -> dict[str, Tensor]:
 def _entries(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and running statistics; a file may lack the number of batches."""
     state = module.state_dict()
-    return {name: state[name] for name in state if not name.endswith('num_batches_tracked')}
+    return {
+        name: state[name]
+        for name in state
+        if not (name.endswith('num_batches_tracked') or _OUTPUT_NORM.match(name))
+    }
 
 
 def _unmet_entries(module: nn.Module, state: dict[str, Tensor]) -> list[str]:

@@ -40,6 +40,14 @@ def test_shapes_take_the_place_of_the_configs_data():
     assert [metric.ann_file for metric in several.test_evaluator] == [truth] * 2
 
 
+def test_a_refiner_reads_the_weak_maps_of_shapes():
+    cfg = Config.fromfile(REFINE / 'refiner_mask-rcnn_tiny_shapes_semantic.py')
+    refined = refinement_config(cfg, labels=LABELS, train_data=Path('/data/train'))
+    assert refined.train_dataloader.dataset.data_prefix == dict(
+        img='/data/train/JPEGImages/', seg='/data/train/WSSS_maps/'
+    )
+
+
 def test_a_config_without_a_test_is_refused():
     cfg = Config.fromfile(REFINE / 'mask-rcnn_tiny_shapes.py')
     cfg.test_evaluator = None

@@ -1,4 +1,4 @@
-"""Every config parses and builds; stage-1 ones train and predict, stage-2 ones read every mask."""
+"""Every config of stage 1 parses, builds, trains and predicts; stage 2: test_stage2_configs.py."""
 
 import copy
 import functools
@@ -12,8 +12,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 
 from mmp2seg.apis.device import adapt_config_to_cpu
-from mmp2seg.apis.pseudo_labels import write_baseline_labels
-from mmp2seg.datasets import PointVOCDataset
 from mmp2seg.registry import DATASETS, MODELS, TASK_UTILS
 from mmp2seg.testing import write_tiny_voc
 
@@ -103,7 +101,8 @@ def build_dataset(cfg, dataset):
 
 def test_all_configs_are_tested():
     found = {path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts}
-    assert found == {*STAGE1, *ABLATIONS, *STAGE2}
+    mixing = (CONFIGS / 'mixing').glob('*.py')  # test_mixing_configs.py
+    assert found == {*STAGE1, *ABLATIONS, *STAGE2, *mixing}
 
 
 @pytest.mark.parametrize('path', [*STAGE1, *SMALL_ABLATIONS], ids=name_of)
@@ -222,45 +221,3 @@ def test_points_drift_in_training_and_at_inference(network, scale, sigma):
         assert names[:3] == ['LoadImageFromFile', 'LoadPointAnnotations', 'DriftPoints']
         assert loader.dataset.pipeline[2].sigma == sigma * scale
         assert names.count('DriftPoints') == 1
-
-
-@pytest.mark.parametrize('path', STAGE2, ids=name_of)
-def test_stage2_builds_with_the_classes_of_its_data(path):
-    cfg = load_config(path)
-    model = build_model(cfg)
-    classes = innermost(cfg.train_dataloader.dataset).metainfo.classes
-    assert cfg.val_dataloader.dataset.metainfo.classes == classes
-    assert model.roi_head.bbox_head.num_classes == len(classes)
-    assert model.roi_head.mask_head.num_classes == len(classes)
-    if 'voc' in path.stem:
-        assert classes == PointVOCDataset.METAINFO['classes']
-
-
-@pytest.mark.parametrize('path', STAGE2, ids=name_of)
-def test_stage2_reads_every_mask_of_a_pseudo_label_file(path, tmp_path):
-    cfg = load_config(path)
-    classes = cfg.val_dataloader.dataset.metainfo.classes
-    stage1 = Config.fromfile(CONFIGS / 'p2seg' / 'tiny_shapes.py')
-    source = use_tiny_data(stage1, tmp_path)
-    for loader in (stage1.train_dataloader, stage1.test_dataloader):
-        loader.dataset.metainfo = dict(classes=classes)
-    labels = str(tmp_path / 'labels.json')
-    write_baseline_labels(stage1, rule='nearest', split='train', outfile=labels)
-
-    data = innermost(cfg.train_dataloader.dataset)
-    data.ann_file = labels
-    data.data_prefix.img = str(Path(source['data_root']) / 'JPEGImages')
-    (loading,) = (step for step in data.pipeline if step.type == 'LoadAnnotations')
-    whole = build_dataset(cfg, {**data, 'pipeline': [data.pipeline[0], loading]})
-    assert [len(image['gt_masks']) for image in whole] == [3, 1]  # the image without points is out
-    for image in whole:
-        assert not image['gt_ignore_flags'].any()
-        assert image['gt_masks'].masks.any(axis=(1, 2)).all()
-    packed = build_dataset(cfg, cfg.train_dataloader.dataset)[0]
-    assert len(packed['data_samples'].gt_instances.masks) > 0
-
-
-def innermost(dataset):
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset

@@ -109,3 +109,23 @@ def test_without_pretrained_weights_nothing_is_read(monkeypatch):
     require_pretrained(Network(None))
     require_pretrained(nn.Linear(1, 1))
     assert read == []
+
+
+def test_output_norms_may_be_new(network_from):
+    network = network_from(_weights())
+    network.trunk.norm3 = nn.LayerNorm(4)
+    require_pretrained(network)
+    network.trunk.conv2 = nn.Conv2d(4, 4, 1)
+    with pytest.raises(RuntimeError, match='conv2'):
+        require_pretrained(network)
+
+
+def test_weights_that_are_renamed_on_loading_only_have_to_be_read(network_from, tmp_path):
+    network = network_from({'layers.0.weight': torch.zeros(2)})
+    with pytest.raises(RuntimeError):
+        require_pretrained(network)
+    network.trunk.convert_weights = True
+    require_pretrained(network)
+    (tmp_path / 'weights.pth').unlink()
+    with pytest.raises(RuntimeError, match='cannot be loaded'):
+        require_pretrained(network)

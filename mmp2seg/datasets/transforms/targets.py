@@ -28,7 +28,18 @@ class GeneratePointTargets(BaseTransform):
         self.labeler = TASK_UTILS.build(labeler)
 
     def transform(self, results: dict) -> dict:
-        """Add the targets to ``results``."""
+        """Add the targets to ``results``.
+
+        Raises:
+            ValueError: if image and map have different sizes: a transform moved one of them alone.
+        """
+        image, semantic_map = results.get('img'), results['gt_seg_map']
+        if image is not None and image.shape[:2] != semantic_map.shape:
+            raise ValueError(
+                f"{results.get('img_path')}: expected a semantic map of the image's size "
+                f'{image.shape[:2]}, got {semantic_map.shape}: a transform moved the image alone '
+                '(mmp2seg.RandomAffine and mmp2seg.CachedMosaic move both)'
+            )
         results['gt_point_targets'] = self.labeler.encode(
             results['gt_bboxes'].numpy(), results['gt_bboxes_labels'], results['gt_seg_map']
         )

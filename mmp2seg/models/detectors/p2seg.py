@@ -1,9 +1,9 @@
 """P2Seg: the stage-1 network that turns points into instance masks."""
 
 import sys
+from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample, OptSampleList, SampleList
 from mmengine.logging import MessageHub
@@ -11,6 +11,11 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from mmp2seg.codecs import PointInstances, PointTargets
+from mmp2seg.models.detectors.original_frame import (
+    offset_factors,
+    points_to_original_frame,
+    to_original_frame,
+)
 from mmp2seg.models.pretrained import require_pretrained
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.masks import masks_to_boxes_xyxy
@@ -151,13 +156,35 @@ class P2Seg(BaseDetector):
         Returns:
             list[DetDataSample]: the same samples, see :mod:`mmp2seg.structures.fields`.
         """
+        maps = self.predict_maps(batch_inputs, batch_data_samples)
+        for sample, (probs, offset) in zip(batch_data_samples, maps):
+            self.decode_maps(sample, probs, offset)
+        return batch_data_samples
+
+    def predict_maps(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Maps of each image in its original frame (H', W'), resizing and flipping undone.
+
+        One image at a time is brought there: a batch of maps at full size is large.
+
+        Args:
+            batch_inputs, batch_data_samples: as of :meth:`predict`; of the samples the weak maps,
+                if ``test_cfg`` uses them, and the metainfo ``flip``, ``flip_direction`` are read.
+
+        Yields:
+            tuple: per image ``(K + 1, H', W')`` float32 probabilities and ``(2, H', W')`` float32
+            offsets ``(dx, dy)`` in pixels of the original image.
+        """
         size = tuple(batch_inputs.shape[-2:])
         logits, offset, embedding = self._forward(batch_inputs)
         probs = self._semantic_probs(logits, embedding, batch_data_samples, size)
         offset = self.offset_head.predict_by_feat(offset, size)
-        for sample, image_probs, image_offset in zip(batch_data_samples, probs, offset):
-            self._predict_image(sample, image_probs, image_offset)
-        return batch_data_samples
+        for image_probs, image_offset, sample in zip(probs, offset, batch_data_samples):
+            yield (
+                to_original_frame(image_probs, sample),
+                to_original_frame(image_offset, sample) * offset_factors(sample, image_offset),
+            )
 
     def _semantic_probs(
         self,
@@ -184,13 +211,15 @@ class P2Seg(BaseDetector):
             semantic_map=weak_map,
         )
 
-    def _predict_image(self, sample: DetDataSample, probs: Tensor, offset: Tensor) -> None:
-        """Decode one image in the original frame and write the results into its sample."""
-        scale = _scale_to_original(sample)  # (x, y)
-        probs = _to_original_frame(probs, sample)
-        offset = _to_original_frame(offset, sample) * offset.new_tensor(scale)[:, None, None]
+    def decode_maps(self, sample: DetDataSample, probs: Tensor, offset: Tensor) -> None:
+        """Cut an image's instances and write them, and its dropped points, into its sample.
+
+        Args:
+            sample: with ``gt_instances`` and metainfo as of :meth:`predict`.
+            probs, offset: the image's, as of :meth:`predict_maps`.
+        """
         instances = sample.gt_instances
-        points = instances.points.to(offset.device) * offset.new_tensor(scale)
+        points = points_to_original_frame(instances.points.to(offset.device), sample)
         labels = instances.labels.to(offset.device)
         decoded = self.test_labeler.decode(probs, offset, points, labels)
         point_ids = instances.point_ids.to(offset.device)
@@ -250,19 +279,3 @@ def _padded_weak_maps(samples: SampleList, *, size: tuple[int, int]) -> Tensor:
 def _add_maps(sample: DetDataSample, decoded: PointInstances, offset: Tensor) -> None:
     sample.pred_sem_seg = PixelData(sem_seg=decoded.semantic_map[None])
     sample.pred_offset = PixelData(offset=offset)
-
-
-def _scale_to_original(sample: DetDataSample) -> tuple[float, float]:
-    """``(x, y)`` factors from the input frame to the original image's."""
-    (height, width), (ori_height, ori_width) = sample.img_shape[:2], sample.ori_shape[:2]
-    return ori_width / width, ori_height / height
-
-
-def _to_original_frame(values: Tensor, sample: DetDataSample) -> Tensor:
-    """``(C, H, W)`` of the padded input -> ``(C, H', W')`` of the original image."""
-    height, width = sample.img_shape[:2]
-    values = values[:, :height, :width]
-    size = tuple(sample.ori_shape[:2])
-    if size == (height, width):
-        return values
-    return F.interpolate(values[None], size=size, mode='bilinear', align_corners=False)[0]

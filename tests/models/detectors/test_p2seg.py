@@ -179,6 +179,31 @@ def test_resized_input_gives_masks_points_and_offsets_of_the_original(tmp_path):
     assert torch.allclose(points[0], torch.tensor([8.5, 8.5]))
 
 
+@pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
+def test_flipped_input_gives_the_original_images_instances(tmp_path, direction):
+    flip = dict(type='mmdet.RandomFlip', prob=1.0, direction=direction)
+    source = write_tiny_voc(tmp_path)
+    flipped = PointVOCDataset(**source, pipeline=[*TRAIN[:2], flip, *TRAIN[2:]])
+    model = _model(test_cfg=dict(return_maps=True))
+
+    def perfect(*_):  # what the flipped image's own targets say, in its frame
+        sample = flipped[0]['data_samples']
+        semantic_map = sample.gt_sem_seg.sem_seg.long()
+        one_hot = torch.nn.functional.one_hot(semantic_map, 3).permute(0, 3, 1, 2).float()
+        maps = one_hot * 50, sample.gt_point_targets.offset[None]
+        return *(torch.nn.functional.pad(one, (0, 0, 0, 8)) for one in maps), None
+
+    model._forward = perfect
+    (result,) = _predict(model, flipped, [0])
+    expected = PointVOCDataset(**source, pipeline=TRAIN)[0]['data_samples']
+    instances, targets = result.pred_instances, expected.gt_point_targets
+    assert instances.point_ids.tolist() == [0, 1, 2]
+    for index, mask in enumerate(instances.masks):
+        assert torch.equal(mask, targets.instance_map[0] == index + 1)
+    assert torch.equal(instances.points, expected.gt_instances.points)
+    assert torch.equal(result.pred_offset.offset, targets.offset)
+
+
 def test_grouping_can_be_set_for_inference_alone():
     model = _model(test_cfg=dict(grouping='nearest'))
     assert (model.labeler.grouping, model.test_labeler.grouping) == ('offset', 'nearest')

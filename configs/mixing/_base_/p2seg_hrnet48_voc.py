@@ -1,0 +1,9 @@
+# ../../p2seg/hrnet48_voc.py for a config of any default scope.
+_base_ = [
+    '../../_base_/models/p2seg_hrnet48.py',
+    './voc_points.py',
+    '../../_base_/schedules/schedule_50k.py',
+    './default_runtime.py',
+]
+
+model = dict(labeler=_base_.labeler)

@@ -1,0 +1,20 @@
+# The VOC points of ../../_base_/datasets/voc_points.py for a config of any default scope: under
+# mmseg's, 'RandomCrop' is mmseg's and 'Resize' mmcv's, which do not know points. mmdet's do.
+_base_ = '../../_base_/datasets/voc_points.py'
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmp2seg.LoadPointAnnotations'),
+    dict(
+        type='RandomChoiceResize',
+        resize_type='mmdet.Resize',
+        scales=[(side, side) for side in (314, 359, 404, 449, 494, 539, 584)],
+        keep_ratio=True,
+    ),
+    dict(type='mmdet.RandomCrop', crop_size=(416, 416), allow_negative_crop=True),
+    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='mmdet.Pad', size=(416, 416), pad_val=dict(img=(104, 116, 124), seg=255)),
+    dict(type='mmp2seg.GeneratePointTargets', labeler=_base_.labeler),
+    dict(type='mmp2seg.PackPointInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

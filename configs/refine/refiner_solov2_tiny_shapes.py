@@ -1,0 +1,27 @@
+# The small SOLOv2 with every option for pseudo labels; those that end in _score, _border and
+# _semantic have one each.
+_base_ = './solov2_tiny_shapes.py'
+
+model = dict(
+    type='mmp2seg.SOLOv2Refiner',
+    score_weight=1.0,
+    ignore_border=1,
+    ignore_semantic='disagreement',
+)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmp2seg.LoadPseudoLabels', with_seg=True),
+    dict(
+        type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']
+    ),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='mmp2seg.PackPseudoLabels'),
+]
+train_dataloader = dict(
+    dataset=dict(
+        type='mmp2seg.PseudoLabelCocoDataset',
+        data_prefix=dict(seg='data/shapes/WSSS_maps/'),
+        pipeline=train_pipeline,
+    )
+)

@@ -1,0 +1,42 @@
+"""Pseudo labels in a COCO json, with the scores that mmdet's data set leaves out."""
+
+import math
+
+from mmdet.datasets import CocoDataset
+
+from mmp2seg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class PseudoLabelCocoDataset(CocoDataset):
+    """mmdet's CocoDataset, whose ``instances`` also have a ``score``.
+
+    An annotation without a score, as in a file of true instances, has the score 1. The semantic map
+    of an image is ``<name>.png`` in the folder ``data_prefix['seg']``, if there is one. Arguments
+    as of mmdet's ``CocoDataset``.
+    """
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """mmdet's entry of an image, with scores.
+
+        Raises:
+            ValueError: a score below 0 or that is not finite; names file and annotation.
+        """
+        annotations = raw_data_info['raw_ann_info']
+        # mmdet skips annotations without telling which, so it is asked for one after the other
+        entry = super().parse_data_info({**raw_data_info, 'raw_ann_info': []})
+        for annotation in annotations:
+            parsed = super().parse_data_info({**raw_data_info, 'raw_ann_info': [annotation]})
+            for instance in parsed['instances']:
+                instance['score'] = self._score_of(annotation)
+                entry['instances'].append(instance)
+        return entry
+
+    def _score_of(self, annotation: dict) -> float:
+        score = annotation.get('score', 1.0)
+        if not (isinstance(score, (int, float)) and math.isfinite(score) and score >= 0):
+            raise ValueError(
+                f'{self.ann_file}: annotation {annotation["id"]}: expected a score of at least 0, '
+                f'got {score!r}'
+            )
+        return float(score)

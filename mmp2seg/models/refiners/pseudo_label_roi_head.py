@@ -1,0 +1,135 @@
+"""RoI head of Mask R-CNN whose box and mask losses weight instances and pixels."""
+
+import torch
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.structures.bbox import bbox2roi
+from mmdet.structures.mask import BitmapMasks, mask_target
+from mmengine.structures import InstanceData
+from torch import Tensor
+from torch.nn import functional
+
+from mmp2seg.registry import MODELS
+
+
+@MODELS.register_module()
+class PseudoLabelRoIHead(StandardRoIHead):
+    """mmdet's RoI head for instances with ``loss_weights`` and ``ignored_pixels``.
+
+    These come from :meth:`mmp2seg.models.refiners.PseudoLabelWeights.attach`. An instance's weight
+    scales its mask loss and its box regression, both of which learn from the pseudo mask; not the
+    classification, whose class is the point's. Ignored pixels do not count in the mask loss.
+    Arguments as of mmdet's ``StandardRoIHead``.
+
+    Raises:
+        ValueError: no mask head, one without an RoI extractor of its own, or a mask loss other than
+            mmdet's ``CrossEntropyLoss(use_mask=True)``.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.with_mask or self.share_roi_extractor:
+            raise ValueError('expected a mask_head and a mask_roi_extractor of its own')
+        if not getattr(self.mask_head.loss_mask, 'use_mask', False):
+            raise ValueError(
+                'expected a loss_mask of CrossEntropyLoss(use_mask=True), '
+                f'got {type(self.mask_head.loss_mask).__name__}'
+            )
+
+    def init_assigner_sampler(self) -> None:
+        """mmdet's, and each sampling result knows the weights of its positives."""
+        super().init_assigner_sampler()
+        if self.bbox_sampler is not None:
+            self.bbox_sampler = _WeightedSampler(self.bbox_sampler)
+
+    def bbox_loss(self, x: tuple[Tensor, ...], sampling_results: list[SamplingResult]) -> dict:
+        """mmdet's, with the regression of each positive proposal weighted by its instance."""
+        rois = bbox2roi([result.priors for result in sampling_results])
+        results = self._bbox_forward(x, rois)
+        labels, label_weights, box_targets, box_weights = self.bbox_head.get_targets(
+            sampling_results, self.train_cfg
+        )
+        box_weights = box_weights * torch.cat(
+            [
+                torch.cat([result.pos_weights, box_weights.new_zeros(len(result.neg_priors))])
+                for result in sampling_results
+            ]
+        ).unsqueeze(1)
+        results['loss_bbox'] = self.bbox_head.loss(
+            results['cls_score'],
+            results['bbox_pred'],
+            rois,
+            labels,
+            label_weights,
+            box_targets,
+            box_weights,
+        )
+        return results
+
+    def mask_loss(
+        self,
+        x: tuple[Tensor, ...],
+        sampling_results: list[SamplingResult],
+        bbox_feats: Tensor,
+        batch_gt_instances: list[InstanceData],
+    ) -> dict:
+        """mmdet's, over the pixels that count and weighted by their instances."""
+        proposals = [result.pos_priors for result in sampling_results]
+        results = self._mask_forward(x, bbox2roi(proposals))
+        targets = self.mask_head.get_targets(sampling_results, batch_gt_instances, self.train_cfg)
+        # cut out of an image's map just as a target is cut out of the mask of its instance
+        ignored = mask_target(
+            proposals,
+            [torch.zeros_like(result.pos_assigned_gt_inds) for result in sampling_results],
+            [_as_masks(instances.ignored_pixels) for instances in batch_gt_instances],
+            self.train_cfg,
+        )
+        labels = torch.cat([result.pos_gt_labels for result in sampling_results])
+        if self.mask_head.class_agnostic:
+            labels = torch.zeros_like(labels)
+        logits = results['mask_preds']
+        loss = weighted_mask_loss(
+            logits[torch.arange(len(logits), device=logits.device), labels],
+            targets,
+            pixel_weights=1 - ignored,
+            instance_weights=torch.cat([result.pos_weights for result in sampling_results]),
+        )
+        results['loss_mask'] = dict(loss_mask=self.mask_head.loss_mask.loss_weight * loss)
+        return results
+
+
+def weighted_mask_loss(
+    logits: Tensor, targets: Tensor, *, pixel_weights: Tensor, instance_weights: Tensor
+) -> Tensor:
+    """Binary cross-entropy, averaged over the pixels that count.
+
+    Args:
+        logits: ``(N, h, w)`` float.
+        targets: ``(N, h, w)`` float, 0..1.
+        pixel_weights: ``(N, h, w)`` float, 0 or 1.
+        instance_weights: ``(N,)`` float.
+
+    Returns:
+        Tensor: scalar; 0 with a graph if there is no instance or no pixel counts.
+    """
+    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction='none')
+    weighted = losses * pixel_weights * instance_weights[:, None, None]
+    return weighted.sum() / pixel_weights.sum().clamp(min=1)
+
+
+class _WeightedSampler:
+    """A sampler of mmdet whose results have ``pos_weights``, those of the positives' instances."""
+
+    def __init__(self, sampler) -> None:
+        self.sampler = sampler
+
+    def sample(
+        self, assign_result, pred_instances, gt_instances, *, feats: list[Tensor]
+    ) -> SamplingResult:
+        result = self.sampler.sample(assign_result, pred_instances, gt_instances, feats=feats)
+        result.pos_weights = gt_instances.loss_weights[result.pos_assigned_gt_inds]
+        return result
+
+
+def _as_masks(pixels) -> BitmapMasks:
+    return BitmapMasks(pixels[None].astype('uint8'), *pixels.shape)

@@ -1,0 +1,192 @@
+"""How much a pseudo label counts: a weight for each instance, and pixels that do not count at all.
+
+Both refiners ask :class:`PseudoLabelWeights` for them, which leaves them in ``gt_instances``, where
+their heads find them.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+SEMANTIC_RULES = ('void', 'disagreement')
+IGNORED = 255
+
+
+class PseudoLabelWeights:
+    """The options of a refiner, and what they make of a batch of pseudo labels.
+
+    Args:
+        score_weight: exponent ``s`` of an instance's score in its weight ``score ** s``; 0: all
+            instances count alike.
+        ignore_border: pixels at most so far (Chebyshev) from two masks of one class do not count in
+            the mask loss, in pixels of the network's input; 0: all count.
+        ignore_semantic: which pixels of the semantic map do not count, ``'void'``: those with the
+            value 255, ``'disagreement'``: also those with another class than the pseudo masks have
+            there, background included; None: all count.
+
+    Raises:
+        ValueError: an option outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        score_weight: float = 0.0,
+        ignore_border: int = 0,
+        ignore_semantic: str | None = None,
+    ) -> None:
+        if score_weight < 0:
+            raise ValueError(f'expected a score_weight of at least 0, got {score_weight}')
+        if ignore_border < 0 or ignore_border != int(ignore_border):
+            raise ValueError(f'expected a whole ignore_border of 0 or more, got {ignore_border}')
+        if ignore_semantic not in (None, *SEMANTIC_RULES):
+            raise ValueError(
+                f'expected ignore_semantic to be None or one of {SEMANTIC_RULES}, '
+                f'got {ignore_semantic!r}'
+            )
+        self.score_weight = float(score_weight)
+        self.ignore_border = int(ignore_border)
+        self.ignore_semantic = ignore_semantic
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any option is."""
+        return bool(self.score_weight or self.ignore_border or self.ignore_semantic)
+
+    def attach(self, data_samples: Sequence[DetDataSample]) -> None:
+        """Add to each ``gt_instances`` of a batch, in place:
+
+        - ``loss_weights``, ``(N,)`` float32 with the mean 1 over the batch;
+        - the metainfo ``ignored_pixels``, ``(H, W)`` bool in the frame of the masks.
+
+        ``gt_instances`` has ``masks``, ``labels``, and ``scores`` if ``score_weight`` is on; the
+        data sample has ``gt_sem_seg`` if ``ignore_semantic`` is.
+
+        Raises:
+            ValueError: scores or the semantic map are missing, or a score is below 0.
+        """
+        weights = self._instance_weights(data_samples)
+        for sample, weight in zip(data_samples, weights, strict=True):
+            sample.gt_instances.loss_weights = weight
+            sample.gt_instances.set_metainfo(dict(ignored_pixels=self._ignored_pixels(sample)))
+
+    def _instance_weights(self, data_samples: Sequence[DetDataSample]) -> list[Tensor]:
+        instances = [sample.gt_instances for sample in data_samples]
+        if not self.score_weight:
+            return [torch.ones_like(one.labels, dtype=torch.float32) for one in instances]
+        for sample in data_samples:
+            if 'scores' not in sample.gt_instances:
+                raise ValueError(
+                    f'{sample.get("img_path", "a sample")}: score_weight expected scores of the '
+                    'pseudo labels; use mmp2seg.PseudoLabelCocoDataset, mmp2seg.LoadPseudoLabels '
+                    'and mmp2seg.PackPseudoLabels'
+                )
+        return weights_of_scores([one.scores for one in instances], power=self.score_weight)
+
+    def _ignored_pixels(self, sample: DetDataSample) -> np.ndarray:
+        instances: InstanceData = sample.gt_instances
+        masks, labels = instances.masks.masks, instances.labels.cpu().numpy()
+        shape = (instances.masks.height, instances.masks.width)
+        ignored = np.zeros(shape, dtype=bool)
+        if self.ignore_border:
+            ignored |= conflict_zone(masks, labels, shape=shape, reach=self.ignore_border)
+        if self.ignore_semantic:
+            if 'gt_sem_seg' not in sample:
+                raise ValueError(
+                    f'{sample.get("img_path", "a sample")}: ignore_semantic expected a semantic '
+                    "map; give the dataset's data_prefix a folder 'seg' and LoadPseudoLabels "
+                    'with_seg=True'
+                )
+            semantic_map = sample.gt_sem_seg.sem_seg[0].cpu().numpy()
+            # padding of the batch beyond the map counts, as in mmdet
+            height, width = semantic_map.shape
+            ignored[:height, :width] |= uncertain_pixels(
+                semantic_map[: shape[0], : shape[1]],
+                masks[:, :height, :width],
+                labels,
+                rule=self.ignore_semantic,
+            )
+        return ignored
+
+
+def weights_of_scores(scores: Sequence[Tensor], *, power: float) -> list[Tensor]:
+    """``score ** power`` of the instances of a batch, scaled to the mean 1.
+
+    So scores that are all alike change nothing, and the loss keeps its size beside the others.
+
+    Args:
+        scores: ``(N_i,)`` floats of at least 0, of each image.
+        power: at least 0.
+
+    Returns:
+        list[Tensor]: ``(N_i,)`` float32 each; all 0 if all scores are.
+
+    Raises:
+        ValueError: a score below 0 or that is not finite.
+    """
+    flat = torch.cat([score.float() for score in scores])
+    if not bool((torch.isfinite(flat) & (flat >= 0)).all()):
+        raise ValueError(f'expected scores of at least 0, got {flat.tolist()}')
+    weights = flat**power
+    if len(weights):
+        weights = weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny)
+    return list(weights.split([len(score) for score in scores]))
+
+
+def conflict_zone(
+    masks: np.ndarray, labels: np.ndarray, *, shape: tuple[int, int], reach: int
+) -> np.ndarray:
+    """Pixels where two instances of one class contend.
+
+    Args:
+        masks: ``(N, H, W)`` bool or uint8.
+        labels: ``(N,)`` integers.
+        shape: ``(H, W)``.
+        reach: largest Chebyshev distance in pixels, at least 1.
+
+    Returns:
+        np.ndarray: ``(H, W)`` bool, the pixels at most ``reach`` from two masks of one label, which
+        are on both sides of their border and, beyond its ends or in a gap, on background.
+    """
+    zone = np.zeros(shape, dtype=bool)
+    square = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
+    for label in np.unique(labels):
+        same_class = np.flatnonzero(labels == label)
+        if len(same_class) < 2:
+            continue
+        near = np.zeros(shape, dtype=np.uint16)
+        for index in same_class:
+            mask = np.ascontiguousarray(masks[index], dtype=np.uint8)
+            x, y, width, height = cv2.boundingRect(mask)
+            rows = slice(max(y - reach, 0), y + height + reach)
+            columns = slice(max(x - reach, 0), x + width + reach)
+            near[rows, columns] += cv2.dilate(mask[rows, columns], square) if width else 0
+        zone |= near > 1
+    return zone
+
+
+def uncertain_pixels(
+    semantic_map: np.ndarray, masks: np.ndarray, labels: np.ndarray, *, rule: str
+) -> np.ndarray:
+    """Pixels that the semantic map is not certain of.
+
+    Args:
+        semantic_map: ``(H, W)`` integers, 0 background, k + 1 class k, 255 ignore.
+        masks: ``(N, H, W)`` bool or uint8.
+        labels: ``(N,)`` integers.
+        rule: one of ``SEMANTIC_RULES``, as :class:`PseudoLabelWeights` describes them.
+
+    Returns:
+        np.ndarray: ``(H, W)`` bool.
+    """
+    if rule == 'void':
+        return semantic_map == IGNORED
+    agrees = (semantic_map == 0) & ~masks.any(axis=0)
+    for mask, label in zip(masks, labels, strict=True):
+        agrees |= mask.astype(bool) & (semantic_map == label + 1)
+    return ~agrees

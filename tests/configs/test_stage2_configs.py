@@ -1,0 +1,165 @@
+"""Every config of stage 2 parses, builds, reads every mask, trains and predicts."""
+
+import copy
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MessageHub
+
+from mmp2seg.apis.pseudo_labels import write_baseline_labels
+from mmp2seg.datasets import PointVOCDataset
+
+from .test_configs import (
+    CONFIGS,
+    SIZE,
+    STAGE2,
+    build_dataset,
+    build_model,
+    load_config,
+    name_of,
+    parse,
+    use_tiny_data,
+)
+
+BOXES_ALONE = [path for path in STAGE2 if path.stem.startswith('boxinst')]
+
+
+@pytest.fixture(scope='module')
+def use_tiny_labels(tmp_path_factory):
+    """Lets a stage-2 config train on pseudo labels of three small images and test on the images."""
+
+    @functools.cache
+    def write(classes):
+        stage1 = copy.deepcopy(parse(CONFIGS / 'p2seg' / 'tiny_shapes.py'))
+        folder = tmp_path_factory.mktemp('labels')
+        use_tiny_data(stage1, folder)
+        for loader in (stage1.train_dataloader, stage1.test_dataloader):
+            loader.dataset.metainfo = dict(classes=classes)
+        labels = str(folder / 'labels.json')
+        write_baseline_labels(stage1, rule='nearest', split='train', outfile=labels)
+        return labels
+
+    def use(cfg):
+        labels = write(tuple(cfg.val_dataloader.dataset.metainfo.classes))
+        for loader in (cfg.train_dataloader, cfg.test_dataloader):
+            data = innermost(loader.dataset)
+            data.update(ann_file=labels, serialize_data=False)
+            for key in data.data_prefix:
+                part = dict(img='JPEGImages', seg='WSSS_maps')[key]
+                data.data_prefix[key] = str(Path(labels).parent / part)
+
+    return use
+
+
+def shrink(cfg):
+    """Small images, few proposals, and narrow heads."""
+    sizes = dict(scale=SIZE, scales=[SIZE], crop_size=SIZE, ratio_range=(1.0, 1.0))
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        for step in innermost(loader.dataset).pipeline:
+            step.update({key: value for key, value in sizes.items() if key in step})
+    model = cfg.model
+    if 'roi_head' in model:
+        model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 16
+        model.train_cfg.rcnn.sampler.num = 16
+        model.roi_head.bbox_head.fc_out_channels = model.roi_head.mask_head.conv_out_channels = 32
+    if 'num_grids' in model.get('mask_head', {}):
+        model.mask_head.feat_channels = 32
+        model.mask_head.num_grids = [10, 8, 6, 4, 4][: len(model.mask_head.num_grids)]
+
+
+@pytest.fixture
+def first_iteration():
+    """The runner's message hub at iteration 0, which mmdet's BoxInst asks for."""
+    info = MessageHub.get_current_instance().runtime_info
+    before = info.copy()
+    info['iter'] = 0
+    yield
+    info.clear()
+    info.update(before)
+
+
+@pytest.mark.usefixtures('first_iteration')
+@pytest.mark.parametrize('path', STAGE2, ids=name_of)
+def test_stage2_trains_and_predicts_the_classes_of_its_data(path, use_tiny_labels):
+    cfg = load_config(path)
+    classes = innermost(cfg.train_dataloader.dataset).metainfo.classes
+    assert cfg.val_dataloader.dataset.metainfo.classes == classes
+    if 'voc' in path.stem:
+        assert classes == PointVOCDataset.METAINFO['classes']
+    use_tiny_labels(cfg)
+    shrink(cfg)
+    model = build_model(cfg)
+    for name, module in model.named_modules():
+        if hasattr(module, 'num_classes') and 'rpn_head' not in name:
+            assert module.num_classes == len(classes)
+
+    torch.manual_seed(0)
+    model.train()
+    train_data = build_dataset(cfg, cfg.train_dataloader.dataset)
+    batch = model.data_preprocessor(pseudo_collate([train_data[0], train_data[1]]), True)
+    total, log = model.parse_losses(model(**batch, mode='loss'))
+    total.backward()
+    assert all(torch.isfinite(loss) for loss in log.values())
+    assert log['loss_mask_project' if 'boxinst' in path.stem else 'loss_mask'] > 0
+    unused = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert unused == []
+
+    model.eval()
+    test_data = build_dataset(cfg, cfg.test_dataloader.dataset)
+    with torch.no_grad():
+        (result,) = model.test_step(pseudo_collate([test_data[0]]))
+    instances = result.pred_instances
+    assert instances.masks.shape == (len(instances.labels), 48, 56)
+
+
+@pytest.mark.parametrize('path', STAGE2, ids=name_of)
+def test_stage2_reads_every_mask_of_a_pseudo_label_file(path, use_tiny_labels):
+    cfg = load_config(path)
+    use_tiny_labels(cfg)
+    data = innermost(cfg.train_dataloader.dataset)
+    (loading,) = (
+        step
+        for step in data.pipeline
+        if step.type in ('LoadAnnotations', 'mmp2seg.LoadPseudoLabels')
+    )
+    whole = build_dataset(cfg, {**data, 'pipeline': [data.pipeline[0], loading]})
+    # the image without points is out
+    assert [len(image['gt_bboxes_labels']) for image in whole] == [3, 1]
+    for image in whole:
+        assert not image['gt_ignore_flags'].any()
+        if path not in BOXES_ALONE:
+            assert image['gt_masks'].masks.any(axis=(1, 2)).all()
+    shrink(cfg)
+    packed = build_dataset(cfg, cfg.train_dataloader.dataset)[0]
+    assert len(packed['data_samples'].gt_instances) > 0
+
+
+@pytest.mark.parametrize('path', BOXES_ALONE, ids=name_of)
+def test_a_segmentor_that_learns_from_boxes_sees_no_mask(path):
+    pipeline = innermost(parse(path).train_dataloader.dataset).pipeline
+    assert not any(step.get('with_mask') or step.get('recompute_bbox') for step in pipeline)
+
+
+@pytest.mark.parametrize('name', ['mask-rcnn_tiny_shapes', 'solov2_tiny_shapes'])
+def test_refiners_of_shapes_have_the_options_of_their_name(name):
+    options = dict(score_weight=0.0, ignore_border=0, ignore_semantic=None)
+    values = dict(score_weight=1.0, ignore_border=1, ignore_semantic='disagreement')
+    of_name = dict(_score='score_weight', _border='ignore_border', _semantic='ignore_semantic')
+    plain = parse(CONFIGS / 'refine' / f'{name}.py')
+    for suffix in ('', *of_name):
+        cfg = parse(CONFIGS / 'refine' / f'refiner_{name}{suffix}.py')
+        one = of_name.get(suffix)
+        expected = {**options, one: values[one]} if one else values
+        assert {key: cfg.model[key] for key in options} == expected
+        others = {key: value for key, value in cfg.model.items() if key not in options}
+        assert others == {**plain.model, 'type': cfg.model.type}
+        assert (cfg.optim_wrapper, cfg.train_cfg) == (plain.optim_wrapper, plain.train_cfg)
+
+
+def innermost(dataset):
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset

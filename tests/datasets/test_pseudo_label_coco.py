@@ -1,0 +1,72 @@
+import json
+
+import numpy as np
+import pytest
+from mmdet.datasets import CocoDataset
+
+from mmp2seg.datasets import PseudoLabelCocoDataset
+from mmp2seg.ops.rle import encode_rle
+
+CLASSES = ('cup', 'plate')
+
+
+def annotation(ann_id, image_id, category_id, **changes):
+    mask = np.zeros((8, 10), dtype=bool)
+    mask[ann_id : ann_id + 3, 2:6] = True
+    entry = dict(
+        id=ann_id,
+        image_id=image_id,
+        category_id=category_id,
+        bbox=[2, ann_id, 4, 3],
+        area=12,
+        segmentation=encode_rle(mask),
+        iscrowd=0,
+        score=ann_id / 8,
+    )
+    return {**entry, **changes}
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(annotations, dataset=PseudoLabelCocoDataset):
+        images = [dict(id=i, file_name=f'{i}.jpg', height=8, width=10) for i in (5, 7)]
+        categories = [dict(id=3, name='cup'), dict(id=9, name='plate')]
+        content = dict(images=images, categories=categories, annotations=annotations)
+        (tmp_path / 'labels.json').write_text(json.dumps(content))
+        return dataset(
+            ann_file=str(tmp_path / 'labels.json'),
+            data_prefix=dict(img='photos', seg='maps'),
+            metainfo=dict(classes=CLASSES),
+            serialize_data=False,
+            pipeline=[],
+        )
+
+    return write
+
+
+def test_instances_are_mmdets_with_scores(make):
+    annotations = [
+        annotation(1, 5, 9),
+        annotation(2, 5, 3, area=0),  # mmdet skips it
+        annotation(3, 5, 3),
+        annotation(4, 7, 9, iscrowd=1),
+        annotation(5, 5, 9, bbox=[-9, 0, 4, 4]),  # and this
+    ]
+    entries = make(annotations).load_data_list()
+    expected = make(annotations, CocoDataset).load_data_list()
+    scores = [[one.pop('score') for one in entry['instances']] for entry in entries]
+    assert scores == [[1 / 8, 3 / 8], [4 / 8]]
+    assert entries == expected
+    assert entries[0]['seg_map_path'] == 'maps/5.png'
+
+
+def test_an_annotation_without_score_has_one(make):
+    entry = annotation(1, 5, 9)
+    del entry['score']
+    assert make([entry]).load_data_list()[0]['instances'][0]['score'] == 1
+
+
+@pytest.mark.parametrize('score', [-0.5, float('nan'), None, '0.5'])
+def test_scores_that_are_none(make, score):
+    with pytest.raises(ValueError, match=r'labels.json: annotation 2: expected a score.*got'):
+        make([annotation(1, 5, 9), annotation(2, 5, 9, score=score)]).load_data_list()

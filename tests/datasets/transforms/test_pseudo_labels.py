@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from mmcv.transforms import Compose
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from mmp2seg.datasets.transforms import LoadPseudoLabels, PackPseudoLabels
+from mmp2seg.ops.rle import encode_rle
+from mmp2seg.registry import TRANSFORMS
+
+SIZE = (40, 48)
+
+
+def instance(number, **changes):
+    """The instance of a column of 4 pixels; its score and label tell its number."""
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[4:36, 6 * number : 6 * number + 4] = True
+    entry = dict(
+        bbox=[6 * number, 4, 6 * number + 4, 36],
+        bbox_label=number,
+        ignore_flag=0,
+        mask=encode_rle(mask),
+        score=number / 8,
+    )
+    return {**entry, **changes}
+
+
+@pytest.fixture
+def results(tmp_path):
+    semantic_map = np.zeros(SIZE, dtype=np.uint8)
+    for number in range(8):
+        semantic_map[4:36, 6 * number : 6 * number + 4] = number + 1
+    image = Image.fromarray(semantic_map, mode='P')
+    image.putpalette(list(range(256)) * 3)
+    image.save(tmp_path / 'map.png')
+    return dict(
+        img=np.zeros((*SIZE, 3), dtype=np.uint8),
+        img_path='photo.jpg',
+        img_id=1,
+        img_shape=SIZE,
+        ori_shape=SIZE,
+        height=SIZE[0],
+        width=SIZE[1],
+        instances=[instance(number) for number in range(8)],
+        seg_map_path=str(tmp_path / 'map.png'),
+    )
+
+
+def pipeline(*steps):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return Compose([TRANSFORMS.build(step) for step in steps])
+
+
+LOAD = dict(type='mmp2seg.LoadPseudoLabels', with_seg=True)
+PACK = dict(type='mmp2seg.PackPseudoLabels')
+
+
+def check(sample):
+    """Scores, labels, masks and map of a packed sample tell of the same instances."""
+    instances = sample.gt_instances
+    assert instances.scores.tolist() == [label / 8 for label in instances.labels.tolist()]
+    semantic_map = sample.gt_sem_seg.sem_seg[0].numpy()
+    assert semantic_map.shape == instances.masks.masks.shape[1:] == sample.img_shape
+    for mask, label in zip(instances.masks.masks, instances.labels.tolist(), strict=True):
+        assert np.array_equal(mask == 1, semantic_map == label + 1)
+
+
+def test_loads_and_packs(results):
+    sample = pipeline(LOAD, PACK)(results)['data_samples']
+    check(sample)
+    assert sample.gt_instances.labels.tolist() == list(range(8))
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_scores_stay_with_their_instances(results, seed):
+    np.random.seed(seed)  # noqa: NPY002 (mmdet's transforms draw from it)
+    steps = [
+        dict(type='Resize', scale_factor=2.0, keep_ratio=True),
+        dict(type='RandomCrop', crop_size=(32, 32), recompute_bbox=True),
+        dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+    ]
+    sample = pipeline(LOAD, *steps, PACK)(results)['data_samples']
+    check(sample)
+    assert 0 < len(sample.gt_instances) < 8
+    assert sample.img_shape == (32, 32)
+
+
+def test_ignored_instances_are_left_out(results):
+    results['instances'][2] = instance(2, ignore_flag=1)
+    sample = pipeline(LOAD, PACK)(results)['data_samples']
+    assert sample.gt_instances.labels.tolist() == [0, 1, 3, 4, 5, 6, 7]
+    assert sample.gt_instances.scores.tolist() == [0, 1 / 8, 3 / 8, 0.5, 5 / 8, 0.75, 7 / 8]
+
+
+def test_an_image_without_instances(results):
+    results['instances'] = []
+    sample = pipeline(LOAD, PACK)(results)['data_samples']
+    assert sample.gt_instances.scores.shape == (0,)
+
+
+def test_loading_a_map_that_does_not_fit(results, tmp_path):
+    path = results.pop('seg_map_path')
+    with pytest.raises(ValueError, match="photo.jpg: expected a semantic map.*no 'seg'"):
+        LoadPseudoLabels(with_seg=True)(results)
+    assert 'gt_seg_map' not in LoadPseudoLabels()(results)
+    Image.new('L', (4, 6)).save(tmp_path / 'small.png')
+    results['seg_map_path'] = str(tmp_path / 'small.png')
+    with pytest.raises(ValueError, match=r'small.png: expected a map of the size \(40, 48\).*6, 4'):
+        LoadPseudoLabels(with_seg=True)(results)
+    results['seg_map_path'] = path + '.gone'
+    with pytest.raises(FileNotFoundError, match='map.png.gone'):
+        LoadPseudoLabels(with_seg=True)(results)
+
+
+def test_packing_what_lost_its_ids_or_scores(results):
+    loaded = pipeline(LOAD)(results)
+    filtered = {**loaded, 'gt_instances_ids': loaded['gt_instances_ids'][:-1]}
+    with pytest.raises(ValueError, match=r'photo.jpg: expected an instance id.*8 labels, got 7'):
+        PackPseudoLabels()(filtered)
+    no_ids = {key: value for key, value in loaded.items() if key != 'gt_instances_ids'}
+    with pytest.raises(ValueError, match='gt_instances_ids, of LoadPseudoLabels'):
+        PackPseudoLabels()(no_ids)
+    del loaded['instances'][0]['score']
+    with pytest.raises(ValueError, match='PseudoLabelCocoDataset'):
+        PackPseudoLabels()(loaded)

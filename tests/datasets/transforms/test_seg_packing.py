@@ -1,0 +1,50 @@
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmseg.models import SegDataPreProcessor
+from mmseg.structures import SegDataSample
+
+# Registered by the package as soon as its __init__ files name it.
+from mmp2seg.datasets import PointVOCDataset
+from mmp2seg.datasets.transforms.seg_packing import PackSegPointInputs
+
+LOAD = [dict(type='mmcv.LoadImageFromFile'), dict(type='mmp2seg.LoadPointAnnotations')]
+TARGETS = dict(type='mmp2seg.GeneratePointTargets', labeler=dict(type='mmp2seg.PointPseudoLabeler'))
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmp2seg'])
+def test_the_sample_has_what_mmseg_and_our_heads_read(tiny_voc, scope):
+    pipeline = [*LOAD, TARGETS, dict(type='mmp2seg.PackSegPointInputs')]
+    with DefaultScope.overwrite_default_scope(scope):
+        ours = PointVOCDataset(**tiny_voc[1], pipeline=pipeline)[0]
+        plain = PointVOCDataset(
+            **tiny_voc[1], pipeline=[*pipeline[:-1], dict(type='mmp2seg.PackPointInputs')]
+        )[0]
+    sample, expected = ours['data_samples'], plain['data_samples']
+    assert type(sample) is SegDataSample
+    assert torch.equal(ours['inputs'], plain['inputs'])
+    assert sample.metainfo == expected.metainfo
+    assert sample.gt_sem_seg.data.dtype == torch.int64
+    assert torch.equal(sample.gt_sem_seg.data, expected.gt_sem_seg.sem_seg.long())
+    assert torch.equal(sample.gt_instances.points, expected.gt_instances.points)
+    assert torch.equal(sample.gt_point_targets.offset, expected.gt_point_targets.offset)
+
+
+def test_mmsegs_pre_processor_takes_it(tiny_voc):
+    pipeline = [*LOAD, TARGETS, PackSegPointInputs()]
+    dataset = PointVOCDataset(**tiny_voc[1], pipeline=pipeline)
+    items = [dataset[0], dataset[2]]
+    batch = {key: [item[key] for item in items] for key in items[0]}
+    batch = SegDataPreProcessor(size=(64, 64))(batch, training=True)
+    assert batch['inputs'].shape == (2, 3, 64, 64)
+    (sample, _) = batch['data_samples']
+    assert sample.gt_sem_seg.shape == (64, 64)
+    assert (sample.gt_sem_seg.data[:, 40:] == 255).all()
+
+
+def test_without_map_and_targets_it_packs_the_points(tiny_voc):
+    load = [LOAD[0], dict(type='mmp2seg.LoadPointAnnotations', with_seg=False)]
+    sample = PointVOCDataset(**tiny_voc[1], pipeline=[*load, PackSegPointInputs()])[0]
+    sample = sample['data_samples']
+    assert 'gt_sem_seg' not in sample and 'gt_point_targets' not in sample
+    assert len(sample.gt_instances.points) == 3
