@@ -90,9 +90,18 @@ def truth_of(cfg: Config) -> Path | None:
 
 
 def match_of(cfg: Config) -> str | None:
-    """How the config's ``PseudoMaskMetric`` matches objects and instances, None if not said."""
+    """How objects find their instances: as the config's ``PseudoMaskMetric`` says, or else by the
+    test data. Points of a COCO json have the ids of the objects; moved ones of the VOC layout have
+    their order. None for the rule of ``eval_pseudo_labels.py``.
+    """
     metric = _mask_metric(cfg)
-    return metric.get('match') if metric else None
+    if metric and metric.get('match'):
+        return metric.match
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    if str(dataset.get('type')).endswith('PointCocoDataset'):
+        return 'point_id'
+    names = [step['type'].split('.')[-1] for step in dataset.get('pipeline', ())]
+    return 'order' if 'DriftPoints' in names else None
 
 
 def _mask_metric(cfg: Config) -> ConfigDict | None:
@@ -147,6 +156,7 @@ def make_chains(
             folder = _training_folder(work_dir / 'runs', variants[0].name, key)
             config = folder / f'{folder.name}.py'
             write_text(config, Config(part).pretty_text)
+            test_data = None if test_data_of_seed is None else test_data_of_seed[seed]
             chain = Chain(
                 config=config,
                 variants=tuple(variants),
@@ -155,13 +165,17 @@ def make_chains(
                 tools=tools,
                 device=device,
                 data=None if data_of_seed is None else data_of_seed[seed],
-                refine=None if refine is None else refine.stem,
+                refine=refine_cfg and _refine_name(refine.stem, refine_cfg, test_data),
             )
             if refine_cfg is not None:
-                test_data = None if test_data_of_seed is None else test_data_of_seed[seed]
                 _write_refine_configs(chain, refine_cfg, test_data)
             chains.append(chain)
     return chains
+
+
+def _refine_name(name: str, cfg: Config, test_data: Path | None) -> str:
+    """A name that stands for the stage-2 config and the data of its test."""
+    return f'{name}-{config_key({**cfg.to_dict(), "test data": test_data and test_data.name})}'
 
 
 def _write_refine_configs(chain: Chain, cfg: Config, test_data: Path | None) -> None:

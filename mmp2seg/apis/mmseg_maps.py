@@ -88,7 +88,7 @@ def write_mmseg_maps(
     values = match_classes(names, classes, rename=rename)
     channels = torch.tensor(values, device=device)
     num_pixels = np.zeros(len(classes) + 2, np.int64)
-    with complete_folder(out_dir, overwrite=overwrite) as folder:
+    with complete_folder(out_dir, overwrite=overwrite, inputs=[image_dir]) as folder:
         for source in track(sources):
             logits = _predict(model, source, num_channels=len(values))
             semantic_map = map_of_logits(

@@ -4,21 +4,32 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def complete_folder(root: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def complete_folder(
+    root: str | Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()
+) -> Iterator[Path]:
     """Write a folder whole or not at all.
 
     Yields a temporary folder beside ``root``, which takes its name when the block ends well and is
     removed when it does not. With ``overwrite`` the old folder stays in place until then.
 
+    Args:
+        root: the folder to write.
+        overwrite: replace a folder that is not empty.
+        inputs: files and folders that are read; with ``overwrite`` one in ``root`` would be lost.
+
     Raises:
+        ValueError: if one of the inputs is ``root`` or lies in it.
         FileExistsError: if ``root`` is a file, or holds anything and ``overwrite`` is not set.
     """
     root = Path(root)
+    for path in inputs:
+        if Path(path).resolve().is_relative_to(root.resolve()):
+            raise ValueError(f'{root}: expected a folder that holds none of the input, got {path}')
     if root.exists() and not root.is_dir():
         raise FileExistsError(f'{root}: expected a folder, got a file')
     if root.is_dir() and any(root.iterdir()) and not overwrite:

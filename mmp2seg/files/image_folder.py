@@ -53,9 +53,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            # `getexif` of a PNG without any reads the whole file
+            # Pillow turns a TIFF itself, OpenCV does not turn a WebP; and `getexif` of a PNG
+            # without any reads the whole file.
             orientation = 1
-            if image.format != 'PNG' or 'exif' in image.info:
+            if image.format == 'JPEG' or (image.format == 'PNG' and 'exif' in image.info):
                 orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: no such file') from error

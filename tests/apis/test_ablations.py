@@ -206,3 +206,37 @@ def test_match_is_the_metrics(write):
     metric = "test_evaluator = [dict(type='mmp2seg.PseudoMaskMetric', ann_file='t', match='order')]"
     assert match_of(Config.fromfile(write('a', metric))) == 'order'
     assert match_of(Config.fromfile(write('b', "test_evaluator = dict(type='Writer')"))) is None
+    drift = "test_dataloader = dict(dataset=dict(type='D', pipeline=[dict(type='x.DriftPoints')]))"
+    assert match_of(Config.fromfile(write('c', drift))) == 'order'
+    coco = "test_dataloader = dict(dataset=dict(type='mmp2seg.PointCocoDataset'))"
+    assert match_of(Config.fromfile(write('d', coco))) == 'point_id'
+    root = Path(__file__).resolve().parents[2] / 'configs' / 'ablations'
+    found = [match_of(Config.fromfile(root / f'hrnet48_{n}.py')) for n in ('voc_s2i', 'voc_drift5')]
+    assert found == [None, 'order']
+
+
+def test_another_stage_2_has_another_folder(write, tmp_path):
+    refine = tmp_path / 'refine.py'
+
+    def refine_of(content, test_data):
+        refine.write_text(content)
+        (chain,) = make_chains(
+            load_configs([write('a')]),
+            [1],
+            work_dir=tmp_path / 'work',
+            tools=tmp_path,
+            data_of_seed={1: tmp_path},
+            test_data_of_seed={1: tmp_path / test_data},
+            refine=refine,
+        )
+        return chain.refine
+
+    content = """
+train_dataloader = dict(dataset=dict(ann_file='x', data_prefix=dict(img='y')))
+test_dataloader = train_dataloader
+test_evaluator = dict(type='CocoMetric', ann_file='x')
+"""
+    first = refine_of(content, 'val100')
+    assert first == refine_of(content, 'val100') and first.startswith('refine-')
+    assert first != refine_of(content, 'val20')
+    assert first != refine_of(content + 'max_epochs = 1', 'val100')

@@ -58,3 +58,21 @@ def test_link_or_copy(tmp_path):
         assert (tmp_path / 'out' / path).read_text() == 'x'
     with pytest.raises(FileNotFoundError, match='missing'):
         link_or_copy(tmp_path / 'missing', tmp_path / 'out' / 'none')
+
+
+def test_complete_folder_never_replaces_its_input(tmp_path):
+    root = tmp_path / 'data'
+    (root / 'images').mkdir(parents=True)
+    (root / 'images' / '1.jpg').touch()
+    link = tmp_path / 'link'
+    link.symlink_to(root / 'images')
+    for path in (root, root / 'images', root / 'images' / '1.jpg', link):
+        with (
+            pytest.raises(ValueError, match='data: expected a folder that holds none of the input'),
+            complete_folder(root, overwrite=True, inputs=[tmp_path, path]),
+        ):
+            pass
+    assert (root / 'images' / '1.jpg').exists()
+    with complete_folder(root / 'maps', inputs=[root, root / 'images']) as folder:
+        (folder / 'x').touch()
+    assert (root / 'maps' / 'x').exists()

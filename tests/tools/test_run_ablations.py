@@ -121,7 +121,7 @@ def test_stage_2_on_every_label_file(run, tmp_path, capsys):
     assert rows_of(row)['tiny_shapes_s2i'] == ['2', '35.0 ± 7.1', '-', '35.0 ± 7.1']
     results = json.loads((tmp_path / 'work' / 'refine_results.json').read_text())
     assert results['tiny_shapes_s2i']['1']['AP'] == pytest.approx(0.3)
-    (path,) = (tmp_path / 'work' / 'runs').glob('*/seed2/*/refine-*/mask-rcnn_tiny_shapes.py')
+    (path,) = (tmp_path / 'work' / 'runs').glob('*/seed2/*/refine-*/mask-rcnn_tiny_shapes-*.py')
     cfg = Config.fromfile(path)
     assert Path(cfg.train_dataloader.dataset.ann_file).read_text() == '0.7'
     data = tmp_path / 'work' / 'shapes'

@@ -59,8 +59,17 @@ def _format_value(value: float) -> str:
 def main() -> None:
     """Run the command line."""
     args = parse_args()
-    pred, truth = load(args.pred), TruthFile(args.truth)
-    figures = summarize_ious(*compare_files(pred, truth, match=args.match, gap=args.gap))
+    try:
+        pred, truth = load(args.pred), TruthFile(args.truth)
+        figures = summarize_ious(*compare_files(pred, truth, match=args.match, gap=args.gap))
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    if pred['annotations'] and figures['mean_iou'] == 0:
+        print(
+            f'No object meets its instance by {args.match!r}: are these the points of '
+            f'{args.truth}, and not moved ones? See --match.',
+            file=sys.stderr,
+        )
     print(f'images                              {len(pred["images"]):>10}')
     left_out = len(truth.images) - len(pred['images'])
     if left_out:

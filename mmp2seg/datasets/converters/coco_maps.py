@@ -88,7 +88,7 @@ def coco_semantic_maps(
     counts = np.zeros(len(names) + 1, np.int64)
     num_crowds = num_hidden = 0
     refused: list[str] = []
-    with complete_folder(out_dir, overwrite=overwrite) as folder:
+    with complete_folder(out_dir, overwrite=overwrite, inputs=[json_path]) as folder:
         for image, map_name in track(list(zip(content['images'], map_names, strict=True))):
             annotations = annotations_of.pop(image['id'], [])
             masks, wrong = _read_masks(json_path, annotations, image, labels)

@@ -97,7 +97,7 @@ def coco_to_voc_points(
         points[annotation['image_id']].append(annotation['point'])
         labels[annotation['image_id']].append(annotation['category_id'] - 1)
     names = {entry['id']: PurePosixPath(entry['file_name']).stem for entry in content['images']}
-    with complete_folder(out_root, overwrite=overwrite) as folder:
+    with complete_folder(out_root, overwrite=overwrite, inputs=[json_path, img_dir]) as folder:
         if not copy:
             link_or_copy(img_dir, folder / 'JPEGImages')
         (folder / 'Center_points').mkdir()

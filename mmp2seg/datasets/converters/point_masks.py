@@ -71,7 +71,7 @@ def point_masks_to_maps(
     source = open_masks(masks_path, images, points_path=points_path)
     without_mask: list[str] = []
     num_masks, num_pixels, num_conflict = 0, 0, 0
-    with complete_folder(out_dir, overwrite=overwrite) as folder:
+    with complete_folder(out_dir, overwrite=overwrite, inputs=[masks_path, points_path]) as folder:
         for image in track(images):
             masks = source.masks_of(image)
             chosen = choose_masks(masks, image.points_xy, image.labels)

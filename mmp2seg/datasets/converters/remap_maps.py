@@ -64,7 +64,7 @@ def remap_maps(
     table = np.zeros(256, np.uint8)
     table[list(mapping)] = list(mapping.values())
     num_pixels = np.zeros(256, np.int64)
-    with complete_folder(out_dir, overwrite=overwrite) as folder:
+    with complete_folder(out_dir, overwrite=overwrite, inputs=[source_dir]) as folder:
         for path in track(paths):
             index_map = read_index_png(path)
             counts = np.bincount(index_map.ravel(), minlength=256)

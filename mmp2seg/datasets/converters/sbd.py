@@ -82,7 +82,7 @@ def merge_sbd(
     voc_lists = {name: read_image_list(voc_root / _LISTS / f'{name}.txt') for name in _SPLITS}
     sbd_lists = [read_image_list(sbd_root / f'{name}.txt') for name in _SPLITS]
     train_aug = merge_lists(voc_lists['train'], voc_lists['val'], *sbd_lists)
-    with complete_folder(out_root, overwrite=overwrite) as folder:
+    with complete_folder(out_root, overwrite=overwrite, inputs=[voc_root, sbd_root]) as folder:
         _carry_over(voc_root, folder, copy=copy)
         differing, num_sbd, num_new = [], 0, 0
         for name in track(train_aug):

@@ -82,7 +82,7 @@ def import_semantic_maps(
             f'{len(missing)} are missing: {shorten_names(missing)}'
         )
     num_resized, num_pixels = 0, np.zeros(num_classes + 2, np.int64)
-    with complete_folder(out_dir, overwrite=overwrite) as folder:
+    with complete_folder(out_dir, overwrite=overwrite, inputs=[source_dir, image_dir]) as folder:
         for name in track([name for name in images if name not in set(missing)]):
             semantic_map = read_index_png(maps[name], from_palette=from_palette)
             size = image_size(images[name])

@@ -70,7 +70,7 @@ def convert_voc_masks(
     voc_root = Path(voc_root)
     num_images, num_objects = {}, {}
     image_labels: dict[str, np.ndarray] = {}
-    with complete_folder(out_root, overwrite=overwrite) as folder:
+    with complete_folder(out_root, overwrite=overwrite, inputs=[voc_root]) as folder:
         for name in ('JPEGImages', 'SegmentationClass'):
             link_or_copy(voc_root / name, folder / name, copy=copy)
         (folder / 'Center_points').mkdir()

@@ -62,7 +62,7 @@ def degrade_folder(
     if not names:
         raise ValueError(f'{gt_dir}: expected PNG maps, got none')
     matrix = np.zeros((num_classes + 1, num_classes + 2), np.int64)
-    with complete_folder(out_dir, overwrite=overwrite) as folder:
+    with complete_folder(out_dir, overwrite=overwrite, inputs=[gt_dir]) as folder:
         for name in track(names):
             path = gt_dir / f'{name}.png'
             semantic_map = read_index_png(path)
