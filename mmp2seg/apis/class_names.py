@@ -13,7 +13,7 @@ def resolve_classes(names: Sequence[str]) -> list[str]:
 
     Args:
         names: the names themselves, or one word alone: 'voc' (20), 'coco' (80), or the path of a
-            text file with a name per line.
+            UTF-8 text file with a name per line.
 
     Raises:
         ValueError: no names, or a name twice.
@@ -21,7 +21,8 @@ def resolve_classes(names: Sequence[str]) -> list[str]:
     if len(names) == 1 and names[0] in _KNOWN:
         return list(_KNOWN[names[0]])
     if len(names) == 1 and Path(names[0]).is_file():
-        names = [line.strip() for line in Path(names[0]).read_text().splitlines() if line.strip()]
+        lines = Path(names[0]).read_text(encoding='utf-8-sig').splitlines()
+        names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise ValueError('expected at least one class name, got none')
     twice = [name for place, name in enumerate(names) if name in names[:place]]

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
+from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.datasets.layouts import numeric_image_ids
-from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import read_json_object
 
 _SHOWN_PROBLEMS = 10
 
@@ -160,21 +161,16 @@ def read_point_json(path: str | Path) -> tuple[list[SourceImage], list[str]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no COCO json, or an annotation has no point or an unknown image or
-            category; names the file and the place.
+        ValueError: it is no COCO json, an id or a name occurs twice, or an annotation has no point
+            or an unknown image or category; names the file and the place.
     """
     content = read_json_object(path, lists=('images', 'categories', 'annotations'))
-    require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
-    require_keys(path, 'categories', content['categories'], ('id', 'name'))
-    require_keys(path, 'annotations', content['annotations'], ('image_id', 'category_id', 'point'))
+    check_coco_content(path, content, image_keys=('height', 'width'), annotation_keys=('point',))
     categories = sorted(content['categories'], key=lambda category: category['id'])
     names = {category['id']: category['name'] for category in categories}
     points: dict[int, list[SourcePoint]] = {image['id']: [] for image in content['images']}
     for index, annotation in enumerate(content['annotations']):
         where = f'{path}: annotations[{index}]'
-        for key, known in (('image_id', points), ('category_id', names)):
-            if annotation[key] not in known:
-                raise ValueError(f'{where}: unknown {key} {annotation[key]!r}')
         if annotation.get('iscrowd', 0):
             continue
         x, y = number_pair(annotation['point'], where=where)

@@ -105,8 +105,10 @@ def test_nothing():
     [
         ({'point': None}, r'annotations\[1\]: expected two numbers x, y, got None'),
         ({'point': [1]}, r'annotations\[1\]: expected two numbers'),
-        ({'image_id': 9}, r'annotations\[1\]: unknown image_id 9'),
-        ({'category_id': 9}, r'annotations\[1\]: unknown category_id 9'),
+        ({'image_id': 9}, r'annotation 2: unknown image_id 9'),
+        ({'category_id': 9}, r'annotation 2: unknown category_id 9'),
+        ({'image_id': []}, r'annotation 2: unknown image_id \[\]'),
+        ({'category_id': None}, 'annotation 2: unknown category_id None'),
     ],
 )
 def test_malformed_json(tmp_path, changes, message):
@@ -115,6 +117,37 @@ def test_malformed_json(tmp_path, changes, message):
     path = tmp_path / 'points.json'
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=f'points.json: {message}'):
+        read_point_json(path)
+
+
+@pytest.mark.parametrize(
+    ('part', 'key', 'message'),
+    [
+        ('images', 'id', r'images\[1\]: id 1 is that of images\[0\] already'),
+        ('images', 'file_name', r"images\[1\]: file_name 'a/1.jpg' is that of images\[0\]"),
+        ('categories', 'id', r'categories\[1\]: id 1 is that of categories\[0\] already'),
+        ('categories', 'name', r"categories\[1\]: name 'cat' is that of categories\[0\]"),
+    ],
+)
+def test_ids_and_names_twice(tmp_path, part, key, message):
+    content, _ = assemble_point_json(IMAGES)
+    path = tmp_path / 'points.json'
+    content[part][1][key] = content[part][0][key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'points.json: {message}'):
+        read_point_json(path)
+    content[part][1][key] = []
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf'{part}\[1\]: expected {key} to be .*, got \[\]'):
+        read_point_json(path)
+
+
+def test_annotations_without_point(tmp_path):
+    content, _ = assemble_point_json(IMAGES)
+    del content['annotations'][1]['point']
+    path = tmp_path / 'points.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"points.json: annotations\[1\] lacks \['point'\]"):
         read_point_json(path)
 
 

@@ -41,3 +41,45 @@ def test_errors():
         segmentation_to_rle([[1, 2, 3, 4]], 3, 4)
     with pytest.raises(ValueError, match=r'image size \[4, 3\], got \[3, 4\]'):
         segmentation_to_rle(encode_rle(MASK), 4, 3)
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        None,
+        {},
+        [],
+        [[1, 1, 5, 5]],
+        [[5, 5, float('nan'), 5, 9, 9]],
+        [[5, 5, float('inf'), 5, 9, 9]],
+        [[5, 5, 1e9, 5, 9, 9]],
+        [[5, 5, 10**400, 5, 9, 9]],
+        [[5, 5, 'x', 5, 9, 9]],
+        {'size': [10, 12], 'counts': [20, 5]},
+        {'size': [10, 12], 'counts': [20, 200]},
+        {'size': [10, 12], 'counts': [20, -5, 105]},
+        {'size': [10, 12], 'counts': [20.5, 99.5]},
+        {'size': [10, 12], 'counts': []},
+        {'size': [10, 12], 'counts': ''},
+        {'size': [10, 12], 'counts': 'é'},
+        {'size': [10, 12], 'counts': 5},
+        {'size': 10, 'counts': [120]},
+    ],
+)
+def test_what_pycocotools_would_crash_on_or_make_up_is_refused(segmentation):
+    with pytest.raises(ValueError, match='expected'):
+        segmentation_to_rle(segmentation, 10, 12)
+
+
+def test_runs_of_a_compressed_rle_have_to_fill_the_image():
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (3, 40), (50, 37), (300, 200)):
+        for share in (0, 0.01, 0.5, 1):
+            rle = encode_rle(rng.random(shape) < share)
+            for counts in (rle['counts'], rle['counts'].encode()):
+                assert segmentation_to_rle({**rle, 'counts': counts}, *shape) is not None
+            longer = {**rle, 'counts': rle['counts'] + '1'}
+            with pytest.raises(ValueError, match='expected runs that make up'):
+                segmentation_to_rle(longer, *shape)
+            with pytest.raises(ValueError, match='expected runs that make up'):
+                segmentation_to_rle({**rle, 'counts': rle['counts'][:-1]}, *shape)

@@ -46,6 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     for option in args:
         if option not in known:
             sys.exit(f'error: --{option.replace("_", "-")} is no option of --format {name}')
+    if Path(points).resolve().is_relative_to(Path(out).resolve()):
+        sys.exit(f'error: {out}: expected a path that does not hold the source {points}')
     try:
         images, classes = read_point_json(points)
         if 'classes' in known:

@@ -89,6 +89,9 @@ def main(argv: list[str] | None = None) -> None:
     if skip_refused:
         skipped = {option: 'skip' for option in ('other_shapes', 'unlabelled') if option in known}
         args = skipped | args
+    source_path, out_path = (Path(path).resolve() for path in (source, out))
+    if out_path.is_relative_to(source_path):
+        sys.exit(f'error: {out}: expected a file outside of the source {source}')
     if name == 'csv' and 'image_dir' not in args:
         sys.exit('error: --format csv needs --image-dir, for the sizes')
     try:

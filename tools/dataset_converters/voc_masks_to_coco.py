@@ -30,6 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     from mmp2seg.apis.class_names import resolve_classes
     from mmp2seg.datasets.converters.voc_to_coco import voc_masks_to_coco
 
+    image_list = Path(args.voc_root, 'ImageSets', 'Segmentation', f'{args.split}.txt')
+    if Path(args.out).resolve() in (Path(args.voc_root).resolve(), image_list.resolve()):
+        sys.exit(f'error: {args.out}: expected a json to write, got the source')
     try:
         report = voc_masks_to_coco(
             args.voc_root,

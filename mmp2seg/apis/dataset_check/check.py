@@ -58,6 +58,7 @@ def check_dataset(
         problems[kind].append(line)
     if image_classes is not None:
         problems['image_classes'] += _differing_classes(loaded, image_classes)
+    problems['points'] += _no_points(loaded)
     problems['duplicate_images'] += _listed_twice(loaded)
     # A problem of an image that is listed twice is one problem.
     found = run(checker, loaded.entries)
@@ -124,6 +125,13 @@ def _differing_classes(loaded: LoadedEntries, path: str) -> list[str]:
 def _listed_twice(loaded: LoadedEntries) -> list[str]:
     paths = Counter(osp.normpath(entry['img_path']) for entry in loaded.entries)
     return [f'{loaded.ann_file}: {path}: {n} times' for path, n in paths.items() if n > 1]
+
+
+def _no_points(loaded: LoadedEntries) -> list[str]:
+    """A line if there is no point at all, unless that is told by what could not be read."""
+    if loaded.problems or any(entry['instances'] for entry in loaded.entries):
+        return []
+    return [f'{loaded.ann_file}: expected points, got none']
 
 
 def _same_content(loaded: LoadedEntries, found: Sequence[ImageFindings]) -> list[str]:

@@ -30,13 +30,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as mask_utils
 
 from mmp2seg.datasets.point_json import read_point_json
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.json_reading import read_json, read_json_object, require_keys
 from mmp2seg.ops.masks_of_points import ScoredMask
-from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
+from mmp2seg.ops.rle import segmentation_to_rle
 
 _SCORES = ('score', 'predicted_iou', 'stability_score')
 
@@ -251,20 +250,8 @@ def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -
 
 
 def _checked_rle(segmentation: Any, image: PointImage, where: str) -> dict:
-    """RLE of a mask.
-
-    pycocotools takes runs that end too soon, and leaves the pixels after them as the memory was.
-    """
+    """RLE of a mask; what is wrong with it is told with its place."""
     try:
-        rle = segmentation_to_rle(segmentation, image.height, image.width)
-        is_whole = decode_rle(rle).sum() == mask_utils.area(rle)
-        counts = segmentation['counts'] if isinstance(segmentation, dict) else None
-        if isinstance(counts, list):
-            is_whole = sum(counts) == image.height * image.width
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f'{where}: expected an RLE or polygons, {error}') from error
-    if not is_whole:
-        raise ValueError(
-            f'{where}: expected runs that cover {image.width} x {image.height} pixels, got fewer'
-        )
-    return rle
+        return segmentation_to_rle(segmentation, image.height, image.width)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from error

@@ -113,7 +113,8 @@ def read_mapping_file(path: str | Path) -> dict[int, int]:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: there is no such file')
     mapping: dict[int, int] = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    lines = path.read_text(encoding='utf-8-sig').splitlines()
+    for number, line in enumerate(lines, start=1):
         words = line.split('#')[0].split()
         if not words:
             continue

@@ -113,7 +113,8 @@ def read_image_list(path: str | Path) -> list[str]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such image list')
-    names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+    lines = path.read_text(encoding='utf-8-sig').splitlines()
+    names = [line.split()[0] for line in lines if line.strip()]
     if not names:
         raise ValueError(f'{path}: expected at least one image, got none')
     seen: set[str] = set()

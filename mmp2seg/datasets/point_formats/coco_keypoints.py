@@ -9,11 +9,12 @@ objects.
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.datasets.point_formats.other_shapes import check_choice
 from mmp2seg.datasets.point_formats.source_sizes import check_sizes
 from mmp2seg.datasets.point_json import SourceImage, SourcePoint, number_pair
 from mmp2seg.files.atomic_write import write_json
-from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import read_json_object
 
 _PIXEL_CENTER = 0.5
 
@@ -40,13 +41,11 @@ def read(
 
     Raises:
         FileNotFoundError: no such file, or an image is missing in ``image_dir``.
-        ValueError: malformed; names the file and the place.
+        ValueError: malformed, or an id or a name twice; names the file and the place.
     """
     check_choice('unlabelled', unlabelled, ('error', 'skip'))
     content = read_json_object(path, lists=('images', 'categories', 'annotations'))
-    require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
-    require_keys(path, 'categories', content['categories'], ('id', 'name'))
-    require_keys(path, 'annotations', content['annotations'], ('image_id', 'category_id'))
+    check_coco_content(path, content, image_keys=('height', 'width'))
     points, left_out = _read_annotations(
         path,
         content,
@@ -134,9 +133,6 @@ def _read_annotations(
     left_out: dict = {image['id']: [] for image in content['images']}
     for index, annotation in enumerate(content['annotations']):
         where = f'{path}: annotations[{index}]'
-        for key, known in (('image_id', points), ('category_id', names)):
-            if annotation[key] not in known:
-                raise ValueError(f'{where}: unknown {key} {annotation[key]!r}')
         image_id, label = annotation['image_id'], names[annotation['category_id']]
         if annotation.get('iscrowd', 0):
             left_out[image_id].append(f'{where}: a crowd')

@@ -2,8 +2,9 @@
 
 import csv
 import io
+import posixpath
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from mmp2seg.datasets.point_formats.source_sizes import size_from_file
 from mmp2seg.datasets.point_json import SourceImage, SourcePoint, number_pair
@@ -25,11 +26,13 @@ def read(
     """Read a table whose header names the columns ``file``, ``x``, ``y`` and ``class``.
 
     Their order, their case and further columns do not matter; they are separated by comma,
-    semicolon or tab. The file is UTF-8, with or without a mark at its beginning.
+    semicolon or tab. The file is UTF-8, with or without a mark at its beginning; its lines end as
+    on any system.
 
     Args:
         path: the table.
-        image_dir: folder of the images, which ``file`` is relative to; the sizes come from them.
+        image_dir: folder of the images, which ``file`` is relative to and does not lead out of; the
+            sizes come from them.
         pixel_indices: coordinates are pixel indices and get .5 added; otherwise continuous.
         list_images: also list the images of the folder and its subfolders that have no line, as
             images without points; they come last.
@@ -39,7 +42,8 @@ def read(
 
     Raises:
         FileNotFoundError: no such file, or an image is missing.
-        ValueError: malformed; names file and line.
+        ValueError: malformed, or no line below the header and no ``list_images``; names file and
+            line.
     """
     shift = _PIXEL_CENTER if pixel_indices else 0.0
     points: dict[str, list[SourcePoint]] = {}
@@ -48,7 +52,9 @@ def read(
             raise ValueError(f'{where}: expected a file and a class, got {file_name!r}, {label!r}')
         x_value, y_value = number_pair([x, y], where=where)
         point = SourcePoint(x_value + shift, y_value + shift, label, where)
-        points.setdefault(file_name.replace('\\', '/'), []).append(point)
+        points.setdefault(_relative_name(file_name, where=where), []).append(point)
+    if not points and not list_images:
+        raise ValueError(f'{path}: expected rows below the header, got none')
     if list_images:
         for name in _image_names(Path(image_dir)):
             points.setdefault(name, [])
@@ -89,8 +95,10 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: no text, byte {error.start} is not utf-8') from error
-    delimiter, header = _header(text.partition('\n')[0].rstrip('\r'), where=f'{path}:1')
-    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
+    lines = io.StringIO(text, newline='')  # ends of lines of any system, and left as they are
+    delimiter, header = _header(lines.readline().rstrip('\r\n'), where=f'{path}:1')
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         next(reader)
         for row in reader:
@@ -115,6 +123,14 @@ def _header(line: str, *, where: str) -> tuple[str, list[str]]:
         f'{where}: expected a header with {", ".join(COLUMNS)}, each once, separated by '
         f'{" or ".join(_DELIMITERS.values())}, got {line!r:.80}'
     )
+
+
+def _relative_name(file_name: str, *, where: str) -> str:
+    """One spelling per image: './a.jpg' and 'b/../a.jpg' are 'a.jpg'."""
+    name = posixpath.normpath(file_name.replace('\\', '/'))
+    if name.split('/')[0] in ('', '.', '..') or PureWindowsPath(name).drive:
+        raise ValueError(f'{where}: expected a file in the image folder, got {file_name!r}')
+    return name
 
 
 def _image_names(folder: Path) -> list[str]:

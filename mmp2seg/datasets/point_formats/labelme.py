@@ -22,17 +22,18 @@ from mmp2seg.files.json_reading import read_json_object, require_keys
 def read(
     path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
 ) -> list[SourceImage]:
-    """Read all jsons of a folder, in the order of their names.
+    """Read all jsons of a folder and its subfolders, in the order of their paths.
 
     Args:
-        path: the folder; subfolders are not looked into.
+        path: the folder; links to other folders in it are not followed.
         image_dir: folder of the images, to check their sizes, and to take them from where a json
             has none.
         other_shapes: what to do about shapes that are no points: 'error', 'skip', or 'center' (of
             rectangles and circles).
 
     Returns:
-        list: an image per json; its name is that of the file in ``imagePath``, without folders.
+        list: an image per json. Its name is its path in ``image_dir`` where ``imagePath`` leads to
+        a file there; elsewhere the subfolder that its json is in and the file's name.
 
     Raises:
         FileNotFoundError: no such folder, or an image is missing in ``image_dir``.
@@ -41,10 +42,13 @@ def read(
     check_choice('other_shapes', other_shapes, OTHER_SHAPES)
     if not Path(path).is_dir():
         raise FileNotFoundError(f'{path}: there is no such folder')
-    files = sorted(Path(path).glob('*.json'))
+    files = sorted(file for file in Path(path).rglob('*.json') if not file.is_dir())
     if not files:
         raise ValueError(f'{path}: expected a folder with a json per image, got none')
-    images = [_read_image(file, image_dir=image_dir, other_shapes=other_shapes) for file in files]
+    images = [
+        _read_image(file, root=Path(path), image_dir=image_dir, other_shapes=other_shapes)
+        for file in files
+    ]
     check_sizes(images, image_dir=image_dir)
     return images
 
@@ -59,17 +63,18 @@ def write(
     """Write a folder of jsons that LabelMe opens; coordinates keep all their digits.
 
     Args:
-        images: reading them back gives their names without folders.
+        images: reading them back gives their folders only where ``image_dir`` is given, then too.
         path: the folder, which appears whole or not at all.
         image_dir: where the images are, for ``imagePath``; None says: beside the jsons.
         overwrite: replace a folder that is not empty.
 
     Raises:
         FileExistsError: the folder is not empty.
-        ValueError: two images would share a json or a name.
+        ValueError: two images would share a json or a name, or ``image_dir`` is in ``path``.
     """
     _check_names(images)
-    with complete_folder(path, overwrite=overwrite) as folder:
+    inputs = [] if image_dir is None else [image_dir]
+    with complete_folder(path, overwrite=overwrite, inputs=inputs) as folder:
         for image in images:
             image_path = image.file_name
             if image_dir is not None:
@@ -79,14 +84,16 @@ def write(
             (folder / name).write_text(text, encoding='utf-8')
 
 
-def _read_image(file: Path, *, image_dir: str | Path | None, other_shapes: str) -> SourceImage:
+def _read_image(
+    file: Path, *, root: Path, image_dir: str | Path | None, other_shapes: str
+) -> SourceImage:
     content = read_json_object(file, lists=('shapes',))
     shapes = content['shapes']
     require_keys(file, 'shapes', shapes, ('label', 'points'))
     image_path = content.get('imagePath')
     if not isinstance(image_path, str) or not base_name(image_path):
         raise ValueError(f'{file}: expected an imagePath, got {image_path!r:.60}')
-    file_name = base_name(image_path)
+    file_name = _file_name(file, image_path, root=root, image_dir=image_dir)
     height, width = content.get('imageHeight'), content.get('imageWidth')
     if height is None or width is None:
         height, width = size_from_file(file_name, image_dir=image_dir, where=str(file))
@@ -102,6 +109,16 @@ def _read_image(file: Path, *, image_dir: str | Path | None, other_shapes: str) 
         x, y = _place(kind, shape['points'], where=where)
         points.append(SourcePoint(x, y, _label(shape['label'], where=where), where))
     return SourceImage(file_name, height, width, points, str(file), left_out)
+
+
+def _file_name(file: Path, image_path: str, *, root: Path, image_dir: str | Path | None) -> str:
+    """Path of a json's image, relative to ``image_dir``."""
+    image = file.parent / image_path.replace('\\', '/')
+    if image_dir is not None and image.is_file():
+        folder, image_root = image.parent.resolve(), Path(image_dir).resolve()
+        if folder.is_relative_to(image_root):
+            return (folder.relative_to(image_root) / image.name).as_posix()
+    return (file.parent.relative_to(root) / base_name(image_path)).as_posix()
 
 
 def _place(kind: str, corners: object, *, where: str) -> tuple[float, float]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image
-from mmp2seg.files.json_reading import read_json_object, require_keys
-
-_TRUTH_KEYS = ('id', 'image_id', 'category_id', 'segmentation')
+from mmp2seg.files.json_reading import read_json_object
 
 
 class TruthFile:
@@ -19,14 +18,19 @@ class TruthFile:
         path: COCO json with polygons or RLE; ``point`` of an annotation is optional.
 
     Raises:
-        FileNotFoundError, ValueError: As the file is missing or malformed; names file and place.
+        FileNotFoundError, ValueError: As the file is missing or malformed, which includes ids and
+            names that occur twice and annotations of unknown images or categories; names file and
+            place.
     """
 
     def __init__(self, path: str | Path) -> None:
         content = read_json_object(path, lists=('images', 'categories', 'annotations'))
-        require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
-        require_keys(path, 'categories', content['categories'], ('id', 'name'))
-        require_keys(path, 'annotations', content['annotations'], _TRUTH_KEYS)
+        check_coco_content(
+            path,
+            content,
+            image_keys=('height', 'width'),
+            annotation_keys=('id', 'segmentation'),
+        )
         self.path = Path(path)
         self.categories: list[dict] = content['categories']
         self.images: dict[int, dict] = {image['id']: image for image in content['images']}

@@ -107,6 +107,13 @@ def test_classes_that_do_not_go_with_the_maps(cfg, tmp_path):
     assert '3 of 4 points have no region' in problems['classes'][0]
 
 
+def test_no_points_at_all(cfg, tmp_path):
+    for path in (tmp_path / 'Center_points').iterdir():
+        path.write_text('')
+    line = f'{tmp_path}/ImageSets/train.txt: expected points, got none'
+    assert check_dataset(cfg).problems == dict(points=[line])
+
+
 def test_coco_sizes(cfg, tmp_path):
     content = dict(
         images=[dict(id=1, file_name='img_1.jpg', height=48, width=40)],

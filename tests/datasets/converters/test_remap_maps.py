@@ -72,6 +72,8 @@ def test_mapping_files(tmp_path):
     path = tmp_path / 'mapping.txt'
     path.write_text('# ids\n1 1\n\n90\t80  # toothbrush\n7 255\n')
     assert read_mapping_file(path) == {1: 1, 90: 80, 7: 255}
+    path.write_text('1 2\n', encoding='utf-8-sig')
+    assert read_mapping_file(path) == {1: 2}
     for line, message in (
         ('1', r"mapping\.txt:2: expected 'from to', both 0\.\.255, got '1'"),
         ('1 2 3', "expected 'from to'"),

@@ -163,6 +163,8 @@ def test_missing_files_are_named(voc_root):
 def test_image_lists(tmp_path):
     write_lines(tmp_path / 'list.txt', ['a 1', '', 'b -1'])
     assert read_image_list(tmp_path / 'list.txt') == ['a', 'b']
+    (tmp_path / 'marked.txt').write_text('a\nb\n', encoding='utf-8-sig')
+    assert read_image_list(tmp_path / 'marked.txt') == ['a', 'b']
     write_lines(tmp_path / 'twice.txt', ['a', 'b', 'a'])
     with pytest.raises(ValueError, match='twice.txt: expected each image once, got a twice'):
         read_image_list(tmp_path / 'twice.txt')

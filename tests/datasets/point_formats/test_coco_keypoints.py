@@ -6,6 +6,9 @@ from mmp2seg.datasets import PointCocoDataset
 from mmp2seg.datasets.point_formats import coco_keypoints
 from mmp2seg.datasets.point_json import assemble_point_json
 
+IMAGE = dict(id=7, file_name='a.jpg', height=40, width=60)
+PERSON = dict(id=3, name='person')
+
 
 @pytest.fixture
 def coco(tmp_path):
@@ -13,8 +16,8 @@ def coco(tmp_path):
 
     def make(*keypoints, **changes):
         content = dict(
-            images=[dict(id=7, file_name='a.jpg', height=40, width=60)],
-            categories=[dict(id=3, name='person')],
+            images=[IMAGE],
+            categories=[PERSON],
             annotations=[
                 dict(id=i, image_id=7, category_id=3, iscrowd=0, keypoints=values)
                 for i, values in enumerate(keypoints)
@@ -97,10 +100,14 @@ def test_malformed_keypoints(coco, keypoints, message):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(images=[]), r'annotations\[0\]: unknown image_id 7'),
-        (dict(categories=[]), r'annotations\[0\]: unknown category_id 3'),
+        (dict(images=[]), r'keypoints.json: annotation 0: unknown image_id 7'),
+        (dict(categories=[]), r'annotation 0: unknown category_id 3'),
         (dict(images=None), "keypoints.json: expected a list 'images'"),
         (dict(images=[dict(id=7)]), r"images\[0\] lacks \['file_name', 'height', 'width'\]"),
+        (dict(images=[IMAGE, IMAGE | dict(file_name='b.jpg')]), r'images\[1\]: id 7 is that of'),
+        (dict(categories=[PERSON, PERSON | dict(name='b')]), r'categories\[1\]: id 3 is that of'),
+        (dict(categories=[PERSON, PERSON | dict(id=4)]), r"categories\[1\]: name 'person' is that"),
+        (dict(annotations=[dict(image_id=[], category_id=3)]), r'\[0\]: unknown image_id \[\]'),
         (dict(annotations=[dict(image_id=7)]), r"annotations\[0\] lacks \['category_id'\]"),
     ],
 )

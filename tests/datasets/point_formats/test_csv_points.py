@@ -58,6 +58,32 @@ def test_images_in_the_order_of_their_first_lines(read):
     ]
 
 
+@pytest.mark.parametrize('end', ['\r', '\n', '\r\n'])
+def test_ends_of_lines(read, end):
+    (image,) = read(end.join(['file,x,y,class', 'b 1.jpg,1,2,c', 'b 1.jpg,3,4,d', '']))
+    assert [(p.x, p.y, p.label) for p in image.points] == [(1, 2, 'c'), (3, 4, 'd')]
+    assert image.points[1].where.endswith('points.csv:3')
+
+
+def test_one_image_of_several_spellings(read):
+    names = ['b 1.jpg', './b 1.jpg', '.\\b 1.jpg', 'x/../b 1.jpg', './/b 1.jpg']
+    (image,) = read('\n'.join(['file,x,y,class', *(f'{name},1,2,c' for name in names)]))
+    assert (image.file_name, len(image.points)) == ('b 1.jpg', 5)
+
+
+@pytest.mark.parametrize('name', ['../b.jpg', 'x/../../b.jpg', '..', '.', '/b.jpg', 'C:\\b.jpg'])
+def test_files_outside_of_the_folder(read, name):
+    with pytest.raises(ValueError, match=r'points.csv:2: expected a file in the image folder, got'):
+        read(f'file,x,y,class\n{name},1,2,c\n')
+
+
+def test_no_rows(read):
+    for text in ('file,x,y,class\n', 'file,x,y,class', 'file,x,y,class\r\n,,,\r\n'):
+        with pytest.raises(ValueError, match='points.csv: expected rows below the header'):
+            read(text)
+        assert len(read(text, list_images=True)) == 3
+
+
 def test_images_of_subfolders(tmp_path, images, image_dir):
     (image_dir / 'sub').mkdir()
     (image_dir / 'b 1.jpg').rename(image_dir / 'sub/b 1.jpg')

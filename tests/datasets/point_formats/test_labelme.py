@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from mmp2seg.datasets.point_formats import labelme
 from mmp2seg.datasets.point_json import assemble_point_json
@@ -104,6 +105,39 @@ def test_truncated(folder):
     path.write_text(path.read_text()[:-9])
     with pytest.raises(ValueError, match=r'a.json: no json, line 1 column \d+'):
         labelme.read(path.parent)
+
+
+def test_subfolders(tmp_path):
+    for name, width in (('x', 6), ('y', 7)):
+        (tmp_path / 'data' / name).mkdir(parents=True)
+        Image.new('L', (width, 5)).save(tmp_path / 'data' / name / '1.jpg')
+        content = dict(imagePath='1.jpg', imageHeight=5, imageWidth=width, shapes=[])
+        (tmp_path / 'data' / name / '1.json').write_text(json.dumps(content))
+    for options in ({}, dict(image_dir=tmp_path / 'data')):
+        images = labelme.read(tmp_path / 'data', **options)
+        assert [(i.file_name, i.width) for i in images] == [('x/1.jpg', 6), ('y/1.jpg', 7)]
+    (tmp_path / 'labels.json').mkdir()  # jsons without folders, of images in folders
+    content['imagePath'] = '..\\data\\y\\1.jpg'
+    (tmp_path / 'labels.json/a.json').write_text(json.dumps(content))
+    (image,) = labelme.read(tmp_path / 'labels.json', image_dir=tmp_path / 'data')
+    assert image.file_name == 'y/1.jpg'
+    (image,) = labelme.read(tmp_path / 'labels.json', image_dir=tmp_path / 'data/y')
+    assert image.file_name == '1.jpg'
+    (image,) = labelme.read(tmp_path / 'labels.json')
+    assert image.file_name == '1.jpg'
+
+
+def test_absolute_paths_of_another_machine(folder, image_dir, images):
+    path = folder(imagePath='C:\\data\\b 1.jpg')
+    (path / 'a.json').rename(image_dir / 'a.json')
+    (image,) = labelme.read(image_dir, image_dir=image_dir)
+    assert image.file_name == 'b 1.jpg'
+
+
+def test_the_images_are_never_overwritten(image_dir, images):
+    with pytest.raises(ValueError, match='images: expected a folder that holds none of the input'):
+        labelme.write(images, image_dir, image_dir=image_dir, overwrite=True)
+    assert (image_dir / 'b 1.jpg').is_file()
 
 
 def test_nothing_there(tmp_path):

@@ -23,7 +23,7 @@ def columns(start, stop):
 def read(tmp_path, annotations):
     content = {
         'images': [{'id': 7, 'file_name': 'a.jpg', 'height': 2, 'width': 8}],
-        'categories': [{'id': 3, 'name': 'cat'}],
+        'categories': [{'id': i, 'name': f'class {i}'} for i in (3, 4, 5)],
         'annotations': [{'id': i, 'image_id': 7, **ann} for i, ann in enumerate(annotations)],
     }
     (tmp_path / 'truth.json').write_text(json.dumps(content))

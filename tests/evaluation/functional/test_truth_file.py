@@ -111,6 +111,28 @@ def test_malformed_files_name_the_place(tmp_path, truth_path):
         TruthFile(tmp_path / 'other.json')
 
 
+@pytest.mark.parametrize(
+    ('part', 'index', 'changes', 'message'),
+    [
+        ('images', 2, dict(id=1), r'images\[2\]: id 1 is that of images\[0\] already'),
+        ('images', 2, dict(id=[]), r'images\[2\]: expected id to be int or str, got \[\]'),
+        ('categories', 1, dict(id=1), r'categories\[1\]: id 1 is that of categories\[0\]'),
+        ('categories', 1, dict(name='cat'), r"categories\[1\]: name 'cat' is that of"),
+        ('annotations', 1, dict(id=1), r'annotations\[1\]: id 1 is that of annotations\[0\]'),
+        ('annotations', 1, dict(image_id=9), 'annotation 2: unknown image_id 9'),
+        ('annotations', 1, dict(category_id=9), 'annotation 2: unknown category_id 9'),
+        ('annotations', 1, dict(category_id=None), 'annotation 2: unknown category_id None'),
+        ('annotations', 1, dict(category_id=[1]), r'annotation 2: unknown category_id \[1\]'),
+    ],
+)
+def test_ids_that_do_not_fit_together(truth_path, part, index, changes, message):
+    content = json.loads(truth_path.read_text())
+    content[part][index].update(changes)
+    truth_path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'truth.json: {message}'):
+        TruthFile(truth_path)
+
+
 def test_labels_of_categories_by_name(truth_path):
     truth = TruthFile(truth_path)
     assert truth.labels_of(['bird', 'dog', 'cat']) == {1: 2, 2: 1}

@@ -63,6 +63,21 @@ def test_options(tmp_path, point_json):
     assert task['annotations'][0]['result'][0]['from_name'] == 'kp'
 
 
+def test_the_source_is_not_replaced(tmp_path, point_json):
+    old = point_json.read_bytes()
+    link = tmp_path / 'link.json'
+    link.symlink_to(point_json)
+    for arguments in (
+        ['csv', point_json, point_json],
+        ['csv', link, point_json],
+        ['csv', point_json, link],
+        ['labelme', point_json, tmp_path, '--overwrite'],
+    ):
+        with pytest.raises(SystemExit, match='error: .*: expected a path that does not hold'):
+            run_tool('coco_to_points', '--format', *arguments)
+    assert point_json.read_bytes() == old
+
+
 def test_mistakes(tmp_path, point_json):
     out = tmp_path / 'out'
     with pytest.raises(SystemExit, match='--overwrite is no option of --format csv'):

@@ -196,6 +196,19 @@ def test_options_of_other_formats_are_refused(convert):
         load_tool('points_to_coco').main(arguments)
 
 
+@pytest.mark.parametrize('name', ['csv', 'labelme'])
+def test_the_source_is_not_replaced(convert, name):
+    text = convert.write(name).text
+    old = text.read_bytes()
+    link = convert.source.with_name('link')
+    link.symlink_to(text)
+    for out in (text, link, convert.source):
+        convert.out = out
+        with pytest.raises(SystemExit, match='error: .*: expected a file outside of the source'):
+            convert()
+    assert text.read_bytes() == old
+
+
 def test_pixel_indices(convert):
     content = convert.write('csv')('--pixel-indices')
     assert content['annotations'][0]['point'] == [11, 21]

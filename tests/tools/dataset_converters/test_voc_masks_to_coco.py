@@ -50,3 +50,11 @@ def test_other_classes_and_errors(voc_root, tmp_path):
         run_tool('voc_masks_to_coco', voc_root, out, '--split', 'test', '--classes', 'cat')
     with pytest.raises(SystemExit, match='error: .*val.txt: no such image list'):
         run_tool('voc_masks_to_coco', voc_root, out)
+
+
+def test_the_source_is_not_replaced(voc_root):
+    image_list = voc_root / 'ImageSets/Segmentation/test.txt'
+    for out in (voc_root, image_list):
+        with pytest.raises(SystemExit, match='error: .*: expected a json to write, got the source'):
+            run_tool('voc_masks_to_coco', voc_root, out, '--split', 'test')
+    assert image_list.read_text() == 'a\n'
