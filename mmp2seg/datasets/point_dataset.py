@@ -77,7 +77,7 @@ def parse_point(values, *, where: str) -> list[float]:
     """
     try:
         point = [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         point = []
     if len(point) != 2 or not all(map(math.isfinite, point)):
         raise ValueError(f'{where}: expected a point of two finite numbers x y, got {values!r}')

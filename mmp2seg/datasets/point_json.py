@@ -199,7 +199,7 @@ def number_pair(values: object, *, where: str) -> tuple[float, float]:
         if isinstance(values, str | dict):  # '12' is not the point (1, 2)
             raise TypeError
         x, y = (float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f'{where}: expected two numbers x, y, got {values!r:.60}') from None
     return x, y
 

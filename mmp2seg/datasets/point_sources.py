@@ -51,7 +51,7 @@ def _center_of_bbox(annotation: Mapping, where: str) -> list[float]:
         if isinstance(bbox, str | dict):
             raise TypeError
         x, y, width, height = map(float, bbox)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{where}: expected a 'bbox' of four numbers, got {bbox!r:.60}") from None
     return parse_point((x + width / 2, y + height / 2), where=where)
 
@@ -60,7 +60,7 @@ def _first_keypoint(annotation: Mapping, where: str) -> list[float]:
     keypoints = annotation.get('keypoints')
     try:
         numbers = [float(number) for number in keypoints]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     for x, y, visibility in zip(numbers[::3], numbers[1::3], numbers[2::3]):
         if visibility > 0:

@@ -176,5 +176,7 @@ def test_no_number_pair(values):
 
 def test_number_pair():
     assert number_pair(['1.5', 2], where='w') == (1.5, 2.0)
+    with pytest.raises(ValueError, match='w: expected two numbers x, y, got .1000'):
+        number_pair([10**400, 1], where='w')
     with pytest.raises(ValueError, match="w: expected two numbers x, y, got 'a'"):
         number_pair('a', where='w')
