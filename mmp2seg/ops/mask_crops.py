@@ -3,10 +3,10 @@
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmp2seg.ops.rle import polygon_values, segmentation_to_rle
+
 # pycocotools places a polygon's corners on a grid of a fifth of a pixel.
 _GRID = 5
-# Corners further off than this are a broken file; pycocotools takes memory for each step to them.
-_FARTHEST = 1e6
 
 
 def crop_of_segmentation(
@@ -35,9 +35,7 @@ def crop_of_segmentation(
     """
     if isinstance(segmentation, list):
         return _crop_of_polygons(segmentation, height, width)
-    if isinstance(segmentation, dict) and {'size', 'counts'} <= segmentation.keys():
-        return _crop_of_rle(segmentation, height, width)
-    raise ValueError(f'expected polygons or an RLE, got {segmentation!r:.60}')
+    return _crop_of_rle(segmentation_to_rle(segmentation, height, width))
 
 
 def _crop_of_polygons(
@@ -71,31 +69,13 @@ def _grid_steps(polygon: list) -> np.ndarray:
 
     Rounded before a polygon is moved: afterwards a corner half way could go to the other side.
     """
-    try:
-        values = np.array(polygon, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = None
-    if values is None or values.ndim != 1 or len(values) % 2:
+    values = polygon_values(polygon)
+    if len(values) % 2:
         raise ValueError(f'expected a polygon of numbers x1, y1, x2, y2, ..., got {polygon!r:.60}')
-    if not (np.abs(values) < _FARTHEST).all():  # nan too
-        raise ValueError('expected polygons with finite corners near the image, got others')
     return np.trunc(_GRID * values + 0.5).reshape(-1, 2)
 
 
-def _crop_of_rle(rle: dict, height: int, width: int) -> tuple[np.ndarray, tuple[int, int]]:
-    if rle['size'] not in ([height, width], (height, width)):
-        raise ValueError(f'expected an RLE of the size {[height, width]}, got {rle["size"]!r:.60}')
-    counts = rle['counts']
-    if isinstance(counts, list):
-        if not all(isinstance(count, int) and count >= 0 for count in counts):
-            raise ValueError('expected an RLE of whole numbers >= 0, got others')
-        if sum(counts) != height * width:
-            raise ValueError(
-                f'expected an RLE of {height * width} pixels in all, got {sum(counts)}'
-            )
-        rle = mask_utils.frPyObjects(rle, height, width)
-    elif not isinstance(counts, str | bytes) or not counts.isascii():
-        raise ValueError(f'expected an RLE with counts, got {counts!r:.60}')
+def _crop_of_rle(rle: dict) -> tuple[np.ndarray, tuple[int, int]]:
     left, top, box_width, box_height = map(int, mask_utils.toBbox(rle))
     if box_width * box_height == 0:
         return np.zeros((0, 0), bool), (0, 0)

@@ -52,7 +52,7 @@ def segmentation_to_rle(segmentation: dict | list, height: int, width: int) -> d
             crashes on the former, and leaves pixels after the last run as the memory was.
     """
     if isinstance(segmentation, list):
-        polygons = [_corners(polygon) for polygon in segmentation]
+        polygons = [polygon_values(polygon) for polygon in segmentation]
         polygons = [p for p in polygons if len(p) >= 6 and len(p) % 2 == 0]
         if not polygons:
             raise ValueError('expected a polygon with at least three corners, got none')
@@ -76,14 +76,25 @@ def segmentation_to_rle(segmentation: dict | list, height: int, width: int) -> d
     return segmentation
 
 
-def _corners(polygon: list) -> list:
+def polygon_values(polygon: list) -> np.ndarray:
+    """The numbers of a polygon of a segmentation, fit for pycocotools.
+
+    Args:
+        polygon: ``[x1, y1, x2, y2, ...]``; their number is not checked.
+
+    Returns:
+        np.ndarray: ``(V,)`` float64.
+
+    Raises:
+        ValueError: It is no list of numbers, or one is not finite or far off.
+    """
     try:
         values = np.array(polygon, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         values = np.full(1, np.nan)
     if values.ndim != 1 or not (np.abs(values) < _FARTHEST).all():  # nan too
         raise ValueError(f'expected polygons of finite numbers, got {polygon!r:.60}')
-    return polygon
+    return values
 
 
 def _num_pixels(counts: str | bytes) -> int:

@@ -27,6 +27,6 @@ def test_number_of_classes_travels_with_each_image():
 
 def test_parse_point():
     assert parse_point(['1.5', '2'], where='here') == [1.5, 2.0]
-    for values in (None, [], [1], [1, 2, 3], ['x', 1], [float('inf'), 0]):
+    for values in (None, [], [1], [1, 2, 3], ['x', 1], [float('inf'), 0], [10**400, 1]):
         with pytest.raises(ValueError, match='here: expected a point of two finite numbers'):
             parse_point(values, where='here')

@@ -233,10 +233,18 @@ def _scored_mask(
     point = _look_up(annotation, 'point_id', image.point_ids, where)
     label = _look_up(annotation, 'category_id', label_of, where)
     score = next((annotation[key] for key in _SCORES if key in annotation), 1.0)
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+    if not _is_finite(score):
         raise ValueError(f'{where}: expected a finite score, got {score!r:.60}')
     rle = _checked_rle(annotation['segmentation'], image, where)
     return ScoredMask(rle, float(score), point=point, label=label)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number and math.isfinite(value)
+    except OverflowError:  # an integer beyond the floats
+        return False
 
 
 def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -> int | None:
@@ -253,5 +261,5 @@ def _checked_rle(segmentation: Any, image: PointImage, where: str) -> dict:
     """RLE of a mask; what is wrong with it is told with its place."""
     try:
         return segmentation_to_rle(segmentation, image.height, image.width)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f'{where}: {error}') from error

@@ -141,7 +141,7 @@ def box_center(box: Sequence[float] | None, *, height: int, width: int) -> list[
         ValueError: it is no box of positive area, or its centre lies outside of the image.
     """
     is_box = isinstance(box, list | tuple) and len(box) == 4
-    if not is_box or not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
+    if not is_box or not all(map(_is_finite, box)):
         raise ValueError(f'expected a bbox of four numbers x, y, w, h, got {box!r:.60}')
     if box[2] <= 0 or box[3] <= 0:
         raise ValueError(f'its bbox has no area: {list(box)}')
@@ -152,6 +152,13 @@ def box_center(box: Sequence[float] | None, *, height: int, width: int) -> list[
             f'{width} x {height} pixels'
         )
     return [x, y]
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond the floats
+        return False
 
 
 def _in_image(points_xy: np.ndarray, crop: tuple[np.ndarray, tuple[int, int]]) -> list[list[float]]:

@@ -8,7 +8,6 @@ from pycocotools import mask as mask_utils
 
 from mmp2seg.evaluation.functional.truth_file import TruthFile
 from mmp2seg.evaluation.functional.truth_maps import is_crowd
-from mmp2seg.ops.rle import segmentation_to_rle
 
 
 class ClassMasks(NamedTuple):
@@ -43,12 +42,13 @@ def truth_masks(truth: TruthFile, image_id: int) -> tuple[ClassMasks, ClassMasks
         tuple: the objects, and the regions with ``iscrowd``.
 
     Raises:
-        ValueError: The image is not in the file, or a mask is malformed; names file and image.
+        ValueError: The image is not in the file, or a mask is malformed; names file, image
+            and annotation.
     """
     annotations = truth.annotations_of(image_id)
     objects = [ann for ann in annotations if not is_crowd(ann)]
     crowds = [ann for ann in annotations if is_crowd(ann)]
-    return _class_masks(objects, truth, image_id), _class_masks(crowds, truth, image_id)
+    return _class_masks(objects, truth), _class_masks(crowds, truth)
 
 
 def check_sizes(rles: Sequence[dict], truth: TruthFile, image_id: int) -> None:
@@ -61,7 +61,7 @@ def check_sizes(rles: Sequence[dict], truth: TruthFile, image_id: int) -> None:
     for rle in rles:
         if list(rle['size']) != size:
             raise ValueError(
-                f'{_place(truth, image_id)}: expected predicted masks of the image size {size}, '
+                f'{truth.place_of(image_id)}: expected predicted masks of the image size {size}, '
                 f'got {list(rle["size"])}'
             )
 
@@ -105,17 +105,6 @@ def ious_by_class(
         yield of_pred, of_truth, ious
 
 
-def _class_masks(annotations: Sequence[dict], truth: TruthFile, image_id: int) -> ClassMasks:
-    image, rles = truth.images[image_id], []
-    for ann in annotations:
-        try:
-            rle = segmentation_to_rle(ann['segmentation'], image['height'], image['width'])
-        except ValueError as error:
-            place = f'{_place(truth, image_id)}: annotation {ann["id"]}'
-            raise ValueError(f'{place}: {error}') from error
-        rles.append(rle)
+def _class_masks(annotations: Sequence[dict], truth: TruthFile) -> ClassMasks:
+    rles = [truth.rle_of(ann) for ann in annotations]
     return ClassMasks.of(rles, [ann['category_id'] for ann in annotations])
-
-
-def _place(truth: TruthFile, image_id: int) -> str:
-    return f'{truth.path}: image {image_id} ({truth.images[image_id]["file_name"]})'

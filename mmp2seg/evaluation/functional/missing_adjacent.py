@@ -17,6 +17,7 @@ import numpy as np
 
 from mmp2seg.evaluation.functional.class_masks import ClassMasks, ious_by_class
 from mmp2seg.evaluation.functional.truth_file import TruthFile
+from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.adjacency import touching_objects
 
@@ -47,7 +48,8 @@ class AdjacentObjects:
     Args:
         truth: The file that the objects are from.
         gap: Largest distance of adjacent objects, in pixels.
-        void_dir: Folder with a map of each image, ``<image name>.png``, 255 = void; None: no void.
+        void_dir: Folder with a map of each image, ``<image name>.png``, in the image's sub-folder
+            or, without one there, directly in it, 255 = void; None: no void.
         void_gap: Most steps over void pixels from an object to an adjacent one.
 
     Raises:
@@ -88,7 +90,10 @@ class AdjacentObjects:
 
     def _void_of(self, image_id: int) -> np.ndarray:
         image = self.truth.images[image_id]
-        path = Path(self.void_dir) / f'{Path(image["file_name"]).stem}.png'
+        stem = relative_stem(image['file_name'])
+        path, bare = (Path(self.void_dir) / f'{name}.png' for name in (stem, Path(stem).name))
+        if Path(stem).is_absolute() or (not path.is_file() and bare.is_file()):
+            path = bare
         void, size = read_index_png(path) == VOID, (image['height'], image['width'])
         if void.shape != size:
             raise ValueError(f'{path}: expected a map of the image size {size}, got {void.shape}')

@@ -52,12 +52,14 @@ class PredictionFile:
         category_ids = {category['id'] for category in truth.categories}
         for index, entry in enumerate(entries):
             place = f'{path}: {part}[{index}]'
-            if entry['image_id'] not in image_ids:
-                raise ValueError(f'{place}: image {entry["image_id"]} is not among the images')
-            if entry['category_id'] not in category_ids:
+            if not _is_among(entry['image_id'], image_ids):
+                raise ValueError(
+                    f'{place}: image {entry["image_id"]!r:.60} is not among the images'
+                )
+            if not _is_among(entry['category_id'], category_ids):
                 known = f'a category of {truth.path}'
-                raise ValueError(f'{place}: expected {known}, got {entry["category_id"]}')
-            if not isinstance(entry['score'], (int, float)) or math.isnan(entry['score']):
+                raise ValueError(f'{place}: expected {known}, got {entry["category_id"]!r:.60}')
+            if not _is_score(entry['score']):
                 raise ValueError(f'{place}: expected a number as score, got {entry["score"]!r:.60}')
             self._entries[entry['image_id']].append((place, entry))
 
@@ -74,13 +76,25 @@ class PredictionFile:
         for place, entry in (entries[index] for index in kept):
             try:
                 rle = segmentation_to_rle(entry['segmentation'], image['height'], image['width'])
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise ValueError(f'{place}: no mask of image {image_id}: {error}') from error
             rles.append(rle)
         check_sizes(rles, self.truth, image_id)
         return ClassMasks.of(rles, [entries[index][1]['category_id'] for index in kept]), scores[
             kept
         ]
+
+
+def _is_among(value: object, ids: set) -> bool:
+    return not isinstance(value, (list, dict)) and value in ids
+
+
+def _is_score(value: object) -> bool:
+    """Whether it is a number that fits a float; infinities do, nan does not count."""
+    try:
+        return isinstance(value, (int, float)) and not math.isnan(value)
+    except OverflowError:
+        return False
 
 
 def _read(path: Path, truth: TruthFile) -> tuple[str, list, set[int]]:

@@ -9,6 +9,7 @@ import numpy as np
 from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image
 from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.ops.rle import segmentation_to_rle
 
 
 class TruthFile:
@@ -19,8 +20,8 @@ class TruthFile:
 
     Raises:
         FileNotFoundError, ValueError: As the file is missing or malformed, which includes ids and
-            names that occur twice and annotations of unknown images or categories; names file and
-            place.
+            names that occur twice, category ids that are no 64-bit integers, and annotations of
+            unknown images or categories; names file and place.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -31,6 +32,7 @@ class TruthFile:
             image_keys=('height', 'width'),
             annotation_keys=('id', 'segmentation'),
         )
+        _check_category_ids(path, content['categories'])
         self.path = Path(path)
         self.categories: list[dict] = content['categories']
         self.images: dict[int, dict] = {image['id']: image for image in content['images']}
@@ -47,6 +49,23 @@ class TruthFile:
         if image_id not in self.images:
             raise ValueError(f'{self.path}: image {image_id} is not among its images')
         return self._annotations.get(image_id, [])
+
+    def place_of(self, image_id: int) -> str:
+        """File, id and name of an image, for errors."""
+        return f'{self.path}: image {image_id} ({self.images[image_id]["file_name"]})'
+
+    def rle_of(self, ann: dict) -> dict:
+        """Compressed RLE of one of the annotations.
+
+        Raises:
+            ValueError: A malformed mask; names file, image and annotation.
+        """
+        image = self.images[ann['image_id']]
+        try:
+            return segmentation_to_rle(ann['segmentation'], image['height'], image['width'])
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            place = f'{self.place_of(ann["image_id"])}: annotation {ann["id"]}'
+            raise ValueError(f'{place}: {error}') from error
 
     def labels_of(self, classes: Sequence[str]) -> dict[int, int]:
         """Index in ``classes`` by category id; categories of other names are left out."""
@@ -69,24 +88,27 @@ class TruthFile:
             category_ids: true objects of other categories are left out; None keeps all.
 
         Raises:
-            ValueError: Names the file and the image.
+            ValueError: Names the file, the image and, for a malformed mask, the annotation.
         """
         truth_anns = self.annotations_of(image_id)
         if category_ids is not None:
             truth_anns = [ann for ann in truth_anns if ann['category_id'] in category_ids]
         image = self.images[image_id]
+        objects = [ann for ann in truth_anns if not ann.get('iscrowd', 0)]
+        objects = [{**ann, 'segmentation': self.rle_of(ann)} for ann in objects]
         try:
             return compare_image(
                 pred_anns,
-                truth_anns,
+                objects,
                 height=image['height'],
                 width=image['width'],
                 match=match,
                 gap=gap,
             )
         except ValueError as error:
-            name = image['file_name']
-            raise ValueError(f'{self.path}: image {image_id} ({name}): {error}') from error
+            raise ValueError(f'{self.place_of(image_id)}: {error}') from error
+        except (KeyError, TypeError, OverflowError) as error:  # their texts say little alone
+            raise ValueError(f'{self.place_of(image_id)}: malformed entry, {error!r}') from error
 
 
 def compare_files(
@@ -123,6 +145,17 @@ def compare_files(
         ious.append(of_image[0])
         touching.append(of_image[1])
     return np.concatenate(ious), np.concatenate(touching)
+
+
+def _check_category_ids(path: str | Path, categories: list[dict]) -> None:
+    for index, category in enumerate(categories):
+        try:
+            np.int64(category['id'])
+        except (ValueError, OverflowError) as error:
+            where, value = f'{path}: categories[{index}]', category['id']
+            raise ValueError(
+                f'{where}: expected id to be a 64-bit integer, got {value!r:.60}'
+            ) from (error)
 
 
 def _check_same_categories(categories: list[dict], truth: TruthFile) -> None:

@@ -88,6 +88,17 @@ def test_adjacent_objects_by_hand(tmp_path):
     assert wide.of_image(1, objects).tolist() == [True, True, False, True, True, True]
 
 
+def test_void_maps_in_sub_folders(tmp_path):
+    truth = write_truth(tmp_path)  # of some/a.jpg
+    objects, _ = truth_masks(truth, 1)
+    adjacent = AdjacentObjects(truth, void_dir=write_void(tmp_path, [[*'.' * WIDTH]] * HEIGHT))
+    assert adjacent.of_image(1, objects).sum() == 2  # void/a.png, which has no void
+    (tmp_path / 'void' / 'some').mkdir()
+    void = np.array([[255 if pixel == '+' else 3 for pixel in row] for row in TRUTH], np.uint8)
+    write_palette_png(tmp_path / 'void' / 'some' / 'a.png', void)
+    assert adjacent.of_image(1, objects).sum() == 4
+
+
 def test_rates_by_hand():
     found = np.array([True, False, False, True, True, False])
     adjacent = np.array([True, True, False, False, True, True])

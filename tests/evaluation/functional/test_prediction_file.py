@@ -69,6 +69,10 @@ def test_only_the_best_predictions(tmp_path, truth):
         ([result(category_id=4)], r'results\[0\]: expected a category of .*truth.json, got 4'),
         ([result(score='high')], r"results\[0\]: expected a number as score, got 'high'"),
         ([result(score=float('nan'))], r'results\[0\]: expected a number as score, got nan'),
+        ([result(score=10**400)], r'results\[0\]: expected a number as score, got 1000'),
+        ([result([])], r'results\[0\]: image \[\] is not among the images'),
+        ([result(10**400)], r'results\[0\]: image 1000.* is not among the images'),
+        ([result(category_id={})], r'results\[0\]: expected a category of .*truth.json, got {}'),
         ({'images': []}, "pred.json: expected a list 'categories'"),
         (
             {'images': [], 'categories': [{'id': 3, 'name': 'cow'}], 'annotations': []},
@@ -90,7 +94,17 @@ def test_malformed_files_name_the_place(tmp_path, truth, content, message):
 
 
 @pytest.mark.parametrize(
-    'segmentation', [[], 'x', {'size': [2, 4]}, {'size': [3, 4], 'counts': ''}]
+    'segmentation',
+    [
+        [],
+        'x',
+        None,
+        [[0, 0, float('nan'), 0, 2, 2]],
+        [[0, 0, 10**400, 0, 2, 2]],
+        {'size': [2, 4]},
+        {'size': [3, 4], 'counts': ''},
+        {'size': [2, 4], 'counts': [10**400]},
+    ],
 )
 def test_malformed_masks_name_the_place(tmp_path, truth, segmentation):
     pred = read(tmp_path, truth, [result(), result(segmentation=segmentation)])

@@ -101,7 +101,9 @@ def test_malformed_files_name_the_place(tmp_path, truth_path):
     content = json.loads(truth_path.read_text())
     content['annotations'][2]['segmentation']['size'] = [4, 4]
     truth_path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r'truth.json: image 1 \(1.jpg\): expected a mask of'):
+    with pytest.raises(
+        ValueError, match=r'json: image 1 \(1.jpg\): annotation 3: expected a mask of'
+    ):
         TruthFile(truth_path).compare(1, [])
     del content['annotations'][2]['segmentation']
     truth_path.write_text(json.dumps(content))
@@ -118,6 +120,8 @@ def test_malformed_files_name_the_place(tmp_path, truth_path):
         ('images', 2, dict(id=[]), r'images\[2\]: expected id to be int or str, got \[\]'),
         ('categories', 1, dict(id=1), r'categories\[1\]: id 1 is that of categories\[0\]'),
         ('categories', 1, dict(name='cat'), r"categories\[1\]: name 'cat' is that of"),
+        ('categories', 1, dict(id=10**30), r'categories\[1\]: expected id to be a 64-bit integer'),
+        ('categories', 1, dict(id='x'), r"categories\[1\]: .* 64-bit integer, got 'x'"),
         ('annotations', 1, dict(id=1), r'annotations\[1\]: id 1 is that of annotations\[0\]'),
         ('annotations', 1, dict(image_id=9), 'annotation 2: unknown image_id 9'),
         ('annotations', 1, dict(category_id=9), 'annotation 2: unknown category_id 9'),
@@ -131,6 +135,37 @@ def test_ids_that_do_not_fit_together(truth_path, part, index, changes, message)
     truth_path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=f'truth.json: {message}'):
         TruthFile(truth_path)
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [None, {}, [None], [[1, 1, float('nan'), 1, 5, 5]], {'size': [8, 8], 'counts': '0'}],
+)
+def test_broken_masks_name_the_annotation(truth_path, segmentation):
+    content = json.loads(truth_path.read_text())
+    content['annotations'][2]['segmentation'] = segmentation
+    truth_path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'truth.json: image 1 \(1.jpg\): annotation 3: expected'):
+        TruthFile(truth_path).compare(1, [])
+    content['annotations'][2]['iscrowd'] = 1  # left out, so not looked at
+    truth_path.write_text(json.dumps(content))
+    assert TruthFile(truth_path).compare(1, [])[0].tolist() == [0]
+
+
+def test_images_without_a_usable_size_name_the_annotation(truth_path):
+    content = json.loads(truth_path.read_text())
+    content['annotations'][0]['segmentation'] = [[0, 0, 4, 0, 4, 8]]
+    for height in ('8', 10**30):
+        content['images'][0]['height'] = height
+        truth_path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=r'truth.json: image 1 \(1.jpg\): annotation 1: '):
+            TruthFile(truth_path).compare(1, [])
+
+
+def test_malformed_predictions_name_the_image(truth_path):
+    pred = {'category_id': 1, 'segmentation': annotation(1, (0, 4))['segmentation']}
+    with pytest.raises(ValueError, match=r'truth.json: image 1 \(1.jpg\): malformed entry, Key'):
+        TruthFile(truth_path).compare(1, [pred])
 
 
 def test_labels_of_categories_by_name(truth_path):
