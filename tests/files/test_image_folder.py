@@ -30,12 +30,16 @@ def test_relative_stem():
     assert relative_stem('train/a.b.jpg') == 'train/a.b'
 
 
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif', 'webp'])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_size_is_that_of_the_image_as_opencv_loads_it(tmp_path, orientation):
+def test_size_is_that_of_the_image_as_training_loads_it(tmp_path, orientation, suffix):
+    """As mmcv decodes it, from bytes: `cv2.imread` cannot read a turned TIFF."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new('RGB', (9, 4)).save(tmp_path / 'a.jpg', exif=exif)
-    assert image_size(tmp_path / 'a.jpg') == cv2.imread(str(tmp_path / 'a.jpg')).shape[:2]
+    path = tmp_path / f'a.{suffix}'
+    Image.new('RGB', (9, 4)).save(path, exif=exif)
+    loaded = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    assert image_size(path) == loaded.shape[:2]
 
 
 def test_what_is_no_image_is_named(tmp_path):

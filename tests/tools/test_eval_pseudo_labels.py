@@ -1,9 +1,11 @@
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.pseudo_labels.coco_json import assemble, encode_instances
@@ -39,3 +41,26 @@ def test_table_and_json(tmp_path):
         'num_iou90': 0,
         'found_touching_iou50': None,
     }
+
+
+def test_points_that_belong_to_no_object_are_told(tmp_path, monkeypatch, capsys):
+    """Moved points, matched by their place: not a figure of 0 without a word."""
+    main = runpy.run_path(str(TOOL))['main']
+    mask = np.ones((4, 4), bool)
+    fields = (mask[None], [0], [0.5], [[2.5, 1.5]], [0])
+    anns = encode_instances(*map(np.array, fields), image_id=1, category_ids=[1])
+    images = [{'id': 1, 'file_name': 'a.jpg', 'height': 4, 'width': 4}]
+    labels = assemble(images, [{'id': 1, 'name': 'cat'}], anns, [], {})
+    write_json(tmp_path / 'pred.json', labels)
+    truth = {**labels, 'annotations': [{**labels['annotations'][0], 'point': [0.5, 0.5]}]}
+    write_json(tmp_path / 'truth.json', truth)
+    arguments = ['eval', str(tmp_path / 'pred.json'), str(tmp_path / 'truth.json')]
+    monkeypatch.setattr(sys, 'argv', arguments)
+    main()
+    assert "No object meets its instance by 'point'" in capsys.readouterr().err
+    monkeypatch.setattr(sys, 'argv', [*arguments, '--match', 'order'])
+    main()
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr(sys, 'argv', [*arguments[:2], str(tmp_path / 'gone.json')])
+    with pytest.raises(SystemExit, match=r'error: .*gone\.json'):
+        main()

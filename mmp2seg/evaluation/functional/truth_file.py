@@ -155,7 +155,7 @@ def _check_category_ids(path: str | Path, categories: list[dict]) -> None:
             where, value = f'{path}: categories[{index}]', category['id']
             raise ValueError(
                 f'{where}: expected id to be a 64-bit integer, got {value!r:.60}'
-            ) from (error)
+            ) from error
 
 
 def _check_same_categories(categories: list[dict], truth: TruthFile) -> None:
