@@ -33,7 +33,7 @@ model = dict(
     test_cfg=dict(nms_pre=300, max_per_img=50),
 )
 
-max_iters = 900
+max_iters = 600
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
