@@ -15,7 +15,6 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.ablation_chain import test_figures
 from mmp2seg.apis.commands import (
     cfg_options,
     children_environment,
@@ -23,6 +22,7 @@ from mmp2seg.apis.commands import (
     tool_command,
 )
 from mmp2seg.apis.phases import Phase, PhaseError, format_seconds, run_phases
+from mmp2seg.apis.segmentor_run import test_figures
 from mmp2seg.apis.tables import format_table
 from mmp2seg.files.atomic_write import write_text
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou

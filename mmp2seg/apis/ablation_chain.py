@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmp2seg.apis.commands import cfg_options, tool_command
 from mmp2seg.apis.phases import Phase, run_phases
+from mmp2seg.apis.segmentor_run import SegmentorRun
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Chain:
         tools: the folder of the tools.
         device: as the tools' option.
         data: folder of the data set Shapes to use in place of the configs' own data.
-        refine: name of the stage-2 config whose copies, :meth:`refine_config`, train on the labels;
-            None = no stage 2.
+        refine: name of the stage-2 config that trains on the labels, see :meth:`refinement`; None =
+            no stage 2.
     """
 
     config: Path
@@ -66,6 +67,12 @@ class Chain:
     def labels(self, variant: Variant) -> Path:
         return self.folder / variant.name / 'labels' / 'pseudo_labels.json'
 
+    def truth(self, variant: Variant) -> Path | None:
+        """Json of the true instances of the training images, None if unknown."""
+        if self.data is not None:
+            return self.data / 'annotations' / 'instances_train.json'
+        return variant.truth
+
     def figures_file(self, variant: Variant) -> Path:
         return self.folder / variant.name / 'evaluation' / 'figures.json'
 
@@ -74,16 +81,16 @@ class Chain:
         path = self.figures_file(variant)
         return json.loads(path.read_text()) if path.is_file() else None
 
-    def refine_folder(self, variant: Variant) -> Path:
-        return self.folder / variant.name / f'refine-{self.refine}'
-
-    def refine_config(self, variant: Variant) -> Path:
-        """File of the stage-2 config that trains on the labels of a variant."""
-        return self.refine_folder(variant) / f'{self.refine}.py'
-
-    def refine_figures(self, variant: Variant) -> dict[str, float] | None:
-        """What the segmentor's test measured, None if nothing was."""
-        return test_figures(self.refine_folder(variant) / 'test')
+    def refinement(self, variant: Variant) -> SegmentorRun:
+        """Stage 2 on the labels of a variant."""
+        return SegmentorRun(
+            name=self.refine,
+            labels=variant.name,
+            folder=self.folder / variant.name / f'refine-{self.refine}',
+            seed=self.seed,
+            tools=self.tools,
+            device=self.device,
+        )
 
     def run(self, environment: dict[str, str]) -> None:
         """Run what has not been finished before.
@@ -113,7 +120,7 @@ class Chain:
                 place / 'labels',
             ),
         ]
-        if variant.truth is not None or self.data is not None:
+        if self.truth(variant) is not None:
             phases.append(
                 Phase(
                     f'evaluation-{name}',
@@ -122,36 +129,10 @@ class Chain:
                     place / 'evaluation',
                 )
             )
-        return phases if self.refine is None else phases + self._refine_phases(variant)
-
-    def _refine_phases(self, variant: Variant) -> list[Phase]:
-        folder, config = self.refine_folder(variant), self.refine_config(variant)
-        name, title = f'{variant.name}-{self.refine}', f'{variant.name}, seed {self.seed}'
-        options = ['--device', self.device]
-
-        def train_commands() -> list[list[str]]:
-            command = tool_command(self.tools, 'train.py', config, *options)
-            command += ['--work-dir', str(folder / 'train')]
-            return [[*command, *cfg_options({'randomness.seed': self.seed})]]
-
-        def test_commands() -> list[list[str]]:
-            checkpoint = (folder / 'train' / 'last_checkpoint').read_text().strip()
-            command = tool_command(self.tools, 'test.py', config, checkpoint, *options)
-            return [[*command, '--work-dir', str(folder / 'test')]]
-
-        return [
-            Phase(
-                f'refine-{name}',
-                f'{title}: train {self.refine} on the labels',
-                train_commands,
-                folder / 'train',
-                resumes=True,
-            ),
-            Phase(f'test-{name}', f'{title}: test it', test_commands, folder / 'test'),
-        ]
+        return phases if self.refine is None else phases + self.refinement(variant).phases()
 
     def _train_commands(self) -> list[list[str]]:
-        options = {**self._data_options(), 'randomness.seed': self.seed}
+        options = {**self.data_options(), 'randomness.seed': self.seed}
         command = tool_command(self.tools, 'train.py', self.config, *self._run_options('train'))
         return [[*command, *cfg_options(options)]]
 
@@ -163,17 +144,14 @@ class Chain:
             *(variant.config, checkpoint, '--split', 'train', '--out', self.labels(variant)),
             *self._run_options(f'{variant.name}/labels/logs'),
         )
-        return [[*command, *cfg_options(self._data_options())]]
+        return [[*command, *cfg_options(self.data_options())]]
 
     def _evaluation_commands(self, variant: Variant) -> list[list[str]]:
-        truth = variant.truth
-        if self.data is not None:
-            truth = self.data / 'annotations' / 'instances_train.json'
         return [
             tool_command(
                 self.tools,
                 'analysis_tools/eval_pseudo_labels.py',
-                *(self.labels(variant), truth, '--json', self.figures_file(variant)),
+                *(self.labels(variant), self.truth(variant), '--json', self.figures_file(variant)),
                 *([] if variant.match is None else ['--match', variant.match]),
             )
         ]
@@ -181,14 +159,9 @@ class Chain:
     def _run_options(self, place: str) -> Sequence[object]:
         return '--work-dir', self.folder / place, '--device', self.device
 
-    def _data_options(self) -> dict[str, object]:
+    def data_options(self) -> dict[str, object]:
+        """What the tools of stage 1 need to be told of the data."""
         return {} if self.data is None else {'train_dataloader.dataset.data_root': self.data}
-
-
-def test_figures(work_dir: Path) -> dict[str, float] | None:
-    """What ``tools/test.py`` measured last in this work dir, None if nothing."""
-    logs = sorted(work_dir.glob('*/*.json'))
-    return json.loads(logs[-1].read_text()) if logs else None
 
 
 def shapes_phase(

@@ -1,11 +1,40 @@
 """Stage 2 of an ablation: the config of a segmentor that trains on a pseudo label file."""
 
 import copy
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.segmentor_run import SegmentorRun
+from mmp2seg.files.atomic_write import write_text
+
+
+def config_key(content: Mapping) -> str:
+    """Eight hexadecimal digits that stand for the content of a config."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def segmentor_name(name: str, cfg: Config, test_data: Path | None) -> str:
+    """A name that stands for the stage-2 config and the data of its test."""
+    return f'{name}-{config_key({**cfg.to_dict(), "test data": test_data and test_data.name})}'
+
+
+def write_segmentor_config(
+    run: SegmentorRun,
+    cfg: Config,
+    *,
+    labels: Path,
+    train_data: Path | None = None,
+    test_data: Path | None = None,
+) -> None:
+    """Write the config of a run; the arguments are those of :func:`refinement_config`."""
+    content = refinement_config(cfg, labels=labels, train_data=train_data, test_data=test_data)
+    write_text(run.config, content.pretty_text)
 
 
 def refinement_config(

@@ -1,9 +1,10 @@
 """What the chains of an ablation measured, per config over the seeds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mmp2seg.apis.ablation_chain import Chain
+from mmp2seg.apis.segmentor_run import SegmentorRun
 from mmp2seg.apis.tables import format_mean, format_table, mean_and_spread
 
 # Fractions, by what they are called in the table.
@@ -52,13 +53,18 @@ def collect_refine_results(
     results = {name: {} for name in names}
     for chain in chains:
         for variant in chain.variants:
-            figures = chain.refine_figures(variant)
-            results[variant.name][chain.seed] = figures and {
-                column: _measured(figures[key], factor)
-                for column, (key, factor) in REFINE_COLUMNS.items()
-                if key in figures
-            }
+            results[variant.name][chain.seed] = test_results(chain.refinement(variant))
     return results
+
+
+def test_results(run: SegmentorRun) -> dict[str, float | None] | None:
+    """What the test of a segmentor measured; fractions by column of the table, None for no test."""
+    figures = run.figures()
+    return figures and {
+        column: _measured(figures[key], factor)
+        for column, (key, factor) in REFINE_COLUMNS.items()
+        if key in figures
+    }
 
 
 def with_shares(figures: Mapping[str, float]) -> dict[str, float]:
@@ -86,19 +92,27 @@ def make_table(results: Results, columns: Mapping[str, str] = COLUMNS) -> str:
 
 def make_refine_table(results: Results) -> str:
     """As :func:`make_table`, of :func:`collect_refine_results`; columns that were measured."""
+    return make_table(results, measured_columns(results))
+
+
+def measured_columns(results: Results) -> dict[str, str]:
+    """The columns of :data:`REFINE_COLUMNS` that any test measured, as :func:`make_table` asks."""
     known = {
         column
         for of_seed in results.values()
         for figures in of_seed.values()
         for column in figures or ()
     }
-    return make_table(results, {column: column for column in REFINE_COLUMNS if column in known})
+    return {column: column for column in REFINE_COLUMNS if column in known}
 
 
-def make_difference_table(results: Results) -> str | None:
+def make_difference_table(results: Results, columns: Mapping[str, str] = COLUMNS) -> str | None:
     """As :func:`make_table`, each config minus the first one, seed by seed.
 
     The data of a seed are common to all configs, and with them most of what differs between seeds.
+
+    Args:
+        columns: as :func:`make_table`.
 
     Returns:
         None if there is nothing to compare.
@@ -106,12 +120,12 @@ def make_difference_table(results: Results) -> str | None:
     (first, base), *others = results.items()
     rows = []
     for name, of_seed in others:
-        common = {seed: _minus(of_seed[seed], base.get(seed)) for seed in of_seed}
-        cells = [format_mean(_values(common, key), sign=True) for key in _keys()]
+        common = {seed: _minus(of_seed[seed], base.get(seed), columns.values()) for seed in of_seed}
+        cells = [format_mean(_values(common, key), sign=True) for key in columns.values()]
         rows.append((name, str(_count(common)), *cells))
     if all(row[1] == '0' for row in rows):
         return None
-    return format_table((f'minus {first}', 'seeds', *COLUMNS), rows)
+    return format_table((f'minus {first}', 'seeds', *columns), rows)
 
 
 def summarize(results: Results) -> dict[str, dict]:
@@ -145,8 +159,8 @@ def _values(of_seed: Mapping, key: str) -> list[float]:
     return [value for value in found if value is not None]
 
 
-def _minus(figures: Mapping | None, base: Mapping | None) -> dict | None:
+def _minus(figures: Mapping | None, base: Mapping | None, keys: Iterable[str]) -> dict | None:
     if figures is None or base is None:
         return None
-    pairs = {key: (figures[key], base[key]) for key in _keys()}
+    pairs = {key: (figures[key], base[key]) for key in keys}
     return {key: None if None in pair else pair[0] - pair[1] for key, pair in pairs.items()}

@@ -8,15 +8,13 @@ one folder, named by a key of what it depends on, so that a changed config never
     <work dir>/runs/<config>-<key>/seed<seed>/train    and logs, and per config labels, evaluation
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
 from mmp2seg.apis.ablation_chain import Chain, Variant
-from mmp2seg.apis.ablation_refine import refinement_config
+from mmp2seg.apis.ablation_refine import config_key, segmentor_name, write_segmentor_config
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.files.atomic_write import write_text
 
@@ -75,12 +73,6 @@ def training_part(cfg: Config) -> dict:
     part = _without_decode_options(Config(part).to_dict())
     part.get('model', {}).pop('test_cfg', None)
     return part
-
-
-def config_key(content: Mapping) -> str:
-    """Eight hexadecimal digits that stand for the content of a config."""
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def truth_of(cfg: Config) -> Path | None:
@@ -165,25 +157,16 @@ def make_chains(
                 tools=tools,
                 device=device,
                 data=None if data_of_seed is None else data_of_seed[seed],
-                refine=refine_cfg and _refine_name(refine.stem, refine_cfg, test_data),
+                refine=refine_cfg and segmentor_name(refine.stem, refine_cfg, test_data),
             )
             if refine_cfg is not None:
-                _write_refine_configs(chain, refine_cfg, test_data)
+                for variant in variants:
+                    run, labels = chain.refinement(variant), chain.labels(variant)
+                    write_segmentor_config(
+                        run, refine_cfg, labels=labels, train_data=chain.data, test_data=test_data
+                    )
             chains.append(chain)
     return chains
-
-
-def _refine_name(name: str, cfg: Config, test_data: Path | None) -> str:
-    """A name that stands for the stage-2 config and the data of its test."""
-    return f'{name}-{config_key({**cfg.to_dict(), "test data": test_data and test_data.name})}'
-
-
-def _write_refine_configs(chain: Chain, cfg: Config, test_data: Path | None) -> None:
-    for variant in chain.variants:
-        content = refinement_config(
-            cfg, labels=chain.labels(variant), train_data=chain.data, test_data=test_data
-        )
-        write_text(chain.refine_config(variant), content.pretty_text)
 
 
 def _training_folder(parent: Path, name: str, key: str) -> Path:

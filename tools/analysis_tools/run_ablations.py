@@ -8,13 +8,19 @@ does not repeat what is finished.
 
 import argparse
 import functools
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.ablation_chain import shapes_phase
+from mmp2seg.apis.ablation_arguments import (
+    add_run_arguments,
+    listed_configs,
+    make_shapes,
+    parse_run_arguments,
+    report_job,
+    threads_per_job,
+)
 from mmp2seg.apis.ablation_table import (
     collect_refine_results,
     collect_results,
@@ -23,11 +29,11 @@ from mmp2seg.apis.ablation_table import (
     make_table,
     summarize,
 )
-from mmp2seg.apis.arguments import CommandError, add_device_argument, run_command
+from mmp2seg.apis.arguments import CommandError, run_command
 from mmp2seg.apis.commands import children_environment, end_like_interrupted
 from mmp2seg.apis.device import select_device
 from mmp2seg.apis.job_pool import Job, run_jobs
-from mmp2seg.apis.phases import PhaseError, run_phases
+from mmp2seg.apis.phases import PhaseError
 from mmp2seg.files.atomic_write import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,103 +41,20 @@ TOOLS = ROOT / 'tools'
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    from mmengine.config import DictAction  # imports mmengine: after select_device
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='*', type=Path, help='configs, in the order of the table')
     parser.add_argument('--list', type=Path, metavar='FILE', help='more of them, one per line')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3], metavar='SEED')
-    parser.add_argument('--work-dir', type=Path, required=True, help='for all results')
-    parser.add_argument(
-        '--shapes',
-        action='store_true',
-        help='train on the generated dataset Shapes: a seed is other data, too (default: the data '
-        'of the configs, and a seed is only that of the training)',
-    )
-    parser.add_argument(
-        '--num-images', type=int, default=300, help='training images of Shapes (default: 300)'
-    )
-    parser.add_argument(
-        '--size', type=int, default=128, help='side of those images in pixels (default: 128)'
-    )
-    parser.add_argument(
-        '--truth',
-        type=Path,
-        metavar='FILE.json',
-        help="true instances of the training images (default: those of the config's "
-        'PseudoMaskMetric; with neither, pseudo labels are written and not evaluated)',
-    )
     parser.add_argument(
         '--refine',
         type=Path,
         metavar='CONFIG',
         help='stage-2 config to train on the pseudo labels and to test as it says',
     )
-    parser.add_argument(
-        '--num-test-images',
-        type=int,
-        default=100,
-        help='held-out images of Shapes that stage 2 is tested on (default: 100)',
-    )
-    parser.add_argument(
-        '--jobs', type=int, default=1, metavar='N', help='trainings side by side (default: 1)'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of all configs, e.g. train_cfg.max_iters=500',
-    )
-    add_device_argument(parser)
-    args = parser.parse_args(argv)
-    if args.shapes and args.truth is not None:
-        parser.error('--truth: the truth of Shapes comes with it')
-    if args.jobs < 1:
-        parser.error(f'--jobs: expected at least 1, got {args.jobs}')
-    return args
+    add_run_arguments(parser)
+    return parse_run_arguments(parser, argv)
 
 
-def listed_configs(path: Path) -> list[Path]:
-    """Paths in a file, one per line; what follows a '#' is not read.
-
-    Raises:
-        CommandError: no such file.
-    """
-    try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except OSError as error:
-        raise CommandError(f'--list: {path}: {error.strerror}') from error
-    return [Path(text) for line in lines if (text := line.split('#')[0].strip())]
-
-
-def threads_per_job(num_jobs: int) -> int:
-    """The cores of this process, shared out."""
-    affinity = getattr(os, 'sched_getaffinity', None)  # not everywhere
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(cores // num_jobs, 1)
-
-
-def make_shapes(
-    args: argparse.Namespace, folder: Path, environment: dict, *, split: str = 'train'
-) -> dict[int, Path]:
-    """Make the data set of every seed, unless it is there; its folder by seed."""
-    num_images = args.num_images if split == 'train' else args.num_test_images
-    folders = {}
-    for seed in args.seeds:
-        phase = shapes_phase(
-            folder, seed, tools=TOOLS, num_images=num_images, size=args.size, split=split
-        )
-        run_phases([phase], folder / 'logs', environment=environment)
-        folders[seed] = phase.folder
-    return folders
-
-
-def report_job(job: Job, error: str | None) -> None:
-    print(f'{job.title}: {"done" if error is None else "failed"}', flush=True)
-
-
-def run(args: argparse.Namespace, work_dir: Path) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run all of it; the exit status."""
     from mmp2seg.apis import ablations
 
@@ -146,13 +69,13 @@ def run(args: argparse.Namespace, work_dir: Path) -> int:
         from mmp2seg.datasets.shapes_scene import SHAPES_CLASSES
 
         ablations.require_classes(configs, SHAPES_CLASSES)
-        data_of_seed = make_shapes(args, work_dir / 'shapes', environment)
+        data_of_seed = make_shapes(args, TOOLS, environment)
         if args.refine is not None:
-            test_data_of_seed = make_shapes(args, work_dir / 'shapes', environment, split='val')
+            test_data_of_seed = make_shapes(args, TOOLS, environment, split='val')
     chains = ablations.make_chains(
         configs,
         args.seeds,
-        work_dir=work_dir,
+        work_dir=args.work_dir,
         tools=TOOLS,
         device=args.device,
         data_of_seed=data_of_seed,
@@ -162,7 +85,7 @@ def run(args: argparse.Namespace, work_dir: Path) -> int:
     )
     print(f'{len(configs)} configs, {len(args.seeds)} seeds: {len(chains)} trainings', flush=True)
     if args.jobs > 1:
-        print(f'What they are at: {work_dir}/runs/*/seed*/logs/progress.log', flush=True)
+        print(f'What they are at: {args.work_dir}/runs/*/seed*/logs/progress.log', flush=True)
     jobs = [
         Job(chain.title, functools.partial(chain.run, environment), chain.logs / 'progress.log')
         for chain in chains
@@ -172,7 +95,7 @@ def run(args: argparse.Namespace, work_dir: Path) -> int:
     write_results(
         collect_results(finished, list(configs)),
         collect_refine_results(finished, list(configs)) if args.refine is not None else None,
-        work_dir,
+        args.work_dir,
     )
     for title, error in errors.items():
         print(f'\nrun_ablations.py: {title} failed: {error}', file=sys.stderr)
@@ -198,11 +121,9 @@ def write_results(results: dict, refine_results: dict | None, work_dir: Path) ->
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
-    args.seeds = list(dict.fromkeys(args.seeds))
-    work_dir = args.work_dir.resolve()
     end_like_interrupted('SIGTERM', 'SIGHUP')
     try:
-        status = run(args, work_dir)
+        status = run(args)
     except KeyboardInterrupt:
         print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
         status = 130

@@ -1,0 +1,195 @@
+"""Train segmentors on pseudo labels and on what they compete with; print a table of their tests.
+
+Stage 1 is trained first, if it was not before in this work dir. Then every segmentor learns from
+every kind of labels with every seed: pseudo, those of stage 1; nearest and component, those of
+baseline_pseudo_labels.py; full, the true masks. Started again it goes on where it stopped, and does
+not repeat what is finished.
+"""
+
+import argparse
+import functools
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
+
+from mmp2seg.apis.ablation_arguments import (
+    add_run_arguments,
+    make_shapes,
+    parse_run_arguments,
+    report_job,
+    threads_per_job,
+)
+from mmp2seg.apis.ablation_table import (
+    make_difference_table,
+    make_refine_table,
+    measured_columns,
+    test_results,
+)
+from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.commands import children_environment, end_like_interrupted
+from mmp2seg.apis.device import select_device
+from mmp2seg.apis.job_pool import Job, run_jobs
+from mmp2seg.apis.label_comparison import LABEL_KINDS, LabelSource, label_sources
+from mmp2seg.apis.phases import PhaseError
+from mmp2seg.files.atomic_write import write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / 'tools'
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'segmentors', nargs='+', type=Path, help='stage-2 configs, in the order of the table'
+    )
+    parser.add_argument('--stage1', type=Path, required=True, help='config of stage 1')
+    parser.add_argument(
+        '--labels',
+        nargs='+',
+        choices=list(LABEL_KINDS),
+        default=['pseudo', 'nearest', 'full'],
+        help='kinds of labels, in the order of the table (default: pseudo nearest full)',
+    )
+    parser.add_argument(
+        '--name', default='segmentors', help='of the table and values (default: segmentors)'
+    )
+    add_run_arguments(parser)
+    return parse_run_arguments(parser, argv)
+
+
+def make_label_sources(args: argparse.Namespace, environment: dict[str, str]) -> list[LabelSource]:
+    """The labels of every kind and seed; the data set of each seed is made here."""
+    from mmp2seg.apis import ablations
+
+    stage1 = ablations.load_configs([args.stage1], cfg_options=args.cfg_options)
+    data_of_seed = None
+    if args.shapes:
+        from mmp2seg.datasets.shapes_scene import SHAPES_CLASSES
+
+        ablations.require_classes(stage1, SHAPES_CLASSES)
+        data_of_seed = make_shapes(args, TOOLS, environment)
+    chains = ablations.make_chains(
+        stage1,
+        args.seeds,
+        work_dir=args.work_dir,
+        tools=TOOLS,
+        device=args.device,
+        data_of_seed=data_of_seed,
+        truth=args.truth,
+    )
+    sources = label_sources(chains, list(dict.fromkeys(args.labels)))
+    if any(source.path is None for source in sources):
+        raise CommandError(f'--labels full: {args.stage1} names no true instances, give --truth')
+    return sources
+
+
+def write_configs(
+    args: argparse.Namespace, sources: list[LabelSource], environment: dict[str, str]
+) -> list[tuple[str, str, LabelSource]]:
+    """Write the config of every training.
+
+    Returns:
+        list[tuple]: row of the table, name of the segmentor's run and labels of each, seed by seed.
+    """
+    from mmp2seg.apis.ablation_refine import segmentor_name, write_segmentor_config
+    from mmp2seg.apis.ablations import load_configs
+
+    segmentors = load_configs(args.segmentors)
+    test_data_of_seed = {}
+    if args.shapes:
+        test_data_of_seed = make_shapes(args, TOOLS, environment, split='val')
+    trainings = []
+    for source in sources:
+        test_data = test_data_of_seed.get(source.chain.seed)
+        for name, cfg in segmentors.items():
+            key = segmentor_name(name, cfg, test_data)
+            write_segmentor_config(
+                source.segmentor_run(key),
+                cfg,
+                labels=source.path,
+                train_data=source.chain.data,
+                test_data=test_data,
+            )
+            trainings.append((f'{name}, {LABEL_KINDS[source.kind]}', key, source))
+    return trainings
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run all of it; the exit status."""
+    environment = children_environment(ROOT, OMP_NUM_THREADS=str(threads_per_job(args.jobs)))
+    sources = make_label_sources(args, environment)
+    trainings = write_configs(args, sources, environment)
+    print(f'{len(sources)} label files, {len(trainings)} trainings of segmentors', flush=True)
+
+    logs = args.work_dir / 'logs'
+    jobs = [
+        Job(
+            source.title,
+            functools.partial(source.run, environment),
+            logs / f'{source.kind}-{source.chain.folder.parent.name}-seed{source.chain.seed}.log',
+        )
+        for source in sources
+    ]
+    errors = run_jobs(jobs, num_workers=args.jobs, report=report_job)
+    jobs = [
+        Job(
+            f'{row}, seed {source.chain.seed}',
+            functools.partial(source.run, environment, segmentor=key),
+            logs / f'{key}-{source.kind}-seed{source.chain.seed}.log',
+        )
+        for row, key, source in trainings
+        if source.title not in errors
+    ]
+    errors |= run_jobs(jobs, num_workers=args.jobs, report=report_job)
+
+    results = {row: {} for row in rows_in_order(args, trainings)}
+    for row, key, source in trainings:
+        failed = {source.title, f'{row}, seed {source.chain.seed}'} & errors.keys()
+        figures = None if failed else test_results(source.segmentor_run(key))
+        results[row][source.chain.seed] = figures
+    write_results(results, args.work_dir, args.name)
+    for title, error in errors.items():
+        print(f'\ncompare_segmentors.py: {title} failed: {error}', file=sys.stderr)
+    return 1 if errors else 0
+
+
+def rows_in_order(args: argparse.Namespace, trainings: list[tuple]) -> list[str]:
+    """The rows of the table: segmentor by segmentor, each with the labels in the order given."""
+    return [
+        row
+        for segmentor in dict.fromkeys(path.stem for path in args.segmentors)
+        for row in dict.fromkeys(row for row, *_ in trainings)
+        if row.startswith(f'{segmentor}, ')
+    ]
+
+
+def write_results(results: dict, work_dir: Path, name: str) -> None:
+    """Print the tables, write them and the values they are made of."""
+    tables = [make_refine_table(results)]
+    differences = make_difference_table(results, measured_columns(results))
+    if differences is not None:
+        tables.append(differences)
+    text = '\n\n'.join(tables)
+    write_text(work_dir / f'{name}.md', text + '\n')
+    write_json(work_dir / f'{name}.json', results)
+    print(f'\n{text}\n\nThe tables: {work_dir / name}.md')
+    print(f'The values: {work_dir / name}.json')
+
+
+def main(argv: list[str]) -> None:
+    select_device(argv)
+    args = parse_args(argv)
+    end_like_interrupted('SIGTERM', 'SIGHUP')
+    try:
+        status = run(args)
+    except KeyboardInterrupt:
+        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
+        status = 130
+    except PhaseError as error:
+        raise CommandError(str(error)) from error
+    sys.exit(status)
+
+
+if __name__ == '__main__':
+    run_command(main)
