@@ -1,5 +1,6 @@
-"""A model that trains in seconds, as a user's own project beside mmp2seg."""
+"""A model that trains in seconds, as a user's own project beside mmp2seg; stand-ins for tools."""
 
+import importlib.util
 import os
 import runpy
 import socket
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from .fake_tools import FAKE_TOOL, FAKE_TOOLS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -141,3 +144,24 @@ def mistake_of(toy_project, monkeypatch):
         return info.value.code
 
     return run
+
+
+@pytest.fixture
+def load_with_fake_tools(tmp_path, monkeypatch):
+    """A tool that runs other tools, as a module, with stand-ins for the others."""
+
+    def load(path):
+        spec = importlib.util.spec_from_file_location(f'mmp2seg_{path.stem}', path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setattr(sys, 'path', list(sys.path))
+        monkeypatch.setattr(os, 'environ', dict(os.environ))
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(module, 'TOOLS', tmp_path / 'tools')
+        monkeypatch.setattr(module, 'end_like_interrupted', lambda *_: None)
+        for name, code in FAKE_TOOLS.items():
+            fake = module.TOOLS / name
+            fake.parent.mkdir(parents=True, exist_ok=True)
+            fake.write_text(FAKE_TOOL + code)
+        return module
+
+    return load

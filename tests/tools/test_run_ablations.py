@@ -1,6 +1,4 @@
-import importlib.util
 import json
-import os
 import runpy
 import sys
 from inspect import signature
@@ -19,62 +17,10 @@ TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_ablations.py'
 ABLATIONS = ROOT / 'configs' / 'ablations'
 CONFIGS = [ABLATIONS / f'tiny_shapes_{name}.py' for name in ('s2i', 's2i_i2s')]
 
-# Stand for the tools. What is measured depends on config and seed: .5 and .7 with seeds 1 and 2,
-# 's2i_i2s' .1 more than 's2i'.
-FAKE_TOOL = """
-import json, sys
-from pathlib import Path
-arguments = sys.argv[1:]
-value_of = lambda option: Path(arguments[arguments.index(option) + 1])
-folder = value_of('--work-dir') if '--work-dir' in arguments else None
-"""
-FAKE_TOOLS = {
-    'train.py': """
-(seed,) = (int(text[16:]) for text in arguments if text.startswith('randomness.seed='))
-if (Path(__file__).parent / f'fail{seed}').exists():
-    sys.exit('no luck')
-folder.mkdir(parents=True)
-(folder / 'last_checkpoint').write_text(str(seed))
-""",
-    'generate_pseudo_labels.py': """
-bonus = 's2i_i2s' in arguments[0]
-value_of('--out').parent.mkdir(parents=True)
-value_of('--out').write_text(str(0.3 + 0.2 * int(arguments[1]) + 0.1 * bonus))
-""",
-    'analysis_tools/eval_pseudo_labels.py': """
-value = float(Path(arguments[0]).read_text())
-figures = dict(num_objects=4, num_iou50=2, num_iou70=1, num_iou90=0, mean_iou=value)
-figures.update(mean_iou_touching=value, found_touching_iou50=None)
-value_of('--json').parent.mkdir(parents=True)
-value_of('--json').write_text(json.dumps(figures))
-""",
-    'dataset_converters/make_shapes.py': """
-Path(arguments[0]).mkdir(parents=True)
-""",
-    'test.py': """
-value = 0.2 + 0.1 * int(arguments[1])
-(folder / 'now').mkdir(parents=True)
-figures = {'coco/segm_mAP': value, 'coco/segm_mAP_75': -1.0, 'voc/mAP50': 100 * value}
-(folder / 'now' / 'now.json').write_text(json.dumps(figures))
-""",
-}
-
 
 @pytest.fixture
-def tool(tmp_path, monkeypatch):
-    """The tool as a module, with stand-ins for the others."""
-    spec = importlib.util.spec_from_file_location('mmp2seg_run_ablations', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr(sys, 'path', list(sys.path))
-    monkeypatch.setattr(os, 'environ', dict(os.environ))
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, 'TOOLS', tmp_path / 'tools')
-    monkeypatch.setattr(module, 'end_like_interrupted', lambda *_: None)
-    for name, code in FAKE_TOOLS.items():
-        path = module.TOOLS / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(FAKE_TOOL + code)
-    return module
+def tool(load_with_fake_tools):
+    return load_with_fake_tools(TOOL)
 
 
 @pytest.fixture
@@ -146,10 +92,9 @@ def test_a_failed_training_is_named_and_stops_no_other(tool, run, tmp_path, caps
     assert capsys.readouterr().out.count('finished before') == 3  # all of seed 1
 
 
-def test_configs_from_a_list(tool, run, tmp_path):
+def test_configs_from_a_list(run, tmp_path):
     listing = tmp_path / 'list.txt'
     listing.write_text(f'# first\n\n{CONFIGS[1]}  # second\n')
-    assert tool.listed_configs(listing) == [CONFIGS[1]]
     assert run(CONFIGS[0], '--seeds', 1, '--list', listing) == 0
     results = json.loads((tmp_path / 'work' / 'results.json').read_text())
     assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_s2i_i2s']
@@ -177,16 +122,6 @@ def test_mistakes(tool, tmp_path, arguments, message):
     assert not (tmp_path / 'work').exists()
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [(['--shapes', '--truth', 't.json'], '--truth'), (['--jobs', '0'], '--jobs: expected at')],
-)
-def test_arguments_that_do_not_fit(tool, capsys, arguments, message):
-    with pytest.raises(SystemExit):
-        tool.parse_args(['--work-dir', 'x', *arguments])
-    assert message in capsys.readouterr().err
-
-
 @pytest.mark.parametrize('error', [KeyboardInterrupt(), PhaseError('exit status 1 of: x')])
 def test_unfinished_runs(tool, run, monkeypatch, capsys, error):
     def fail(*_):
@@ -199,11 +134,6 @@ def test_unfinished_runs(tool, run, monkeypatch, capsys, error):
     else:
         assert run() == 130
         assert 'The same command goes on from here.' in capsys.readouterr().err
-
-
-def test_cores_are_shared_out(tool, monkeypatch):
-    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)), raising=False)
-    assert [tool.threads_per_job(number) for number in (1, 3, 16)] == [8, 2, 1]
 
 
 def test_the_tools_understand_their_commands(tmp_path, monkeypatch):

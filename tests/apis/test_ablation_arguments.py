@@ -1,0 +1,47 @@
+import argparse
+import os
+
+import pytest
+
+from mmp2seg.apis.ablation_arguments import (
+    add_run_arguments,
+    listed_configs,
+    parse_run_arguments,
+    threads_per_job,
+)
+from mmp2seg.apis.arguments import CommandError
+
+
+def parse(*arguments):
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    return parse_run_arguments(parser, ['--work-dir', 'x', *arguments])
+
+
+def test_a_seed_counts_once_and_the_work_dir_is_absolute():
+    args = parse('--seeds', '2', '1', '2')
+    assert args.seeds == [2, 1] and args.work_dir.is_absolute()
+    assert parse().seeds == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [(['--shapes', '--truth', 't.json'], '--truth'), (['--jobs', '0'], '--jobs: expected at')],
+)
+def test_arguments_that_do_not_fit(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        parse(*arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_a_list_of_configs(tmp_path):
+    listing = tmp_path / 'list.txt'
+    listing.write_text('# first\n\na.py  # second\nb/c.py\n')
+    assert [str(path) for path in listed_configs(listing)] == ['a.py', 'b/c.py']
+    with pytest.raises(CommandError, match=r'--list: .*gone\.txt: No such file'):
+        listed_configs(tmp_path / 'gone.txt')
+
+
+def test_cores_are_shared_out(monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)), raising=False)
+    assert [threads_per_job(number) for number in (1, 3, 16)] == [8, 2, 1]

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmp2seg.apis.ablation_chain import Chain, Variant
+from mmp2seg.apis.label_comparison import LABEL_KINDS, LabelSource, label_sources
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIANTS = (Variant('a', Path('a.py'), Path('truth.json')), Variant('b', Path('b.py')))
+
+
+@pytest.fixture
+def chain(tmp_path):
+    return Chain(Path('shared.py'), VARIANTS, tmp_path / 'run', 5, Path('/tools'), device='cpu')
+
+
+def test_a_source_per_training_config_and_kind(chain):
+    sources = label_sources([chain], ['full', 'pseudo'])
+    assert [(source.variant.name, source.kind) for source in sources] == [
+        ('a', 'full'),
+        ('a', 'pseudo'),
+        ('b', 'full'),
+        ('b', 'pseudo'),
+    ]
+    assert len({source.title for source in sources}) == 4
+
+
+def test_paths(chain, tmp_path):
+    paths = {kind: LabelSource(kind, chain, VARIANTS[0]).path for kind in LABEL_KINDS}
+    assert paths['full'] == Path('truth.json')
+    assert paths['pseudo'] == chain.labels(VARIANTS[0])
+    assert len(set(paths.values())) == 4
+    assert LabelSource('full', chain, VARIANTS[1]).path is None
+
+
+def test_what_makes_the_labels(chain):
+    assert LabelSource('full', chain, VARIANTS[0]).phases() == []
+    names = [phase.name for phase in LabelSource('pseudo', chain, VARIANTS[0]).phases()]
+    assert names == ['train', 'labels-a', 'evaluation-a']
+    nearest = LabelSource('nearest', chain, VARIANTS[0])
+    (phase,) = nearest.phases()
+    (command,) = phase.commands()
+    assert command[2:] == ['a.py', '--rule', 'nearest', '--out', str(nearest.path)]
+
+
+def test_making_labels_anew_removes_no_config_of_stage_2(chain):
+    """A phase that starts afresh removes its folder, and the config is written before."""
+    for kind in LABEL_KINDS:
+        source = LabelSource(kind, chain, VARIANTS[0])
+        run = source.segmentor_run('solov2-1234')
+        for phase in [*source.phases(), *run.phases()]:
+            assert phase.folder not in run.config.parents
+
+
+def test_stage_2_of_the_pseudo_labels_is_the_one_of_the_chain(chain):
+    run = LabelSource('pseudo', chain, VARIANTS[0]).segmentor_run('solov2-1234')
+    assert run.folder == chain.folder / 'a' / 'refine-solov2-1234'
+    folders = {
+        LabelSource(kind, chain, variant).segmentor_run('solov2-1234').folder
+        for kind in LABEL_KINDS
+        for variant in VARIANTS
+    }
+    assert len(folders) == 8
+
+
+def test_the_module_leaves_mmengine_and_torch_unimported():
+    script = (
+        'import sys, mmp2seg.apis.label_comparison; '
+        'assert not {"mmengine", "torch"} & set(sys.modules)'
+    )
+    subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
