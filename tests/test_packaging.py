@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 import mmp2seg
@@ -91,10 +92,15 @@ def test_mm_lines_name_the_four_packages():
     assert {'mmcv', 'mmdet', 'mmengine', 'mmsegmentation'} <= openmmlab
 
 
-def test_model_index_lists_configs_that_exist():
-    configs = re.findall(r'Config: (\S+)', (ROOT / 'model-index.yml').read_text())
-    assert configs
-    assert [path for path in configs if not (ROOT / path).is_file()] == []
+def test_model_index_lists_every_config_of_both_stages():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    folders = [ROOT / 'configs' / name for name in ('p2seg', 'refine')]
+    paths = [str(path.relative_to(ROOT)) for one in folders for path in sorted(one.glob('*.py'))]
+    assert sorted(model['Config'] for model in index['Models']) == paths
+    names = [model['Name'] for model in index['Models']]
+    assert len(set(names)) == len(names)
+    collections = {collection['Name'] for collection in index['Collections']}
+    assert {model['In Collection'] for model in index['Models']} == collections
 
 
 def names_of(archive):

@@ -13,6 +13,7 @@ train_pipeline = [
     dict(type='mmp2seg.LoadPseudoLabels', with_seg=True),
     dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(512, 512), recompute_bbox=True),
+    dict(type='mmp2seg.FilterPseudoLabels', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='mmp2seg.PackPseudoLabels'),

@@ -3,7 +3,10 @@
 import math
 
 from mmdet.datasets import CocoDataset
+from mmdet.datasets.transforms import LoadAnnotations
 
+from mmp2seg.ops.polygons import mask_to_polygons
+from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
 from mmp2seg.registry import DATASETS
 
 
@@ -12,9 +15,22 @@ class PseudoLabelCocoDataset(CocoDataset):
     """mmdet's CocoDataset, whose ``instances`` also have a ``score``.
 
     An annotation without a score, as in a file of true instances, has the score 1. The semantic map
-    of an image is ``<name>.png`` in the folder ``data_prefix['seg']``, if there is one. Arguments
-    as of mmdet's ``CocoDataset``.
+    of an image is ``<name>.png`` in the folder ``data_prefix['seg']``, if there is one.
+
+    Where the pipeline loads masks with ``poly2mask=False`` (RTMDet-Ins, CondInst), mmdet would
+    leave out every mask that is no polygon, without a word: there the masks are handed on as
+    polygons, with their holes filled. Arguments as of mmdet's ``CocoDataset``.
     """
+
+    def get_data_info(self, idx: int) -> dict:
+        """The entry of an image, with the masks in the form that the pipeline reads."""
+        entry = super().get_data_info(idx)
+        if any(_reads_polygons_alone(step) for step in self.pipeline.transforms):
+            for instance in entry['instances']:
+                if isinstance(instance.get('mask'), dict):
+                    rle = segmentation_to_rle(instance['mask'], entry['height'], entry['width'])
+                    instance['mask'] = mask_to_polygons(decode_rle(rle))
+        return entry
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """mmdet's entry of an image, with scores.
@@ -40,3 +56,7 @@ class PseudoLabelCocoDataset(CocoDataset):
                 f'got {score!r}'
             )
         return float(score)
+
+
+def _reads_polygons_alone(step: object) -> bool:
+    return isinstance(step, LoadAnnotations) and step.with_mask and not step.poly2mask

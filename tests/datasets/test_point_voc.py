@@ -60,6 +60,24 @@ def test_broken_lines_are_named(tiny_voc, text, message):
         _build(arguments)
 
 
+@pytest.mark.parametrize('name', ['ImageSets/train.txt', 'Center_points/img_1.txt', 'names.txt'])
+def test_files_in_another_encoding_are_named(tiny_voc, name):
+    root, arguments = tiny_voc
+    (root / name).write_bytes('8 8 0 thé\n'.encode('latin-1'))
+    if name == 'names.txt':
+        arguments = {**arguments, 'metainfo': dict(classes=str(root / name))}
+    with pytest.raises(ValueError, match=rf'{root / name}: expected text in UTF-8'):
+        _build(arguments)
+
+
+def test_files_with_a_mark_as_windows_has_it(tiny_voc):
+    root, arguments = tiny_voc
+    for name in ('ImageSets/train.txt', 'Center_points/img_1.txt'):
+        text = (root / name).read_text()
+        (root / name).write_text(text, encoding='utf-8-sig')
+    assert [len(entry['instances']) for entry in _build(arguments)] == [3, 1, 0]
+
+
 def test_classes_written_as_floats_are_read(tiny_voc):
     root, arguments = tiny_voc
     (root / 'Center_points' / 'img_1.txt').write_text('8 8 1.0 1.0\n')

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
+from mmdet.structures.mask import PolygonMasks
 
 from mmp2seg.datasets import PseudoLabelCocoDataset
 from mmp2seg.ops.rle import encode_rle
@@ -28,7 +29,7 @@ def annotation(ann_id, image_id, category_id, **changes):
 
 @pytest.fixture
 def make(tmp_path):
-    def write(annotations, dataset=PseudoLabelCocoDataset):
+    def write(annotations, dataset=PseudoLabelCocoDataset, **options):
         images = [dict(id=i, file_name=f'{i}.jpg', height=8, width=10) for i in (5, 7)]
         categories = [dict(id=3, name='cup'), dict(id=9, name='plate')]
         content = dict(images=images, categories=categories, annotations=annotations)
@@ -37,8 +38,7 @@ def make(tmp_path):
             ann_file=str(tmp_path / 'labels.json'),
             data_prefix=dict(img='photos', seg='maps'),
             metainfo=dict(classes=CLASSES),
-            serialize_data=False,
-            pipeline=[],
+            **{'serialize_data': False, 'pipeline': [], **options},
         )
 
     return write
@@ -70,3 +70,23 @@ def test_an_annotation_without_score_has_one(make):
 def test_scores_that_are_none(make, score):
     with pytest.raises(ValueError, match=r'labels.json: annotation 2: expected a score.*got'):
         make([annotation(1, 5, 9), annotation(2, 5, 9, score=score)]).load_data_list()
+
+
+def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
+    crowd = annotation(4, 5, 3, iscrowd=1)
+    crowd['segmentation'] = dict(size=[8, 10], counts=[0, 16, 64])  # uncompressed, as COCO's
+    annotations = [annotation(1, 5, 9), annotation(2, 5, 3), crowd]
+
+    def steps(poly2mask):
+        load = dict(type='mmdet.LoadAnnotations', with_mask=True, poly2mask=poly2mask)
+        return [lambda entry: {**entry, 'ori_shape': (8, 10)}, load]
+
+    bitmaps = make(annotations, pipeline=steps(True))[0]['gt_masks']
+    dataset = make(annotations, pipeline=steps(False), serialize_data=True)
+    for _ in range(2):  # entries are not changed in place
+        loaded = dataset[0]
+        assert isinstance(loaded['gt_masks'], PolygonMasks)
+        assert loaded['gt_ignore_flags'].tolist() == [False, False, True]
+        assert np.array_equal(loaded['gt_masks'].to_ndarray(), bitmaps.to_ndarray())
+    mmdets = make(annotations, CocoDataset, pipeline=steps(False))[0]
+    assert mmdets['gt_ignore_flags'].all()  # what it is for

@@ -42,6 +42,7 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),  # paper
     dict(type='RandomCrop', crop_size=(512, 512), recompute_bbox=True),  # paper
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),  # masks that were cropped away
     dict(type='RandomFlip', prob=0.5),  # paper
     dict(type='PhotoMetricDistortion'),  # paper
     dict(type='PackDetInputs'),

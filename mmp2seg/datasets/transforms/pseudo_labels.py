@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
+from mmdet.datasets.transforms import FilterAnnotations, LoadAnnotations, PackDetInputs
 
 from mmp2seg.datasets.transforms.loading import read_semantic_map
 from mmp2seg.registry import TRANSFORMS
@@ -57,6 +57,25 @@ class LoadPseudoLabels(LoadAnnotations):
 
 
 @TRANSFORMS.register_module()
+class FilterPseudoLabels(FilterAnnotations):
+    """mmdet's FilterAnnotations, which filters ``gt_instances_ids`` as well.
+
+    A crop can cut off all of a mask and leave a part of its box; such an instance has a box without
+    an extent, and a box loss that is no number. Arguments as of mmdet's ``FilterAnnotations``.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Filter the instances; None if none is left and ``keep_empty``."""
+        ids, ignored = results['gt_instances_ids'], results['gt_ignore_flags']
+        # mmdet's tells what it keeps by the keys it knows alone
+        filtered = super().transform({**results, 'gt_ignore_flags': np.arange(len(ids))})
+        if filtered is None:
+            return None
+        kept = filtered['gt_ignore_flags']
+        return {**filtered, 'gt_ignore_flags': ignored[kept], 'gt_instances_ids': ids[kept]}
+
+
+@TRANSFORMS.register_module()
 class PackPseudoLabels(PackDetInputs):
     """mmdet's PackDetInputs, whose ``gt_instances`` also have ``scores``, (N,) float32.
 
@@ -66,7 +85,7 @@ class PackPseudoLabels(PackDetInputs):
     - gt_instances_ids (of :class:`LoadPseudoLabels`)
 
     Transforms that drop or add instances must do the same to ``gt_instances_ids``, as mmdet's
-    RandomCrop does and its FilterAnnotations and Mosaic do not.
+    RandomCrop and :class:`FilterPseudoLabels` do, and mmdet's FilterAnnotations and Mosaic do not.
 
     Args:
         others: as of mmdet's ``PackDetInputs``.
@@ -94,7 +113,8 @@ class PackPseudoLabels(PackDetInputs):
             raise ValueError(
                 f'{results.get("img_path", "a sample")}: expected an instance id for each of '
                 f'{len(labels)} labels, got {len(ids)}; a transform of the pipeline changed the '
-                'instances without gt_instances_ids (mmdet: FilterAnnotations, Mosaic and others)'
+                'instances without gt_instances_ids (mmdet: Mosaic; FilterAnnotations, which '
+                'mmp2seg.FilterPseudoLabels replaces)'
             )
         return ids
 

@@ -241,6 +241,9 @@ def test_broken_point_files_are_named(voc_root):
         with pytest.raises(ValueError, match=message):
             convert_back(voc_root)
     assert convert_back(voc_root, skip_refused=True).num_points['person'] == 2
+    path.write_bytes(b'1 1 0\n1 1 0 \xe9\n')
+    with pytest.raises(ValueError, match=r'a\.txt: expected text in UTF-8, .* in line 2'):
+        convert_back(voc_root)
     (voc_root.parent / 'back.json').unlink()
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r'a\.txt: the point file does not exist'):

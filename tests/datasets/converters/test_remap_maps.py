@@ -87,6 +87,9 @@ def test_mapping_files(tmp_path):
         path.write_text(f'5 6\n{line}\n')
         with pytest.raises(ValueError, match=message):
             read_mapping_file(path)
+    path.write_bytes('1 2  # thé\n'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'mapping\.txt: expected text in UTF-8'):
+        read_mapping_file(path)
     path.write_text('# nothing\n')
     with pytest.raises(ValueError, match=r"mapping\.txt: expected lines 'from to', got none"):
         read_mapping_file(path)

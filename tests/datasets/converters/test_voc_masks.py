@@ -165,6 +165,9 @@ def test_image_lists(tmp_path):
     assert read_image_list(tmp_path / 'list.txt') == ['a', 'b']
     (tmp_path / 'marked.txt').write_text('a\nb\n', encoding='utf-8-sig')
     assert read_image_list(tmp_path / 'marked.txt') == ['a', 'b']
+    (tmp_path / 'latin.txt').write_bytes('a\nthé\n'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'latin\.txt: expected text in UTF-8'):
+        read_image_list(tmp_path / 'latin.txt')
     write_lines(tmp_path / 'twice.txt', ['a', 'b', 'a'])
     with pytest.raises(ValueError, match='twice.txt: expected each image once, got a twice'):
         read_image_list(tmp_path / 'twice.txt')

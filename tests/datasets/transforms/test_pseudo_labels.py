@@ -4,7 +4,7 @@ from mmcv.transforms import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mmp2seg.datasets.transforms import LoadPseudoLabels, PackPseudoLabels
+from mmp2seg.datasets.transforms import FilterPseudoLabels, LoadPseudoLabels, PackPseudoLabels
 from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import TRANSFORMS
 
@@ -83,6 +83,34 @@ def test_scores_stay_with_their_instances(results, seed):
     check(sample)
     assert 0 < len(sample.gt_instances) < 8
     assert sample.img_shape == (32, 32)
+
+
+def test_what_a_crop_left_nothing_of_is_filtered_with_its_score(results):
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[0, 0] = mask[39, 47] = True  # its box reaches into every crop, itself into few
+    results['instances'][5] = instance(5, mask=encode_rle(mask), bbox=[0, 0, 48, 40])
+    np.random.seed(1)  # noqa: NPY002
+    crop = dict(type='RandomCrop', crop_size=(24, 32), recompute_bbox=True)
+    steps = [LOAD, dict(type='mmdet.Resize', scale_factor=1.0, keep_ratio=True), crop]
+    cropped = pipeline(*steps)(results)
+    assert 5 in cropped['gt_bboxes_labels'] and not cropped['gt_masks'].areas.all()
+    cropped['gt_ignore_flags'][0] = True
+    filtered = FilterPseudoLabels(min_gt_bbox_wh=(1e-2, 1e-2))(cropped)
+    assert filtered['gt_masks'].areas.all() and 5 not in filtered['gt_bboxes_labels']
+    assert filtered['gt_ignore_flags'].tolist() == [True] + [False] * (
+        len(filtered['gt_masks']) - 1
+    )
+    sample = PackPseudoLabels()(filtered)['data_samples']
+    labels = sample.gt_instances.labels.tolist()
+    assert sample.gt_instances.scores.tolist() == [label / 8 for label in labels]
+    assert len(labels) == len(filtered['gt_masks']) - 1
+
+
+def test_an_image_that_loses_all_is_given_up(results):
+    loaded = pipeline(LOAD)(results)
+    assert FilterPseudoLabels(min_gt_bbox_wh=(100, 100))(loaded) is None
+    kept = FilterPseudoLabels(min_gt_bbox_wh=(100, 100), keep_empty=False)(loaded)
+    assert len(kept['gt_instances_ids']) == len(kept['gt_bboxes_labels']) == 0
 
 
 def test_ignored_instances_are_left_out(results):

@@ -1,0 +1,11 @@
+# CondInst on pseudo labels of COCO: mmdet's own config, and where the labels are.
+# Its pipeline reads polygons alone: this data set makes them.
+_base_ = 'mmdet::condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py'
+
+pseudo_labels = dict(
+    type='mmp2seg.PseudoLabelCocoDataset',
+    data_root='',
+    ann_file='data/pseudo_labels/p2seg_coco_train2017.json',
+    data_prefix=dict(img='data/coco/train2017/'),
+)
+train_dataloader = dict(dataset=pseudo_labels)

@@ -1,0 +1,11 @@
+# RTMDet-Ins on pseudo labels of COCO: mmdet's own config, and where the labels are.
+# Its pipeline reads polygons alone: this data set makes them.
+_base_ = 'mmdet::rtmdet/rtmdet-ins_s_8xb32-300e_coco.py'
+
+pseudo_labels = dict(
+    type='mmp2seg.PseudoLabelCocoDataset',
+    data_root='',
+    ann_file='data/pseudo_labels/p2seg_coco_train2017.json',
+    data_prefix=dict(img='data/coco/train2017/'),
+)
+train_dataloader = dict(dataset=pseudo_labels)
