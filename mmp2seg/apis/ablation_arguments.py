@@ -8,6 +8,7 @@ from mmp2seg.apis.ablation_chain import shapes_phase
 from mmp2seg.apis.arguments import CommandError, add_device_argument
 from mmp2seg.apis.job_pool import Job
 from mmp2seg.apis.phases import run_phases
+from mmp2seg.files.text_reading import read_text
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,12 +71,12 @@ def listed_configs(path: Path) -> list[Path]:
     """Paths in a file, one per line; what follows a '#' is not read.
 
     Raises:
-        CommandError: no such file.
+        CommandError: no such file, or one that is not UTF-8.
     """
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except OSError as error:
-        raise CommandError(f'--list: {path}: {error.strerror}') from error
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        raise CommandError(f'--list: {error}') from error
     return [Path(text) for line in lines if (text := line.split('#')[0].strip())]
 
 

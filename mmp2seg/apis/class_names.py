@@ -5,6 +5,8 @@ from pathlib import Path
 
 from mmdet.datasets import CocoDataset, VOCDataset
 
+from mmp2seg.files.text_reading import read_text
+
 _KNOWN = {'voc': VOCDataset.METAINFO['classes'], 'coco': CocoDataset.METAINFO['classes']}
 
 
@@ -16,12 +18,12 @@ def resolve_classes(names: Sequence[str]) -> list[str]:
             UTF-8 text file with a name per line.
 
     Raises:
-        ValueError: no names, or a name twice.
+        ValueError: no names, a name twice, or a file that is not UTF-8.
     """
     if len(names) == 1 and names[0] in _KNOWN:
         return list(_KNOWN[names[0]])
     if len(names) == 1 and Path(names[0]).is_file():
-        lines = Path(names[0]).read_text(encoding='utf-8-sig').splitlines()
+        lines = read_text(names[0]).splitlines()
         names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise ValueError('expected at least one class name, got none')

@@ -9,7 +9,6 @@ from pathlib import Path, PurePath
 import mmcv
 import numpy as np
 from mmengine.config import Config, ConfigDict
-from mmengine.fileio import list_from_file
 from mmengine.registry import DefaultScope
 
 from mmp2seg.apis.arguments import CommandError
@@ -18,6 +17,7 @@ from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_name
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
 from mmp2seg.files.image_folder import relative_stem, shorten_names
 from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.files.text_reading import read_text
 from mmp2seg.registry import DATASETS
 from mmp2seg.visualization.panels import distinct_colors, draw_instances, draw_points, write_png
 
@@ -128,7 +128,7 @@ def draw_labels(
             parts[entry['image_id']][index].append(entry)
     for image in track(labels['images']):
         pixels = mmcv.imread(os.path.join(images, image['file_name']), channel_order='rgb')
-        picture = _draw(pixels, *parts[image['id']], classes)
+        picture = _draw(pixels, *parts[image['id']], classes, where=f'image {image["file_name"]}')
         write_png(Path(folder) / f'{image["file_name"]}.png', picture)
     return len(labels['images'])
 
@@ -139,7 +139,12 @@ def last_line(error: Exception) -> str:
 
 
 def _draw(
-    pixels: np.ndarray, annotations: list[dict], dropped: list[dict], classes: Mapping[int, int]
+    pixels: np.ndarray,
+    annotations: list[dict],
+    dropped: list[dict],
+    classes: Mapping[int, int],
+    *,
+    where: str,
 ) -> np.ndarray:
     palette = distinct_colors(len(classes))
     kinds, points = zip(
@@ -148,7 +153,7 @@ def _draw(
             for group in (annotations, dropped)
         )
     )
-    masks = decode_masks(annotations, *pixels.shape[:2])
+    masks = decode_masks(annotations, *pixels.shape[:2], where=where)
     picture = draw_instances(pixels, masks, kinds[0], points[0], palette=palette)
     return draw_points(picture, points[1], kinds[1], palette, crossed=True)
 
@@ -161,7 +166,7 @@ def _model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
             kind = DATASETS.get(dataset.type)
         classes = getattr(kind, 'METAINFO', {}).get('classes', found)
-    classes = list_from_file(classes) if isinstance(classes, str) else list(classes)
+    classes = read_text(classes).splitlines() if isinstance(classes, str) else list(classes)
     num_classes = cfg.model.get('semantic_head', {}).get('num_classes', len(classes))
     if len(classes) != num_classes:
         raise ValueError(f'expected {num_classes} classes, as the model has, got {classes}')

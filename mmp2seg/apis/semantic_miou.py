@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmp2seg.apis.tables import format_table
-from mmp2seg.files.image_folder import relative_stem, shorten_names
+from mmp2seg.files.image_folder import find_png_maps, shorten_names
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
 
@@ -112,7 +112,7 @@ def compare_semantic_folders(
         pred_dir: folder of maps: 0 background, k + 1 = class k, 255 = no prediction.
         gt_dir: folder of true maps; their 255 is not counted.
         num_classes: number K of classes without background.
-        names: of the maps, without suffix; without it all ``*.png`` of either folder.
+        names: of the maps, without suffix; without it all PNGs of either folder.
         skip_missing: leave out maps that are missing, unreadable or of another size, and list
             them, instead of refusing them.
         track: wraps the list of names; a place for a progress bar.
@@ -123,11 +123,11 @@ def compare_semantic_folders(
             is no class; names the file.
     """
     pred_dir, gt_dir = Path(pred_dir), Path(gt_dir)
-    found = {folder: _stems(folder) for folder in (pred_dir, gt_dir)}
+    found = {folder: find_png_maps(folder) for folder in (pred_dir, gt_dir)}
     names = sorted(set().union(*found.values())) if names is None else list(names)
     skipped = []
-    for folder, stems in found.items():
-        missing = [name for name in names if name not in stems]
+    for folder, maps in found.items():
+        missing = [name for name in names if name not in maps]
         if missing and not skip_missing:
             raise FileNotFoundError(
                 f'{folder}: {len(missing)} of {len(names)} maps are missing: '
@@ -135,12 +135,12 @@ def compare_semantic_folders(
                 'leaves them out)'
             )
         skipped += [f'{folder / name}.png: no such file' for name in missing]
-    pairs = [name for name in names if all(name in stems for stems in found.values())]
+    pairs = [name for name in names if all(name in maps for maps in found.values())]
     if not pairs:
         raise ValueError(f'{pred_dir}, {gt_dir}: expected maps of the same names, got none')
     matrix, num_maps = np.zeros((num_classes + 1, num_classes + 2), np.int64), 0
     for name in track(pairs):
-        paths = [folder / f'{name}.png' for folder in (pred_dir, gt_dir)]
+        paths = [found[folder][name] for folder in (pred_dir, gt_dir)]
         try:
             pred, target = _read_pair(*paths)
         except ValueError as error:
@@ -154,12 +154,6 @@ def compare_semantic_folders(
             raise ValueError(f'{paths[0]} (pred), {paths[1]} (target): {error}') from error
         num_maps += 1
     return SemanticScores(matrix, num_maps, tuple(skipped))
-
-
-def _stems(folder: Path) -> set[str]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder}: no such folder')
-    return {relative_stem(path.relative_to(folder)) for path in folder.rglob('*.png')}
 
 
 def _read_pair(pred_path: Path, gt_path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mmp2seg.files.text_reading import read_text
+
 
 def read_image_classes(path: str | Path, *, num_classes: int) -> dict[str, tuple[int, ...]]:
     """Read a file with a line ``<id> <class> <class> ...`` per image.
@@ -19,16 +21,9 @@ def read_image_classes(path: str | Path, *, num_classes: int) -> dict[str, tuple
         FileNotFoundError: there is no such file.
         ValueError: a word is no class 0..K-1, or an image has two lines; begins with ``path:line``.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: there is no such file')
     classes: dict[str, tuple[int, ...]] = {}
     line_of: dict[str, int] = {}
-    try:
-        lines = path.read_text(encoding='utf-8-sig').splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: no text, byte {error.start} is not utf-8') from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         name, *words = line.split()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from mmengine.fileio import get_text
+from mmengine.fileio import get
 
 from mmp2seg.datasets.coco_content import (
     annotation_place,
@@ -13,6 +13,7 @@ from mmp2seg.datasets.coco_content import (
 from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.datasets.point_sources import check_point_source, read_annotation_point
 from mmp2seg.files.json_reading import parse_json, require_lists
+from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
 
 
@@ -74,7 +75,7 @@ class PointCocoDataset(PointDataset):
         ]
 
     def _read_json(self) -> dict:
-        text = get_text(self.ann_file, backend_args=self.backend_args)
+        text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
         content = parse_json(text, self.ann_file, drop=('segmentation',))
         require_lists(self.ann_file, content, ('images', 'annotations', 'categories'))
         check_coco_content(self.ann_file, content, annotation_keys=('id',))

@@ -2,8 +2,12 @@
 
 import math
 import os.path as osp
+from collections.abc import Mapping
 
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+
+from mmp2seg.files.text_reading import read_text
 
 
 class PointDataset(BaseDataset):
@@ -35,6 +39,15 @@ class PointDataset(BaseDataset):
         if not data_list:
             raise ValueError(f'{self.ann_file}: expected at least one image, got none')
         return data_list
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping | Config | None = None) -> dict:
+        """mmengine's, with an error that names a file of class names that is not UTF-8."""
+        if isinstance(metainfo, Mapping | Config):
+            classes = metainfo.get('classes')
+            if isinstance(classes, str) and osp.isfile(classes):
+                metainfo = {**metainfo, 'classes': read_text(classes).splitlines()}
+        return super()._load_metainfo(metainfo)
 
     @property
     def num_classes(self) -> int:

@@ -3,10 +3,11 @@
 import os.path as osp
 
 from mmdet.datasets import VOCDataset
-from mmengine.fileio import exists, get_text, list_from_file
+from mmengine.fileio import exists, get
 
 from mmp2seg.datasets.layouts import numeric_image_ids, parse_point_line
 from mmp2seg.datasets.point_dataset import PointDataset
+from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
 
 
@@ -35,11 +36,11 @@ class PointVOCDataset(PointDataset):
         """Entries of all images that ``ann_file`` lists.
 
         Raises:
-            ValueError: for a line of a point file that cannot be read, or a class out of range.
+            ValueError: for a line of a point file that cannot be read, a class out of range, or
+                text that is not UTF-8.
             FileNotFoundError: for a missing list or point file.
         """
-        names = list_from_file(self.ann_file, backend_args=self.backend_args)
-        names = [name.split()[0] for name in names if name.strip()]
+        names = [line.split()[0] for line in self._read_lines(self.ann_file) if line.strip()]
         img_ids = numeric_image_ids(names)
         entries = []
         for name, img_id in zip(names, img_ids):
@@ -59,12 +60,14 @@ class PointVOCDataset(PointDataset):
             raise FileNotFoundError(
                 f'{path}: the point file does not exist (an image without points has an empty one)'
             )
-        lines = get_text(path, backend_args=self.backend_args).splitlines()
         return [
             self._parse_line(line, point_id=index, where=f'{path}:{index + 1}')
-            for index, line in enumerate(lines)
+            for index, line in enumerate(self._read_lines(path))
             if line.strip()
         ]
+
+    def _read_lines(self, path: str) -> list[str]:
+        return decode_text(get(path, self.backend_args), where=path).splitlines()
 
     def _parse_line(self, line: str, *, point_id: int, where: str) -> dict:
         x, y, label = parse_point_line(line, num_classes=self.num_classes, where=where)

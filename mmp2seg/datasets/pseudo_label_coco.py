@@ -1,10 +1,9 @@
 """Pseudo labels in a COCO json, with the scores that mmdet's data set leaves out."""
 
-import math
-
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations
 
+from mmp2seg.files.json_reading import is_finite_number
 from mmp2seg.ops.polygons import mask_to_polygons
 from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
 from mmp2seg.registry import DATASETS
@@ -50,7 +49,7 @@ class PseudoLabelCocoDataset(CocoDataset):
 
     def _score_of(self, annotation: dict) -> float:
         score = annotation.get('score', 1.0)
-        if not (isinstance(score, (int, float)) and math.isfinite(score) and score >= 0):
+        if not (is_finite_number(score) and score >= 0):
             raise ValueError(
                 f'{self.ann_file}: annotation {annotation["id"]}: expected a score of at least 0, '
                 f'got {score!r}'

@@ -1,4 +1,4 @@
-"""Which images a folder holds, and how large they are."""
+"""Which images and maps a folder holds, and how large they are."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,20 +20,31 @@ def find_images(folder: str | Path) -> dict[str, Path]:
         FileNotFoundError: if there is no such folder.
         ValueError: if it holds no image, or two that differ in the suffix alone.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder}: no such folder')
-    images: dict[str, Path] = {}
-    for path in sorted(folder.rglob('*')):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith('.'):
-            continue
-        name = relative_stem(path.relative_to(folder))
-        if name in images:
-            raise ValueError(f'{path}: expected one image of this name, got {images[name]} as well')
-        images[name] = path
+    images = _find(Path(folder), '**/*', suffixes=IMAGE_SUFFIXES, kind='image')
     if not images:
         raise ValueError(f'{folder}: expected images ({" ".join(IMAGE_SUFFIXES)}), got none')
     return images
+
+
+def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, Path]:
+    """PNG files of a folder, '.png' and '.PNG' alike, in the order of their names.
+
+    Args:
+        folder: of the maps; files whose names begin with a dot are none.
+        subfolders: take those of its subfolders as well.
+
+    Returns:
+        dict: path relative to ``folder``, without suffix and with '/', -> the file.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no PNG, or two that differ in the case of the suffix alone.
+    """
+    pattern = '**/*' if subfolders else '*'
+    maps = _find(Path(folder), pattern, suffixes=('.png',), kind='map')
+    if not maps:
+        raise ValueError(f'{folder}: expected PNG maps, got none')
+    return maps
 
 
 def relative_stem(file_name: str | Path) -> str:
@@ -69,3 +80,17 @@ def shorten_names(names: Sequence[str]) -> str:
     """The first names of a list, and how many there are beside them."""
     more = len(names) - _SHOWN_NAMES
     return ', '.join(names[:_SHOWN_NAMES]) + (f' and {more} more' if more > 0 else '')
+
+
+def _find(folder: Path, pattern: str, *, suffixes: Sequence[str], kind: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder}: no such folder')
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob(pattern)):
+        if path.suffix.lower() not in suffixes or path.name.startswith('.'):
+            continue
+        name = relative_stem(path.relative_to(folder))
+        if name in files:
+            raise ValueError(f'{path}: expected one {kind} of this name, got {files[name]} as well')
+        files[name] = path
+    return files

@@ -1,9 +1,12 @@
 """Reading json files with errors that name the file and the place."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from mmp2seg.files.text_reading import read_text
 
 
 def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
@@ -38,14 +41,7 @@ def read_json(path: str | Path, *, drop: Sequence[str] = ()) -> Any:
         FileNotFoundError: There is no such file.
         ValueError: No json; names the file, the line and the column.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: there is no such file')
-    try:
-        text = path.read_text(encoding='utf-8')
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: no json, byte {error.start} is not utf-8') from error
-    return parse_json(text, path, drop=drop)
+    return parse_json(read_text(path), path, drop=drop)
 
 
 def read_json_object(
@@ -60,6 +56,15 @@ def read_json_object(
     content = read_json(path, drop=drop)
     require_lists(path, content, lists)
     return content
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether a json value is a number, neither a truth value nor nan, that a float can hold."""
+    try:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and math.isfinite(value)
+    except OverflowError:  # an integer beyond the floats
+        return False
 
 
 def require_lists(path: str | Path, content: Any, lists: Sequence[str]) -> None:

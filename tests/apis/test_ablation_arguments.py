@@ -38,8 +38,11 @@ def test_a_list_of_configs(tmp_path):
     listing = tmp_path / 'list.txt'
     listing.write_text('# first\n\na.py  # second\nb/c.py\n')
     assert [str(path) for path in listed_configs(listing)] == ['a.py', 'b/c.py']
-    with pytest.raises(CommandError, match=r'--list: .*gone\.txt: No such file'):
+    with pytest.raises(CommandError, match=r'--list: .*gone\.txt: there is no such file'):
         listed_configs(tmp_path / 'gone.txt')
+    listing.write_bytes('thé.py\n'.encode('latin-1'))
+    with pytest.raises(CommandError, match=r'--list: .*list\.txt: expected text in UTF-8'):
+        listed_configs(listing)
 
 
 def test_cores_are_shared_out(monkeypatch):

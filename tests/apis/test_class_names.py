@@ -16,6 +16,13 @@ def test_names_files_and_known_data_sets(tmp_path):
     assert (len(coco), coco[0], coco[-1]) == (80, 'person', 'toothbrush')
 
 
+def test_a_file_in_another_encoding_is_named(tmp_path):
+    path = tmp_path / 'classes.txt'
+    path.write_bytes('chaise\nthé\n'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'classes\.txt: expected text in UTF-8'):
+        resolve_classes([str(path)])
+
+
 def test_no_names_and_names_twice(tmp_path):
     (tmp_path / 'empty.txt').touch()
     for names in ([], [str(tmp_path / 'empty.txt')]):

@@ -36,6 +36,16 @@ def test_hand_worked_figures(folders):
     assert scores.ignored_share == 1 / 6
 
 
+def test_maps_with_a_suffix_in_capitals(folders):
+    pred, truth = folders
+    miou = compare_semantic_folders(pred, truth, num_classes=3).miou
+    (pred / 'a.png').rename(pred / 'a.PNG')
+    (truth / 'sub' / 'b.png').rename(truth / 'sub' / 'b.Png')
+    scores = compare_semantic_folders(pred, truth, num_classes=3, names=['a', 'sub/b'])
+    assert (scores.num_maps, scores.miou) == (2, miou)
+    assert compare_semantic_folders(pred, truth, num_classes=3).num_maps == 2
+
+
 def test_agrees_with_mmseg(tmp_path):
     rng = np.random.default_rng(0)
     values = [0, 1, 2, 3, 4, 255]  # class 5 occurs nowhere

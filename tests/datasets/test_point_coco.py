@@ -31,8 +31,8 @@ CONTENT = dict(
 @pytest.fixture
 def build(tmp_path):
     def _build(content=CONTENT, **options):
-        text = content if isinstance(content, str) else json.dumps(content)
-        (tmp_path / 'points.json').write_text(text)
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        (tmp_path / 'points.json').write_bytes(data)
         return PointCocoDataset(
             ann_file=str(tmp_path / 'points.json'),
             data_prefix=dict(img='images', seg_map='maps'),
@@ -77,8 +77,9 @@ def test_other_sources_of_points(build, source, expected):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{"images": ', r'points\.json: no json, line 1 column'),
-        ('[]', r'points\.json: expected a json object, got a list'),
+        (b'{"images": "\xe9"}', r'points\.json: expected text in UTF-8, .* in line 1'),
+        (b'{"images": ', r'points\.json: no json, line 1 column'),
+        (b'[]', r'points\.json: expected a json object, got a list'),
         (dict(images=[], annotations=[]), "expected a list 'categories'"),
         (_with_annotation(point=None), 'annotation 11: expected a point of two finite numbers'),
         (_with_annotation(point=[1]), 'annotation 11: expected a point of two finite numbers'),

@@ -1,4 +1,5 @@
 import pytest
+from mmengine.config import Config
 
 from mmp2seg.datasets.point_dataset import PointDataset, parse_point
 
@@ -23,6 +24,18 @@ def test_maps_have_the_images_stem_and_keep_subfolders():
 def test_number_of_classes_travels_with_each_image():
     dataset = _TwoImages(data_prefix=dict(img='images'))
     assert dataset.num_classes == dataset.get_data_info(0)['num_classes'] == 3
+
+
+@pytest.mark.parametrize('kind', [dict, Config])
+def test_classes_from_a_file(tmp_path, kind):
+    path = tmp_path / 'classes.txt'
+    path.write_text('thé\nchaise\n', encoding='utf-8-sig')
+    dataset = _TwoImages(metainfo=kind(dict(classes=str(path), palette=[(0, 0, 0)])))
+    assert list(dataset.metainfo['classes']) == ['thé', 'chaise']
+    assert dataset.metainfo['palette'] == [(0, 0, 0)]
+    path.write_bytes('thé\n'.encode('latin-1'))
+    with pytest.raises(ValueError, match=f'{path}: expected text in UTF-8'):
+        _TwoImages(metainfo=kind(dict(classes=str(path))))
 
 
 def test_parse_point():

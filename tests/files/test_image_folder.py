@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmp2seg.files.image_folder import find_images, image_size, relative_stem, shorten_names
+from mmp2seg.files.image_folder import (
+    find_images,
+    find_png_maps,
+    image_size,
+    relative_stem,
+    shorten_names,
+)
 
 
 def test_images_of_folder_and_subfolders_by_name(tmp_path):
@@ -24,6 +30,28 @@ def test_folders_that_are_refused(tmp_path):
     (tmp_path / 'a.png').touch()
     with pytest.raises(ValueError, match=r'a\.png: expected one image .* got .*a\.jpg as well'):
         find_images(tmp_path)
+
+
+def test_maps_whatever_the_case_of_their_suffix(tmp_path):
+    for name in ('b.PNG', 'sub/a.png', 'c.d.Png', 'a.jpg', 'png', '._b.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    maps = find_png_maps(tmp_path)
+    assert list(maps) == ['b', 'c.d', 'sub/a']
+    assert maps['b'] == tmp_path / 'b.PNG'
+    assert list(find_png_maps(tmp_path, subfolders=False)) == ['b', 'c.d']
+
+
+def test_folders_of_maps_that_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='gone: no such folder'):
+        find_png_maps(tmp_path / 'gone')
+    (tmp_path / 'a.jpg').touch()
+    with pytest.raises(ValueError, match='expected PNG maps, got none'):
+        find_png_maps(tmp_path)
+    for name in ('a.PNG', 'a.png'):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r'a\.png: expected one map of this name, got .*a\.PNG as'):
+        find_png_maps(tmp_path)
 
 
 def test_relative_stem():

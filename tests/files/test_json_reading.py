@@ -1,6 +1,6 @@
 import pytest
 
-from mmp2seg.files.json_reading import read_json, read_json_object, require_keys
+from mmp2seg.files.json_reading import is_finite_number, read_json, read_json_object, require_keys
 
 
 def test_reads_an_object(tmp_path):
@@ -12,7 +12,7 @@ def test_reads_an_object(tmp_path):
     'content, message',
     [
         (b'{"images": [1,\n 2', r'a\.json: no json, line 2 column 3'),
-        (b'\xff\xfe', r'a\.json: no json, byte 0 is not utf-8'),
+        (b'\xff\xfe', r'a\.json: expected text in UTF-8, .* 0xff in line 1'),
         (b'[]', r'a\.json: expected a json object, got a list'),
         (b'{}', r"a\.json: expected a list 'images', got None"),
         (b'{"images": {"id": 1}}', r"a\.json: expected a list 'images', got \{'id': 1\}"),
@@ -22,6 +22,11 @@ def test_errors_name_file_and_place(tmp_path, content, message):
     (tmp_path / 'a.json').write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_json_object(tmp_path / 'a.json', lists=['images'])
+
+
+def test_a_mark_at_the_beginning_is_read_over(tmp_path):
+    (tmp_path / 'a.json').write_text('{"x": "é"}', encoding='utf-8-sig')
+    assert read_json(tmp_path / 'a.json') == {'x': 'é'}
 
 
 def test_missing_file(tmp_path):
@@ -43,3 +48,9 @@ def test_dropped_keys_are_never_held(tmp_path):
     path.write_text('{"a": [{"id": 1, "mask": [1]}, {"b": {"mask": 2, "c": 3}}], "mask": 4}')
     assert read_json(path, drop=('mask',)) == {'a': [{'id': 1}, {'b': {'c': 3}}]}
     assert read_json(path)['mask'] == 4
+
+
+def test_finite_numbers():
+    assert all(map(is_finite_number, (0, -1.5, 10**300)))
+    others = (float('nan'), float('inf'), 10**400, True, '1', None, [1])
+    assert not any(map(is_finite_number, others))

@@ -110,7 +110,13 @@ def true_instances(
     """True instances of the image of a data sample, as ``truth_instance_map`` returns them."""
     height, width = sample.ori_shape[:2]
     annotations = truth.annotations_of(sample.img_id)
-    return truth_instance_map(annotations, truth.labels_of(classes), height=height, width=width)
+    return truth_instance_map(
+        annotations,
+        truth.labels_of(classes),
+        height=height,
+        width=width,
+        where=truth.place_of(sample.img_id),
+    )
 
 
 def draw_images(args: argparse.Namespace) -> None:

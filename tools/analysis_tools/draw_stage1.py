@@ -57,7 +57,10 @@ def main() -> None:
         with torch.no_grad():
             data_sample = model.test_step(pseudo_collate([dataset[index]]))[0]
         image = mmcv.imread(data_sample.img_path, channel_order='rgb')
-        annotations = truth.annotations_of(data_sample.img_id) if truth else None
+        annotations = truth and [
+            {**annotation, 'segmentation': truth.rle_of(annotation)}
+            for annotation in truth.annotations_of(data_sample.img_id)
+        ]
         palette = dataset.metainfo.get('palette')
         out_file = args.out_dir / f'{Path(data_sample.img_path).stem}.png'
         write_png(out_file, draw_stage1(image, data_sample, annotations, palette=palette))

@@ -1,17 +1,18 @@
 """The entries of a point data set without stopping at the first that is broken."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 
 from mmengine.config import ConfigDict
-from mmengine.fileio import get_text
+from mmengine.fileio import get
 
 from mmp2seg.datasets.coco_content import annotation_place, check_coco_content
 from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.datasets.point_sources import read_annotation_point
 from mmp2seg.datasets.point_voc import PointVOCDataset
+from mmp2seg.files.json_reading import parse_json
+from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
 
 
@@ -74,8 +75,11 @@ class _TolerantVOC:
         except FileNotFoundError as error:
             self.problems.append(('missing', str(error)))
             return []
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             self.problems.append(('points', f'{path}: {error}'))
+            return []
+        except ValueError as error:  # not UTF-8
+            self.problems.append(('points', str(error)))
             return []
         return [point for point in points if point is not None]
 
@@ -112,10 +116,8 @@ class _TolerantCoco:
         return {**content, 'images': images, 'annotations': annotations}
 
     def _read_lists(self) -> dict:
-        try:
-            content = json.loads(get_text(self.ann_file, backend_args=self.backend_args))
-        except ValueError as error:
-            raise ValueError(f'{self.ann_file}: expected a json file, {error}') from error
+        text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
+        content = parse_json(text, self.ann_file)
         for key in ('images', 'annotations', 'categories'):
             if not isinstance(content, dict) or not isinstance(content.get(key), list):
                 raise ValueError(f'{self.ann_file}: expected a COCO json with a list {key!r}')

@@ -33,6 +33,7 @@ from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.folders import complete_folder, link_or_copy
 from mmp2seg.files.image_folder import IMAGE_SUFFIXES, image_size
 from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.files.text_reading import read_text
 
 CLASS_FILE = 'classes.txt'
 
@@ -271,7 +272,7 @@ def _read_point_file(path: Path, classes: Sequence[str]) -> list[SourcePoint]:
             f'{path}: the point file does not exist (an image without points has an empty one)'
         )
     points = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip():
             where = f'{path}:{number}'
             x, y, label = parse_point_line(line, num_classes=len(classes), where=where)

@@ -23,7 +23,6 @@ Other keys, such as SAM's ``point_coords``, are not read. The layouts:
 Facts on SAM's files: scripts/amg.py of github.com/facebookresearch/segment-anything.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +32,12 @@ import numpy as np
 
 from mmp2seg.datasets.point_json import read_point_json
 from mmp2seg.files.image_folder import relative_stem
-from mmp2seg.files.json_reading import read_json, read_json_object, require_keys
+from mmp2seg.files.json_reading import (
+    is_finite_number,
+    read_json,
+    read_json_object,
+    require_keys,
+)
 from mmp2seg.ops.masks_of_points import ScoredMask
 from mmp2seg.ops.rle import segmentation_to_rle
 
@@ -233,18 +237,10 @@ def _scored_mask(
     point = _look_up(annotation, 'point_id', image.point_ids, where)
     label = _look_up(annotation, 'category_id', label_of, where)
     score = next((annotation[key] for key in _SCORES if key in annotation), 1.0)
-    if not _is_finite(score):
+    if not is_finite_number(score):
         raise ValueError(f'{where}: expected a finite score, got {score!r:.60}')
     rle = _checked_rle(annotation['segmentation'], image, where)
     return ScoredMask(rle, float(score), point=point, label=label)
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return is_number and math.isfinite(value)
-    except OverflowError:  # an integer beyond the floats
-        return False
 
 
 def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmp2seg.files.json_reading import is_finite_number
 from mmp2seg.ops.points_from_masks import mass_center, nearest_inside, sample_inside, scatter
 
 RULES = ('box-center', 'mass-center', 'random', 'gaussian')
@@ -141,7 +142,7 @@ def box_center(box: Sequence[float] | None, *, height: int, width: int) -> list[
         ValueError: it is no box of positive area, or its centre lies outside of the image.
     """
     is_box = isinstance(box, list | tuple) and len(box) == 4
-    if not is_box or not all(map(_is_finite, box)):
+    if not is_box or not all(map(is_finite_number, box)):
         raise ValueError(f'expected a bbox of four numbers x, y, w, h, got {box!r:.60}')
     if box[2] <= 0 or box[3] <= 0:
         raise ValueError(f'its bbox has no area: {list(box)}')
@@ -152,13 +153,6 @@ def box_center(box: Sequence[float] | None, *, height: int, width: int) -> list[
             f'{width} x {height} pixels'
         )
     return [x, y]
-
-
-def _is_finite(value: object) -> bool:
-    try:
-        return isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # an integer beyond the floats
-        return False
 
 
 def _in_image(points_xy: np.ndarray, crop: tuple[np.ndarray, tuple[int, int]]) -> list[list[float]]:

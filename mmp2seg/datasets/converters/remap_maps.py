@@ -12,8 +12,10 @@ import numpy as np
 
 from mmp2seg.datasets.coco_content import category_labels
 from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.image_folder import find_png_maps
 from mmp2seg.files.index_png import read_index_png, write_palette_png
 from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.files.text_reading import read_text
 from mmp2seg.ops.components import IGNORE
 
 
@@ -42,7 +44,7 @@ def remap_maps(
 
     Args:
         source_dir: folder of palette or grey PNG maps of 8 bits.
-        out_dir: folder to make, with the same names; it appears only when it is complete.
+        out_dir: folder to make, with the same names, ``.png``; it appears only when it is complete.
         mapping: old value -> new value, both 0..255. 0 and 255 stay unless it has them; any other
             value that it lacks is an error.
         overwrite: replace a folder that is not empty.
@@ -54,29 +56,24 @@ def remap_maps(
             the file and the value.
         FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
     """
-    source_dir = Path(source_dir)
-    if not source_dir.is_dir():
-        raise FileNotFoundError(f'{source_dir}: no such folder')
-    paths = sorted(source_dir.rglob('*.png'))
-    if not paths:
-        raise ValueError(f'{source_dir}: expected PNG maps, got none')
+    maps = find_png_maps(source_dir)
     mapping = {0: 0, IGNORE: IGNORE, **mapping}
     table = np.zeros(256, np.uint8)
     table[list(mapping)] = list(mapping.values())
     num_pixels = np.zeros(256, np.int64)
     with complete_folder(out_dir, overwrite=overwrite, inputs=[source_dir]) as folder:
-        for path in track(paths):
+        for name, path in track(list(maps.items())):
             index_map = read_index_png(path)
             counts = np.bincount(index_map.ravel(), minlength=256)
             for value in np.flatnonzero(counts):
                 if int(value) not in mapping:
                     raise ValueError(f'{path}: expected a value of the mapping, got {value}')
             num_pixels += counts
-            target = folder / path.relative_to(source_dir)
+            target = folder / f'{name}.png'
             target.parent.mkdir(parents=True, exist_ok=True)
             write_palette_png(target, table[index_map])
     occurring = np.flatnonzero(num_pixels)
-    return RemapReport(len(paths), {int(value): int(num_pixels[value]) for value in occurring})
+    return RemapReport(len(maps), {int(value): int(num_pixels[value]) for value in occurring})
 
 
 def read_category_mapping(json_path: str | Path) -> dict[int, int]:
@@ -109,12 +106,8 @@ def read_mapping_file(path: str | Path) -> dict[int, int]:
         ValueError: a line is no pair of numbers 0..255, or maps a value a second time; begins with
             ``path:line``. Or the file is empty.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: there is no such file')
     mapping: dict[int, int] = {}
-    lines = path.read_text(encoding='utf-8-sig').splitlines()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         words = line.split('#')[0].split()
         if not words:
             continue

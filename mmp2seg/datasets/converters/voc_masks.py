@@ -16,6 +16,7 @@ from mmp2seg.datasets.layouts import (
 )
 from mmp2seg.files.folders import complete_folder, link_or_copy
 from mmp2seg.files.index_png import read_index_png
+from mmp2seg.files.text_reading import read_text
 from mmp2seg.ops.points_from_masks import center_inside, random_inside
 
 _VOID = 255
@@ -108,13 +109,12 @@ def read_image_list(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if it is empty or names an image twice.
+        ValueError: if it is empty, names an image twice, or is not UTF-8.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such image list')
-    lines = path.read_text(encoding='utf-8-sig').splitlines()
-    names = [line.split()[0] for line in lines if line.strip()]
+    names = [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise ValueError(f'{path}: expected at least one image, got none')
     seen: set[str] = set()

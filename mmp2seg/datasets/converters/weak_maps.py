@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.image_folder import find_png_maps
 from mmp2seg.files.index_png import read_index_png, write_palette_png
 from mmp2seg.ops.degradation import degrade_semantic_map
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
@@ -46,7 +47,7 @@ def degrade_folder(
         num_classes: number K of classes without background.
         seed: seed of the degradation.
         strength: as of ``degrade_semantic_map``.
-        names: stems of the maps to convert; all ``*.png`` of the folder without it.
+        names: stems of the maps to convert; all of the folder without it.
         overwrite: replace a folder that is not empty.
         track: wraps the list of names; a place for a progress bar.
 
@@ -55,16 +56,14 @@ def degrade_folder(
         ValueError: if there is no map, or one is broken or has a wrong value; names the file.
         FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
     """
-    gt_dir = Path(gt_dir)
-    if not gt_dir.is_dir():
-        raise FileNotFoundError(f'{gt_dir}: no such folder')
-    names = sorted(path.stem for path in gt_dir.glob('*.png')) if names is None else list(names)
+    maps = find_png_maps(gt_dir, subfolders=False)
+    names = list(maps if names is None else names)
     if not names:
-        raise ValueError(f'{gt_dir}: expected PNG maps, got none')
+        raise ValueError(f'{gt_dir}: expected names of maps, got none')
     matrix = np.zeros((num_classes + 1, num_classes + 2), np.int64)
     with complete_folder(out_dir, overwrite=overwrite, inputs=[gt_dir]) as folder:
         for name in track(names):
-            path = gt_dir / f'{name}.png'
+            path = maps.get(name, Path(gt_dir) / f'{name}.png')
             semantic_map = read_index_png(path)
             rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
             try:

@@ -10,6 +10,7 @@ from mmp2seg.datasets.point_formats.source_sizes import size_from_file
 from mmp2seg.datasets.point_json import SourceImage, SourcePoint, number_pair
 from mmp2seg.files.atomic_write import write_text
 from mmp2seg.files.image_folder import IMAGE_SUFFIXES
+from mmp2seg.files.text_reading import read_text
 
 COLUMNS = ('file', 'x', 'y', 'class')
 _DELIMITERS = {',': 'comma', ';': 'semicolon', '\t': 'tab'}
@@ -89,13 +90,8 @@ def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: boo
 
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Place and values, in the order of ``COLUMNS``, of each line that is not blank."""
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: there is no such file')
-    try:
-        text = path.read_bytes().decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: no text, byte {error.start} is not utf-8') from error
-    lines = io.StringIO(text, newline='')  # ends of lines of any system, and left as they are
+    # ends of lines of any system, and left as they are
+    lines = io.StringIO(read_text(path), newline='')
     delimiter, header = _header(lines.readline().rstrip('\r\n'), where=f'{path}:1')
     lines.seek(0)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)

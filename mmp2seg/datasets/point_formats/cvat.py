@@ -83,24 +83,31 @@ def write(
 def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
     """Each ``<image>`` with its place; it is emptied afterwards, which keeps memory small."""
     depth = 0
+    for event, element in _events(path):
+        depth += 1 if event == 'start' else -1
+        if event == 'start':
+            if depth == 1 and element.tag != 'annotations':
+                raise ValueError(f'{path}: expected <annotations>, got <{element.tag}>')
+            if depth == 2 and element.tag == 'track':
+                raise ValueError(
+                    f"{path}: expected an export of 'CVAT for images 1.1', got <track>, "
+                    'which is of a video'
+                )
+        elif element.tag == 'image':
+            yield element, f'{path}: image {element.get("id")} ({element.get("name")})'
+            element.clear()
+
+
+def _events(path: str | Path) -> Iterator[tuple[str, ET.Element]]:
+    """Beginnings and ends of the elements, with errors that name the file."""
     try:
-        for event, element in ET.iterparse(path, events=('start', 'end')):
-            depth += 1 if event == 'start' else -1
-            if event == 'start':
-                if depth == 1 and element.tag != 'annotations':
-                    raise ValueError(f'{path}: expected <annotations>, got <{element.tag}>')
-                if depth == 2 and element.tag == 'track':
-                    raise ValueError(
-                        f"{path}: expected an export of 'CVAT for images 1.1', got <track>, "
-                        'which is of a video'
-                    )
-            elif element.tag == 'image':
-                yield element, f'{path}: image {element.get("id")} ({element.get("name")})'
-                element.clear()
+        yield from ET.iterparse(path, events=('start', 'end'))
     except ET.ParseError as error:
         line, column = error.position
         reason = expat.ErrorString(error.code)
         raise ValueError(f'{path}: no xml, line {line} column {column + 1}: {reason}') from error
+    except (LookupError, ValueError) as error:  # an encoding that Python's parser does not read
+        raise ValueError(f'{path}: no xml, {error}') from error
 
 
 def _read_image(element: ET.Element, *, where: str, other_shapes: str) -> SourceImage:

@@ -8,8 +8,8 @@ import numpy as np
 
 from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image
+from mmp2seg.evaluation.functional.truth_maps import annotation_rle
 from mmp2seg.files.json_reading import read_json_object
-from mmp2seg.ops.rle import segmentation_to_rle
 
 
 class TruthFile:
@@ -61,11 +61,8 @@ class TruthFile:
             ValueError: A malformed mask; names file, image and annotation.
         """
         image = self.images[ann['image_id']]
-        try:
-            return segmentation_to_rle(ann['segmentation'], image['height'], image['width'])
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            place = f'{self.place_of(ann["image_id"])}: annotation {ann["id"]}'
-            raise ValueError(f'{place}: {error}') from error
+        place = f'{self.place_of(ann["image_id"])}: annotation {ann["id"]}'
+        return annotation_rle(ann, image['height'], image['width'], where=place)
 
     def labels_of(self, classes: Sequence[str]) -> dict[int, int]:
         """Index in ``classes`` by category id; categories of other names are left out."""

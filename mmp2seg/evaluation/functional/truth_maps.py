@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mmp2seg.datasets.coco_content import annotation_place
 from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
 
 
@@ -12,20 +13,53 @@ def is_crowd(annotation: dict) -> bool:
     return bool(annotation.get('iscrowd', 0))
 
 
-def decode_masks(annotations: Sequence[dict], height: int, width: int) -> np.ndarray:
+def annotation_rle(annotation: dict, height: int, width: int, *, where: str) -> dict:
+    """Compressed RLE of a COCO annotation.
+
+    Args:
+        annotation: with polygons or an RLE.
+        height, width: of its image.
+        where: the annotation's place, for errors.
+
+    Raises:
+        ValueError: No mask, or a malformed one; begins with ``where``.
+    """
+    try:
+        return segmentation_to_rle(annotation.get('segmentation'), height, width)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f'{where}: {error}') from error
+
+
+def decode_masks(
+    annotations: Sequence[dict], height: int, width: int, *, where: str | None = None
+) -> np.ndarray:
     """Masks of COCO annotations.
+
+    Args:
+        annotations: of one image.
+        height, width: of the image.
+        where: file and image, for errors; None names the image by its id.
 
     Returns:
         np.ndarray: ``(M, H, W)`` bool.
+
+    Raises:
+        ValueError: No mask, or a malformed one; begins with ``where`` and names the annotation.
     """
     masks = np.zeros((len(annotations), height, width), dtype=bool)
-    for mask, ann in zip(masks, annotations, strict=True):
-        mask[:] = decode_rle(segmentation_to_rle(ann['segmentation'], height, width))
+    for index, ann in enumerate(annotations):
+        place = annotation_place(where or f'image {ann.get("image_id")}', index, ann)
+        masks[index] = decode_rle(annotation_rle(ann, height, width, where=place))
     return masks
 
 
 def truth_instance_map(
-    annotations: Sequence[dict], labels: Mapping[int, int], *, height: int, width: int
+    annotations: Sequence[dict],
+    labels: Mapping[int, int],
+    *,
+    height: int,
+    width: int,
+    where: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """COCO annotations of an image as one map.
 
@@ -33,17 +67,23 @@ def truth_instance_map(
         annotations: where they overlap the later one counts; crowds are ignored pixels, except
             where there is an instance.
         labels: the class of every category id; instances of other categories are ignored pixels.
+        height, width: of the image.
+        where: file and image, for errors, as of :func:`decode_masks`.
 
     Returns:
         tuple: ``(H, W)`` int32 map, 1..M an instance, 0 background, -1 ignored; and the ``(M,)``
         int64 classes of the instances.
+
+    Raises:
+        ValueError: as :func:`decode_masks`.
     """
     known = [not is_crowd(ann) and ann['category_id'] in labels for ann in annotations]
     instances = [ann for ann, is_known in zip(annotations, known, strict=True) if is_known]
     others = [ann for ann, is_known in zip(annotations, known, strict=True) if not is_known]
     instance_map = np.zeros((height, width), dtype=np.int32)
-    instance_map[decode_masks(others, height, width).any(axis=0)] = -1
-    for number, mask in enumerate(decode_masks(instances, height, width), start=1):
+    instance_map[decode_masks(others, height, width, where=where).any(axis=0)] = -1
+    masks = decode_masks(instances, height, width, where=where)
+    for number, mask in enumerate(masks, start=1):
         instance_map[mask] = number
     classes = [labels[ann['category_id']] for ann in instances]
     return instance_map, np.array(classes, dtype=np.int64)

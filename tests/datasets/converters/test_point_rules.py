@@ -98,6 +98,7 @@ def test_points_are_plain_numbers():
         ([1, 2, 'a', 3], 'four numbers'),
         ([1, 2, float('nan'), 3], 'four numbers'),
         ([1, 2, 10**400, 3], 'four numbers'),
+        ([1, 2, True, 3], 'four numbers'),
         ([1, 2, 0, 3], r'no area: \[1, 2, 0, 3\]'),
         ([1, 2, 3, -1], 'no area'),
         ([38, 2, 4, 3], r'centre \(40, 3.5\) of its bbox is outside of the image, 40 x 30'),

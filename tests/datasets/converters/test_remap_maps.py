@@ -30,6 +30,12 @@ def test_values_and_counts(source_dir, tmp_path):
     assert report.num_pixels == {0: 1, 1: 1, 13: 2, 90: 2, 255: 1}
 
 
+def test_maps_with_a_suffix_in_capitals(source_dir, tmp_path):
+    (source_dir / 'a.png').rename(source_dir / 'a.PNG')
+    assert remap_maps(source_dir, tmp_path / 'out', mapping={1: 1, 13: 2, 90: 3}).num_maps == 2
+    np.testing.assert_array_equal(read_index_png(tmp_path / 'out/a.png'), [[0, 1, 3], [2, 2, 255]])
+
+
 def test_background_and_ignore_are_mapped_where_told(source_dir, tmp_path):
     mapping = {0: 255, 255: 0, 1: 0, 13: 0, 90: 0}
     remap_maps(source_dir, tmp_path / 'out', mapping=mapping)

@@ -51,12 +51,24 @@ def test_a_map_does_not_depend_on_the_others(gt_dir, tmp_path):
     assert not np.array_equal(one['image2.png'], read_all(tmp_path / 'other')['image2.png'])
 
 
+@pytest.mark.parametrize('names', [None, ['image0', 'image1', 'image2', 'image3']])
+def test_maps_with_a_suffix_in_capitals(gt_dir, tmp_path, names):
+    degrade_folder(gt_dir, tmp_path / 'small', num_classes=4)
+    (gt_dir / 'image1.png').rename(gt_dir / 'image1.PNG')
+    degrade_folder(gt_dir, tmp_path / 'capital', num_classes=4, names=names)
+    small, capital = read_all(tmp_path / 'small'), read_all(tmp_path / 'capital')
+    assert list(small) == list(capital)
+    np.testing.assert_array_equal(small['image1.png'], capital['image1.png'])
+
+
 def test_errors_name_file_and_value(gt_dir, tmp_path):
     out_dir = tmp_path / 'weak'
     with pytest.raises(ValueError, match=r'image3.png: expected values 0..3 or 255 .* got 4'):
         degrade_folder(gt_dir, out_dir, num_classes=3)
     with pytest.raises(FileNotFoundError, match='absent.png'):
         degrade_folder(gt_dir, out_dir, num_classes=4, names=['absent'])
+    with pytest.raises(ValueError, match='gt: expected names of maps, got none'):
+        degrade_folder(gt_dir, out_dir, num_classes=4, names=[])
     (gt_dir / 'image1.png').write_bytes(b'broken')
     with pytest.raises(ValueError, match='image1.png: expected a PNG image'):
         degrade_folder(gt_dir, out_dir, num_classes=4)

@@ -92,6 +92,9 @@ def test_malformed_files(tmp_path, xml):
         cvat.read(xml(head='<html>', tail='</image></html>'))
     with pytest.raises(ValueError, match='annotations.xml: .*for images 1.1.*<track>'):
         cvat.read(xml(head=HEAD + '<track id="0"></track>'))
+    for encoding in ('gb2312', 'unheard-of'):
+        with pytest.raises(ValueError, match='annotations.xml: no xml, .*encoding'):
+            cvat.read(xml(POINTS, head=HEAD.replace('utf-8', encoding)))
     with pytest.raises(FileNotFoundError, match='none.xml: there is no such file'):
         cvat.read(tmp_path / 'none.xml')
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from mmp2seg.evaluation.functional.truth_maps import decode_masks, is_crowd, truth_instance_map
 from mmp2seg.ops.rle import encode_rle
@@ -21,6 +22,27 @@ def test_decode_masks():
     assert masks.dtype == bool
     assert [np.argwhere(mask).tolist() for mask in masks] == [[[0, 0], [0, 1]], [[2, 3]]]
     assert decode_masks([], 3, 4).shape == (0, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ('segmentation', 'message'),
+    [
+        ([[1, 2, 3]], 'expected a polygon with at least three corners'),
+        ({'size': [4, 3], 'counts': [12]}, r'expected a mask of the image size \[3, 4\], got \[4'),
+        (None, 'expected polygons or an RLE, got None'),
+    ],
+)
+def test_broken_masks_are_named(segmentation, message):
+    annotations = [annotation(0, 1, 1, id=6), dict(id=7, image_id=5, category_id=1)]
+    if segmentation is not None:
+        annotations[1]['segmentation'] = segmentation
+    with pytest.raises(ValueError, match=rf'^truth\.json: image 5: annotation 7: {message}'):
+        decode_masks(annotations, 3, 4, where='truth.json: image 5')
+    with pytest.raises(ValueError, match=rf'^image 5: annotation 7: {message}'):
+        decode_masks(annotations, 3, 4)
+    for labels in ({1: 0}, {}):
+        with pytest.raises(ValueError, match=r'^here: annotation 7: expected'):
+            truth_instance_map(annotations, labels, height=3, width=4, where='here')
 
 
 def test_instance_map_by_hand():

@@ -1,0 +1,36 @@
+"""Text that others wrote: UTF-8, with or without the mark that Windows begins it with."""
+
+from pathlib import Path
+
+
+def read_text(path: str | Path) -> str:
+    """All of a text file, its ends of lines as they are.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not UTF-8; names file and line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: there is no such file')
+    return decode_text(path.read_bytes(), where=path)
+
+
+def decode_text(data: bytes, *, where: str | Path) -> str:
+    """Text of a file that has been read, from whatever storage.
+
+    Args:
+        data: all of the file.
+        where: the file, for errors.
+
+    Raises:
+        ValueError: It is not UTF-8; names file and line.
+    """
+    try:
+        return data.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b'\n') + 1
+        byte = error.object[error.start]
+        raise ValueError(
+            f'{where}: expected text in UTF-8, got the byte {byte:#04x} in line {line}'
+        ) from error
