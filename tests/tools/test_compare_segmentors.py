@@ -47,7 +47,7 @@ def test_every_segmentor_learns_from_every_kind_of_labels(run, tmp_path, capsys,
     output = capsys.readouterr().out
     table = (tmp_path / 'work' / 'segmentors.md').read_text()
     assert table in output and '8 label files, 16 trainings' in output
-    absolute, differences = map(rows_of, table.split('\n\n'))
+    absolute, *differences = map(rows_of, table.split('\n\n'))
     assert absolute[0] == ['config', 'seeds', 'AP', 'AP75', 'mAP50']
     name = 'mask-rcnn_tiny_shapes'
     assert absolute[2] == [
@@ -62,7 +62,10 @@ def test_every_segmentor_learns_from_every_kind_of_labels(run, tmp_path, capsys,
     assert [row[0].split(', ')[0] for row in absolute[2:]] == [name] * 4 + [
         'solov2_tiny_shapes'
     ] * 4
-    assert differences[2][:3] == [absolute[3][0], '2', '-20.0 ± 7.1']
+    assert len(differences) == 2  # one for each segmentor
+    for base, rows in ((absolute[2], differences[0]), (absolute[6], differences[1])):
+        assert rows[0][0] == f'minus {base[0]}' and len(rows) == 5
+        assert rows[2][1:3] == ['2', '-20.0 ± 7.1']
     results = json.loads((tmp_path / 'work' / 'segmentors.json').read_text())
     assert results[absolute[5][0]]['2'] == {'AP': 0.5, 'AP75': None, 'mAP50': 0.5}
 
@@ -89,7 +92,9 @@ def test_a_second_command_repeats_nothing_and_has_a_table_of_its_own(run, tmp_pa
     again = [line for line in lines if line.strip().startswith('done in')]
     assert len(again) == 2  # SOLOv2's training and test
     assert (tmp_path / 'work' / 'segmentors.md').read_text() == first
-    assert 'solov2' in (tmp_path / 'work' / 'both.md').read_text()
+    differences = rows_of((tmp_path / 'work' / 'both.md').read_text().split('\n\n')[1])
+    assert differences[0][0].startswith('minus mask-rcnn_tiny_shapes')
+    assert differences[2][:3] == ['solov2_tiny_shapes, pseudo labels of stage 1', '1', '+0.0']
 
 
 def test_what_fails_is_named_and_stops_no_other(tool, run, tmp_path, capsys):

@@ -164,12 +164,24 @@ def rows_in_order(args: argparse.Namespace, trainings: list[tuple]) -> list[str]
     ]
 
 
+def difference_tables(results: dict) -> list[str]:
+    """What the other labels change for each segmentor; or, of one kind of labels alone, what the
+    other segmentors change.
+    """
+    segmentors = dict.fromkeys(row.split(', ')[0] for row in results)
+    groups = [
+        {row: of_seed for row, of_seed in results.items() if row.split(', ')[0] == segmentor}
+        for segmentor in segmentors
+    ]
+    if len(groups[0]) == 1:
+        groups = [results]
+    tables = [make_difference_table(group, measured_columns(results)) for group in groups]
+    return [table for table in tables if table is not None]
+
+
 def write_results(results: dict, work_dir: Path, name: str) -> None:
     """Print the tables, write them and the values they are made of."""
-    tables = [make_refine_table(results)]
-    differences = make_difference_table(results, measured_columns(results))
-    if differences is not None:
-        tables.append(differences)
+    tables = [make_refine_table(results), *difference_tables(results)]
     text = '\n\n'.join(tables)
     write_text(work_dir / f'{name}.md', text + '\n')
     write_json(work_dir / f'{name}.json', results)
