@@ -2,13 +2,18 @@
 
 import copy
 import functools
+import logging
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmdet.datasets import CocoDataset
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
+from mmengine.registry import HOOKS, DefaultScope
 
 from mmp2seg.apis.pseudo_labels import write_baseline_labels
 from mmp2seg.datasets import PointVOCDataset
@@ -26,6 +31,9 @@ from .test_configs import (
 )
 
 BOXES_ALONE = [path for path in STAGE2 if path.stem.startswith('boxinst')]
+BASE_OF_MMDET = re.compile(r"^_base_ = 'mmdet::.+'$", re.M)
+SWAPS = [path for path in STAGE2 if BASE_OF_MMDET.search(path.read_text())]
+SWITCHES = [path for path in STAGE2 if path.stem.startswith('rtmdet')]
 
 
 @pytest.fixture(scope='module')
@@ -153,6 +161,38 @@ def test_stage2_reads_every_mask_of_a_pseudo_label_file(path, use_tiny_labels):
     shrink(cfg)
     packed = build_dataset(cfg, cfg.train_dataloader.dataset)[0]
     assert len(packed['data_samples'].gt_instances) > 0
+
+
+@pytest.mark.parametrize('path', SWAPS, ids=name_of)
+def test_a_swap_is_mmdets_own_config_but_for_the_labels(path):
+    cfg = parse(path).to_dict()
+    labels = cfg.pop('pseudo_labels', {})
+    assert set(labels) <= {'type', 'data_root', 'ann_file', 'data_prefix'}
+    base = BASE_OF_MMDET.search(path.read_text())[0]
+    expected = Config.fromstring(base, '.py').to_dict()
+    data = expected['train_dataloader']['dataset']
+    prefix = {**data['data_prefix'], **labels.get('data_prefix', {})}
+    data.update({**labels, 'data_prefix': prefix})
+    assert cfg == expected
+    assert bool(labels) == (path not in BOXES_ALONE)
+
+
+@pytest.mark.parametrize('path', SWITCHES, ids=name_of)
+def test_masks_stay_where_training_switches_its_pipeline(path, use_tiny_labels):
+    cfg = load_config(path)
+    use_tiny_labels(cfg)
+    dataset = build_dataset(cfg, cfg.train_dataloader.dataset)
+    (hook,) = (hook for hook in cfg.custom_hooks if hook.type == 'PipelineSwitchHook')
+    hook.switch_pipeline = hook.switch_pipeline[:2]  # reading alone
+    runner = SimpleNamespace(epoch=hook.switch_epoch, logger=logging.getLogger(__name__))
+    runner.train_dataloader = SimpleNamespace(dataset=dataset)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        HOOKS.build(hook).before_train_epoch(runner)
+        images = list(dataset)
+    assert [len(image['gt_masks']) for image in images] == [3, 1]
+    for image in images:
+        assert not image['gt_ignore_flags'].any()
+        assert (image['gt_masks'].areas > 0).all()
 
 
 @pytest.mark.parametrize('path', STAGE2, ids=name_of)
