@@ -111,7 +111,7 @@ def test_options_of_the_command_line_reach_every_config(run, tmp_path):
     [
         ([], 'no config given'),
         (['gone.py'], r'config not found: gone\.py'),
-        (['--list', 'gone.txt'], r'--list: gone\.txt: No such file'),
+        (['--list', 'gone.txt'], r'--list: gone\.txt: there is no such file'),
         (['--shapes', ABLATIONS / 'hrnet48_voc_s2i.py'], '--shapes: hrnet48_voc_s2i is not'),
     ],
 )
