@@ -2,12 +2,15 @@
 
 import argparse
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mmp2seg.apis.ablation_chain import shapes_phase
 from mmp2seg.apis.arguments import CommandError, add_device_argument
+from mmp2seg.apis.commands import end_like_interrupted
 from mmp2seg.apis.job_pool import Job
-from mmp2seg.apis.phases import run_phases
+from mmp2seg.apis.phases import PhaseError, run_phases
 from mmp2seg.files.text_reading import read_text
 
 
@@ -108,3 +111,24 @@ def make_shapes(
 
 def report_job(job: Job, error: str | None) -> None:
     print(f'{job.title}: {"done" if error is None else "failed"}', flush=True)
+
+
+def run_until_interrupted(
+    run: Callable[[argparse.Namespace], int], args: argparse.Namespace
+) -> int:
+    """Run ``run(args)``; SIGTERM and SIGHUP end it as Ctrl-C does.
+
+    Returns:
+        int: the exit status, that of ``run`` or 130 for an interrupt.
+
+    Raises:
+        CommandError: a phase outside of the jobs failed.
+    """
+    end_like_interrupted('SIGTERM', 'SIGHUP')
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
+        return 130
+    except PhaseError as error:
+        raise CommandError(str(error)) from error

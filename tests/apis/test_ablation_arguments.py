@@ -1,5 +1,6 @@
 import argparse
 import os
+import signal
 
 import pytest
 
@@ -7,9 +8,11 @@ from mmp2seg.apis.ablation_arguments import (
     add_run_arguments,
     listed_configs,
     parse_run_arguments,
+    run_until_interrupted,
     threads_per_job,
 )
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.phases import PhaseError
 
 
 def parse(*arguments):
@@ -48,3 +51,27 @@ def test_a_list_of_configs(tmp_path):
 def test_cores_are_shared_out(monkeypatch):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)), raising=False)
     assert [threads_per_job(number) for number in (1, 3, 16)] == [8, 2, 1]
+
+
+@pytest.fixture
+def _signals():
+    """The handlers of this process are put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures('_signals')
+def test_unfinished_runs(capsys):
+    def killed(args):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def failed(args):
+        raise PhaseError('exit status 1 of: x')
+
+    assert run_until_interrupted(lambda args: args.status, argparse.Namespace(status=3)) == 3
+    assert run_until_interrupted(killed, argparse.Namespace()) == 130
+    assert 'The same command goes on from here.' in capsys.readouterr().err
+    with pytest.raises(CommandError, match='exit status 1 of: x'):
+        run_until_interrupted(failed, argparse.Namespace())

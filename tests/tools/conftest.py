@@ -157,7 +157,8 @@ def load_with_fake_tools(tmp_path, monkeypatch):
         monkeypatch.setattr(os, 'environ', dict(os.environ))
         spec.loader.exec_module(module)
         monkeypatch.setattr(module, 'TOOLS', tmp_path / 'tools')
-        monkeypatch.setattr(module, 'end_like_interrupted', lambda *_: None)
+        shared = sys.modules['mmp2seg.apis.ablation_arguments']
+        monkeypatch.setattr(shared, 'end_like_interrupted', lambda *_: None)
         for name, code in FAKE_TOOLS.items():
             fake = module.TOOLS / name
             fake.parent.mkdir(parents=True, exist_ok=True)

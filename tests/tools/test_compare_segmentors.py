@@ -7,7 +7,6 @@ import pytest
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.phases import PhaseError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'compare_segmentors.py'
@@ -126,20 +125,6 @@ def test_mistakes(tool, tmp_path, arguments, message):
     arguments = ['--work-dir', tmp_path / 'work', '--device', 'cpu', *arguments]
     with pytest.raises(CommandError, match=message):
         tool.main([str(argument) for argument in arguments])
-
-
-@pytest.mark.parametrize('error', [KeyboardInterrupt(), PhaseError('exit status 1 of: x')])
-def test_unfinished_runs(tool, run, monkeypatch, capsys, error):
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr(tool, 'run', fail)
-    if isinstance(error, PhaseError):
-        with pytest.raises(CommandError, match='exit status 1 of: x'):
-            tool.main(['x.py', '--stage1', 'y.py', '--work-dir', 'x'])
-    else:
-        assert run('x.py') == 130
-        assert 'The same command goes on from here.' in capsys.readouterr().err
 
 
 def test_the_baseline_tool_understands_its_command(monkeypatch):

@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmp2seg.apis.ablation_chain import shapes_phase
 from mmp2seg.apis.ablations import load_configs, make_chains
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.phases import PhaseError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_ablations.py'
@@ -120,20 +119,6 @@ def test_mistakes(tool, tmp_path, arguments, message):
     with pytest.raises(CommandError, match=message):
         tool.main([str(argument) for argument in arguments])
     assert not (tmp_path / 'work').exists()
-
-
-@pytest.mark.parametrize('error', [KeyboardInterrupt(), PhaseError('exit status 1 of: x')])
-def test_unfinished_runs(tool, run, monkeypatch, capsys, error):
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr(tool, 'run', fail)
-    if isinstance(error, PhaseError):
-        with pytest.raises(CommandError, match='exit status 1 of: x'):
-            tool.main(['--work-dir', 'x'])
-    else:
-        assert run() == 130
-        assert 'The same command goes on from here.' in capsys.readouterr().err
 
 
 def test_the_tools_understand_their_commands(tmp_path, monkeypatch):

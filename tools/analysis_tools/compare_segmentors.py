@@ -18,6 +18,7 @@ from mmp2seg.apis.ablation_arguments import (
     make_shapes,
     parse_run_arguments,
     report_job,
+    run_until_interrupted,
     threads_per_job,
 )
 from mmp2seg.apis.ablation_table import (
@@ -27,11 +28,10 @@ from mmp2seg.apis.ablation_table import (
     test_results,
 )
 from mmp2seg.apis.arguments import CommandError, run_command
-from mmp2seg.apis.commands import children_environment, end_like_interrupted
+from mmp2seg.apis.commands import children_environment
 from mmp2seg.apis.device import select_device
 from mmp2seg.apis.job_pool import Job, run_jobs
 from mmp2seg.apis.label_comparison import LABEL_KINDS, LabelSource, label_sources
-from mmp2seg.apis.phases import PhaseError
 from mmp2seg.files.atomic_write import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,15 +192,7 @@ def write_results(results: dict, work_dir: Path, name: str) -> None:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
-    end_like_interrupted('SIGTERM', 'SIGHUP')
-    try:
-        status = run(args)
-    except KeyboardInterrupt:
-        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
-        status = 130
-    except PhaseError as error:
-        raise CommandError(str(error)) from error
-    sys.exit(status)
+    sys.exit(run_until_interrupted(run, args))
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ from mmp2seg.apis.ablation_arguments import (
     make_shapes,
     parse_run_arguments,
     report_job,
+    run_until_interrupted,
     threads_per_job,
 )
 from mmp2seg.apis.ablation_table import (
@@ -30,10 +31,9 @@ from mmp2seg.apis.ablation_table import (
     summarize,
 )
 from mmp2seg.apis.arguments import CommandError, run_command
-from mmp2seg.apis.commands import children_environment, end_like_interrupted
+from mmp2seg.apis.commands import children_environment
 from mmp2seg.apis.device import select_device
 from mmp2seg.apis.job_pool import Job, run_jobs
-from mmp2seg.apis.phases import PhaseError
 from mmp2seg.files.atomic_write import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,15 +121,7 @@ def write_results(results: dict, refine_results: dict | None, work_dir: Path) ->
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
-    end_like_interrupted('SIGTERM', 'SIGHUP')
-    try:
-        status = run(args)
-    except KeyboardInterrupt:
-        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
-        status = 130
-    except PhaseError as error:
-        raise CommandError(str(error)) from error
-    sys.exit(status)
+    sys.exit(run_until_interrupted(run, args))
 
 
 if __name__ == '__main__':
