@@ -162,5 +162,5 @@ def _values(of_seed: Mapping, key: str) -> list[float]:
 def _minus(figures: Mapping | None, base: Mapping | None, keys: Iterable[str]) -> dict | None:
     if figures is None or base is None:
         return None
-    pairs = {key: (figures[key], base[key]) for key in keys}
+    pairs = {key: (figures.get(key), base.get(key)) for key in keys}
     return {key: None if None in pair else pair[0] - pair[1] for key, pair in pairs.items()}
