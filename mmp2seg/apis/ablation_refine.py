@@ -51,7 +51,8 @@ def refinement_config(
             is that of the config.
 
     Raises:
-        CommandError: the config has no training data, test data or test metric.
+        CommandError: the config has no training data, test data or test metric, or its training
+            data are several datasets.
     """
     for key in ('train_dataloader', 'test_dataloader', 'test_evaluator'):
         if cfg.get(key) is None:
@@ -60,7 +61,12 @@ def refinement_config(
     for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
         cfg[key] = None
     dataset = _innermost(cfg.train_dataloader.dataset)
-    dataset.ann_file = str(labels)
+    if 'ann_file' not in dataset:
+        raise CommandError(
+            f'--refine: {cfg.filename}: expected training data with one ann_file, got a '
+            f'{dataset.get("type")}'
+        )
+    dataset.ann_file = str(labels.resolve())  # else it is joined to the config's data_root
     if train_data is not None:
         dataset.data_prefix.img = f'{train_data / "JPEGImages"}/'
         if 'seg' in dataset.data_prefix:

@@ -4,6 +4,7 @@ Light to import, like :mod:`mmp2seg.apis.ablation_chain`.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,10 @@ class LabelSource:
         run = dataclasses.replace(self.chain, refine=name).refinement(self.variant)
         if self.kind == 'pseudo':
             return run
-        return dataclasses.replace(run, labels=self.kind, folder=self._place / f'refine-{name}')
+        folder = self._place
+        if self.path is not None and self.kind == 'full':  # no phase makes them, so of each file
+            folder /= hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:8]
+        return dataclasses.replace(run, labels=self.kind, folder=folder / f'refine-{name}')
 
     def run(self, environment: dict[str, str], *, segmentor: str | None = None) -> None:
         """Make the labels, and train and test the segmentor on them, where that was not done yet.

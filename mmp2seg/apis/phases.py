@@ -59,14 +59,14 @@ def run_phases(
         dict: seconds that each phase took, also of those that had finished before.
 
     Raises:
-        PhaseError: a command failed.
+        PhaseError: a command failed, or what a phase before has made is gone.
         KeyboardInterrupt: as soon as the running command has ended, too.
     """
     state_folder.mkdir(parents=True, exist_ok=True)
     seconds, previous = {}, None
     for number, phase in enumerate(phases, start=1):
         print(f'[{number}/{len(phases)}] {phase.title}', flush=True)
-        plan = {'commands': phase.commands(), 'after': previous}
+        plan = {'commands': _commands(phase, state_folder), 'after': previous}
         stamp = finished_stamp(state_folder, phase.name, plan)
         if stamp is None:
             stamp = _run_phase(phase, plan, state_folder, environment)
@@ -86,6 +86,16 @@ def format_seconds(seconds: float) -> str:
     """``75.2`` -> ``'1 min 15 s'``."""
     minutes, rest = divmod(round(seconds), 60)
     return f'{minutes} min {rest:02d} s' if minutes else f'{rest} s'
+
+
+def _commands(phase: Phase, state_folder: Path) -> list[list[str]]:
+    try:
+        return phase.commands()
+    except OSError as error:
+        raise PhaseError(
+            f'{phase.title}: expected a file of a step before: {error}; to make it again, remove '
+            f"that step's .done.json in {state_folder}"
+        ) from error
 
 
 def _run_phase(phase: Phase, plan: dict, state_folder: Path, environment: dict) -> dict:

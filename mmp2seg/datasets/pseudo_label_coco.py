@@ -21,15 +21,15 @@ class PseudoLabelCocoDataset(CocoDataset):
     polygons, with their holes filled. Arguments as of mmdet's ``CocoDataset``.
     """
 
-    def get_data_info(self, idx: int) -> dict:
-        """The entry of an image, with the masks in the form that the pipeline reads."""
-        entry = super().get_data_info(idx)
+    def prepare_data(self, idx: int) -> dict | None:
+        """As of mmengine, with the masks in the form that the pipeline reads."""
+        entry = self.get_data_info(idx)  # not in there: batch samplers call it for every image
         if any(_reads_polygons_alone(step) for step in self.pipeline.transforms):
             for instance in entry['instances']:
                 if isinstance(instance.get('mask'), dict):
                     rle = segmentation_to_rle(instance['mask'], entry['height'], entry['width'])
                     instance['mask'] = mask_to_polygons(decode_rle(rle))
-        return entry
+        return self.pipeline(entry)
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """mmdet's entry of an image, with scores.

@@ -48,6 +48,22 @@ def test_a_refiner_reads_the_weak_maps_of_shapes():
     )
 
 
+def test_labels_lie_where_the_command_says(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(REFINE / 'mask-rcnn_r50_fpn_voc.py')
+    refined = refinement_config(cfg, labels=Path('labels.json'))  # not in the config's data_root
+    assert refined.train_dataloader.dataset.dataset.ann_file == str(tmp_path / 'labels.json')
+
+
+def test_several_datasets_are_refused():
+    cfg = Config.fromfile(REFINE / 'mask-rcnn_tiny_shapes.py')
+    cfg.train_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[cfg.train_dataloader.dataset] * 2
+    )
+    with pytest.raises(CommandError, match='shapes.py: expected.*one ann_file, got a ConcatDatas'):
+        refinement_config(cfg, labels=LABELS)
+
+
 def test_a_config_without_a_test_is_refused():
     cfg = Config.fromfile(REFINE / 'mask-rcnn_tiny_shapes.py')
     cfg.test_evaluator = None

@@ -70,6 +70,13 @@ def test_table_has_means_with_spread():
     assert rows['d'] == ['0', *'------']
 
 
+def test_differences_of_rows_that_measure_different_columns():
+    columns = dict(AP='AP', mAP50='mAP50')
+    results = {'coco': {1: dict(AP=0.5)}, 'voc': {1: dict(AP=0.4, mAP50=0.7)}}
+    rows = cells_of(make_difference_table(results, columns=columns))
+    assert rows['voc'] == ['1', '-10.0', '-']
+
+
 def test_differences_are_taken_seed_by_seed():
     rows = cells_of(make_difference_table(RESULTS))
     assert rows['minus a'] == ['seeds', *COLUMNS]

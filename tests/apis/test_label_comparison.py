@@ -45,6 +45,12 @@ def test_what_makes_the_labels(chain):
     assert command[2:] == ['a.py', '--rule', 'nearest', '--out', str(nearest.path)]
 
 
+def test_full_masks_of_another_file_are_another_run(chain):
+    files = [Variant('a', Path('a.py'), Path(name)) for name in ('truth.json', 'other.json')]
+    folders = {LabelSource('full', chain, file).segmentor_run('solov2').folder for file in files}
+    assert len(folders) == 2
+
+
 def test_making_labels_anew_removes_no_config_of_stage_2(chain):
     """A phase that starts afresh removes its folder, and the config is written before."""
     for kind in LABEL_KINDS:

@@ -75,6 +75,15 @@ def test_a_changed_command_runs_again_with_all_that_follows(chain):
     assert not (chain.folder / 'two' / 'rest').exists()
 
 
+def test_a_file_that_is_gone(tmp_path):
+    gone = tmp_path / 'train' / 'last_checkpoint'
+    phase = Phase('test', 'test it', lambda: [[gone.read_text()]], tmp_path / 'test')
+    with pytest.raises(
+        PhaseError, match=r'test it: expected .*last_checkpoint.*done\.json in .*logs'
+    ):
+        run_phases([phase], tmp_path / 'logs', environment={})
+
+
 def test_a_broken_stamp_counts_as_none(chain):
     chain.run()
     (chain.folder / 'logs' / 'two.done.json').write_text('{')

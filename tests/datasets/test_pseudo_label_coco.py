@@ -88,5 +88,7 @@ def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
         assert isinstance(loaded['gt_masks'], PolygonMasks)
         assert loaded['gt_ignore_flags'].tolist() == [False, False, True]
         assert np.array_equal(loaded['gt_masks'].to_ndarray(), bitmaps.to_ndarray())
+    # samplers read it of every image, for its size or its categories
+    assert all(isinstance(one['mask'], dict) for one in dataset.get_data_info(0)['instances'])
     mmdets = make(annotations, CocoDataset, pipeline=steps(False))[0]
     assert mmdets['gt_ignore_flags'].all()  # what it is for

@@ -96,6 +96,13 @@ def test_a_second_command_repeats_nothing_and_has_a_table_of_its_own(run, tmp_pa
     assert differences[2][:3] == ['solov2_tiny_shapes, pseudo labels of stage 1', '1', '+0.0']
 
 
+def test_a_comma_in_a_name_is_refused(run, tmp_path, capsys):
+    config = tmp_path / 'a, b.py'
+    config.write_text(SEGMENTORS[0].read_text())
+    assert run(config, '--shapes', '--seeds', 1) == 2
+    assert 'the name of a config must not have a comma' in capsys.readouterr().err
+
+
 def test_what_fails_is_named_and_stops_no_other(tool, run, tmp_path, capsys):
     (tool.TOOLS / 'fail2').touch()
     assert run(SEGMENTORS[0], '--shapes', '--seeds', 1, 2, '--labels', 'pseudo', 'full') == 1

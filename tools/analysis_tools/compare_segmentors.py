@@ -55,7 +55,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--name', default='segmentors', help='of the table and values (default: segmentors)'
     )
     add_run_arguments(parser)
-    return parse_run_arguments(parser, argv)
+    args = parse_run_arguments(parser, argv)
+    if any(',' in path.stem for path in args.segmentors):
+        parser.error('the name of a config must not have a comma; it separates what a row is of')
+    return args
 
 
 def make_label_sources(args: argparse.Namespace, environment: dict[str, str]) -> list[LabelSource]:

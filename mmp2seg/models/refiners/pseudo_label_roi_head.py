@@ -1,10 +1,12 @@
 """RoI head of Mask R-CNN whose box and mask losses weight instances and pixels."""
 
+import numpy as np
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.structures.bbox import bbox2roi
 from mmdet.structures.mask import BitmapMasks, mask_target
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn import functional
@@ -23,17 +25,18 @@ class PseudoLabelRoIHead(StandardRoIHead):
 
     Raises:
         ValueError: no mask head, one without an RoI extractor of its own, or a mask loss other than
-            mmdet's ``CrossEntropyLoss(use_mask=True)``.
+            mmdet's ``CrossEntropyLoss(use_mask=True)`` without class weights.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not self.with_mask or self.share_roi_extractor:
             raise ValueError('expected a mask_head and a mask_roi_extractor of its own')
-        if not getattr(self.mask_head.loss_mask, 'use_mask', False):
+        loss = self.mask_head.loss_mask
+        if not getattr(loss, 'use_mask', False) or loss.class_weight is not None:
             raise ValueError(
-                'expected a loss_mask of CrossEntropyLoss(use_mask=True), '
-                f'got {type(self.mask_head.loss_mask).__name__}'
+                'expected a loss_mask of CrossEntropyLoss(use_mask=True) without class_weight, '
+                f'got {loss}'
             )
 
     def init_assigner_sampler(self) -> None:
@@ -77,12 +80,10 @@ class PseudoLabelRoIHead(StandardRoIHead):
         proposals = [result.pos_priors for result in sampling_results]
         results = self._mask_forward(x, bbox2roi(proposals))
         targets = self.mask_head.get_targets(sampling_results, batch_gt_instances, self.train_cfg)
-        # cut out of an image's map just as a target is cut out of the mask of its instance
-        ignored = mask_target(
+        ignored = ignored_shares(
             proposals,
-            [torch.zeros_like(result.pos_assigned_gt_inds) for result in sampling_results],
-            [_as_masks(instances.ignored_pixels) for instances in batch_gt_instances],
-            self.train_cfg,
+            [instances.ignored_pixels for instances in batch_gt_instances],
+            mask_size=self.train_cfg.mask_size,
         )
         labels = torch.cat([result.pos_gt_labels for result in sampling_results])
         if self.mask_head.class_agnostic:
@@ -98,6 +99,30 @@ class PseudoLabelRoIHead(StandardRoIHead):
         return results
 
 
+def ignored_shares(
+    proposals: list[Tensor], ignored_pixels: list[np.ndarray], *, mask_size: int | tuple[int, int]
+) -> Tensor:
+    """How much of each cell of the mask targets does not count.
+
+    Cut as mmdet cuts the targets, but without its threshold: a zone thinner than half a cell would
+    vanish.
+
+    Args:
+        proposals: of each image ``(P, 4)`` float, x1, y1, x2, y2.
+        ignored_pixels: of each image ``(H, W)`` bool.
+        mask_size: of the targets, ``(h, w)`` or one number for both.
+
+    Returns:
+        Tensor: ``(P of all images, h, w)`` float, 0..1.
+    """
+    return mask_target(
+        proposals,
+        [torch.zeros(len(boxes), dtype=torch.long, device=boxes.device) for boxes in proposals],
+        [BitmapMasks(pixels[None].astype('uint8'), *pixels.shape) for pixels in ignored_pixels],
+        ConfigDict(mask_size=mask_size, soft_mask_target=True),
+    )
+
+
 def weighted_mask_loss(
     logits: Tensor, targets: Tensor, *, pixel_weights: Tensor, instance_weights: Tensor
 ) -> Tensor:
@@ -106,7 +131,7 @@ def weighted_mask_loss(
     Args:
         logits: ``(N, h, w)`` float.
         targets: ``(N, h, w)`` float, 0..1.
-        pixel_weights: ``(N, h, w)`` float, 0 or 1.
+        pixel_weights: ``(N, h, w)`` float, 0..1.
         instance_weights: ``(N,)`` float.
 
     Returns:
@@ -129,7 +154,3 @@ class _WeightedSampler:
         result = self.sampler.sample(assign_result, pred_instances, gt_instances, feats=feats)
         result.pos_weights = gt_instances.loss_weights[result.pos_assigned_gt_inds]
         return result
-
-
-def _as_masks(pixels) -> BitmapMasks:
-    return BitmapMasks(pixels[None].astype('uint8'), *pixels.shape)

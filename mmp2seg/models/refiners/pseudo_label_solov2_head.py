@@ -1,5 +1,7 @@
 """Mask head of SOLOv2 whose mask loss weights instances and pixels."""
 
+import copy
+
 import mmcv
 import numpy as np
 import torch
@@ -30,13 +32,14 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
     def _get_targets_single(
         self, gt_instances: InstanceData, featmap_sizes: tuple[int, int] | None = None
     ) -> tuple[list, list, list, list]:
-        """mmdet's targets of one image, but each mask target has its weights as second channel.
+        """mmdet's targets of one image, but each mask target has two more channels: how much of
+        a pixel counts, and the weight of the instance.
 
         mmdet does not tell which instance a target belongs to, so it is asked for one instance
         after the other.
 
         Returns:
-            tuple: of each level mask targets ``(P, 2, h, w)`` float32, labels ``(G, G)``,
+            tuple: of each level mask targets ``(P, 3, h, w)`` float32, labels ``(G, G)``,
             positives ``(G * G,)`` bool, and the list of the ``P`` indices of grid cells.
         """
         counted = self._counted_pixels(gt_instances, featmap_sizes)
@@ -44,12 +47,15 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         targets = []  # of each instance, of each level: masks, labels, positives, indices
         for index, weight in enumerate(gt_instances.loss_weights):
             masks, *others = single(_instance(gt_instances, index), featmap_sizes=featmap_sizes)
-            weights = weight * counted
-            masks = [torch.stack([m, weights.expand_as(m)], dim=1) for m in masks]
+            channels = [counted, weight.expand_as(counted)]
+            masks = [
+                torch.stack([m, *(channel.expand_as(m) for channel in channels)], dim=1)
+                for m in masks
+            ]
             targets.append(list(zip(masks, *others, strict=True)))
         if not targets:
             masks, *others = single(gt_instances, featmap_sizes=featmap_sizes)
-            masks = [m[:, None].repeat(1, 2, 1, 1).float() for m in masks]
+            masks = [m[:, None].repeat(1, 3, 1, 1).float() for m in masks]
             targets.append(list(zip(masks, *others, strict=True)))
         levels = [self._join(level) for level in zip(*targets, strict=True)]
         return tuple(map(list, zip(*levels, strict=True)))
@@ -68,9 +74,11 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         )
 
     def _counted_pixels(self, gt_instances: InstanceData, featmap_sizes: tuple[int, int]) -> Tensor:
-        """``(h, w)`` float32: 0 where pixels are ignored, 1 elsewhere; scaled as mmdet's masks."""
-        ignored = gt_instances.ignored_pixels.astype(np.uint8)
-        ignored = torch.from_numpy(mmcv.imrescale(ignored, scale=1.0 / self.mask_stride))
+        """``(h, w)`` float32, 0..1: the share of each pixel of the targets that is not ignored."""
+        ignored = gt_instances.ignored_pixels.astype(np.float32)
+        # of the size of mmdet's masks; by area, or a zone thinner than half a pixel would vanish
+        ignored = mmcv.imrescale(ignored, scale=1.0 / self.mask_stride, interpolation='area')
+        ignored = torch.from_numpy(ignored)
         counted = torch.ones(featmap_sizes, device=gt_instances.labels.device)
         rows, columns = map(min, counted.shape, ignored.shape)
         counted[:rows, :columns] -= ignored[:rows, :columns].to(counted)
@@ -78,22 +86,24 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
 
 
 class WeightedDiceLoss(nn.Module):
-    """mmdet's Dice loss for targets that have weights as their second channel.
+    """mmdet's Dice loss for targets that have weights beside them.
 
     Args:
         loss: the loss of each instance.
 
     Raises:
-        ValueError: ``loss`` is no DiceLoss on logits.
+        ValueError: ``loss`` is no DiceLoss on logits, or one without squares in its denominator.
     """
 
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()
-        if not (isinstance(loss, DiceLoss) and loss.activate):
+        if not (isinstance(loss, DiceLoss) and loss.activate and not loss.naive_dice):
             raise ValueError(
-                f'expected a loss_mask of DiceLoss(activate=True), got {type(loss).__name__}'
+                'expected a loss_mask of DiceLoss(activate=True, naive_dice=False), '
+                f'got {type(loss).__name__}'
             )
-        self.loss = loss
+        self.loss = copy.copy(loss)
+        self.loss.activate = False  # it gets probabilities
 
     def forward(
         self, logits: Tensor, targets: Tensor, *, reduction_override: str = 'none'
@@ -102,22 +112,18 @@ class WeightedDiceLoss(nn.Module):
 
         Args:
             logits: ``(N, h, w)`` float.
-            targets: ``(N, 2, h, w)`` float, the mask in 0..1 and the pixels' weights: the
-                instance's, or 0 where the pixel is ignored.
+            targets: ``(N, 3, h, w)`` float, the mask, how much of the pixel counts, both 0..1,
+                and the weight of the instance, the same in all pixels.
             reduction_override: must be 'none'.
 
         Returns:
             Tensor: ``(N,)``; 0 for an instance of which no pixel counts.
         """
         assert reduction_override == 'none'
-        masks, weights = targets.unbind(dim=1)
-        ignored = weights == 0
-        losses = self.loss(
-            logits.masked_fill(ignored, float('-inf')),  # probability 0, no gradient
-            masks.masked_fill(ignored, 0),
-            reduction_override='none',
-        )
-        return losses * weights.flatten(1).amax(dim=1)
+        masks, counted, weights = targets.unbind(dim=1)
+        root = counted.sqrt()  # the loss sums products of two of its inputs
+        losses = self.loss(logits.sigmoid() * root, masks * root, reduction_override='none')
+        return losses * weights[:, 0, 0] * counted.flatten(1).any(dim=1)
 
 
 def _instance(gt_instances: InstanceData, index: int) -> InstanceData:

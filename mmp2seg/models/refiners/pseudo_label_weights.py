@@ -90,7 +90,7 @@ class PseudoLabelWeights:
 
     def _ignored_pixels(self, sample: DetDataSample) -> np.ndarray:
         instances: InstanceData = sample.gt_instances
-        masks, labels = instances.masks.masks, instances.labels.cpu().numpy()
+        masks, labels = instances.masks.to_ndarray(), instances.labels.cpu().numpy()
         shape = (instances.masks.height, instances.masks.width)
         ignored = np.zeros(shape, dtype=bool)
         if self.ignore_border:

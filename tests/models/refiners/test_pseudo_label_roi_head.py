@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch.nn import functional
 
-from mmp2seg.models.refiners.pseudo_label_roi_head import weighted_mask_loss
+from mmp2seg.models.refiners.pseudo_label_roi_head import ignored_shares, weighted_mask_loss
 
 NAME = 'mask-rcnn_tiny_shapes'
 REFINER = dict(type='mmp2seg.MaskRCNNRefiner')
@@ -45,6 +45,17 @@ def test_mask_loss_of_nothing_is_zero_with_a_graph(count):
     )
     loss.backward()
     assert loss == 0 and not logits.grad.any()
+
+
+@pytest.mark.parametrize('side', [60, 200, 224, 300])
+def test_a_zone_thinner_than_a_cell_keeps_its_area(side):
+    ignored = np.zeros((400, 400), dtype=bool)
+    ignored[:, 150:154] = True  # 4 pixels, in a box of 224 half a cell of 8
+    box = torch.tensor([[120.3, 50.0, 120.3 + side, 50.0 + side]])
+    shares = ignored_shares([box, box[:0]], [ignored, ignored], mask_size=28)
+    assert shares.shape == (1, 28, 28) and shares.min() >= 0 and shares.max() <= 1
+    area = shares.sum().item() * (side / 28) ** 2
+    assert area == pytest.approx(4 * side, rel=0.1)  # sampled at few points
 
 
 def head_and_proposals(build, make_batch, weights=(0.5, 1.5, 1.0)):
@@ -110,6 +121,7 @@ def test_positives_have_the_weights_of_their_instances(build, make_batch):
     [
         (dict(mask_roi_extractor=None), 'mask_roi_extractor of its own'),
         (dict(mask_head=dict(loss_mask=dict(use_mask=False))), 'CrossEntropyLoss'),
+        (dict(mask_head=dict(loss_mask=dict(class_weight=[1, 2, 1, 1]))), 'without class_weight'),
     ],
 )
 def test_heads_that_cannot_be_weighted(build, config_of, change, message):

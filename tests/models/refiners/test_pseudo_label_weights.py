@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.structures.mask import PolygonMasks
 
 from mmp2seg.models.refiners import PseudoLabelWeights
 from mmp2seg.models.refiners.pseudo_label_weights import (
@@ -122,6 +123,17 @@ def test_attach_unites_what_is_ignored_and_counts_padding(make_sample):
         .11.....
     """
     assert np.array_equal(sample.gt_instances.ignored_pixels, grid(expected))
+
+
+def test_attach_reads_polygons_as_it_reads_bitmaps(make_sample):
+    masks = np.zeros((2, 8, 12), dtype=np.uint8)
+    masks[0, 2:6, 1:5] = masks[1, 2:6, 5:9] = 1
+    bitmaps, polygons = make_sample(masks, [0, 0]), make_sample(masks, [0, 0])
+    corners = [[np.array([x, 2, x + 4, 2, x + 4, 6, x, 6])] for x in (1, 5)]
+    polygons.gt_instances.masks = PolygonMasks(corners, 8, 12)
+    PseudoLabelWeights(ignore_border=1).attach([bitmaps, polygons])
+    ignored = bitmaps.gt_instances.ignored_pixels
+    assert ignored.any() and np.array_equal(polygons.gt_instances.ignored_pixels, ignored)
 
 
 def test_attach_without_options_of_a_kind(make_sample):
