@@ -33,7 +33,7 @@ model = dict(
     test_cfg=dict(nms_pre=300, max_per_img=50),
 )
 
-max_iters = 600
+max_iters = 1500
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -46,7 +46,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=max_iters, T_max=max_iters - 100),
 ]
-default_hooks = dict(checkpoint=dict(interval=300))
+default_hooks = dict(checkpoint=dict(interval=500))
 
 val_evaluator = dict(metric='segm')  # SOLOv2 has no boxes
 test_evaluator = val_evaluator
