@@ -9,6 +9,8 @@ import ast
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -41,16 +43,30 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def add_mim_content(arguments: list[str]) -> None:
-    """Put configs, tools and the model index where MIM looks for them, into ``mmp2seg/.mim``.
+@contextmanager
+def mim_content(arguments: list[str]) -> Iterator[None]:
+    """Have configs, tools and the model index where MIM looks for them, in ``mmp2seg/.mim``.
 
     An editable install links them, so that an edited config counts at once; a wheel or an sdist
-    takes copies. Where the originals are absent (a wheel built from an sdist), what the folder
-    already holds is kept.
+    takes copies, and gives back the links of an editable install that it found. Where the originals
+    are absent (a wheel built from an sdist), what the folder already holds is kept.
     """
     editable = {'develop', 'editable_wheel'} & set(arguments)
     if not editable and not {'sdist', 'bdist_wheel'} & set(arguments):
+        yield
         return
+    links = {path: os.readlink(path) for path in MIM_FOLDER.glob('*') if path.is_symlink()}
+    add_mim_content(linked=bool(editable))
+    try:
+        yield
+    finally:
+        if not editable:
+            for path, target in links.items():
+                remove(path)
+                path.symlink_to(target)
+
+
+def add_mim_content(*, linked: bool) -> None:
     # setuptools would put what an earlier build left there into the wheel, renamed configs and all
     remove(ROOT / 'build' / 'lib')
     MIM_FOLDER.mkdir(exist_ok=True)
@@ -59,7 +75,7 @@ def add_mim_content(arguments: list[str]) -> None:
         if not source.exists():
             continue
         remove(target)
-        if editable:
+        if linked:
             try:
                 target.symlink_to(os.path.relpath(source, MIM_FOLDER))
                 continue
@@ -72,7 +88,6 @@ def add_mim_content(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    add_mim_content(sys.argv[1:])
     runtime, tests, mim = (read_requirements(name) for name in ('runtime', 'tests', 'mminstall'))
     setup(
         name='mmp2seg',
@@ -106,4 +121,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with mim_content(sys.argv[1:]):
+        main()

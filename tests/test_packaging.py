@@ -126,6 +126,10 @@ def test_editable_install_links_for_mim(copied_project):
     link = copied_project / 'mmp2seg' / '.mim' / 'configs'
     assert link.is_symlink()
     assert link.resolve() == copied_project / 'configs'
+    run_setup('bdist_wheel', cwd=copied_project)  # which takes copies
+    assert link.resolve() == copied_project / 'configs'
+    (wheel,) = (copied_project / 'dist').glob('*.whl')
+    assert 'mmp2seg/.mim/configs/p2seg/one.py' in names_of(wheel)
 
 
 @pytest.fixture(scope='module')
