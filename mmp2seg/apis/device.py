@@ -5,7 +5,9 @@ batch norm in place of SyncBN, and bfloat16 in place of CUDA's mixed precision.
 """
 
 import argparse
+import atexit
 import datetime
+import importlib
 import os
 from typing import TYPE_CHECKING
 
@@ -70,7 +72,8 @@ def init_cpu_process_group(cfg: 'Config') -> None:
     """Join the gloo process group that the pytorch launcher's environment variables describe.
 
     mmengine's ``init_dist`` would call ``torch.cuda.set_device``; its Runner skips that call when
-    a process group exists already. Does nothing if one does.
+    a process group exists already. Does nothing if one does. The process leaves the group when it
+    exits.
     """
     if distributed.is_initialized():
         return
@@ -88,7 +91,17 @@ def init_cpu_process_group(cfg: 'Config') -> None:
     timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
     if timeout is not None:
         options['timeout'] = datetime.timedelta(seconds=timeout)
+    for name in ('nn', 'optim'):
+        # have functions with the group as a default argument; imported later, they would keep it
+        importlib.import_module(f'torch.distributed.{name}')
     distributed.init_process_group(backend='gloo', **options)
+    atexit.register(_leave_process_group)
+
+
+def _leave_process_group() -> None:
+    """End gloo's threads, which can abort an interpreter that ends before them."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _replace_sync_bn(node: object) -> int:

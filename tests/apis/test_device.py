@@ -131,3 +131,35 @@ def test_process_group_without_a_launcher_names_what_is_missing():
     os.environ['RANK'] = '0'
     with pytest.raises(CommandError, match='WORLD_SIZE, MASTER_ADDR, MASTER_PORT not set'):
         init_cpu_process_group(Config(dict()))
+
+
+SCRIPT = """
+import atexit, pathlib
+
+def threads():
+    return [path.read_text().strip() for path in pathlib.Path('/proc/self/task').glob('*/comm')]
+
+atexit.register(lambda: print('exit', *threads()))  # the first is called last
+
+from mmengine.config import Config
+from mmp2seg.apis.device import init_cpu_process_group
+
+init_cpu_process_group(Config(dict()))
+import mmdet.models
+import torch
+
+torch.distributed.barrier()
+print('inside', *threads())
+"""
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='threads are listed by Linux')
+def test_no_thread_of_the_process_group_outlives_it():
+    group = dict(RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='0')
+    process = subprocess.run(
+        [sys.executable, '-c', SCRIPT], env={**os.environ, **group}, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    inside, at_exit = process.stdout.splitlines()[-2:]
+    assert inside.startswith('inside') and 'gloo' in inside
+    assert at_exit.startswith('exit') and 'gloo' not in at_exit

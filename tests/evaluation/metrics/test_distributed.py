@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from mmp2seg.evaluation.metrics import (
+    MissingAdjacentMetric,
+    PseudoMaskMetric,
+    VOCInstanceMetric,
+)
 from mmp2seg.ops.rle import encode_rle
-from mmp2seg.registry import METRICS
 
 SIZE, NUM_IMAGES = 16, 5
 CLASSES = ('cat', 'dog')
-METRIC_TYPES = ('VOCInstanceMetric', 'MissingAdjacentMetric', 'PseudoMaskMetric')
+METRIC_TYPES = (VOCInstanceMetric, MissingAdjacentMetric, PseudoMaskMetric)
 # the images of each rank; one is dealt out twice, as samplers do that fill up the last batch
 PARTS = ([3, 0, 4, 1], [4, 2])
 
@@ -58,15 +62,16 @@ def write_truth(path):
 
 def figures_of(folder, image_ids, size, **kwargs):
     """Figures of every metric over the images of a rank."""
-    options = {'PseudoMaskMetric': {'match': 'point_id'}, 'VOCInstanceMetric': {'classwise': True}}
+    options = {PseudoMaskMetric: {'match': 'point_id'}, VOCInstanceMetric: {'classwise': True}}
     figures = {}
-    for name in METRIC_TYPES:
-        config = {'type': f'mmp2seg.{name}', 'ann_file': f'{folder}/truth.json'}
-        metric = METRICS.build({**config, **options.get(name, {}), **kwargs})
+    for metric_type in METRIC_TYPES:
+        metric = metric_type(
+            ann_file=f'{folder}/truth.json', **options.get(metric_type, {}), **kwargs
+        )
         metric.dataset_meta = {'classes': CLASSES}
         for image_id in image_ids:
             metric.process(None, [sample(image_id)])
-        figures[name] = metric.evaluate(size)
+        figures[metric_type.__name__] = metric.evaluate(size)
     return figures
 
 
@@ -90,7 +95,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize('name', METRIC_TYPES)
+@pytest.mark.parametrize('name', [metric_type.__name__ for metric_type in METRIC_TYPES])
 def test_two_processes_give_the_figures_of_one(name, folder):
     expected = figures_of(folder, range(NUM_IMAGES), NUM_IMAGES)[name]
     assert any(0 < value < 100 for key, value in expected.items() if 'num' not in key)
