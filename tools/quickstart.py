@@ -25,6 +25,7 @@ from mmp2seg.apis.phases import Phase, PhaseError, format_seconds, run_phases
 from mmp2seg.apis.segmentor_run import test_figures
 from mmp2seg.apis.tables import format_table
 from mmp2seg.files.atomic_write import write_text
+from mmp2seg.files.folder_lock import FolderInUse, folder_lock
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -234,13 +235,14 @@ def main(argv: list[str] | None = None) -> int:
     end_like_interrupted('SIGTERM', 'SIGHUP')
     print(f'Results, logs and pictures: {chain.folder} (remove it to start over)')
     try:
-        seconds = run_phases(
-            chain.phases(), chain.folder / 'logs', environment=children_environment(ROOT)
-        )
+        with folder_lock(chain.folder):
+            seconds = run_phases(
+                chain.phases(), chain.folder / 'logs', environment=children_environment(ROOT)
+            )
     except KeyboardInterrupt:
         print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
         return 130
-    except PhaseError as error:
+    except (PhaseError, FolderInUse) as error:
         print(f'quickstart: {error}', file=sys.stderr)
         return 1
     table = make_table(chain, seconds)

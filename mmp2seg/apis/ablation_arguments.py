@@ -11,6 +11,7 @@ from mmp2seg.apis.arguments import CommandError, add_device_argument
 from mmp2seg.apis.commands import end_like_interrupted
 from mmp2seg.apis.job_pool import Job
 from mmp2seg.apis.phases import PhaseError, run_phases
+from mmp2seg.files.folder_lock import FolderInUse, folder_lock
 from mmp2seg.files.text_reading import read_text
 
 
@@ -116,19 +117,21 @@ def report_job(job: Job, error: str | None) -> None:
 def run_until_interrupted(
     run: Callable[[argparse.Namespace], int], args: argparse.Namespace
 ) -> int:
-    """Run ``run(args)``; SIGTERM and SIGHUP end it as Ctrl-C does.
+    """Run ``run(args)`` with the work dir to itself; SIGTERM and SIGHUP end it as Ctrl-C does.
 
     Returns:
         int: the exit status, that of ``run`` or 130 for an interrupt.
 
     Raises:
-        CommandError: a phase outside of the jobs failed.
+        CommandError: a phase outside of the jobs failed, or another command is at work in the work
+            dir.
     """
     end_like_interrupted('SIGTERM', 'SIGHUP')
     try:
-        return run(args)
+        with folder_lock(args.work_dir):
+            return run(args)
     except KeyboardInterrupt:
         print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
         return 130
-    except PhaseError as error:
+    except (PhaseError, FolderInUse) as error:
         raise CommandError(str(error)) from error

@@ -13,6 +13,7 @@ from mmp2seg.apis.ablation_arguments import (
 )
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.phases import PhaseError
+from mmp2seg.files.folder_lock import folder_lock
 
 
 def parse(*arguments):
@@ -63,15 +64,26 @@ def _signals():
 
 
 @pytest.mark.usefixtures('_signals')
-def test_unfinished_runs(capsys):
+def test_unfinished_runs(tmp_path, capsys):
     def killed(args):
         os.kill(os.getpid(), signal.SIGTERM)
 
     def failed(args):
         raise PhaseError('exit status 1 of: x')
 
-    assert run_until_interrupted(lambda args: args.status, argparse.Namespace(status=3)) == 3
-    assert run_until_interrupted(killed, argparse.Namespace()) == 130
+    args = argparse.Namespace(work_dir=tmp_path, status=3)
+    assert run_until_interrupted(lambda args: args.status, args) == 3
+    assert run_until_interrupted(killed, args) == 130
     assert 'The same command goes on from here.' in capsys.readouterr().err
     with pytest.raises(CommandError, match='exit status 1 of: x'):
-        run_until_interrupted(failed, argparse.Namespace())
+        run_until_interrupted(failed, args)
+
+
+@pytest.mark.usefixtures('_signals')
+def test_a_work_dir_in_use_is_an_error(tmp_path):
+    args = argparse.Namespace(work_dir=tmp_path)
+    with (
+        folder_lock(tmp_path),
+        pytest.raises(CommandError, match='another command is at work in this folder'),
+    ):
+        run_until_interrupted(lambda args: pytest.fail('it ran'), args)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmp2seg.apis.phases import PhaseError
+from mmp2seg.files.folder_lock import folder_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'quickstart.py'
@@ -130,6 +131,13 @@ def test_unfinished_runs(quickstart, tmp_path, monkeypatch, capsys, error, statu
     monkeypatch.setattr(quickstart, 'end_like_interrupted', lambda *_: None)
     assert quickstart.main(['--work-dir', str(tmp_path)]) == status
     assert message in capsys.readouterr().err
+
+
+def test_a_work_dir_in_use_is_an_error(quickstart, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(quickstart, 'run_phases', lambda *args, **kwargs: pytest.fail('it ran'))
+    with folder_lock(tmp_path):
+        assert quickstart.main(['--work-dir', str(tmp_path)]) == 1
+    assert 'another command is at work' in capsys.readouterr().err
 
 
 def test_shell_script_sets_up_and_hands_its_arguments_on(tmp_path):

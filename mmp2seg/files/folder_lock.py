@@ -1,0 +1,42 @@
+"""Keep a folder for one process at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+class FolderInUse(Exception):
+    """Another process holds the folder; the message names it."""
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold a folder until the end of the block or of this process.
+
+    A missing folder is made, and removed again if nothing was written to it.
+
+    The lock is advisory: it keeps out those who ask for it. On file systems without such locks, as
+    some networks have, nobody is kept out.
+
+    Raises:
+        FolderInUse: another process holds it.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / '.lock'
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise FolderInUse(f'{folder}: another command is at work in this folder') from error
+    except NotImplementedError:
+        pass
+    try:
+        yield
+    finally:
+        if is_new and list(folder.iterdir()) == [path]:
+            path.unlink()
+            folder.rmdir()
+        lock.release()

@@ -1,0 +1,75 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import pytest
+
+from mmp2seg.files.folder_lock import FolderInUse, folder_lock
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLDER = """
+import sys
+from pathlib import Path
+from mmp2seg.files.folder_lock import folder_lock
+
+with folder_lock(Path(sys.argv[1])):
+    print('held', flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the folder 'work' until it ends."""
+    command = [sys.executable, '-c', HOLDER, str(tmp_path / 'work')]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == 'held\n'
+        yield process
+        process.kill()
+
+
+def test_a_folder_in_use_is_named(holder, tmp_path):
+    with (
+        pytest.raises(FolderInUse, match='work: another command is at work'),
+        folder_lock(tmp_path / 'work'),
+    ):
+        pytest.fail('two hold it')
+    with folder_lock(tmp_path / 'other'):
+        pass
+    assert (tmp_path / 'work').is_dir() and not (tmp_path / 'other').exists()
+
+
+def test_a_folder_that_is_used_stays(tmp_path):
+    with folder_lock(tmp_path / 'a' / 'work'):
+        (tmp_path / 'a' / 'work' / 'x').touch()
+    assert (tmp_path / 'a' / 'work' / 'x').exists()
+    (tmp_path / 'empty').mkdir()
+    with folder_lock(tmp_path / 'empty'):
+        pass
+    assert (tmp_path / 'empty').is_dir()
+
+
+def test_a_killed_process_holds_nothing(holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    for _ in range(2):
+        with folder_lock(tmp_path / 'work'):
+            pass
+
+
+def test_an_error_lets_go(tmp_path):
+    with pytest.raises(KeyboardInterrupt), folder_lock(tmp_path):
+        raise KeyboardInterrupt
+    with folder_lock(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    def unsupported(self, **kwargs):
+        raise NotImplementedError
+
+    monkeypatch.setattr(filelock.FileLock, 'acquire', unsupported)
+    with folder_lock(tmp_path), folder_lock(tmp_path):
+        pass
