@@ -56,8 +56,8 @@ def mim_content(arguments: list[str]) -> Iterator[None]:
         yield
         return
     links = {path: os.readlink(path) for path in MIM_FOLDER.glob('*') if path.is_symlink()}
-    add_mim_content(linked=bool(editable))
     try:
+        add_mim_content(linked=bool(editable))
         yield
     finally:
         if not editable:
@@ -106,7 +106,7 @@ def main() -> None:
         classifiers=[
             'Development Status :: 4 - Beta',
             'Intended Audience :: Science/Research',
-            'Operating System :: OS Independent',
+            'Operating System :: POSIX',
             'Programming Language :: Python :: 3',
             'Topic :: Scientific/Engineering :: Artificial Intelligence',
         ],

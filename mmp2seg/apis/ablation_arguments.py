@@ -68,6 +68,8 @@ def parse_run_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> arg
         parser.error(f'--jobs: expected at least 1, got {args.jobs}')
     args.seeds = list(dict.fromkeys(args.seeds))
     args.work_dir = args.work_dir.resolve()
+    if ',' in str(args.work_dir):
+        parser.error(f'--work-dir: a comma would split the paths in --cfg-options: {args.work_dir}')
     return args
 
 

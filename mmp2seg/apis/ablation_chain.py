@@ -77,9 +77,10 @@ class Chain:
         return self.folder / variant.name / 'evaluation' / 'figures.json'
 
     def figures(self, variant: Variant) -> dict[str, float] | None:
-        """What was measured of the labels, None if nothing was."""
+        """What was measured of the labels, None if nothing was or no truth is known."""
         path = self.figures_file(variant)
-        return json.loads(path.read_text()) if path.is_file() else None
+        known = self.truth(variant) is not None and path.is_file()
+        return json.loads(path.read_text()) if known else None
 
     def refinement(self, variant: Variant) -> SegmentorRun:
         """Stage 2 on the labels of a variant."""
@@ -103,9 +104,23 @@ class Chain:
 
     def phases(self, variant: Variant) -> list[Phase]:
         """The training and what follows for one of the configs."""
-        name, place = variant.name, self.folder / variant.name
-        title = f'{name}, seed {self.seed}'
-        phases = [
+        phases = self.label_phases(variant)
+        if self.refine is not None:
+            phases += self.refinement(variant).phases()
+        if self.truth(variant) is not None:  # last: stage 2 does not depend on it
+            phases.append(
+                Phase(
+                    f'evaluation-{variant.name}',
+                    f'{variant.name}, seed {self.seed}: compare the labels with the truth',
+                    lambda: self._evaluation_commands(variant),
+                    self.folder / variant.name / 'evaluation',
+                )
+            )
+        return phases
+
+    def label_phases(self, variant: Variant) -> list[Phase]:
+        """The training and the labels of one of the configs."""
+        return [
             Phase(
                 'train',
                 f'{self.title}: train',
@@ -114,22 +129,12 @@ class Chain:
                 resumes=True,
             ),
             Phase(
-                f'labels-{name}',
-                f'{title}: write pseudo labels',
+                f'labels-{variant.name}',
+                f'{variant.name}, seed {self.seed}: write pseudo labels',
                 lambda: self._label_commands(variant),
-                place / 'labels',
+                self.folder / variant.name / 'labels',
             ),
         ]
-        if self.truth(variant) is not None:
-            phases.append(
-                Phase(
-                    f'evaluation-{name}',
-                    f'{title}: compare them with the truth',
-                    lambda: self._evaluation_commands(variant),
-                    place / 'evaluation',
-                )
-            )
-        return phases if self.refine is None else phases + self.refinement(variant).phases()
 
     def _train_commands(self) -> list[list[str]]:
         options = {**self.data_options(), 'randomness.seed': self.seed}

@@ -53,7 +53,7 @@ class LabelSource:
     def phases(self) -> list[Phase]:
         """What makes the labels."""
         if self.kind == 'pseudo':
-            return dataclasses.replace(self.chain, refine=None).phases(self.variant)
+            return self.chain.label_phases(self.variant)
         if self.kind == 'full':
             return []
         return [
@@ -74,10 +74,11 @@ class LabelSource:
         run = dataclasses.replace(self.chain, refine=name).refinement(self.variant)
         if self.kind == 'pseudo':
             return run
-        folder = self._place
+        labels, folder = f'{self.variant.name}-{self.kind}', self._place
         if self.path is not None and self.kind == 'full':  # no phase makes them, so of each file
-            folder /= hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:8]
-        return dataclasses.replace(run, labels=self.kind, folder=folder / f'refine-{name}')
+            key = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:8]
+            labels, folder = f'{labels}-{key}', folder / key
+        return dataclasses.replace(run, labels=labels, folder=folder / f'refine-{name}')
 
     def run(self, environment: dict[str, str], *, segmentor: str | None = None) -> None:
         """Make the labels, and train and test the segmentor on them, where that was not done yet.

@@ -4,6 +4,7 @@ A finished phase leaves a stamp, a json that holds its commands and which run of
 they followed. A phase whose stamp fits is not run again.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ from mmp2seg.apis.progress import ProgressPrinter
 from mmp2seg.files.atomic_write import write_json
 
 _GRACE_SECONDS = 15
+_LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ def run_logged(command: Sequence[str], log: Path, *, environment: dict[str, str]
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            preexec_fn=_end_with_parent if _LIBC else None,
         )
         printer = ProgressPrinter()
         try:
@@ -162,6 +166,11 @@ def run_logged(command: Sequence[str], log: Path, *, environment: dict[str, str]
         tail = log.read_bytes()[begin:].decode(errors='replace').splitlines()[-20:]
         print('\n'.join(f'      | {line}' for line in tail), file=sys.stderr)
         raise PhaseError(f'exit status {status} of: {" ".join(command)}\nAll of its output: {log}')
+
+
+def _end_with_parent() -> None:
+    """In a new child: have it ended when this process is killed, which then cannot stop it."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(process: subprocess.Popen) -> None:

@@ -1,10 +1,14 @@
 """Keep a folder for one process at a time."""
 
+import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+# what file systems without locks answer, as some networks have
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class FolderInUse(Exception):
@@ -17,8 +21,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
     A missing folder is made, and removed again if nothing was written to it.
 
-    The lock is advisory: it keeps out those who ask for it. On file systems without such locks, as
-    some networks have, nobody is kept out.
+    The lock is advisory: it keeps out those who ask for it. On file systems that refuse to lock
+    nobody is kept out.
 
     Raises:
         FolderInUse: another process holds it.
@@ -31,12 +35,16 @@ def folder_lock(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise FolderInUse(f'{folder}: another command is at work in this folder') from error
-    except NotImplementedError:
+    except NotImplementedError:  # filelock's word for ENOSYS
         pass
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
     try:
         yield
     finally:
         if is_new and list(folder.iterdir()) == [path]:
-            path.unlink()
-            folder.rmdir()
+            with suppress(OSError):  # a command that came since is in it; Windows keeps open files
+                path.unlink()
+                folder.rmdir()
         lock.release()

@@ -8,7 +8,7 @@ def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
     """Outlines of a mask's parts along the edges of its pixels.
 
     A polygon of COCO has no inside, so holes are filled; but for them pycocotools makes the same
-    mask of the polygons. Where the outline turns inwards it takes the diagonal of a pixel.
+    mask of the polygons.
 
     Args:
         mask: ``(H, W)`` bool.

@@ -30,7 +30,11 @@ def test_a_seed_counts_once_and_the_work_dir_is_absolute():
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
-    [(['--shapes', '--truth', 't.json'], '--truth'), (['--jobs', '0'], '--jobs: expected at')],
+    [
+        (['--shapes', '--truth', 't.json'], '--truth'),
+        (['--jobs', '0'], '--jobs: expected at'),
+        (['--work-dir', 'a,b'], '--work-dir: a comma'),
+    ],
 )
 def test_arguments_that_do_not_fit(capsys, arguments, message):
     with pytest.raises(SystemExit):

@@ -106,6 +106,22 @@ def test_without_truth_nothing_is_evaluated(make_chain, tools):
     assert chain.figures(chain.variants[0]) is None
 
 
+def test_figures_without_truth_are_not_those_of_earlier_labels(make_chain):
+    make_chain('a').run(dict(os.environ))
+    chain = make_chain('a', truth=None)
+    assert chain.figures_file(chain.variants[0]).is_file()
+    assert chain.figures(chain.variants[0]) is None
+
+
+def test_stage_2_does_not_depend_on_the_evaluation(make_chain):
+    with_truth, without = (
+        dataclasses.replace(make_chain('a', truth=truth), refine='m') for truth in ('t.json', None)
+    )
+    names = [phase.name for phase in with_truth.phases(with_truth.variants[0])]
+    assert names == ['train', 'labels-a', 'refine-a-m', 'test-a-m', 'evaluation-a']
+    assert [phase.name for phase in without.phases(without.variants[0])] == names[:-1]
+
+
 def test_evaluation_matches_as_the_config_says(make_chain, tools):
     chain = make_chain('a', 'b')
     named = Variant('a', Path('a.py'), Path('truth.json'), 'order')

@@ -38,7 +38,7 @@ def test_paths(chain, tmp_path):
 def test_what_makes_the_labels(chain):
     assert LabelSource('full', chain, VARIANTS[0]).phases() == []
     names = [phase.name for phase in LabelSource('pseudo', chain, VARIANTS[0]).phases()]
-    assert names == ['train', 'labels-a', 'evaluation-a']
+    assert names == ['train', 'labels-a']
     nearest = LabelSource('nearest', chain, VARIANTS[0])
     (phase,) = nearest.phases()
     (command,) = phase.commands()
@@ -47,8 +47,24 @@ def test_what_makes_the_labels(chain):
 
 def test_full_masks_of_another_file_are_another_run(chain):
     files = [Variant('a', Path('a.py'), Path(name)) for name in ('truth.json', 'other.json')]
-    folders = {LabelSource('full', chain, file).segmentor_run('solov2').folder for file in files}
-    assert len(folders) == 2
+    runs = [LabelSource('full', chain, file).segmentor_run('solov2') for file in files]
+    assert runs[0].folder != runs[1].folder
+    assert not names_of(runs[0]) & names_of(runs[1])  # their stamps
+
+
+def names_of(run):
+    return {phase.name for phase in run.phases()}
+
+
+def test_phases_are_named_apart(chain):
+    variants = [Variant(name, Path('a.py'), Path('t.json')) for name in ('a', 'b', 'full')]
+    names = [
+        name
+        for variant in variants
+        for kind in LABEL_KINDS
+        for name in names_of(LabelSource(kind, chain, variant).segmentor_run('solov2-1234'))
+    ]
+    assert len(set(names)) == len(names) == 24
 
 
 def test_making_labels_anew_removes_no_config_of_stage_2(chain):

@@ -1,8 +1,9 @@
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
 
-import filelock
 import pytest
 
 from mmp2seg.files.folder_lock import FolderInUse, folder_lock
@@ -66,10 +67,20 @@ def test_an_error_lets_go(tmp_path):
         pass
 
 
-def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
-    def unsupported(self, **kwargs):
-        raise NotImplementedError
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch, number):
+    def refuse(*args):
+        raise OSError(number, 'no locks here')
 
-    monkeypatch.setattr(filelock.FileLock, 'acquire', unsupported)
+    monkeypatch.setattr(fcntl, 'flock', refuse)
     with folder_lock(tmp_path), folder_lock(tmp_path):
+        pass
+
+
+def test_other_errors_are_errors(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.EIO, 'broken disk')
+
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    with pytest.raises(OSError, match='broken disk'), folder_lock(tmp_path):
         pass

@@ -21,11 +21,16 @@ class LoadPseudoLabels(LoadAnnotations):
 
     Args:
         with_mask: load masks, as bitmaps.
-        others: as of mmdet's ``LoadAnnotations``.
+        others: as of mmdet's ``LoadAnnotations``; maps are read without ``imdecode_backend``.
+
+    Raises:
+        ValueError: ``reduce_zero_label``, 0 is the background of our maps.
     """
 
     def __init__(self, *, with_mask: bool = True, **kwargs) -> None:
         super().__init__(with_mask=with_mask, **kwargs)
+        if self.reduce_zero_label:
+            raise ValueError('LoadPseudoLabels expected reduce_zero_label=False: 0 is background')
 
     def transform(self, results: dict) -> dict:
         """Add the annotations to ``results``."""
@@ -85,7 +90,9 @@ class PackPseudoLabels(PackDetInputs):
     - gt_instances_ids (of :class:`LoadPseudoLabels`)
 
     Transforms that drop or add instances must do the same to ``gt_instances_ids``, as mmdet's
-    RandomCrop and :class:`FilterPseudoLabels` do, and mmdet's FilterAnnotations and Mosaic do not.
+    RandomCrop and :class:`FilterPseudoLabels` do. mmdet's FilterAnnotations does not, nor do those
+    that mix images (Mosaic, MixUp, CopyPaste). What does not fit is an error, but an instance in
+    the place of another one of its class is not noticed.
 
     Args:
         others: as of mmdet's ``PackDetInputs``.
@@ -95,7 +102,7 @@ class PackPseudoLabels(PackDetInputs):
         """Pack the sample.
 
         Raises:
-            ValueError: ids or scores are missing, or there are not as many ids as labels.
+            ValueError: ids or scores are missing, or the ids are not those of the labels.
         """
         packed = super().transform(results)
         ids = self._ids_of(results)
@@ -109,12 +116,13 @@ class PackPseudoLabels(PackDetInputs):
         ids, labels = results.get('gt_instances_ids'), results['gt_bboxes_labels']
         if ids is None:
             raise ValueError('PackPseudoLabels expected gt_instances_ids, of LoadPseudoLabels')
-        if len(ids) != len(labels):
+        expected = [results['instances'][index]['bbox_label'] for index in ids]
+        if expected != labels.tolist():
             raise ValueError(
-                f'{results.get("img_path", "a sample")}: expected an instance id for each of '
-                f'{len(labels)} labels, got {len(ids)}; a transform of the pipeline changed the '
-                'instances without gt_instances_ids (mmdet: Mosaic; FilterAnnotations, which '
-                'mmp2seg.FilterPseudoLabels replaces)'
+                f'{results.get("img_path", "a sample")}: expected the labels {expected} of the '
+                f'instances in gt_instances_ids, got {labels.tolist()}; a transform of the '
+                'pipeline changed the instances without them (mmdet: Mosaic, MixUp, CopyPaste; '
+                'FilterAnnotations, which mmp2seg.FilterPseudoLabels replaces)'
             )
         return ids
 

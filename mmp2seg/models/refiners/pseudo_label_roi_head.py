@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.structures.bbox import bbox2roi
 from mmdet.structures.mask import BitmapMasks, mask_target
@@ -12,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmp2seg.registry import MODELS
+
+# what the weights of the box losses rely on
+_BOX_METHODS = ('get_targets', 'loss', 'loss_and_target')
 
 
 @MODELS.register_module()
@@ -24,19 +28,30 @@ class PseudoLabelRoIHead(StandardRoIHead):
     Arguments as of mmdet's ``StandardRoIHead``.
 
     Raises:
-        ValueError: no mask head, one without an RoI extractor of its own, or a mask loss other than
-            mmdet's ``CrossEntropyLoss(use_mask=True)`` without class weights.
+        ValueError: no mask head, one without an RoI extractor of its own, a box head with targets
+            or losses of its own, or a mask loss other than mmdet's
+            ``CrossEntropyLoss(use_mask=True)``, averaged and without class weights.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not self.with_mask or self.share_roi_extractor:
             raise ValueError('expected a mask_head and a mask_roi_extractor of its own')
-        loss = self.mask_head.loss_mask
-        if not getattr(loss, 'use_mask', False) or loss.class_weight is not None:
+        box_type = type(self.bbox_head)
+        if any(getattr(box_type, n, None) is not getattr(BBoxHead, n) for n in _BOX_METHODS):
             raise ValueError(
-                'expected a loss_mask of CrossEntropyLoss(use_mask=True) without class_weight, '
-                f'got {loss}'
+                "expected a bbox_head with the targets and losses of mmdet's BBoxHead, "
+                f'got {box_type.__name__}'
+            )
+        loss = self.mask_head.loss_mask
+        if (
+            not getattr(loss, 'use_mask', False)
+            or loss.class_weight is not None
+            or loss.reduction != 'mean'
+        ):
+            raise ValueError(
+                "expected a loss_mask of CrossEntropyLoss(use_mask=True, reduction='mean') without "
+                f'class_weight, got {loss}'
             )
 
     def init_assigner_sampler(self) -> None:

@@ -36,7 +36,8 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         a pixel counts, and the weight of the instance.
 
         mmdet does not tell which instance a target belongs to, so it is asked for one instance
-        after the other.
+        after the other. The targets take 12 times the memory of mmdet's: 0.8 MB for a positive cell
+        of an image of 800 x 1344.
 
         Returns:
             tuple: of each level mask targets ``(P, 3, h, w)`` float32, labels ``(G, G)``,
@@ -97,7 +98,12 @@ class WeightedDiceLoss(nn.Module):
 
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()
-        if not (isinstance(loss, DiceLoss) and loss.activate and not loss.naive_dice):
+        if not (
+            isinstance(loss, DiceLoss)
+            and loss.activate
+            and loss.use_sigmoid
+            and not loss.naive_dice
+        ):
             raise ValueError(
                 'expected a loss_mask of DiceLoss(activate=True, naive_dice=False), '
                 f'got {type(loss).__name__}'

@@ -68,7 +68,8 @@ class PseudoLabelWeights:
         data sample has ``gt_sem_seg`` if ``ignore_semantic`` is.
 
         Raises:
-            ValueError: scores or the semantic map are missing, or a score is below 0.
+            ValueError: scores or the semantic map are missing, a score is below 0, or the map has
+                not the size of its image.
         """
         weights = self._instance_weights(data_samples)
         for sample, weight in zip(data_samples, weights, strict=True):
@@ -103,8 +104,14 @@ class PseudoLabelWeights:
                     'with_seg=True'
                 )
             semantic_map = sample.gt_sem_seg.sem_seg[0].cpu().numpy()
-            # padding of the batch beyond the map counts, as in mmdet
             height, width = semantic_map.shape
+            # without padding of the batch, which counts, as in mmdet; or with it
+            if (height, width) not in (tuple(sample.img_shape[:2]), shape):
+                raise ValueError(
+                    f'{sample.get("img_path", "a sample")}: expected a semantic map of the size '
+                    f'{tuple(sample.img_shape[:2])} of its image, got {(height, width)}; a '
+                    'transform of the pipeline leaves the map as it was'
+                )
             ignored[:height, :width] |= uncertain_pixels(
                 semantic_map[: shape[0], : shape[1]],
                 masks[:, :height, :width],

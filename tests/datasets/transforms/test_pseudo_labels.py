@@ -140,11 +140,19 @@ def test_loading_a_map_that_does_not_fit(results, tmp_path):
         LoadPseudoLabels(with_seg=True)(results)
 
 
+def test_maps_have_background():
+    with pytest.raises(ValueError, match='reduce_zero_label=False'):
+        LoadPseudoLabels(with_seg=True, reduce_zero_label=True)
+
+
 def test_packing_what_lost_its_ids_or_scores(results):
     loaded = pipeline(LOAD)(results)
     filtered = {**loaded, 'gt_instances_ids': loaded['gt_instances_ids'][:-1]}
-    with pytest.raises(ValueError, match=r'photo.jpg: expected an instance id.*8 labels, got 7'):
+    with pytest.raises(ValueError, match=r'photo.jpg: expected the labels .*5, 6\] of.*5, 6, 7\]'):
         PackPseudoLabels()(filtered)
+    pasted = {**loaded, 'gt_bboxes_labels': np.roll(loaded['gt_bboxes_labels'], 1)}
+    with pytest.raises(ValueError, match=r'got \[7, 0, 1, .*CopyPaste'):
+        PackPseudoLabels()(pasted)
     no_ids = {key: value for key, value in loaded.items() if key != 'gt_instances_ids'}
     with pytest.raises(ValueError, match='gt_instances_ids, of LoadPseudoLabels'):
         PackPseudoLabels()(no_ids)

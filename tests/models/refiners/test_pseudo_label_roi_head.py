@@ -121,6 +121,7 @@ def test_positives_have_the_weights_of_their_instances(build, make_batch):
     [
         (dict(mask_roi_extractor=None), 'mask_roi_extractor of its own'),
         (dict(mask_head=dict(loss_mask=dict(use_mask=False))), 'CrossEntropyLoss'),
+        (dict(mask_head=dict(loss_mask=dict(reduction='sum'))), "reduction='mean'"),
         (dict(mask_head=dict(loss_mask=dict(class_weight=[1, 2, 1, 1]))), 'without class_weight'),
     ],
 )
@@ -129,3 +130,9 @@ def test_heads_that_cannot_be_weighted(build, config_of, change, message):
     cfg.merge_from_dict(dict(roi_head=change))
     with pytest.raises(ValueError, match=message):
         build(NAME, **REFINER, roi_head=cfg.roi_head, ignore_border=1)
+
+
+def test_a_box_head_with_losses_of_its_own(build, config_of):
+    roi_head = {**config_of(NAME).roi_head, 'bbox_head': dict(type='DIIHead', num_classes=4)}
+    with pytest.raises(ValueError, match="mmdet's BBoxHead, got DIIHead"):
+        build(NAME, **REFINER, roi_head=roi_head, ignore_border=1)

@@ -128,7 +128,13 @@ def test_dice_of_an_ignored_instance_is_zero_with_a_graph():
 
 
 @pytest.mark.parametrize(
-    'loss', [DiceLoss(activate=False), DiceLoss(naive_dice=True), CrossEntropyLoss()]
+    'loss',
+    [
+        DiceLoss(activate=False),
+        DiceLoss(naive_dice=True),
+        DiceLoss(use_sigmoid=False),
+        CrossEntropyLoss(),
+    ],
 )
 def test_losses_that_cannot_be_weighted(loss):
     with pytest.raises(

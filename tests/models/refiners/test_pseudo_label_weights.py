@@ -112,6 +112,7 @@ def test_attach_unites_what_is_ignored_and_counts_padding(make_sample):
     semantic_map[:, :4] = 1
     semantic_map[0, 5] = 255
     sample = make_sample(masks, [0, 0], scores=[0.25, 0.75], semantic_map=semantic_map)
+    sample.set_metainfo(dict(img_shape=(3, 6)))
     PseudoLabelWeights(score_weight=1, ignore_border=1, ignore_semantic='disagreement').attach(
         [sample]
     )
@@ -123,6 +124,13 @@ def test_attach_unites_what_is_ignored_and_counts_padding(make_sample):
         .11.....
     """
     assert np.array_equal(sample.gt_instances.ignored_pixels, grid(expected))
+
+
+def test_a_map_that_stayed_behind_its_image(make_sample):
+    semantic_map = np.zeros((3, 6), dtype=np.uint8)
+    sample = make_sample(np.ones((1, 4, 8)), [0], semantic_map=semantic_map)
+    with pytest.raises(ValueError, match=r'size \(4, 8\) of its image, got \(3, 6\)'):
+        PseudoLabelWeights(ignore_semantic='void').attach([sample])
 
 
 def test_attach_reads_polygons_as_it_reads_bitmaps(make_sample):
