@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmengine.config import Config
 from mmengine.structures import InstanceData
@@ -133,6 +134,11 @@ def test_heads_that_cannot_be_weighted(build, config_of, change, message):
 
 
 def test_a_box_head_with_losses_of_its_own(build, config_of):
-    roi_head = {**config_of(NAME).roi_head, 'bbox_head': dict(type='DIIHead', num_classes=4)}
-    with pytest.raises(ValueError, match="mmdet's BBoxHead, got DIIHead"):
+    class OwnLosses(Shared2FCBBoxHead):
+        def loss_and_target(self, *args, **kwargs):
+            return {}
+
+    roi_head = config_of(NAME).roi_head
+    roi_head.bbox_head.type = OwnLosses
+    with pytest.raises(ValueError, match="mmdet's BBoxHead, got OwnLosses"):
         build(NAME, **REFINER, roi_head=roi_head, ignore_border=1)
