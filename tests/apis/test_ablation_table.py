@@ -101,7 +101,7 @@ def test_summary_holds_every_value():
 
 
 def test_results_are_in_the_order_asked_for(tmp_path):
-    variants = [Variant(name, Path(f'{name}.py')) for name in 'abc']
+    variants = [Variant(name, Path(f'{name}.py'), Path('truth.json')) for name in 'abc']
     chains = [
         Chain(Path('x.py'), tuple(variants[:2]), tmp_path / 'x', 1, Path('tools')),
         Chain(Path('y.py'), tuple(variants[2:]), tmp_path / 'y', 1, Path('tools')),
