@@ -89,23 +89,25 @@ if __name__ == '__main__':
         run = functools.partial(run_logged, command, log, environment={})
         jobs.append(Job(name, run, folder / f'{name}.job'))
     try:
-        run_jobs(jobs, num_workers=2)
+        run_jobs(jobs, num_workers=int(sys.argv[2]))
     except KeyboardInterrupt:
         sys.exit(130)
 """
 
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_jobs_end_with_the_process_that_runs_them(tmp_path, number, status):
+@pytest.mark.parametrize('num_workers', [1, 2])
+def test_jobs_end_with_the_process_that_runs_them(tmp_path, number, status, num_workers):
     script = tmp_path / 'run.py'
     script.write_text(SLEEPERS)
     process = subprocess.Popen(
-        [sys.executable, script, tmp_path],
+        [sys.executable, script, tmp_path, str(num_workers)],
         env={**os.environ, 'PYTHONPATH': str(ROOT)},
         # a test run in a shell's background has SIGINT ignored, and would hand that on
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    pids = [wait_for(lambda path=tmp_path / f'{name}.pid': read_pid(path)) for name in 'ab']
+    paths = [tmp_path / f'{name}.pid' for name in 'ab'[:num_workers]]
+    pids = [wait_for(lambda path=path: read_pid(path)) for path in paths]
     process.send_signal(number)
     assert process.wait(30) == status
     wait_for(lambda: not any(is_running(pid) for pid in pids))

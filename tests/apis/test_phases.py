@@ -178,39 +178,3 @@ def test_interrupt_ends_the_command_too(tmp_path):
 )
 def test_format_seconds(seconds, text):
     assert format_seconds(seconds) == text
-
-
-PARENT = """
-import os, sys
-from pathlib import Path
-from mmp2seg.apis.phases import run_logged
-
-folder = Path(sys.argv[1])
-child = (
-    'import os, sys, time; from pathlib import Path; '
-    'Path(sys.argv[1], "pid").write_text(str(os.getpid())); time.sleep(60)'
-)
-command = [sys.executable, '-c', child, str(folder)]
-run_logged(command, folder / 'log', environment=dict(os.environ))
-"""
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='what Linux does for a child')
-def test_a_command_ends_when_its_parent_is_killed(tmp_path):
-    with subprocess.Popen([sys.executable, '-c', PARENT, str(tmp_path)], cwd=ROOT) as parent:
-        pid = wait_for(lambda: (tmp_path / 'pid').is_file() and (tmp_path / 'pid').read_text())
-        parent.kill()
-    assert wait_for(lambda: not is_running(int(pid)))
-
-
-def wait_for(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not (value := condition()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return value
-
-
-def is_running(pid):
-    """Whether there is such a process that is no zombie."""
-    status = Path(f'/proc/{pid}/status')
-    return status.is_file() and 'State:\tZ' not in status.read_text()
