@@ -35,7 +35,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise FolderInUse(f'{folder}: another command is at work in this folder') from error
-    except NotImplementedError:  # filelock's word for ENOSYS
+    except NotImplementedError:  # what some versions of filelock make of ENOSYS
         pass
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
@@ -43,8 +43,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if is_new and list(folder.iterdir()) == [path]:
-            with suppress(OSError):  # a command that came since is in it; Windows keeps open files
+        with suppress(OSError):  # somebody removed it, or began to write to it
+            if is_new and list(folder.iterdir()) == [path]:
                 path.unlink()
                 folder.rmdir()
         lock.release()

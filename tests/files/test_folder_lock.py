@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,9 +56,17 @@ def test_a_folder_that_is_used_stays(tmp_path):
 def test_a_killed_process_holds_nothing(holder, tmp_path):
     holder.kill()
     holder.wait()
+    held = 0
     for _ in range(2):
         with folder_lock(tmp_path / 'work'):
-            pass
+            held += 1
+    assert held == 2
+
+
+def test_a_folder_that_is_removed_meanwhile(tmp_path):
+    with folder_lock(tmp_path / 'work'):
+        shutil.rmtree(tmp_path / 'work')
+    assert not (tmp_path / 'work').exists()
 
 
 def test_an_error_lets_go(tmp_path):
@@ -74,7 +83,8 @@ def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch, num
 
     monkeypatch.setattr(fcntl, 'flock', refuse)
     with folder_lock(tmp_path), folder_lock(tmp_path):
-        pass
+        both_hold_it = True
+    assert both_hold_it
 
 
 def test_other_errors_are_errors(tmp_path, monkeypatch):

@@ -105,8 +105,8 @@ class WeightedDiceLoss(nn.Module):
             and not loss.naive_dice
         ):
             raise ValueError(
-                'expected a loss_mask of DiceLoss(activate=True, naive_dice=False), '
-                f'got {type(loss).__name__}'
+                'expected a loss_mask of DiceLoss(use_sigmoid=True, activate=True, '
+                f'naive_dice=False), got {type(loss).__name__}'
             )
         self.loss = copy.copy(loss)
         self.loss.activate = False  # it gets probabilities

@@ -106,7 +106,8 @@ class PseudoLabelWeights:
             semantic_map = sample.gt_sem_seg.sem_seg[0].cpu().numpy()
             height, width = semantic_map.shape
             # without padding of the batch, which counts, as in mmdet; or with it
-            if (height, width) not in (tuple(sample.img_shape[:2]), shape):
+            padded = tuple(sample.get('batch_input_shape', shape))
+            if (height, width) not in (tuple(sample.img_shape[:2]), padded):
                 raise ValueError(
                     f'{sample.get("img_path", "a sample")}: expected a semantic map of the size '
                     f'{tuple(sample.img_shape[:2])} of its image, got {(height, width)}; a '
