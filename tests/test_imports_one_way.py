@@ -1,4 +1,4 @@
-"""The layout of the package: import layers, length of files, a test file for every module."""
+"""The layout of the package: import layers, and a test file for every module."""
 
 import ast
 from pathlib import Path
@@ -10,19 +10,28 @@ PACKAGE = ROOT / 'mmp2seg'
 MODULES = sorted(
     path for path in PACKAGE.rglob('*.py') if '.mim' not in path.relative_to(PACKAGE).parts
 )
-MAX_LINES = 300
 
-# a layer imports from itself and from those above it in this list
+# A folder imports from itself and from those above it in this list (docs/design.md).
 LAYERS = [
-    {'version', 'registry'},
-    {'files'},
-    {'ops'},
-    {'structures', 'codecs'},
-    {'datasets', 'models'},
-    {'pseudo_labels', 'evaluation', 'engine', 'visualization', 'apis'},
-    {'testing'},
+    'version',
+    'registry',
+    'files',
+    'ops',
+    'structures',
+    'codecs',
+    'datasets',
+    'converters',
+    'models',
+    'pseudo_labels',
+    'evaluation',
+    'visualization',
+    'engine',
+    'apis',
+    'analysis',
+    'experiments',
+    'testing',
 ]
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+RANK = {name: rank for rank, name in enumerate(LAYERS)}
 
 
 def name_of(path):
@@ -86,11 +95,6 @@ def test_ops_import_no_framework(path):
     assert [name for name in imports_of(path) if name.split('.')[0] in frameworks] == []
     ours = [name for name in imports_of(path) if name.split('.')[0] == 'mmp2seg']
     assert [name for name in ours if layer_of(name) != 'ops'] == []
-
-
-@pytest.mark.parametrize('path', MODULES, ids=name_of)
-def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
 @pytest.mark.parametrize(

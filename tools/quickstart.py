@@ -15,15 +15,15 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.commands import (
+from mmp2seg.analysis.tables import format_table
+from mmp2seg.experiments.commands import (
     cfg_options,
     children_environment,
     end_like_interrupted,
     tool_command,
 )
-from mmp2seg.apis.phases import Phase, PhaseError, format_seconds, run_phases
-from mmp2seg.apis.segmentor_run import test_figures
-from mmp2seg.apis.tables import format_table
+from mmp2seg.experiments.phases import Phase, PhaseError, format_seconds, run_phases
+from mmp2seg.experiments.segmentor_run import test_figures
 from mmp2seg.files.atomic_write import write_text
 from mmp2seg.files.folder_lock import FolderInUse, folder_lock
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou

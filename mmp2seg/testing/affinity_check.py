@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmp2seg.ops import affinity_streamed, affinity_triton
-from mmp2seg.ops.affinity_triton import Blocks
+from mmp2seg.ops.affinity import fused, streamed
+from mmp2seg.ops.affinity.fused import Blocks
 
 # Largest relative errors. Of values: float32 sums. Of the gradient: the same, or the rounding of
 # one of its factors. With a threshold an affinity beside it may fall on either side.
@@ -82,7 +82,7 @@ def make_case(
     directions = torch.randn(batch, 12, channels, generator=generator)
     directions = directions.take_along_dim(codes[:, 0, :, None].clamp(min=0).long(), dim=1)
     noise = torch.randn(batch, size * size, channels, generator=generator)
-    counts = affinity_streamed.pair_counts(codes)
+    counts = streamed.pair_counts(codes)
     return AffinityCase(
         rows=channels**-0.25 * (0.7 * directions + noise),
         codes=codes,
@@ -101,10 +101,10 @@ def fused_errors(case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda'
     rounded = case.to('cpu', dtype, torch.float64)
     # (streamed in float32, in float64)
     plain = [rounded.to('cpu', kind, torch.float64) for kind in (torch.float32, torch.float64)]
-    pairs = functools.partial(affinity_triton.pair_loss_and_grad, *fused.pair_arguments)
+    pairs = functools.partial(fused.pair_loss_and_grad, *fused.pair_arguments)
     loss, grad = pairs(needs_grad=True)
     losses, grads = zip(
-        *(affinity_streamed.pair_loss_and_grad(*p.pair_arguments, needs_grad=True) for p in plain)
+        *(streamed.pair_loss_and_grad(*p.pair_arguments, needs_grad=True) for p in plain)
     )
     found = [
         ('loss', loss, losses, VALUE_LIMIT),
@@ -113,8 +113,8 @@ def fused_errors(case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda'
     ]
     for beta, threshold, limit in ((1.0, 0.0, VALUE_LIMIT), (2.5, 0.6, THRESHOLD_LIMIT)):
         options = dict(beta=beta, threshold=threshold)
-        sums = [affinity_streamed.propagate(p.rows, p.values.to(p.rows), **options) for p in plain]
-        value = affinity_triton.propagate(fused.rows, fused.values, **options)
+        sums = [streamed.propagate(p.rows, p.values.to(p.rows), **options) for p in plain]
+        value = fused.propagate(fused.rows, fused.values, **options)
         found.append((f'propagation, beta {beta}, threshold {threshold}', value, sums, limit))
     kind = str(dtype).removeprefix('torch.')
     findings = [
@@ -135,10 +135,10 @@ def fused_calls(case: AffinityCase, dtype: torch.dtype) -> dict[str, Callable]:
     case = case.to('cuda', dtype, torch.float32)
     return {
         'loss and gradient': functools.partial(
-            affinity_triton.pair_loss_and_grad, *case.pair_arguments, needs_grad=True
+            fused.pair_loss_and_grad, *case.pair_arguments, needs_grad=True
         ),
         'propagation': functools.partial(
-            affinity_triton.propagate, case.rows, case.values, beta=2.0, threshold=0.0
+            fused.propagate, case.rows, case.values, beta=2.0, threshold=0.0
         ),
     }
 
@@ -149,11 +149,11 @@ def plain_calls(case: AffinityCase) -> dict[str, Callable]:
     dense = case.to('cuda', torch.float32, torch.float32)
     return {
         'loss and gradient, streamed': functools.partial(
-            affinity_streamed.pair_loss_and_grad, *streamed.pair_arguments, needs_grad=True
+            streamed.pair_loss_and_grad, *streamed.pair_arguments, needs_grad=True
         ),
         'loss and gradient, dense': functools.partial(dense_loss_and_grad, *dense.pair_arguments),
         'propagation, streamed': functools.partial(
-            affinity_streamed.propagate, dense.rows, dense.values, beta=2.0, threshold=0.0
+            streamed.propagate, dense.rows, dense.values, beta=2.0, threshold=0.0
         ),
     }
 
@@ -190,4 +190,4 @@ def measure(call: Callable[[], object]) -> tuple[float, float] | None:
 def candidate_blocks() -> list[Blocks]:
     """The blocks that are chosen from, and some more to find better ones."""
     more = ((128, 64, 8, 3), (128, 32, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2), (64, 32, 8, 1))
-    return [*affinity_triton.BLOCKS, *(Blocks(*sizes) for sizes in more)]
+    return [*fused.BLOCKS, *(Blocks(*sizes) for sizes in more)]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmp2seg.ops import affinity_streamed, affinity_triton
+from mmp2seg.ops.affinity import fused, streamed
 from mmp2seg.testing import affinity_check
 from mmp2seg.testing.affinity_check import Finding, dense_loss_and_grad, fused_errors, make_case
 
@@ -16,7 +16,7 @@ def test_a_case_has_balanced_pairs_of_the_given_share_of_pixels(case):
     assert case.codes.dtype == torch.int32 and int(case.codes.max()) <= 11
     assert ((case.codes >= 0).sum(dim=-1) == 41).all()  # half of 81, and the one at the border
     assert (make_case(size=9, channels=12).codes >= 0).all()
-    counts = affinity_streamed.pair_counts(case.codes)
+    counts = streamed.pair_counts(case.codes)
     assert (counts > 0).all()
     torch.testing.assert_close(case.weights * counts, torch.full((2, 2, 3), 0.5).double())
 
@@ -28,17 +28,17 @@ def fused_in_torch(monkeypatch):
 
     def pair_loss_and_grad(rows, codes, weights, *, needs_grad):
         assert weights.dtype == torch.float32
-        loss, grad = affinity_streamed.pair_loss_and_grad(
+        loss, grad = streamed.pair_loss_and_grad(
             rows.float(), codes, weights.double(), needs_grad=needs_grad
         )
         return loss, grad * knobs['grad_factor'] if needs_grad else None
 
     def propagate(rows, values, *, beta, threshold):
         options = dict(beta=beta, threshold=threshold)
-        return affinity_streamed.propagate(rows.float(), values, **options) + knobs['value_offset']
+        return streamed.propagate(rows.float(), values, **options) + knobs['value_offset']
 
-    monkeypatch.setattr(affinity_triton, 'pair_loss_and_grad', pair_loss_and_grad)
-    monkeypatch.setattr(affinity_triton, 'propagate', propagate)
+    monkeypatch.setattr(fused, 'pair_loss_and_grad', pair_loss_and_grad)
+    monkeypatch.setattr(fused, 'propagate', propagate)
     return knobs
 
 
@@ -72,11 +72,11 @@ def test_nan_is_not_ok():
 def test_the_dense_way_is_the_streamed_one(case):
     case = case.to('cpu', torch.float64, torch.float64)
     dense = dense_loss_and_grad(*case.pair_arguments)
-    streamed = affinity_streamed.pair_loss_and_grad(*case.pair_arguments, needs_grad=True)
-    torch.testing.assert_close(dense, streamed)
+    result = streamed.pair_loss_and_grad(*case.pair_arguments, needs_grad=True)
+    torch.testing.assert_close(dense, result)
 
 
 def test_blocks_that_are_chosen_are_candidates():
     candidates = affinity_check.candidate_blocks()
-    assert set(affinity_triton.BLOCKS) < set(candidates)
+    assert set(fused.BLOCKS) < set(candidates)
     assert all(blocks.rows % blocks.cols == 0 for blocks in candidates)

@@ -157,7 +157,7 @@ def load_with_fake_tools(tmp_path, monkeypatch):
         monkeypatch.setattr(os, 'environ', dict(os.environ))
         spec.loader.exec_module(module)
         monkeypatch.setattr(module, 'TOOLS', tmp_path / 'tools')
-        shared = sys.modules['mmp2seg.apis.ablation_arguments']
+        shared = sys.modules['mmp2seg.experiments.arguments']
         monkeypatch.setattr(shared, 'end_like_interrupted', lambda *_: None)
         for name, code in FAKE_TOOLS.items():
             fake = module.TOOLS / name

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mmp2seg.analysis.benchmarks import parts
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.benchmarks import parts
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'benchmark.py'
 TOOL_NAMES = runpy.run_path(str(TOOL))

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmp2seg.ops import affinity_triton
+from mmp2seg.ops.affinity import fused
 from mmp2seg.testing import affinity_check
 from mmp2seg.testing.affinity_check import Finding
 
@@ -85,7 +85,7 @@ def test_findings_become_a_table_and_failures(tool):
 
 def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(affinity_triton, 'triton_available', lambda device: True)
+    monkeypatch.setattr(fused, 'triton_available', lambda device: True)
     names = tool.main.__globals__
     names['describe_machine'] = lambda: 'a machine'
     names['check_affinity'] = lambda args, report: report.verdict(False, 'the gradient')

@@ -13,7 +13,7 @@ TOOL = runpy.run_path(str(ROOT / 'tools' / 'analysis_tools' / 'get_flops.py'))
 
 @pytest.fixture(autouse=True)
 def _keep_threads(monkeypatch):
-    monkeypatch.setattr('mmp2seg.apis.benchmarks.measuring.Settings.apply', lambda self: None)
+    monkeypatch.setattr('mmp2seg.analysis.benchmarks.measuring.Settings.apply', lambda self: None)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '-1')
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmp2seg.apis.phases import PhaseError
+from mmp2seg.experiments.phases import PhaseError
 from mmp2seg.files.folder_lock import folder_lock
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmp2seg.apis.ablation_chain import shapes_phase
-from mmp2seg.apis.ablations import load_configs, make_chains
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.experiments.ablations import load_configs, make_chains
+from mmp2seg.experiments.chain import shapes_phase
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_ablations.py'

@@ -90,8 +90,8 @@ def main(argv: list[str]) -> None:
     args = parse_args(argv)
     import torch
 
-    from mmp2seg.apis.benchmarks import parts, report
-    from mmp2seg.apis.benchmarks.measuring import Settings, available_cores
+    from mmp2seg.analysis.benchmarks import parts, report
+    from mmp2seg.analysis.benchmarks.measuring import Settings, available_cores
     from mmp2seg.files.atomic_write import write_json
 
     device = args.device

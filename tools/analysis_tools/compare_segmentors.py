@@ -13,7 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.ablation_arguments import (
+from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.device import select_device
+from mmp2seg.experiments.arguments import (
     add_run_arguments,
     make_shapes,
     parse_run_arguments,
@@ -21,17 +23,15 @@ from mmp2seg.apis.ablation_arguments import (
     run_until_interrupted,
     threads_per_job,
 )
-from mmp2seg.apis.ablation_table import (
+from mmp2seg.experiments.commands import children_environment
+from mmp2seg.experiments.job_pool import Job, run_jobs
+from mmp2seg.experiments.label_comparison import LABEL_KINDS, LabelSource, label_sources
+from mmp2seg.experiments.table import (
     make_difference_table,
     make_refine_table,
     measured_columns,
     test_results,
 )
-from mmp2seg.apis.arguments import CommandError, run_command
-from mmp2seg.apis.commands import children_environment
-from mmp2seg.apis.device import select_device
-from mmp2seg.apis.job_pool import Job, run_jobs
-from mmp2seg.apis.label_comparison import LABEL_KINDS, LabelSource, label_sources
 from mmp2seg.files.atomic_write import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,12 +63,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def make_label_sources(args: argparse.Namespace, environment: dict[str, str]) -> list[LabelSource]:
     """The labels of every kind and seed; the data set of each seed is made here."""
-    from mmp2seg.apis import ablations
+    from mmp2seg.experiments import ablations
 
     stage1 = ablations.load_configs([args.stage1], cfg_options=args.cfg_options)
     data_of_seed = None
     if args.shapes:
-        from mmp2seg.datasets.shapes_scene import SHAPES_CLASSES
+        from mmp2seg.datasets.shapes.scene import SHAPES_CLASSES
 
         ablations.require_classes(stage1, SHAPES_CLASSES)
         data_of_seed = make_shapes(args, TOOLS, environment)
@@ -95,8 +95,8 @@ def write_configs(
     Returns:
         list[tuple]: row of the table, name of the segmentor's run and labels of each, seed by seed.
     """
-    from mmp2seg.apis.ablation_refine import segmentor_name, write_segmentor_config
-    from mmp2seg.apis.ablations import load_configs
+    from mmp2seg.experiments.ablations import load_configs
+    from mmp2seg.experiments.refine import segmentor_name, write_segmentor_config
 
     segmentors = load_configs(args.segmentors)
     test_data_of_seed = {}

@@ -20,11 +20,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.analysis.tables import format_table
 from mmp2seg.apis.arguments import CommandError, run_command
-from mmp2seg.apis.commands import cfg_options, children_environment, tool_command
-from mmp2seg.apis.tables import format_table
+from mmp2seg.experiments.commands import cfg_options, children_environment, tool_command
 from mmp2seg.files.atomic_write import write_text
-from mmp2seg.ops import affinity_triton
+from mmp2seg.ops.affinity import fused
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools'
@@ -277,7 +277,7 @@ def main(argv: list[str]) -> None:
     if not torch.cuda.is_available():
         raise CommandError('no CUDA device was found, and nothing can be checked without one')
     report = Report()
-    if not affinity_triton.triton_available(torch.device('cuda')):
+    if not fused.triton_available(torch.device('cuda')):
         raise CommandError('triton does not run on the CUDA device')
     report.add(describe_machine())
     if args.only != 'training':

@@ -21,13 +21,17 @@ from mmengine.registry import init_default_scope
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.affinity_inspection import AffinityView, inspect_affinity, require_affinity_head
+from mmp2seg.analysis.affinity_inspection import (
+    AffinityView,
+    inspect_affinity,
+    require_affinity_head,
+)
+from mmp2seg.analysis.affinity_of_points import RELATIONS
 from mmp2seg.apis.arguments import CommandError, run_command
 from mmp2seg.apis.drawing import build_dataset, build_model, spread_indices
 from mmp2seg.apis.runner import load_config, require_checkpoint
 from mmp2seg.evaluation.functional.truth_file import TruthFile
 from mmp2seg.evaluation.functional.truth_maps import truth_instance_map
-from mmp2seg.ops.affinity_of_points import RELATIONS
 from mmp2seg.visualization.affinity_panels import affinity_row, join_rows, semantic_row
 from mmp2seg.visualization.panels import Palette, distinct_colors, write_png
 

@@ -70,10 +70,10 @@ def main(argv: list[str]) -> None:
     args = parse_args(argv)
     import torch
 
-    from mmp2seg.apis.benchmarks.measuring import Settings, available_cores
-    from mmp2seg.apis.flops import table as flops_table
-    from mmp2seg.apis.flops.network_cost import measure_networks
-    from mmp2seg.apis.flops.records import FlopsCase
+    from mmp2seg.analysis.benchmarks.measuring import Settings, available_cores
+    from mmp2seg.analysis.flops import table as flops_table
+    from mmp2seg.analysis.flops.network_cost import measure_networks
+    from mmp2seg.analysis.flops.records import FlopsCase
     from mmp2seg.files.atomic_write import write_json
 
     device = args.device

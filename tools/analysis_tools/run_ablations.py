@@ -13,7 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.ablation_arguments import (
+from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.device import select_device
+from mmp2seg.experiments.arguments import (
     add_run_arguments,
     listed_configs,
     make_shapes,
@@ -22,7 +24,9 @@ from mmp2seg.apis.ablation_arguments import (
     run_until_interrupted,
     threads_per_job,
 )
-from mmp2seg.apis.ablation_table import (
+from mmp2seg.experiments.commands import children_environment
+from mmp2seg.experiments.job_pool import Job, run_jobs
+from mmp2seg.experiments.table import (
     collect_refine_results,
     collect_results,
     make_difference_table,
@@ -30,10 +34,6 @@ from mmp2seg.apis.ablation_table import (
     make_table,
     summarize,
 )
-from mmp2seg.apis.arguments import CommandError, run_command
-from mmp2seg.apis.commands import children_environment
-from mmp2seg.apis.device import select_device
-from mmp2seg.apis.job_pool import Job, run_jobs
 from mmp2seg.files.atomic_write import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Run all of it; the exit status."""
-    from mmp2seg.apis import ablations
+    from mmp2seg.experiments import ablations
 
     paths = [*args.configs, *(listed_configs(args.list) if args.list else [])]
     if not paths:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     environment = children_environment(ROOT, OMP_NUM_THREADS=threads)
     data_of_seed = test_data_of_seed = None
     if args.shapes:
-        from mmp2seg.datasets.shapes_scene import SHAPES_CLASSES
+        from mmp2seg.datasets.shapes.scene import SHAPES_CLASSES
 
         ablations.require_classes(configs, SHAPES_CLASSES)
         data_of_seed = make_shapes(args, TOOLS, environment)

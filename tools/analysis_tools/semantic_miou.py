@@ -44,9 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.apis.class_names import resolve_classes
-    from mmp2seg.apis.semantic_miou import compare_semantic_folders
-    from mmp2seg.datasets.converters.voc_masks import read_image_list
+    from mmp2seg.analysis.semantic_miou import compare_semantic_folders
+    from mmp2seg.converters.class_names import resolve_classes
+    from mmp2seg.converters.voc_masks import read_image_list
     from mmp2seg.files.atomic_write import write_json
 
     try:

@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.apis.class_names import resolve_classes
-    from mmp2seg.datasets.converters.coco_maps import coco_semantic_maps
+    from mmp2seg.converters.class_names import resolve_classes
+    from mmp2seg.converters.coco_maps import coco_semantic_maps
 
     try:
         report = coco_semantic_maps(

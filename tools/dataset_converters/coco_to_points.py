@@ -37,8 +37,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = vars(parse_args(argv))
-    from mmp2seg.datasets.point_formats import FORMATS
-    from mmp2seg.datasets.point_json import read_point_json
+    from mmp2seg.converters.point_formats import FORMATS
+    from mmp2seg.converters.point_json import read_point_json
 
     name, points, out = (args.pop(key) for key in ('format', 'points', 'out'))
     write = FORMATS[name].write

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.datasets.converters.coco_voc import coco_to_voc_points
+    from mmp2seg.converters.coco_voc import coco_to_voc_points
 
     try:
         report = coco_to_voc_points(

@@ -57,8 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.datasets.converters.instances_to_points import convert_instances
-    from mmp2seg.datasets.converters.point_rules import PointRule
+    from mmp2seg.converters.instances_to_points import convert_instances
+    from mmp2seg.converters.point_rules import PointRule
 
     try:
         rule = PointRule(

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.datasets.shapes import write_shapes
+    from mmp2seg.datasets.shapes.dataset import write_shapes
 
     try:
         report = write_shapes(

@@ -66,9 +66,9 @@ def main(argv: list[str] | None = None) -> None:
     import torch
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.apis.class_names import resolve_classes
-    from mmp2seg.apis.mmseg_maps import write_mmseg_maps
-    from mmp2seg.datasets.point_json import read_point_json
+    from mmp2seg.converters.class_names import resolve_classes
+    from mmp2seg.converters.mmseg_maps import write_mmseg_maps
+    from mmp2seg.converters.point_json import read_point_json
 
     try:
         names = args.classes or read_point_json(args.points)[1]

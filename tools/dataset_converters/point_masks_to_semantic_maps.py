@@ -2,7 +2,7 @@
 
 Each point takes the best mask that holds it, or that has its id; the mask's pixels get the point's
 class, all others are background. The layouts of MASKS are listed in
-mmp2seg/datasets/converters/point_mask_files.py: COCO's, a list of annotations, or SAM's folder of
+mmp2seg/converters/mask_files.py: COCO's, a list of annotations, or SAM's folder of
 a json per image.
 
 Example: python tools/dataset_converters/point_masks_to_semantic_maps.py sam_masks points.json \\
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.datasets.converters.point_masks import point_masks_to_maps
+    from mmp2seg.converters.point_masks_to_maps import point_masks_to_maps
 
     try:
         report = point_masks_to_maps(

@@ -74,9 +74,9 @@ def _add_format_options(group: argparse._ArgumentGroup) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = vars(parse_args(argv))
-    from mmp2seg.apis.class_names import resolve_classes
-    from mmp2seg.datasets.point_formats import FORMATS
-    from mmp2seg.datasets.point_json import assemble_point_json
+    from mmp2seg.converters.class_names import resolve_classes
+    from mmp2seg.converters.point_formats import FORMATS
+    from mmp2seg.converters.point_json import assemble_point_json
     from mmp2seg.files.atomic_write import write_json
 
     name, source, out = (args.pop(key) for key in ('format', 'source', 'out'))

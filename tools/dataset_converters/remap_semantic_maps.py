@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.datasets.converters.remap_maps import (
+    from mmp2seg.converters.remap_maps import (
         read_category_mapping,
         read_mapping_file,
         remap_maps,

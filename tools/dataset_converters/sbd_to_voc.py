@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.datasets.converters.sbd import TRAIN_AUG_SIZE, merge_sbd
+    from mmp2seg.converters.sbd import TRAIN_AUG_SIZE, merge_sbd
     from mmp2seg.files.image_folder import shorten_names
 
     try:

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.datasets.converters.voc_masks import convert_voc_masks
+    from mmp2seg.converters.voc_masks import convert_voc_masks
     from mmp2seg.datasets.point_voc import PointVOCDataset
 
     try:

@@ -34,8 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.apis.class_names import resolve_classes
-    from mmp2seg.datasets.converters.coco_voc import CLASS_FILE, voc_points_to_coco
+    from mmp2seg.converters.class_names import resolve_classes
+    from mmp2seg.converters.coco_voc import CLASS_FILE, voc_points_to_coco
 
     if args.classes is None:
         class_file = Path(args.voc_root) / CLASS_FILE

@@ -44,8 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from mmengine.utils import track_parallel_progress, track_progress
 
+    from mmp2seg.analysis.dataset_check.check import check_dataset
     from mmp2seg.apis.arguments import CommandError
-    from mmp2seg.apis.dataset_check.check import check_dataset
     from mmp2seg.apis.runner import load_config
     from mmp2seg.files.atomic_write import write_json
 

@@ -42,8 +42,8 @@ def find_config(args: argparse.Namespace, architecture: str, num_classes: int) -
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
-    from mmp2seg.apis import released_checkpoints as released
     from mmp2seg.apis.runner import load_config
+    from mmp2seg.converters import released_checkpoints as released
 
     if Path(args.output).is_dir() or Path(args.output).resolve() == Path(args.input).resolve():
         raise CommandError(f'expected another file to write to, got {args.output}')

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.datasets.point_formats import FORMATS
-from mmp2seg.datasets.point_json import SourceImage, SourcePoint, assemble_point_json
+from mmp2seg.converters.point_formats import FORMATS
+from mmp2seg.converters.point_json import SourceImage, SourcePoint, assemble_point_json
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmp2seg.apis import mmseg_maps
+from mmp2seg.converters import mmseg_maps
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
 

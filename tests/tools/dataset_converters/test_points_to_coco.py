@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmp2seg.datasets.point_formats import FORMATS
-from mmp2seg.datasets.point_json import SourceImage, SourcePoint
+from mmp2seg.converters.point_formats import FORMATS
+from mmp2seg.converters.point_json import SourceImage, SourcePoint
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
 

@@ -56,7 +56,7 @@ def test_the_folder_the_counts_and_the_warning(roots, tmp_path, capsys, monkeypa
     assert captured.err == 'warning: expected 10582 images of VOC 2012 and SBD, got 2\n'
     with pytest.raises(SystemExit, match='error: .*out: the folder is not empty'):
         run_tool('sbd_to_voc', *roots, out_root)
-    monkeypatch.setattr('mmp2seg.datasets.converters.sbd.TRAIN_AUG_SIZE', 2)
+    monkeypatch.setattr('mmp2seg.converters.sbd.TRAIN_AUG_SIZE', 2)
     run_tool('sbd_to_voc', *roots, out_root, '--overwrite', '--copy')
     assert not any(path.is_symlink() for path in out_root.rglob('*'))
     assert capsys.readouterr().err == ''

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmp2seg.apis.released_checkpoints import NETWORKS
+from mmp2seg.converters.released_checkpoints import NETWORKS
 from mmp2seg.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,0 +1,1 @@
+"""Measuring and inspecting: benchmarks, FLOPs, dataset checks, affinities."""

@@ -1,0 +1,229 @@
+"""The parts of the benchmark: each measures its cases and returns their rows."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mmp2seg.analysis.benchmarks import affinity, codec, network, pipeline
+from mmp2seg.analysis.benchmarks.measuring import (
+    Measurement,
+    Settings,
+    measure_in_fresh_process,
+    time_calls,
+)
+from mmp2seg.analysis.benchmarks.report import Row, times_as_fast, times_as_long
+
+# What is measured of the codec: use, points, (H, W).
+CODEC_CASES = (
+    (codec.INITIAL, 6, (416, 416)),
+    (codec.REFINED, 12, (416, 416)),
+    (codec.DECODED, 12, (375, 500)),
+    (codec.UPSAMPLED, 12, (375, 500)),
+)
+GROWTH_POINTS = (1, 12, 50, 200)
+GROWTH_SIDES = (256, 512, 1024, 2048)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes of what is measured.
+
+    Attributes:
+        config: path of a stage-1 config.
+        cfg_options: settings of the config to replace, by dotted key.
+        grid, channels: of the embedding, for the affinity by itself.
+        beta, radius: of the propagation by itself.
+        crop: side of the training image.
+        image: (H, W) at inference, and of the pipeline's images.
+        points: of an image.
+        num_images: of the pipeline.
+        memory_sides: sides of the training images whose memory is compared.
+    """
+
+    config: str
+    cfg_options: Mapping = field(default_factory=dict)
+    grid: int = 104
+    channels: int = 256
+    beta: float = 1.0
+    radius: float | None = None
+    crop: int = 416
+    image: tuple[int, int] = (375, 500)
+    points: int = 12
+    num_images: int = 8
+    memory_sides: tuple[int, ...] = (256, 416, 640, 1024)
+
+    def network_options(self, settings: Settings) -> dict:
+        """What the cases of :mod:`mmp2seg.analysis.benchmarks.network` have in common."""
+        return dict(
+            config=self.config,
+            cfg_options=dict(self.cfg_options),
+            points=self.points,
+            device=settings.device,
+        )
+
+
+def measure_affinity(case: Case, settings: Settings) -> list[Row]:
+    """Affinity loss with gradient, streamed and dense, for two kinds of label maps."""
+    rows = []
+    share = affinity.labelled_share(case.grid)
+    for full, pixels in ((True, 'all pixels'), (False, f'{share:.0%} of the pixels')):
+        what = f'affinity loss and gradient, {pixels} in instances'
+        options = dict(full=full)
+        measured = _streamed_and_dense(what, affinity.make_loss_call, options, case, settings)
+        rows += [Row('affinity', *row) for row in measured]
+    return rows
+
+
+def measure_propagation(case: Case, settings: Settings) -> list[Row]:
+    """Propagation of semantic scores, streamed and dense."""
+    what = f'propagation of 21 scores, beta {case.beta:g}'
+    if case.radius is not None:
+        what += f', radius {case.radius:g}'
+    options = dict(beta=case.beta, radius=case.radius)
+    measured = _streamed_and_dense(what, affinity.make_propagation_call, options, case, settings)
+    return [Row('propagation', *row) for row in measured]
+
+
+def _streamed_and_dense(
+    what: str,
+    make_call: Callable[[Mapping], Callable[[], object]],
+    options: Mapping,
+    case: Case,
+    settings: Settings,
+) -> list[tuple]:
+    """Two rows without their part; memory counts from the embedding on."""
+    options = {'channels': case.channels, 'device': settings.device, **options}
+    found = []
+    for dense in (False, True):
+        full, small = ({**options, 'dense': dense, 'grid': grid} for grid in (case.grid, 8))
+        found.append(measure_in_fresh_process(make_call, full, settings, warm_up=small))
+    what = f'{what}, {case.grid} x {case.grid} x {case.channels}'
+    return [
+        (f'{what}: streamed', found[0], times_as_fast(*found, 'dense')),
+        (f'{what}: dense', found[1]),
+    ]
+
+
+def measure_steps(case: Case, settings: Settings) -> list[Row]:
+    """Training steps without I2S, with it, and with the dense reference; memory: all of it."""
+    (without, *others), dense_of = network.STEPS, list(network.STEPS)[-1]
+    base = _measure_step(without, case, settings)
+    rows = [Row('step', _step_title(without, case.crop), base)]
+    dense = _measure_step(dense_of, case, settings, dense=True)
+    for name in others:
+        found = _measure_step(name, case, settings)
+        compared = times_as_long(found, base, without)
+        if name == dense_of:
+            compared += ', ' + times_as_fast(found, dense, 'dense')
+        rows.append(Row('step', _step_title(name, case.crop), found, compared))
+    title = f'{_step_title(dense_of, case.crop)}: dense'
+    return [*rows, Row('step', title, dense, times_as_long(dense, base, without))]
+
+
+def measure_memory(case: Case, settings: Settings) -> list[Row]:
+    """Training steps with one round at growing sizes: what a pixel more costs."""
+    name = list(network.STEPS)[-1]
+    rows: list[Row] = []
+    for side in case.memory_sides:
+        found = _measure_step(name, replace(case, crop=side), replace(settings, repeat=1))
+        compared = ''
+        smallest = rows[0].measurement.memory_mb if rows else None
+        if smallest is not None and found.memory_mb is not None:
+            pixels = (side**2 - case.memory_sides[0] ** 2) / 1e6
+            slope = (found.memory_mb - smallest) / pixels
+            compared = f'{slope:.0f} MiB per million pixels more than the smallest'
+        rows.append(Row('memory', _step_title(name, side), found, compared))
+    return rows
+
+
+def _measure_step(name: str, case: Case, settings: Settings, *, dense: bool = False) -> Measurement:
+    options = dict(step=name, size=case.crop, dense=dense, **case.network_options(settings))
+    return measure_in_fresh_process(network.make_training_step, options, settings, count_setup=True)
+
+
+def _step_title(name: str, side: int) -> str:
+    return f'training step, {side} x {side}: {name}'
+
+
+def measure_inference(case: Case, settings: Settings) -> list[Row]:
+    """Inference of one image without and with propagation; memory: all of it."""
+    height, width = case.image
+    found = []
+    for rounds in (0, 1):
+        options = dict(rounds=rounds, size=case.image, **case.network_options(settings))
+        found.append(
+            measure_in_fresh_process(network.make_inference, options, settings, count_setup=True)
+        )
+    title = f'inference, {height} x {width}, {case.points} points'
+    compared = times_as_long(found[1], found[0], 'without propagation')
+    return [
+        Row('inference', f'{title}: without propagation', found[0]),
+        Row('inference', f'{title}: one propagation', found[1], compared),
+    ]
+
+
+def measure_codec(case: Case, settings: Settings) -> list[Row]:
+    """Initial labels, refined targets and decoding of an image."""
+    rows = []
+    for name, points, size in CODEC_CASES:
+        call = codec.codec_calls(points, size, device=settings.device)[name]
+        found = _many_calls(call, settings)
+        rows.append(Row('targets', _codec_title(name, points, size), found))
+    return rows
+
+
+def measure_growth(case: Case, settings: Settings) -> list[Row]:
+    """The codec by points and by pixels, beside the smallest of each."""
+    sweeps = (
+        [(points, (416, 416)) for points in GROWTH_POINTS],
+        [(case.points, (side, side)) for side in GROWTH_SIDES],
+    )
+    rows = []
+    for name in (codec.INITIAL, codec.REFINED, codec.UPSAMPLED):
+        for sweep in sweeps:
+            found = []
+            for points, size in sweep:
+                call = codec.codec_calls(points, size, device=settings.device)[name]
+                found.append(time_calls(call, settings))
+                title = _codec_title(name, points, size)
+                compared = times_as_long(found[-1], found[0], 'the smallest')
+                rows.append(Row('growth', title, found[-1], compared))
+    return rows
+
+
+def _codec_title(name: str, points: int, size: tuple[int, int]) -> str:
+    return f'{name}, {points} point{"s" if points > 1 else ""}, {size[0]} x {size[1]}'
+
+
+def _many_calls(call: Callable[[], object], settings: Settings) -> Measurement:
+    """Calls of a few milliseconds: at least 20."""
+    return time_calls(call, replace(settings, repeat=max(settings.repeat, 20)))
+
+
+def measure_pipeline(case: Case, settings: Settings) -> list[Row]:
+    """The training pipeline in one process with one thread, as in a worker of the data loader."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / 'shapes'
+        pipeline.write_images(root, num_images=case.num_images, size=case.image)
+        options = dict(config=case.config, cfg_options=dict(case.cfg_options), root=str(root))
+        worker = replace(settings, device='cpu', threads=1)
+        found = measure_in_fresh_process(pipeline.make_pipeline_call, options, worker)
+    found = Measurement(tuple(seconds / case.num_images for seconds in found.seconds))
+    per_second = '' if found.median is None else f'{1 / found.median:.1f} images per second'
+    height, width = case.image
+    title = f'data pipeline, one worker, per image of {height} x {width}'
+    return [Row('pipeline', title, found, per_second)]
+
+
+# By name, in the order of the table. The last two are asked for by options of their own.
+PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
+    'affinity': measure_affinity,
+    'propagation': measure_propagation,
+    'step': measure_steps,
+    'targets': measure_codec,
+    'pipeline': measure_pipeline,
+    'inference': measure_inference,
+    'growth': measure_growth,
+    'memory': measure_memory,
+}

@@ -1,0 +1,261 @@
+"""Reading of masks per point, such as SAM gives, and of the points that they belong to.
+
+Accepted is a folder or a json file. In all of them an annotation is an object with
+
+- ``segmentation``: COCO's RLE, compressed or not, or its polygons, of the image's size;
+- ``point_id`` (optional): id of the annotation of the point json that the mask belongs to. Without
+  it the mask may be taken by any point that it holds;
+- ``category_id`` (optional): only points of this category may take the mask. It is resolved by name
+  where the file has ``categories``, otherwise it is the point json's;
+- ``score``, or else ``predicted_iou``, or else ``stability_score`` (the last two are SAM's): the
+  higher the better; 1 without any of them.
+
+Other keys, such as SAM's ``point_coords``, are not read. The layouts:
+
+1. a file with an object ``{"images": [{"id", "file_name"}, ...], "annotations": [...],
+   "categories": [{"id", "name"}, ...]}``, where ``annotations`` have an ``image_id``. Images are
+   the point json's by ``file_name``; ``categories`` may be missing;
+2. a file with a list of annotations, each with the ``image_id`` of the point json (COCO's results);
+3. a folder with ``<image name>.json`` for each image, in the same subfolders: a list of annotations
+   as SAM's ``scripts/amg.py --convert-to-rle`` writes it, or an object with such a list under
+   ``annotations``, as the files of the dataset SA-1B are. An image without a file has no masks.
+
+Facts on SAM's files: scripts/amg.py of github.com/facebookresearch/segment-anything.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmp2seg.converters.mask_assignment import ScoredMask
+from mmp2seg.converters.point_json import read_point_json
+from mmp2seg.files.image_folder import relative_stem
+from mmp2seg.files.json_reading import (
+    is_finite_number,
+    read_json,
+    read_json_object,
+    require_keys,
+)
+from mmp2seg.ops.rle import segmentation_to_rle
+
+_SCORES = ('score', 'predicted_iou', 'stability_score')
+
+
+class PointImage(NamedTuple):
+    """An image of a point json, with its N points in the order of the file.
+
+    Attributes:
+        id: of the image in the json.
+        file_name: relative to the image folder.
+        height: in pixels.
+        width: in pixels.
+        points_xy: (N, 2) float64 continuous (x, y).
+        labels: (N,) int64 classes 0..K-1, in the order of the category ids.
+        point_ids: index of each point by the id of its annotation.
+        places: N lines for the reader: place in the file, class and image.
+    """
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+    points_xy: np.ndarray
+    labels: np.ndarray
+    point_ids: dict[int, int]
+    places: list[str]
+
+
+def read_point_images(path: str | Path) -> list[PointImage]:
+    """Images of a point json with the ids of images and points.
+
+    Raises:
+        FileNotFoundError, ValueError: as of :func:`~mmp2seg.converters.point_json.read_point_json`,
+            and for an annotation without id.
+    """
+    sources, classes = read_point_json(path)
+    content = read_json_object(path)  # the ids, which the points of any source do not have
+    require_keys(path, 'annotations', content['annotations'], ('id',))
+    ids: dict[int, list[int]] = defaultdict(list)
+    for annotation in content['annotations']:
+        if not annotation.get('iscrowd', 0):
+            ids[annotation['image_id']].append(annotation['id'])
+    label_of = {name: label for label, name in enumerate(classes)}
+    images = []
+    for source, entry in zip(sources, content['images'], strict=True):
+        points = source.points
+        images.append(
+            PointImage(
+                entry['id'],
+                source.file_name,
+                source.height,
+                source.width,
+                np.array([(point.x, point.y) for point in points], np.float64).reshape(-1, 2),
+                np.array([label_of[point.label] for point in points], np.int64),
+                {point_id: index for index, point_id in enumerate(ids[entry['id']])},
+                [f'{point.where}: {point.label} of {source.file_name}' for point in points],
+            )
+        )
+    return images
+
+
+class MaskSource:
+    """The masks of each image; reads a folder file by file.
+
+    Attributes:
+        num_other: masks of images that are not asked for, so far as a file states them.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path | None,
+        annotations: Mapping[int, Sequence[tuple[str, Any]]],
+        label_of: Mapping[int, int],
+        num_other: int = 0,
+    ) -> None:
+        self._folder = folder
+        self._annotations = annotations
+        self._label_of = label_of
+        self.num_other = num_other
+
+    def masks_of(self, image: PointImage) -> list[ScoredMask]:
+        """Masks of an image, ``[]`` for one without.
+
+        Raises:
+            ValueError: a broken mask, an unknown point or category; names file and place.
+        """
+        if self._folder is None:
+            annotations = self._annotations.get(image.id, ())
+        else:
+            annotations = _read_image_file(self._folder, image)
+        return [_scored_mask(ann, image, self._label_of, where) for where, ann in annotations]
+
+
+def open_masks(
+    path: str | Path, images: Sequence[PointImage], *, points_path: str | Path
+) -> MaskSource:
+    """The masks of a file or folder in one of the layouts above.
+
+    Args:
+        path: the file or folder.
+        images: of the point json.
+        points_path: the point json, whose categories are those of files without their own.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: a file of another layout; names the file and the place.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f'{path}: no such file or folder')
+    own = sorted(read_json_object(points_path)['categories'], key=lambda entry: entry['id'])
+    if path.is_dir():
+        if not any(_image_file(path, image).is_file() for image in images):
+            name = f'{relative_stem(images[0].file_name)}.json' if images else '<image name>.json'
+            raise ValueError(f'{path}: expected a file for each image, as {name}; got none of them')
+        return MaskSource(
+            folder=path,
+            annotations={},
+            label_of={entry['id']: label for label, entry in enumerate(own)},
+        )
+    content = _read_json(path)
+    label_of, image_ids = _match(content, images, own, path)
+    part = 'annotations' if isinstance(content, dict) else ''
+    entries = content[part] if part else content
+    require_keys(path, part, entries, ('image_id',))
+    annotations: dict[int, list[tuple[str, Any]]] = defaultdict(list)
+    num_other = 0
+    for index, annotation in enumerate(entries):
+        where, image_id = f'{path}: {part}[{index}]', annotation['image_id']
+        if not isinstance(image_id, (int, str)):
+            raise ValueError(f'{where}: expected an image_id, got {image_id!r:.60}')
+        if image_id in image_ids:
+            annotations[image_ids[image_id]].append((where, annotation))
+        else:
+            num_other += 1
+    if num_other and not annotations:
+        raise ValueError(f'{path}: expected masks of the images of {points_path}, got none of them')
+    return MaskSource(folder=None, annotations=annotations, label_of=label_of, num_other=num_other)
+
+
+def _match(
+    content: dict | list, images: Sequence[PointImage], own: Sequence[dict], path: Path
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Category id of a mask file -> label, and image id of it -> that of the point json."""
+    label_of = {entry['id']: label for label, entry in enumerate(own)}
+    if isinstance(content, list):
+        return label_of, {image.id: image.id for image in images}
+    for key in ('images', 'annotations', 'categories'):
+        if not isinstance(content.get(key, [] if key == 'categories' else None), list):
+            raise ValueError(f'{path}: expected a list {key!r}, got {content.get(key)!r:.60}')
+    if 'categories' in content:
+        require_keys(path, 'categories', content['categories'], ('id', 'name'))
+        label_of_name = {entry['name']: label for label, entry in enumerate(own)}
+        # -1: a class without points, whose masks nobody may take
+        label_of = {
+            entry['id']: label_of_name.get(entry['name'], -1) for entry in content['categories']
+        }
+    require_keys(path, 'images', content['images'], ('id', 'file_name'))
+    id_of_name = {image.file_name: image.id for image in images}
+    pairs = [(entry['id'], id_of_name.get(entry['file_name'])) for entry in content['images']]
+    return label_of, {theirs: ours for theirs, ours in pairs if ours is not None}
+
+
+def _image_file(folder: Path, image: PointImage) -> Path:
+    return folder / f'{relative_stem(image.file_name)}.json'
+
+
+def _read_image_file(folder: Path, image: PointImage) -> list[tuple[str, Any]]:
+    """Annotations of an image's own file with their places; none without a file."""
+    path = _image_file(folder, image)
+    if not path.is_file():
+        return []
+    content = _read_json(path)
+    part = 'annotations' if isinstance(content, dict) else ''
+    entries = content.get('annotations') if part else content
+    if not isinstance(entries, list):
+        raise ValueError(f"{path}: expected a list 'annotations', got {entries!r:.60}")
+    return [(f'{path}: {part}[{index}]', entry) for index, entry in enumerate(entries)]
+
+
+def _read_json(path: Path) -> dict | list:
+    """A json object or list."""
+    content = read_json(path)
+    if not isinstance(content, (dict, list)):
+        raise ValueError(f'{path}: expected an object or a list, got {content!r:.60}')
+    return content
+
+
+def _scored_mask(
+    annotation: Any, image: PointImage, label_of: Mapping[int, int], where: str
+) -> ScoredMask:
+    if not isinstance(annotation, dict) or 'segmentation' not in annotation:
+        raise ValueError(f"{where}: expected an object with 'segmentation', got {annotation!r:.60}")
+    point = _look_up(annotation, 'point_id', image.point_ids, where)
+    label = _look_up(annotation, 'category_id', label_of, where)
+    score = next((annotation[key] for key in _SCORES if key in annotation), 1.0)
+    if not is_finite_number(score):
+        raise ValueError(f'{where}: expected a finite score, got {score!r:.60}')
+    rle = _checked_rle(annotation['segmentation'], image, where)
+    return ScoredMask(rle, float(score), point=point, label=label)
+
+
+def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -> int | None:
+    """What an optional id of an annotation stands for."""
+    value = annotation.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or value not in known:
+        raise ValueError(f'{where}: unknown {key} {value!r:.60}')
+    return known[value]
+
+
+def _checked_rle(segmentation: Any, image: PointImage, where: str) -> dict:
+    """RLE of a mask; what is wrong with it is told with its place."""
+    try:
+        return segmentation_to_rle(segmentation, image.height, image.width)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f'{where}: {error}') from error

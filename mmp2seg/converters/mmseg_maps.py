@@ -1,0 +1,257 @@
+"""Semantic maps in our numbering, predicted by a model of mmseg."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.runner import load_checkpoint
+from mmseg.apis import inference_model, init_model
+from torch import Tensor, nn
+
+from mmp2seg.converters.point_json import read_point_json
+from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.image_folder import find_images, relative_stem, shorten_names
+from mmp2seg.files.index_png import write_palette_png
+from mmp2seg.ops.components import IGNORE
+from mmp2seg.ops.semantic_map import count_values
+
+
+@dataclasses.dataclass(frozen=True)
+class MmsegMapsReport:
+    """What was written.
+
+    Attributes:
+        num_maps: maps written.
+        background_names: classes of the model that became background.
+        num_pixels: (K + 2,) int64 pixels of background, of each class and of ignore.
+    """
+
+    num_maps: int
+    background_names: tuple[str, ...]
+    num_pixels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """An image to predict; ``present`` are the values of the classes that it may have."""
+
+    path: Path
+    name: str
+    size: tuple[int, int] | None = None
+    present: tuple[int, ...] | None = None
+
+
+def write_mmseg_maps(
+    config: str | Path,
+    checkpoint: str | Path,
+    image_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    classes: Sequence[str],
+    rename: Mapping[str, str] | None = None,
+    model_classes: Sequence[str] | None = None,
+    points: str | Path | None = None,
+    min_score: float = 0.0,
+    device: str = 'cpu',
+    overwrite: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> MmsegMapsReport:
+    """Predict a semantic map for each image of a folder, as palette PNGs of the images' names.
+
+    Args:
+        config: of the mmseg model, with the ``test_pipeline`` that its images go through.
+        checkpoint: of the model; every weight of the model has to be in it.
+        image_dir: folder of the images.
+        out_dir: folder to make; it appears only when it is complete.
+        classes: names of our K classes, in the order of the map values 1..K.
+        rename: model's class name -> our name, where they differ.
+        model_classes: the model's class names; None = those in the checkpoint.
+        points: point json. Only its images are predicted, and only the classes that an image has
+            points of, and background, take part in it.
+        min_score: pixels with a lower probability of what they became are written as 255.
+        device: to predict on.
+        overwrite: replace a folder that is not empty.
+        track: wraps the list of images; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: for a missing folder, image or file.
+        ValueError: for classes that do not match, a checkpoint of another model, a point json with
+            other classes or sizes, a broken image.
+        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+    """
+    if not 0 <= min_score <= 1:
+        raise ValueError(f'expected min_score in 0..1, got {min_score}')
+    sources = _list_images(image_dir, points, classes)
+    model, names = load_segmentor(config, checkpoint, model_classes=model_classes, device=device)
+    values = match_classes(names, classes, rename=rename)
+    channels = torch.tensor(values, device=device)
+    num_pixels = np.zeros(len(classes) + 2, np.int64)
+    with complete_folder(out_dir, overwrite=overwrite, inputs=[image_dir]) as folder:
+        for source in track(sources):
+            logits = _predict(model, source, num_channels=len(values))
+            semantic_map = map_of_logits(
+                logits, channels, present=source.present, min_score=min_score
+            )
+            semantic_map = semantic_map.cpu().numpy()
+            num_pixels += count_values(semantic_map, num_classes=len(classes))
+            path = folder / f'{source.name}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_palette_png(path, semantic_map)
+    unmatched = tuple(name for name, value in zip(names, values, strict=True) if value == 0)
+    return MmsegMapsReport(len(sources), unmatched, num_pixels)
+
+
+def match_classes(
+    model_classes: Sequence[str],
+    classes: Sequence[str],
+    *,
+    rename: Mapping[str, str] | None = None,
+) -> list[int]:
+    """Map value of each of a model's classes, by name.
+
+    Args:
+        model_classes: names of the model's C channels.
+        classes: names of our K classes, in the order of the values 1..K.
+        rename: model's name -> ours; several may become one.
+
+    Returns:
+        list: C values, 0 (background) for a class that is none of ours.
+
+    Raises:
+        ValueError: for one of ours that the model lacks, or a renaming of or to an unknown name.
+    """
+    rename = dict(rename or {})
+    for old, new in rename.items():
+        if old not in model_classes:
+            raise ValueError(f'expected to rename one of {list(model_classes)}, got {old!r}')
+        if new not in classes:
+            raise ValueError(f'expected {old!r} to become one of {list(classes)}, got {new!r}')
+    value_of = {name: value for value, name in enumerate(classes, start=1)}
+    values = [value_of.get(rename.get(name, name), 0) for name in model_classes]
+    missing = [name for name, value in value_of.items() if value not in values]
+    if missing:
+        raise ValueError(
+            f'expected the model to have all of our classes, it lacks {missing} (other names of '
+            f'the same can be renamed); ours: {list(classes)}; its own: {list(model_classes)}'
+        )
+    return values
+
+
+def map_of_logits(
+    logits: Tensor,
+    values: Tensor,
+    *,
+    present: Sequence[int] | None = None,
+    min_score: float = 0.0,
+) -> Tensor:
+    """Semantic map of a model's output.
+
+    A pixel gets the value of its highest channel. Channels of classes that are not ``present`` do
+    not take part; where the model has no background, they stand for it.
+
+    Args:
+        logits: (C, H, W) floats.
+        values: (C,) int64, the map value of each channel, 0 = background; several may be alike.
+        present: values of the classes that take part beside background; None = all.
+        min_score: a pixel is 255 when the probabilities of its value's channels (a softmax over
+            those that take part) add up to less.
+
+    Returns:
+        (H, W) uint8.
+    """
+    if present is not None:
+        takes_part = torch.isin(values, torch.tensor([0, *present], device=values.device))
+        if (values == 0).any():
+            logits, values = logits[takes_part], values[takes_part]
+        else:
+            values = torch.where(takes_part, values, 0)
+    semantic_map = values[logits.argmax(0)]
+    if min_score > 0:
+        probs = logits.float().softmax(0)
+        is_of_value = values[:, None, None] == semantic_map  # (C, H, W)
+        score = (probs * is_of_value).sum(0)
+        semantic_map = semantic_map.masked_fill(score < min_score, IGNORE)
+    return semantic_map.to(torch.uint8)
+
+
+def load_segmentor(
+    config: str | Path,
+    checkpoint: str | Path,
+    *,
+    model_classes: Sequence[str] | None = None,
+    device: str = 'cpu',
+) -> tuple[nn.Module, list[str]]:
+    """A model of mmseg with its weights, and the names of its classes.
+
+    mmseg itself guesses the names from their number where the checkpoint does not have them, and
+    goes on without weights that the checkpoint lacks; neither is done here.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        ValueError: for a config without ``test_pipeline``, a checkpoint that lacks weights or
+            names.
+    """
+    for path in (config, checkpoint):
+        if ':' not in str(path) and not Path(path).is_file():
+            raise FileNotFoundError(f'{path}: no such file')
+    model = init_model(config, device=device)
+    if 'test_pipeline' not in model.cfg:
+        raise ValueError(f'{config}: expected a test_pipeline, got none')
+    content = load_checkpoint(model, str(checkpoint), map_location='cpu')
+    weights = content.get('state_dict', content)
+    known = {name.removeprefix('module.') for name in weights}
+    known |= {name for name in model.state_dict() if name.endswith('num_batches_tracked')}
+    missing = [name for name in model.state_dict() if name not in known]
+    if missing:
+        raise ValueError(
+            f"{checkpoint}: lacks weights of the config's model: {shorten_names(missing)}"
+        )
+    meta = content.get('meta', {})
+    dataset_meta = meta.get('dataset_meta') or {}
+    names = model_classes or dataset_meta.get('classes') or meta.get('CLASSES')
+    if not names:
+        raise ValueError(f'{checkpoint}: expected class names in it, got none; name them')
+    return model, list(names)
+
+
+def _list_images(
+    image_dir: str | Path, points: str | Path | None, classes: Sequence[str]
+) -> list[_Source]:
+    if points is None:
+        return [_Source(path, name) for name, path in find_images(image_dir).items()]
+    images, point_classes = read_point_json(points)
+    unknown = [name for name in point_classes if name not in classes]
+    if unknown:
+        raise ValueError(f'{points}: expected categories among {list(classes)}, got {unknown}')
+    value_of = {name: value for value, name in enumerate(classes, start=1)}
+    sources = []
+    for image in images:
+        path = Path(image_dir) / image.file_name
+        if not path.is_file():
+            raise FileNotFoundError(f'{path}: no such image ({image.where})')
+        present = sorted({value_of[point.label] for point in image.points})
+        size = (image.height, image.width)
+        sources.append(_Source(path, relative_stem(image.file_name), size, tuple(present)))
+    return sources
+
+
+def _predict(model: nn.Module, source: _Source, *, num_channels: int) -> Tensor:
+    """The model's scores of an image, (C, H, W)."""
+    try:
+        logits = inference_model(model, str(source.path)).seg_logits.data
+    except AssertionError as error:  # of LoadImageFromFile
+        raise ValueError(f'{source.path}: {error}') from error
+    if len(logits) != num_channels:
+        raise ValueError(
+            f'expected a model with a channel per class name, got {len(logits)} channels and '
+            f'{num_channels} names'
+        )
+    size = tuple(logits.shape[1:])
+    if source.size not in (None, size):
+        raise ValueError(
+            f'{source.path}: expected {source.size[1]} x {source.size[0]} as the point json has, '
+            f'got {size[1]} x {size[0]}'
+        )
+    return logits

@@ -1,0 +1,163 @@
+"""Points of a COCO keypoints json.
+
+Facts of the format, from https://cocodataset.org/#format-data: an annotation's ``keypoints`` are
+``x1, y1, v1, x2, ...`` with x, y counted from 0 as pixel indices and v = 0 not labelled, 1 labelled
+but hidden, 2 visible; ``num_keypoints`` counts those with v > 0 and is 0 for crowds and small
+objects.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmp2seg.converters.point_formats.other_shapes import check_choice
+from mmp2seg.converters.point_formats.source_sizes import check_sizes
+from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.datasets.coco_content import check_coco_content
+from mmp2seg.files.atomic_write import write_json
+from mmp2seg.files.json_reading import read_json_object
+
+_PIXEL_CENTER = 0.5
+
+
+def read(
+    path: str | Path,
+    *,
+    image_dir: str | Path | None = None,
+    all_keypoints: bool = False,
+    unlabelled: str = 'error',
+    pixel_indices: bool = True,
+) -> list[SourceImage]:
+    """Read the first labelled keypoint of each annotation, as ``PointCocoDataset`` does.
+
+    Crowds are left out.
+
+    Args:
+        path: the json.
+        image_dir: folder of the images, to check their sizes.
+        all_keypoints: take all labelled keypoints instead, for files in which each is an object.
+        unlabelled: what to do about annotations without a labelled keypoint: 'error' or 'skip'.
+        pixel_indices: coordinates are pixel indices, as COCO has it, and get .5 added; False for
+            tools that write canvas coordinates into this format.
+
+    Raises:
+        FileNotFoundError: no such file, or an image is missing in ``image_dir``.
+        ValueError: malformed, or an id or a name twice; names the file and the place.
+    """
+    check_choice('unlabelled', unlabelled, ('error', 'skip'))
+    content = read_json_object(path, lists=('images', 'categories', 'annotations'))
+    check_coco_content(path, content, image_keys=('height', 'width'))
+    points, left_out = _read_annotations(
+        path,
+        content,
+        all_keypoints=all_keypoints,
+        unlabelled=unlabelled,
+        shift=_PIXEL_CENTER if pixel_indices else 0.0,
+    )
+    images = [
+        SourceImage(
+            image['file_name'],
+            image['height'],
+            image['width'],
+            points[image['id']],
+            f'{path}: images[{index}]',
+            left_out[image['id']],
+        )
+        for index, image in enumerate(content['images'])
+    ]
+    check_sizes(images, image_dir=image_dir)
+    return images
+
+
+def write(
+    images: Sequence[SourceImage],
+    path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    pixel_indices: bool = True,
+) -> None:
+    """Write an annotation with one visible keypoint per point.
+
+    Boxes are empty, at the point. Coordinates keep all their digits, up to rounding by the .5.
+
+    Args:
+        images: their points.
+        path: the file, which appears whole or not at all.
+        classes: names of the categories 1..K; None takes those of the points, sorted.
+        pixel_indices: as in :func:`read`.
+
+    Raises:
+        ValueError: a point's class is not among ``classes``.
+    """
+    if classes is None:
+        classes = sorted({point.label for image in images for point in image.points})
+    category_ids = {name: number for number, name in enumerate(classes, start=1)}
+    shift = _PIXEL_CENTER if pixel_indices else 0.0
+    annotations: list[dict] = []
+    for image_id, image in enumerate(images, start=1):
+        for point in image.points:
+            if point.label not in category_ids:
+                raise ValueError(
+                    f'{point.where}: class {point.label!r} is not one of {list(classes)}'
+                )
+            x, y = float(point.x) - shift, float(point.y) - shift
+            ids = dict(id=len(annotations) + 1, image_id=image_id)
+            annotations.append(
+                _annotation(x, y) | ids | dict(category_id=category_ids[point.label])
+            )
+    content = dict(
+        info=dict(description='points'),
+        images=[
+            dict(id=image_id, file_name=image.file_name, height=image.height, width=image.width)
+            for image_id, image in enumerate(images, start=1)
+        ],
+        categories=[
+            dict(id=number, name=name, keypoints=['point'], skeleton=[])
+            for name, number in category_ids.items()
+        ],
+        annotations=annotations,
+    )
+    write_json(path, content)
+
+
+def _annotation(x: float, y: float) -> dict:
+    """Entries of an annotation with one visible keypoint, in the file's coordinates."""
+    return dict(keypoints=[x, y, 2], num_keypoints=1, bbox=[x, y, 0.0, 0.0], area=0.0, iscrowd=0)
+
+
+def _read_annotations(
+    path: str | Path, content: dict, *, all_keypoints: bool, unlabelled: str, shift: float
+) -> tuple[dict[int, list[SourcePoint]], dict[int, list[str]]]:
+    """Points, and what is left out, by image id."""
+    names = {category['id']: category['name'] for category in content['categories']}
+    points: dict = {image['id']: [] for image in content['images']}
+    left_out: dict = {image['id']: [] for image in content['images']}
+    for index, annotation in enumerate(content['annotations']):
+        where = f'{path}: annotations[{index}]'
+        image_id, label = annotation['image_id'], names[annotation['category_id']]
+        if annotation.get('iscrowd', 0):
+            left_out[image_id].append(f'{where}: a crowd')
+            continue
+        pairs = _labelled(annotation.get('keypoints'), where=where)
+        if not pairs and unlabelled == 'error':
+            raise ValueError(f'{where}: expected a labelled keypoint (v > 0), got none')
+        if not pairs:
+            left_out[image_id].append(f'{where}: no labelled keypoint')
+        for x, y in pairs if all_keypoints else pairs[:1]:
+            points[image_id].append(SourcePoint(x + shift, y + shift, label, where))
+    return points, left_out
+
+
+def _labelled(keypoints: object, *, where: str) -> list[tuple[float, float]]:
+    """Coordinates of the keypoints with v > 0."""
+    if keypoints is None:
+        return []
+    if not isinstance(keypoints, list) or len(keypoints) % 3:
+        raise ValueError(f'{where}: expected keypoints x, y, v, ..., got {keypoints!r:.60}')
+    pairs = []
+    for start in range(0, len(keypoints), 3):
+        x, y, visibility = keypoints[start : start + 3]
+        if not isinstance(visibility, int | float):
+            raise ValueError(f'{where}: expected a visibility of 0, 1 or 2, got {visibility!r:.60}')
+        if visibility > 0:
+            pairs.append(number_pair([x, y], where=where))
+    return pairs

@@ -1,0 +1,140 @@
+"""Points of a table: a text file with a line per point, ``file,x,y,class`` and a header."""
+
+import csv
+import io
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PureWindowsPath
+
+from mmp2seg.converters.point_formats.source_sizes import size_from_file
+from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.files.atomic_write import write_text
+from mmp2seg.files.image_folder import IMAGE_SUFFIXES
+from mmp2seg.files.text_reading import read_text
+
+COLUMNS = ('file', 'x', 'y', 'class')
+_DELIMITERS = {',': 'comma', ';': 'semicolon', '\t': 'tab'}
+_PIXEL_CENTER = 0.5
+
+
+def read(
+    path: str | Path,
+    *,
+    image_dir: str | Path,
+    pixel_indices: bool = False,
+    list_images: bool = False,
+) -> list[SourceImage]:
+    """Read a table whose header names the columns ``file``, ``x``, ``y`` and ``class``.
+
+    Their order, their case and further columns do not matter; they are separated by comma,
+    semicolon or tab. The file is UTF-8, with or without a mark at its beginning; its lines end as
+    on any system.
+
+    Args:
+        path: the table.
+        image_dir: folder of the images, which ``file`` is relative to and does not lead out of; the
+            sizes come from them.
+        pixel_indices: coordinates are pixel indices and get .5 added; otherwise continuous.
+        list_images: also list the images of the folder and its subfolders that have no line, as
+            images without points; they come last.
+
+    Returns:
+        list: images in the order of their first lines.
+
+    Raises:
+        FileNotFoundError: no such file, or an image is missing.
+        ValueError: malformed, or no line below the header and no ``list_images``; names file and
+            line.
+    """
+    shift = _PIXEL_CENTER if pixel_indices else 0.0
+    points: dict[str, list[SourcePoint]] = {}
+    for where, (file_name, x, y, label) in _rows(Path(path)):
+        if not file_name or not label:
+            raise ValueError(f'{where}: expected a file and a class, got {file_name!r}, {label!r}')
+        x_value, y_value = number_pair([x, y], where=where)
+        point = SourcePoint(x_value + shift, y_value + shift, label, where)
+        points.setdefault(_relative_name(file_name, where=where), []).append(point)
+    if not points and not list_images:
+        raise ValueError(f'{path}: expected rows below the header, got none')
+    if list_images:
+        for name in _image_names(Path(image_dir)):
+            points.setdefault(name, [])
+    images = []
+    for name, of_image in points.items():
+        where = of_image[0].where if of_image else f'{Path(image_dir) / name}'
+        height, width = size_from_file(name, image_dir=image_dir, where=where)
+        images.append(SourceImage(name, height, width, of_image, where))
+    return images
+
+
+def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: bool = False) -> None:
+    """Write a table with commas; coordinates keep all their digits.
+
+    An image without points has no line: ``read(..., list_images=True)`` finds it in the folder.
+
+    Args:
+        images: their points.
+        path: the file, which appears whole or not at all.
+        pixel_indices: as in :func:`read`.
+    """
+    shift = _PIXEL_CENTER if pixel_indices else 0.0
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator='\n')
+    writer.writerow(COLUMNS)
+    for image in images:
+        for point in image.points:
+            place = (repr(float(value) - shift) for value in (point.x, point.y))
+            writer.writerow([image.file_name, *place, point.label])
+    write_text(path, table.getvalue())
+
+
+def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Place and values, in the order of ``COLUMNS``, of each line that is not blank."""
+    # ends of lines of any system, and left as they are
+    lines = io.StringIO(read_text(path), newline='')
+    delimiter, header = _header(lines.readline().rstrip('\r\n'), where=f'{path}:1')
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        next(reader)
+        for row in reader:
+            if not any(value.strip() for value in row):
+                continue
+            where = f'{path}:{reader.line_num}'
+            if len(row) != len(header):
+                raise ValueError(f'{where}: expected {len(header)} values, got {len(row)}: {row}')
+            yield where, [row[header.index(name)].strip() for name in COLUMNS]
+    except csv.Error as error:
+        raise ValueError(f'{path}:{reader.line_num}: no table, {error}') from error
+
+
+def _header(line: str, *, where: str) -> tuple[str, list[str]]:
+    """The delimiter that makes the columns' names of the first line, and the names."""
+    for delimiter in _DELIMITERS:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+        header = [name.strip().lower() for name in names]
+        if all(header.count(name) == 1 for name in COLUMNS):
+            return delimiter, header
+    raise ValueError(
+        f'{where}: expected a header with {", ".join(COLUMNS)}, each once, separated by '
+        f'{" or ".join(_DELIMITERS.values())}, got {line!r:.80}'
+    )
+
+
+def _relative_name(file_name: str, *, where: str) -> str:
+    """One spelling per image: './a.jpg' and 'b/../a.jpg' are 'a.jpg'."""
+    name = posixpath.normpath(file_name.replace('\\', '/'))
+    if name.split('/')[0] in ('', '.', '..') or PureWindowsPath(name).drive:
+        raise ValueError(f'{where}: expected a file in the image folder, got {file_name!r}')
+    return name
+
+
+def _image_names(folder: Path) -> list[str]:
+    """Images of a folder and its subfolders, relative to it."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder}: no such folder')
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob('*')
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')
+    )

@@ -1,0 +1,165 @@
+"""Points of CVAT: the XML of 'CVAT for images 1.1'.
+
+Facts of the format, from https://docs.cvat.ai/docs/other/xml_format: ``<image>`` with ``id``,
+``name`` (a path), ``width`` and ``height``; in it shapes with ``label``, of which ``<points>`` has
+``points="x0,y0;x1,y1;..."``, a ``<box>`` ``xtl ytl xbr ybr`` (turned, if at all, about its centre),
+and ``<tag>`` describes the whole image. Exports carry two digits. Coordinates are those of the
+canvas: continuous. The XML of a video has ``<track>`` instead.
+"""
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.parsers import expat
+
+from mmp2seg.converters.point_formats.other_shapes import OTHER_SHAPES, check_choice, takes_center
+from mmp2seg.converters.point_formats.source_sizes import check_sizes
+from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.files.atomic_write import write_text
+
+# attributes of the two ends of a shape, whose middle is its centre
+_CENTERED = {'box': (('xtl', 'ytl'), ('xbr', 'ybr')), 'ellipse': (('cx', 'cy'), ('cx', 'cy'))}
+
+
+def read(
+    path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
+) -> list[SourceImage]:
+    """Read the images of an XML; each place of a ``<points>`` is a point of its own.
+
+    Args:
+        path: the ``annotations.xml`` of an export.
+        image_dir: folder of the images, to check their sizes.
+        other_shapes: what to do about shapes that are no points: 'error', 'skip', or 'center' (of
+            boxes and ellipses).
+
+    Raises:
+        FileNotFoundError: no such file, or an image is missing in ``image_dir``.
+        ValueError: malformed; names the file and the line, or the image and the shape.
+    """
+    check_choice('other_shapes', other_shapes, OTHER_SHAPES)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: there is no such file')
+    images = [
+        _read_image(element, where=where, other_shapes=other_shapes)
+        for element, where in _image_elements(path)
+    ]
+    check_sizes(images, image_dir=image_dir)
+    return images
+
+
+def write(
+    images: Sequence[SourceImage], path: str | Path, *, classes: Sequence[str] | None = None
+) -> None:
+    """Write an XML to upload to a CVAT task with these images; coordinates keep all their digits.
+
+    Args:
+        images: their points.
+        path: the file, which appears whole or not at all.
+        classes: labels to list; None lists those of the points.
+    """
+    root = ET.Element('annotations')
+    ET.SubElement(root, 'version').text = '1.1'
+    labels = ET.SubElement(ET.SubElement(ET.SubElement(root, 'meta'), 'task'), 'labels')
+    if classes is None:
+        classes = sorted({point.label for image in images for point in image.points})
+    for name in classes:
+        label = ET.SubElement(labels, 'label')
+        ET.SubElement(label, 'name').text = name
+        ET.SubElement(label, 'type').text = 'points'
+        ET.SubElement(label, 'attributes')
+    for index, image in enumerate(images):
+        size = dict(width=str(image.width), height=str(image.height))
+        element = ET.SubElement(root, 'image', id=str(index), name=image.file_name, **size)
+        for point in image.points:
+            place = f'{float(point.x)!r},{float(point.y)!r}'
+            attributes = dict(source='manual', occluded='0', points=place, z_order='0')
+            ET.SubElement(element, 'points', label=point.label, **attributes)
+    ET.indent(root)
+    text = ET.tostring(root, encoding='unicode')
+    write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
+
+
+def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
+    """Each ``<image>`` with its place; it is emptied afterwards, which keeps memory small."""
+    depth = 0
+    for event, element in _events(path):
+        depth += 1 if event == 'start' else -1
+        if event == 'start':
+            if depth == 1 and element.tag != 'annotations':
+                raise ValueError(f'{path}: expected <annotations>, got <{element.tag}>')
+            if depth == 2 and element.tag == 'track':
+                raise ValueError(
+                    f"{path}: expected an export of 'CVAT for images 1.1', got <track>, "
+                    'which is of a video'
+                )
+        elif element.tag == 'image':
+            yield element, f'{path}: image {element.get("id")} ({element.get("name")})'
+            element.clear()
+
+
+def _events(path: str | Path) -> Iterator[tuple[str, ET.Element]]:
+    """Beginnings and ends of the elements, with errors that name the file."""
+    try:
+        yield from ET.iterparse(path, events=('start', 'end'))
+    except ET.ParseError as error:
+        line, column = error.position
+        reason = expat.ErrorString(error.code)
+        raise ValueError(f'{path}: no xml, line {line} column {column + 1}: {reason}') from error
+    except (LookupError, ValueError) as error:  # an encoding that Python's parser does not read
+        raise ValueError(f'{path}: no xml, {error}') from error
+
+
+def _read_image(element: ET.Element, *, where: str, other_shapes: str) -> SourceImage:
+    points: list[SourcePoint] = []
+    left_out: list[str] = []
+    counts: Counter = Counter()
+    for shape in element:
+        place = f'{where}: {shape.tag}[{counts[shape.tag]}]'
+        counts[shape.tag] += 1
+        if shape.tag == 'tag':
+            continue
+        if shape.tag == 'points':
+            points += _points(shape, where=place)
+        elif takes_center(
+            shape.tag, centered=tuple(_CENTERED), other_shapes=other_shapes, where=place
+        ):
+            points.append(_center(shape, where=place))
+        else:
+            left_out.append(f'{place}: a {shape.tag}')
+    name = _attribute(element, 'name', where=where).replace('\\', '/')
+    height, width = (_whole(element, side, where=where) for side in ('height', 'width'))
+    return SourceImage(name, height, width, points, where, left_out)
+
+
+def _points(shape: ET.Element, *, where: str) -> list[SourcePoint]:
+    label = _attribute(shape, 'label', where=where)
+    pairs = _attribute(shape, 'points', where=where).split(';')
+    places = [where] if len(pairs) == 1 else [f'{where}, place {i}' for i in range(len(pairs))]
+    return [
+        SourcePoint(*number_pair(pair.split(','), where=place), label, place)
+        for pair, place in zip(pairs, places, strict=True)
+    ]
+
+
+def _center(shape: ET.Element, *, where: str) -> SourcePoint:
+    (left, top), (right, bottom) = (
+        number_pair([_attribute(shape, name, where=where) for name in names], where=where)
+        for names in _CENTERED[shape.tag]
+    )
+    label = _attribute(shape, 'label', where=where)
+    return SourcePoint((left + right) / 2, (top + bottom) / 2, label, where)
+
+
+def _attribute(element: ET.Element, name: str, *, where: str) -> str:
+    value = element.get(name)
+    if not value:
+        raise ValueError(f'{where}: expected an attribute {name!r}, got {value!r}')
+    return value
+
+
+def _whole(element: ET.Element, name: str, *, where: str) -> int:
+    value = _attribute(element, name, where=where)
+    if not value.isdecimal():
+        raise ValueError(f'{where}: expected {name} to be a whole number, got {value!r:.60}')
+    return int(value)

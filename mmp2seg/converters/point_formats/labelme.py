@@ -1,0 +1,175 @@
+"""Points of LabelMe: a folder with a json per image.
+
+Facts of the format, from https://github.com/wkentaro/labelme (labelme/label_file.py and
+examples/primitives/primitives.json): ``imagePath`` leads from the json to the image;
+``imageHeight``, ``imageWidth``; ``shapes`` with ``label``, ``points`` and ``shape_type`` (a polygon
+where it is missing). A rectangle has two corners, a circle its centre and a place on it. The image
+is shown turned as its EXIF entry says, and coordinates are those of the canvas: continuous.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmp2seg.converters.point_formats.other_shapes import OTHER_SHAPES, check_choice, takes_center
+from mmp2seg.converters.point_formats.source_sizes import base_name, check_sizes, size_from_file
+from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.json_reading import read_json_object, require_keys
+
+
+def read(
+    path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
+) -> list[SourceImage]:
+    """Read all jsons of a folder and its subfolders, in the order of their paths.
+
+    Args:
+        path: the folder; links to other folders in it are not followed.
+        image_dir: folder of the images, to check their sizes, and to take them from where a json
+            has none.
+        other_shapes: what to do about shapes that are no points: 'error', 'skip', or 'center' (of
+            rectangles and circles).
+
+    Returns:
+        list: an image per json. Its name is its path in ``image_dir`` where ``imagePath`` leads to
+        a file there; elsewhere the subfolder that its json is in and the file's name.
+
+    Raises:
+        FileNotFoundError: no such folder, or an image is missing in ``image_dir``.
+        ValueError: no json in it, or a malformed one; names file and place.
+    """
+    check_choice('other_shapes', other_shapes, OTHER_SHAPES)
+    if not Path(path).is_dir():
+        raise FileNotFoundError(f'{path}: there is no such folder')
+    files = sorted(file for file in Path(path).rglob('*.json') if not file.is_dir())
+    if not files:
+        raise ValueError(f'{path}: expected a folder with a json per image, got none')
+    images = [
+        _read_image(file, root=Path(path), image_dir=image_dir, other_shapes=other_shapes)
+        for file in files
+    ]
+    check_sizes(images, image_dir=image_dir)
+    return images
+
+
+def write(
+    images: Sequence[SourceImage],
+    path: str | Path,
+    *,
+    image_dir: str | Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a folder of jsons that LabelMe opens; coordinates keep all their digits.
+
+    Args:
+        images: reading them back gives their folders only where ``image_dir`` is given, then too.
+        path: the folder, which appears whole or not at all.
+        image_dir: where the images are, for ``imagePath``; None says: beside the jsons.
+        overwrite: replace a folder that is not empty.
+
+    Raises:
+        FileExistsError: the folder is not empty.
+        ValueError: two images would share a json or a name, or ``image_dir`` is in ``path``.
+    """
+    _check_names(images)
+    inputs = [] if image_dir is None else [image_dir]
+    with complete_folder(path, overwrite=overwrite, inputs=inputs) as folder:
+        for image in images:
+            image_path = image.file_name
+            if image_dir is not None:
+                image_path = Path(os.path.relpath(Path(image_dir) / image_path, path)).as_posix()
+            name = Path(base_name(image.file_name)).with_suffix('.json')
+            text = json.dumps(_content(image, image_path), indent=2, allow_nan=False)
+            (folder / name).write_text(text, encoding='utf-8')
+
+
+def _read_image(
+    file: Path, *, root: Path, image_dir: str | Path | None, other_shapes: str
+) -> SourceImage:
+    content = read_json_object(file, lists=('shapes',))
+    shapes = content['shapes']
+    require_keys(file, 'shapes', shapes, ('label', 'points'))
+    image_path = content.get('imagePath')
+    if not isinstance(image_path, str) or not base_name(image_path):
+        raise ValueError(f'{file}: expected an imagePath, got {image_path!r:.60}')
+    file_name = _file_name(file, image_path, root=root, image_dir=image_dir)
+    height, width = content.get('imageHeight'), content.get('imageWidth')
+    if height is None or width is None:
+        height, width = size_from_file(file_name, image_dir=image_dir, where=str(file))
+    points, left_out = [], []
+    for index, shape in enumerate(shapes):
+        where = f'{file}: shapes[{index}]'
+        kind = shape.get('shape_type') or 'polygon'
+        if kind != 'point' and not takes_center(
+            kind, centered=('rectangle', 'circle'), other_shapes=other_shapes, where=where
+        ):
+            left_out.append(f'{where}: a {kind}')
+            continue
+        x, y = _place(kind, shape['points'], where=where)
+        points.append(SourcePoint(x, y, _label(shape['label'], where=where), where))
+    return SourceImage(file_name, height, width, points, str(file), left_out)
+
+
+def _file_name(file: Path, image_path: str, *, root: Path, image_dir: str | Path | None) -> str:
+    """Path of a json's image, relative to ``image_dir``."""
+    image = file.parent / image_path.replace('\\', '/')
+    if image_dir is not None and image.is_file():
+        folder, image_root = image.parent.resolve(), Path(image_dir).resolve()
+        if folder.is_relative_to(image_root):
+            return (folder.relative_to(image_root) / image.name).as_posix()
+    return (file.parent.relative_to(root) / base_name(image_path)).as_posix()
+
+
+def _place(kind: str, corners: object, *, where: str) -> tuple[float, float]:
+    """The point of a shape: itself, or the centre of a rectangle or a circle."""
+    count = 1 if kind == 'point' else 2
+    if not isinstance(corners, list) or len(corners) != count:
+        raise ValueError(f'{where}: expected points of {count} [x, y], got {corners!r:.60}')
+    pairs = [number_pair(corner, where=where) for corner in corners]
+    if kind == 'rectangle':
+        (left, top), (right, bottom) = pairs
+        return (left + right) / 2, (top + bottom) / 2
+    return pairs[0]
+
+
+def _label(label: object, *, where: str) -> str:
+    if not isinstance(label, str) or not label:
+        raise ValueError(f'{where}: expected a label, got {label!r:.60}')
+    return label
+
+
+def _check_names(images: Sequence[SourceImage]) -> None:
+    known: dict[str, str] = {}
+    for image in images:
+        stem = Path(base_name(image.file_name)).stem
+        if stem in known:
+            raise ValueError(
+                f'expected images of different names, got {known[stem]} and {image.file_name}, '
+                f'which share {stem}.json'
+            )
+        known[stem] = image.file_name
+
+
+def _content(image: SourceImage, image_path: str) -> dict:
+    shapes = [
+        dict(
+            label=point.label,
+            points=[[point.x, point.y]],
+            group_id=None,
+            description='',
+            shape_type='point',
+            flags={},
+            mask=None,
+        )
+        for point in image.points
+    ]
+    return dict(
+        version='5.5.0',  # of the layout
+        flags={},
+        shapes=shapes,
+        imagePath=image_path,
+        imageData=None,
+        imageHeight=image.height,
+        imageWidth=image.width,
+    )

@@ -1,0 +1,217 @@
+"""VOC 2012 and the Semantic Boundaries Dataset (SBD) merged into one folder in VOC's layout.
+
+SBD (home page: https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours)
+has objects and classes of 11 355 images of VOC 2011, all of which are among VOC 2012's. Its train
+and val lists are not VOC's: part of VOC's val is in SBD's train. VOC's train and all of SBD without
+VOC's val are the 10 582 images known as train_aug.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+
+from mmp2seg.converters.voc_masks import read_image_list
+from mmp2seg.datasets.layouts import write_lines
+from mmp2seg.files.folders import complete_folder, link_or_copy
+from mmp2seg.files.image_folder import image_size
+from mmp2seg.files.index_png import write_palette_png
+from mmp2seg.ops.components import IGNORE
+
+TRAIN_AUG_SIZE = 10582
+_LISTS = Path('ImageSets') / 'Segmentation'
+_MAP_FOLDERS = ('SegmentationObject', 'SegmentationClass')
+_IMAGES = 'JPEGImages'
+_SPLITS = ('train', 'val')
+
+
+@dataclasses.dataclass(frozen=True)
+class SbdReport:
+    """Counts of a merge.
+
+    Attributes:
+        num_train_aug: images of ``train_aug.txt``.
+        num_voc: of these, images with VOC's annotation.
+        num_sbd: of these, images with SBD's annotation.
+        num_new_images: image files that are SBD's, as VOC's folder lacks them.
+        differing: images of SBD whose ``cls`` and ``inst`` differ on the class of an object's
+            pixels; ``inst`` counts.
+    """
+
+    num_train_aug: int
+    num_voc: int
+    num_sbd: int
+    num_new_images: int
+    differing: tuple[str, ...]
+
+
+def merge_sbd(
+    voc_root: str | Path,
+    sbd_root: str | Path,
+    out_root: str | Path,
+    *,
+    num_classes: int = 20,
+    copy: bool = False,
+    overwrite: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> SbdReport:
+    """Write a folder in VOC's layout that has VOC's and SBD's images, maps and ``train_aug.txt``.
+
+    ``train_aug.txt`` is VOC's train, then SBD's train and val as far as they are not in VOC's train
+    or val. An image that VOC has both maps of keeps them; the others get SBD's. All else of VOC's
+    folder (lists, maps, annotations, weak maps) is in the result as well.
+
+    Args:
+        voc_root: VOC2012, with ``ImageSets/Segmentation/train.txt`` and ``val.txt``.
+        sbd_root: SBD's folder with ``inst``, ``cls``, ``img``, ``train.txt`` and ``val.txt``, or
+            the folder with ``dataset`` that it is in.
+        out_root: folder to make; it appears only when it is complete.
+        num_classes: number K of classes without background.
+        copy: copy VOC's and SBD's files instead of linking them.
+        overwrite: replace a folder that is not empty.
+        track: wraps the list of SBD's images; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: for a missing list, image or map.
+        ValueError: for a broken list or ``.mat`` file, or one of another size than its image.
+        FileExistsError: if ``out_root`` is not empty and ``overwrite`` is not set.
+    """
+    voc_root, sbd_root = Path(voc_root), find_sbd(sbd_root)
+    voc_lists = {name: read_image_list(voc_root / _LISTS / f'{name}.txt') for name in _SPLITS}
+    sbd_lists = [read_image_list(sbd_root / f'{name}.txt') for name in _SPLITS]
+    train_aug = merge_lists(voc_lists['train'], voc_lists['val'], *sbd_lists)
+    with complete_folder(out_root, overwrite=overwrite, inputs=[voc_root, sbd_root]) as folder:
+        _carry_over(voc_root, folder, copy=copy)
+        differing, num_sbd, num_new = [], 0, 0
+        for name in track(train_aug):
+            image = folder / _IMAGES / f'{name}.jpg'
+            if not image.exists():
+                link_or_copy(sbd_root / 'img' / f'{name}.jpg', image, copy=copy)
+                num_new += 1
+            if all((folder / part / f'{name}.png').exists() for part in _MAP_FOLDERS):
+                continue
+            object_map, class_map, differs = read_sbd_maps(sbd_root, name, num_classes=num_classes)
+            if object_map.shape != image_size(image):
+                raise ValueError(
+                    f'{sbd_root / "inst" / name}.mat: expected the size of its image, '
+                    f'{image_size(image)}, got {object_map.shape}'
+                )
+            for part, values in zip(_MAP_FOLDERS, (object_map, class_map), strict=True):
+                path = folder / part / f'{name}.png'
+                path.unlink(missing_ok=True)  # the link to VOC's map, where it has but one of them
+                write_palette_png(path, values)
+            num_sbd += 1
+            if differs:
+                differing.append(name)
+        write_lines(folder / _LISTS / 'train_aug.txt', train_aug)
+    num_voc = len(train_aug) - num_sbd
+    return SbdReport(len(train_aug), num_voc, num_sbd, num_new, tuple(differing))
+
+
+def find_sbd(root: str | Path) -> Path:
+    """The folder with SBD's ``inst``: ``root`` itself, or its ``dataset``.
+
+    Raises:
+        FileNotFoundError: neither has one.
+    """
+    for folder in (Path(root), Path(root) / 'dataset'):
+        if (folder / 'inst').is_dir():
+            return folder
+    raise FileNotFoundError(f'{root}: expected SBD, with a folder inst or dataset/inst')
+
+
+def merge_lists(
+    voc_train: Sequence[str], voc_val: Sequence[str], *sbd_lists: Sequence[str]
+) -> list[str]:
+    """VOC's train, then the images of SBD's lists that are in neither of VOC's, each once."""
+    names = dict.fromkeys(voc_train)
+    for names_of_list in sbd_lists:
+        names.update(dict.fromkeys(names_of_list))
+    held_out = set(voc_val) - set(voc_train)
+    return [name for name in names if name not in held_out]
+
+
+def read_sbd_maps(
+    sbd_root: str | Path, name: str, *, num_classes: int
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Maps of an image of SBD as VOC has them.
+
+    Args:
+        sbd_root: folder with ``inst`` and ``cls``.
+        name: the image's name without suffix.
+        num_classes: number K of classes without background.
+
+    Returns:
+        object map (H, W) uint8 (0 = none, 1..N, 255 = void), class map (H, W) uint8 (0 =
+        background, k + 1 = class k, 255 = void; by ``inst`` within objects, by ``cls`` outside),
+        and whether the two differ within objects.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        ValueError: for a file that is no ``.mat`` file of SBD, different sizes, an object without
+            category, a class out of range; names the file.
+    """
+    inst_path, cls_path = (Path(sbd_root) / part / f'{name}.mat' for part in ('inst', 'cls'))
+    inst, cls = _read_struct(inst_path, 'GTinst'), _read_struct(cls_path, 'GTcls')
+    object_map = _read_field(inst, 'Segmentation', inst_path).astype(np.uint8)
+    categories = _read_field(inst, 'Categories', inst_path).ravel()
+    class_map = _read_field(cls, 'Segmentation', cls_path).astype(np.uint8)
+    if object_map.ndim != 2 or object_map.shape != class_map.shape:
+        raise ValueError(
+            f'{inst_path}: expected the size of {cls_path}, {class_map.shape}, '
+            f'got {object_map.shape}'
+        )
+    is_object = (object_map > 0) & (object_map != IGNORE)
+    count = int(object_map[is_object].max(initial=0))
+    if count > len(categories):
+        raise ValueError(
+            f'{inst_path}: expected a category for object {count}, got {len(categories)} categories'
+        )
+    wrong = categories[(categories < 1) | (categories > num_classes)]
+    if wrong.size:
+        raise ValueError(f'{inst_path}: expected categories 1..{num_classes}, got {wrong[0]}')
+    wrong = class_map[(class_map > num_classes) & (class_map != IGNORE)]
+    if wrong.size:
+        raise ValueError(f'{cls_path}: expected classes 0..{num_classes} or 255, got {wrong[0]}')
+    true_map = class_map.copy()
+    true_map[is_object] = categories.astype(np.uint8)[object_map[is_object] - 1]
+    return object_map, true_map, not np.array_equal(true_map, class_map)
+
+
+def _read_struct(path: Path, name: str) -> np.void:
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file')
+    try:
+        return loadmat(path, variable_names=[name])[name][0, 0]
+    except Exception as error:  # scipy's errors for broken files have no base of their own
+        raise ValueError(f'{path}: expected a .mat file with {name}, {error!r}') from error
+
+
+def _read_field(struct: np.void, name: str, path: Path) -> np.ndarray:
+    if name not in (struct.dtype.names or ()):
+        raise ValueError(f'{path}: expected a field {name}, got {struct.dtype.names}')
+    values = struct[name]
+    if values.dtype.kind not in 'uif':
+        raise ValueError(f'{path}: expected numbers in {name}, got {values.dtype}')
+    return values
+
+
+def _carry_over(voc_root: Path, folder: Path, *, copy: bool) -> None:
+    """VOC's folder in a new one: images, maps and lists in folders of their own, to be added to."""
+    for part in (_IMAGES, *_MAP_FOLDERS):
+        (folder / part).mkdir()
+        if not (voc_root / part).is_dir():
+            raise FileNotFoundError(f'{voc_root / part}: no such folder')
+        for path in (voc_root / part).iterdir():
+            link_or_copy(path, folder / part / path.name, copy=copy)
+    for path in (voc_root / _LISTS).iterdir():
+        link_or_copy(path, folder / _LISTS / path.name, copy=True)
+    (folder / _LISTS / 'train_aug.txt').unlink(missing_ok=True)
+    others = [path for path in voc_root.iterdir() if path.name != _LISTS.parts[0]]
+    others += [path for path in (voc_root / _LISTS.parts[0]).iterdir() if path.name != _LISTS.name]
+    for path in others:
+        target = folder / path.relative_to(voc_root)
+        if not target.exists() and not path.name.startswith('.'):
+            link_or_copy(path, target, copy=copy)

@@ -1,0 +1,181 @@
+"""PASCAL VOC with instance masks made into a point data set in the layout of BESTIE and P2Seg."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmp2seg.datasets.layouts import (
+    AnnotationCollector,
+    image_class_line,
+    numeric_image_ids,
+    write_lines,
+    write_point_txt,
+)
+from mmp2seg.files.folders import complete_folder, link_or_copy
+from mmp2seg.files.index_png import read_index_png
+from mmp2seg.files.text_reading import read_text
+from mmp2seg.ops.point_sampling import center_inside, random_inside
+
+_VOID = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionReport:
+    """Counts of a conversion, per split."""
+
+    num_images: dict[str, int]
+    num_objects: dict[str, int]
+
+
+def convert_voc_masks(
+    voc_root: str | Path,
+    out_root: str | Path,
+    *,
+    classes: Sequence[str],
+    splits: Sequence[str] = ('train',),
+    point: str = 'center',
+    seed: int = 0,
+    copy: bool = False,
+    overwrite: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> ConversionReport:
+    """Draw a point from each object mask and write the point data set.
+
+    Reads ``ImageSets/Segmentation/<split>.txt``, ``SegmentationObject`` and ``SegmentationClass``.
+    Writes ``Center_points``, ``train_cls.txt`` (images of all splits), ``ImageSets/Segmentation``,
+    ``annotations/points_<split>.json`` and, as truth for evaluation, ``instances_<split>.json``;
+    ``JPEGImages`` and ``SegmentationClass`` become links. Weak maps are not made here.
+
+    Args:
+        voc_root: folder in VOC's layout (VOC2012).
+        out_root: folder to make; it appears only when it is complete.
+        classes: names of the K classes in the order of the map values 1..K.
+        splits: names of the image lists.
+        point: 'center' (of mass, pulled inside) or 'random' (a pixel of the mask).
+        seed: seed of the random pixels; each image has its own stream.
+        copy: copy images and maps instead of linking them.
+        overwrite: replace a folder that is not empty.
+        track: wraps the list of images of a split; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: for a missing list, image or map.
+        ValueError: for a broken map, maps of different sizes, an object without class, a class
+            out of range, an image listed twice.
+        FileExistsError: if ``out_root`` is not empty and ``overwrite`` is not set.
+    """
+    if point not in ('center', 'random'):
+        raise ValueError(f"expected point 'center' or 'random', got {point!r}")
+    voc_root = Path(voc_root)
+    num_images, num_objects = {}, {}
+    image_labels: dict[str, np.ndarray] = {}
+    with complete_folder(out_root, overwrite=overwrite, inputs=[voc_root]) as folder:
+        for name in ('JPEGImages', 'SegmentationClass'):
+            link_or_copy(voc_root / name, folder / name, copy=copy)
+        (folder / 'Center_points').mkdir()
+        for split in splits:
+            names = read_image_list(voc_root / 'ImageSets' / 'Segmentation' / f'{split}.txt')
+            image_ids = dict(zip(names, numeric_image_ids(names), strict=True))
+            collector = AnnotationCollector(classes, description=f'VOC {split}')
+            num_images[split], num_objects[split] = len(names), 0
+            for name in track(names):
+                if not (voc_root / 'JPEGImages' / f'{name}.jpg').exists():
+                    raise FileNotFoundError(f'{voc_root / "JPEGImages" / name}.jpg: no such file')
+                instance_map, labels = read_voc_objects(voc_root, name, num_classes=len(classes))
+                rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+                points_xy = _draw_points(instance_map, len(labels), point, rng)
+                write_point_txt(folder / 'Center_points' / f'{name}.txt', points_xy, labels)
+                collector.add(
+                    image_id=image_ids[name],
+                    file_name=f'{name}.jpg',
+                    instance_map=instance_map,
+                    labels=labels,
+                    points_xy=points_xy,
+                )
+                image_labels[name] = labels
+                num_objects[split] += len(labels)
+            write_lines(folder / 'ImageSets' / 'Segmentation' / f'{split}.txt', names)
+            collector.write_points(folder / 'annotations' / f'points_{split}.json')
+            collector.write_instances(folder / 'annotations' / f'instances_{split}.json')
+        lines = [image_class_line(name, labels) for name, labels in image_labels.items()]
+        write_lines(folder / 'train_cls.txt', lines)
+    return ConversionReport(num_images, num_objects)
+
+
+def read_image_list(path: str | Path) -> list[str]:
+    """Names of a VOC image list: the first word of each line.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is empty, names an image twice, or is not UTF-8.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such image list')
+    names = [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
+    if not names:
+        raise ValueError(f'{path}: expected at least one image, got none')
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f'{path}: expected each image once, got {name} twice')
+        seen.add(name)
+    return names
+
+
+def read_voc_objects(
+    voc_root: str | Path, name: str, *, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Objects of an image from VOC's two maps.
+
+    Args:
+        voc_root: folder in VOC's layout.
+        name: the image's name without suffix.
+        num_classes: number K of classes without background.
+
+    Returns:
+        instance map (H, W) int32 (0 = none or void, i + 1 = object i, in the order of VOC's
+        object numbers) and labels (N,) int64: the class most of the object's pixels have.
+
+    Raises:
+        FileNotFoundError: for a missing map.
+        ValueError: for a broken map, different sizes, an object without class, a class out of
+            range; the message names the file.
+    """
+    object_path = Path(voc_root) / 'SegmentationObject' / f'{name}.png'
+    class_path = Path(voc_root) / 'SegmentationClass' / f'{name}.png'
+    object_map, class_map = read_index_png(object_path), read_index_png(class_path)
+    if object_map.shape != class_map.shape:
+        raise ValueError(
+            f'{object_path}: expected the size of {class_path}, {class_map.shape}, '
+            f'got {object_map.shape}'
+        )
+    numbers = np.setdiff1d(np.unique(object_map), [0, _VOID])
+    instance_map = np.zeros(object_map.shape, np.int32)
+    labels = np.zeros(len(numbers), np.int64)
+    for i, number in enumerate(numbers):
+        mask = object_map == number
+        values = class_map[mask]
+        values = values[(values != 0) & (values != _VOID)]
+        if not values.size:
+            raise ValueError(f'{class_path}: expected a class for object {number}, got background')
+        value = int(np.bincount(values).argmax())
+        if value > num_classes:
+            raise ValueError(
+                f'{class_path}: expected a class 1..{num_classes} for object {number}, got {value}'
+            )
+        instance_map[mask] = i + 1
+        labels[i] = value - 1
+    return instance_map, labels
+
+
+def _draw_points(
+    instance_map: np.ndarray, count: int, point: str, rng: np.random.Generator
+) -> np.ndarray:
+    points_xy = np.zeros((count, 2), np.float32)
+    for i in range(count):
+        mask = instance_map == i + 1
+        points_xy[i] = center_inside(mask) if point == 'center' else random_inside(mask, rng)
+    return points_xy

@@ -1,0 +1,1 @@
+"""Experiments: many runs in, one table out."""

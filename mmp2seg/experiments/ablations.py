@@ -1,0 +1,188 @@
+"""A list of stage-1 configs over seeds: which trainings that takes, and the commands of each.
+
+Configs that differ only in what inference reads share a training. Everything of a training is in
+one folder, named by a key of what it depends on, so that a changed config never meets old results::
+
+    <work dir>/configs/<config>-<key>.py          the whole config, as it is labelled with
+    <work dir>/runs/<config>-<key>/<config>-<key>.py   the part of it that is trained with
+    <work dir>/runs/<config>-<key>/seed<seed>/train    and logs, and per config labels, evaluation
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.experiments.chain import Chain, Variant
+from mmp2seg.experiments.refine import config_key, segmentor_name, write_segmentor_config
+from mmp2seg.files.atomic_write import write_text
+
+# What mmengine's Runner, and ours, read of a config to train with it.
+TRAINING_KEYS = (
+    'auto_scale_lr',
+    'custom_hooks',
+    'custom_imports',
+    'data_preprocessor',
+    'default_hooks',
+    'default_scope',
+    'env_cfg',
+    'find_unused_parameters',
+    'load_from',
+    'log_level',
+    'log_processor',
+    'model',
+    'model_wrapper_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'randomness',
+    'runner_type',
+    'sync_bn',
+    'train_cfg',
+    'train_dataloader',
+    'visualizer',
+)
+# Of the labeler: what its `decode` alone reads, see its docstring.
+DECODE_OPTIONS = ('anchor', 'grouping', 'landing_weight', 'max_landing_distance')
+_LABELER = 'PointPseudoLabeler'
+_METRIC = 'PseudoMaskMetric'
+
+
+def load_configs(paths: Sequence[Path], *, cfg_options: Mapping | None = None) -> dict[str, Config]:
+    """The configs by the name of their file, in order; a path that comes again counts once.
+
+    Raises:
+        CommandError: a file is missing, or two have the same name.
+    """
+    configs, sources = {}, {}
+    for path in paths:
+        if not path.is_file():
+            raise CommandError(f'config not found: {path}')
+        source = path.resolve()
+        if sources.setdefault(path.stem, source) != source:
+            raise CommandError(f'two configs named {path.stem}: {sources[path.stem]}, {source}')
+        configs[path.stem] = Config.fromfile(path)
+        if cfg_options:
+            configs[path.stem].merge_from_dict(dict(cfg_options))
+    return configs
+
+
+def training_part(cfg: Config) -> dict:
+    """What of a config a training depends on: nothing of the test, nor the options of decoding."""
+    part = {key: cfg[key] for key in TRAINING_KEYS if cfg.get(key) is not None}
+    part = _without_decode_options(Config(part).to_dict())
+    part.get('model', {}).pop('test_cfg', None)
+    return part
+
+
+def truth_of(cfg: Config) -> Path | None:
+    """The json of true instances that the config's ``test_evaluator`` names, None for none."""
+    metric = _mask_metric(cfg)
+    return Path(metric.ann_file) if metric else None
+
+
+def match_of(cfg: Config) -> str | None:
+    """How objects find their instances: as the config's ``PseudoMaskMetric`` says, or else by the
+    test data. Points of a COCO json have the ids of the objects; moved ones of the VOC layout have
+    their order. None for the rule of ``eval_pseudo_labels.py``.
+    """
+    metric = _mask_metric(cfg)
+    if metric and metric.get('match'):
+        return metric.match
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    if str(dataset.get('type')).endswith('PointCocoDataset'):
+        return 'point_id'
+    names = [step['type'].split('.')[-1] for step in dataset.get('pipeline', ())]
+    return 'order' if 'DriftPoints' in names else None
+
+
+def _mask_metric(cfg: Config) -> ConfigDict | None:
+    metrics = cfg.get('test_evaluator') or []
+    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    return next((metric for metric in metrics if metric.type.split('.')[-1] == _METRIC), None)
+
+
+def require_classes(configs: Mapping[str, Config], classes: Sequence[str]) -> None:
+    """Check that the training data of every config has these classes.
+
+    Raises:
+        CommandError: names the config that has others.
+    """
+    for name, cfg in configs.items():
+        metainfo = cfg.train_dataloader.dataset.get('metainfo') or {}
+        if tuple(metainfo.get('classes', ())) != tuple(classes):
+            raise CommandError(f'--shapes: {name} is not a config for Shapes')
+
+
+def make_chains(
+    configs: Mapping[str, Config],
+    seeds: Sequence[int],
+    *,
+    work_dir: Path,
+    tools: Path,
+    device: str = 'auto',
+    data_of_seed: Mapping[int, Path] | None = None,
+    test_data_of_seed: Mapping[int, Path] | None = None,
+    truth: Path | None = None,
+    refine: Path | None = None,
+) -> list[Chain]:
+    """The chains of all configs and seeds, seed by seed; writes the configs they are run with.
+
+    Args:
+        data_of_seed: folder of the data set Shapes of each seed; None for the configs' own data.
+        test_data_of_seed: likewise, of the held-out images that stage 2 is tested on.
+        truth: json of true instances to compare with; None for that of Shapes or the config's.
+        refine: config of a segmentor to train on every label file; None for none.
+    """
+    refine_cfg = None if refine is None else load_configs([refine])[refine.stem]
+    trainings: dict[str, tuple[dict, list[Variant]]] = {}
+    for name, cfg in configs.items():
+        part = training_part(cfg)
+        path = work_dir / 'configs' / f'{name}-{config_key(cfg.to_dict())}.py'
+        write_text(path, cfg.pretty_text)
+        variant = Variant(name, path, truth or truth_of(cfg), match_of(cfg))
+        trainings.setdefault(config_key(part), (part, []))[1].append(variant)
+    chains = []
+    for seed in seeds:
+        for key, (part, variants) in trainings.items():
+            folder = _training_folder(work_dir / 'runs', variants[0].name, key)
+            config = folder / f'{folder.name}.py'
+            write_text(config, Config(part).pretty_text)
+            test_data = None if test_data_of_seed is None else test_data_of_seed[seed]
+            chain = Chain(
+                config=config,
+                variants=tuple(variants),
+                folder=folder / f'seed{seed}',
+                seed=seed,
+                tools=tools,
+                device=device,
+                data=None if data_of_seed is None else data_of_seed[seed],
+                refine=refine_cfg and segmentor_name(refine.stem, refine_cfg, test_data),
+            )
+            if refine_cfg is not None:
+                for variant in variants:
+                    run, labels = chain.refinement(variant), chain.labels(variant)
+                    write_segmentor_config(
+                        run, refine_cfg, labels=labels, train_data=chain.data, test_data=test_data
+                    )
+            chains.append(chain)
+    return chains
+
+
+def _training_folder(parent: Path, name: str, key: str) -> Path:
+    """Folder of a training: an earlier one of this key, whichever config named it."""
+    return next(iter(sorted(parent.glob(f'*-{key}'))), parent / f'{name}-{key}')
+
+
+def _without_decode_options(node: object) -> object:
+    """A copy of a config's part without the labelers' options that decoding alone reads."""
+    if isinstance(node, dict):
+        is_labeler = str(node.get('type')).split('.')[-1] == _LABELER
+        return {
+            key: _without_decode_options(value)
+            for key, value in node.items()
+            if not (is_labeler and key in DECODE_OPTIONS)
+        }
+    if isinstance(node, (list, tuple)):
+        return type(node)(_without_decode_options(value) for value in node)
+    return node

@@ -1,0 +1,87 @@
+"""Stage 2 of an ablation: the config of a segmentor that trains on a pseudo label file."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.experiments.segmentor_run import SegmentorRun
+from mmp2seg.files.atomic_write import write_text
+
+
+def config_key(content: Mapping) -> str:
+    """Eight hexadecimal digits that stand for the content of a config."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def segmentor_name(name: str, cfg: Config, test_data: Path | None) -> str:
+    """A name that stands for the stage-2 config and the data of its test."""
+    return f'{name}-{config_key({**cfg.to_dict(), "test data": test_data and test_data.name})}'
+
+
+def write_segmentor_config(
+    run: SegmentorRun,
+    cfg: Config,
+    *,
+    labels: Path,
+    train_data: Path | None = None,
+    test_data: Path | None = None,
+) -> None:
+    """Write the config of a run; the arguments are those of :func:`refinement_config`."""
+    content = refinement_config(cfg, labels=labels, train_data=train_data, test_data=test_data)
+    write_text(run.config, content.pretty_text)
+
+
+def refinement_config(
+    cfg: Config, *, labels: Path, train_data: Path | None = None, test_data: Path | None = None
+) -> Config:
+    """A stage-2 config that trains on ``labels``; it is tested once, after its training.
+
+    Args:
+        cfg: config of any segmentor on a ``CocoDataset``, also a repeated one.
+        labels: the json to train on.
+        train_data: folder of the data set Shapes that ``labels`` belongs to; None: the images are
+            those of the config.
+        test_data: folder of a data set Shapes whose validation split is the test; None: the test
+            is that of the config.
+
+    Raises:
+        CommandError: the config has no training data, test data or test metric, or its training
+            data are several datasets.
+    """
+    for key in ('train_dataloader', 'test_dataloader', 'test_evaluator'):
+        if cfg.get(key) is None:
+            raise CommandError(f'--refine: {cfg.filename}: the config has no {key}')
+    cfg = copy.deepcopy(cfg)
+    for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        cfg[key] = None
+    dataset = _innermost(cfg.train_dataloader.dataset)
+    if 'ann_file' not in dataset:
+        raise CommandError(
+            f'--refine: {cfg.filename}: expected training data with one ann_file, got a '
+            f'{dataset.get("type")}'
+        )
+    dataset.ann_file = str(labels.resolve())  # else it is joined to the config's data_root
+    if train_data is not None:
+        dataset.data_prefix.img = f'{train_data / "JPEGImages"}/'
+        if 'seg' in dataset.data_prefix:
+            dataset.data_prefix.seg = f'{train_data / "WSSS_maps"}/'
+    if test_data is not None:
+        truth = str(test_data / 'annotations' / 'instances_val.json')
+        dataset = _innermost(cfg.test_dataloader.dataset)
+        dataset.update(ann_file=truth, data_prefix=dict(img=f'{test_data / "JPEGImages"}/'))
+        metrics = cfg.test_evaluator
+        for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
+            metric.ann_file = truth
+    return cfg
+
+
+def _innermost(dataset: ConfigDict) -> ConfigDict:
+    while 'dataset' in dataset:  # RepeatDataset and the like
+        dataset = dataset.dataset
+    return dataset

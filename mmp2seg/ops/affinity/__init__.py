@@ -1,0 +1,11 @@
+"""Affinities of pixels: scores in, propagated scores out."""
+
+from mmp2seg.ops.affinity.pairwise import (
+    BACKGROUND,
+    BACKGROUND_RULES,
+    IGNORED,
+    pair_loss,
+    propagate,
+)
+
+__all__ = ['BACKGROUND', 'BACKGROUND_RULES', 'IGNORED', 'pair_loss', 'propagate']

@@ -1,0 +1,282 @@
+"""Fused CUDA path of the pairwise affinity; :mod:`mmp2seg.ops.affinity.pairwise` has the maths.
+
+Importable without triton and without CUDA; :func:`supports` says whether the path can run.
+"""
+
+import functools
+import importlib.util
+import warnings
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_CHANNELS = 256
+# How many bfloat16 terms hold the values exactly (float32: 24 bits of mantissa, 8 a term).
+_TERMS = {torch.float32: 3, torch.float16: 2, torch.bfloat16: 1}
+_VALUE_TERMS = 3
+# Shared memory of a program where the device does not tell: the least of compute capability 8.
+_LEAST_SHARED_MEMORY = 99 * 1024
+
+
+class Blocks(NamedTuple):
+    """How a kernel is cut and compiled; ``rows`` is a multiple of ``cols``."""
+
+    rows: int
+    cols: int
+    num_warps: int
+    num_stages: int
+
+
+# From the one preferred to the smallest. With 256 channels sm_90 gets the first, second and fourth
+# for 1, 2 and 3 terms; of the instructions in their loops 0 to 3 % move spilled registers (ptxas of
+# triton 3.6 and 3.9). Not yet timed on a GPU: tools/analysis_tools/cuda_check.py --tune does.
+BLOCKS = (
+    Blocks(128, 64, 8, 2),
+    Blocks(128, 32, 8, 2),
+    Blocks(64, 64, 8, 2),
+    Blocks(64, 32, 8, 2),
+    Blocks(64, 16, 8, 2),
+    Blocks(32, 32, 8, 2),
+    Blocks(32, 16, 4, 2),
+    Blocks(16, 16, 4, 1),
+)
+
+
+def supports(embedding: Tensor) -> bool:
+    """Whether the functions below take this ``(B, N, D)`` embedding, on its device."""
+    return (
+        embedding.dtype in _TERMS
+        and embedding.shape[-1] <= MAX_CHANNELS
+        and triton_available(embedding.device)
+    )
+
+
+def triton_available(device: torch.device) -> bool:
+    """Whether the kernels compile and run there: tried once on each NVIDIA device.
+
+    They need triton 3.2 and compute capability 8.
+    """
+    if device.type != 'cuda' or torch.version.hip or not importlib.util.find_spec('triton'):
+        return False
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return _runs_on(index)
+
+
+def pair_loss_and_grad(
+    embedding: Tensor,
+    codes: Tensor,
+    weights: Tensor,
+    *,
+    needs_grad: bool,
+    terms: int | None = None,
+    blocks: Blocks | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Weighted pair loss of each image, and its gradient, in one pass over the logits.
+
+    ``sum_m w_same sum_{same} (1 - A) + w_different sum_{different} A + w_mixed sum_{mixed} A`` over
+    ordered pairs of pixels, a pixel with itself included, ``A_ij = sigmoid(e_i . e_j)``. The same
+    inputs give the same bits (no atomics), an image does not depend on the others of its batch, and
+    nothing is read back to the host. Pixels that take part in no map cost nothing.
+
+    Args:
+        embedding: ``(B, N, D)`` float32, float16 or bfloat16, D <= 256.
+        codes: ``(B, M, N)`` int32. By the two codes of a map a pair is left out (one negative, or
+            both 0), same (equal), mixed (one is 0), or different.
+        weights: ``(B, M, 3)`` float32, 0 or more, of same, different and mixed pairs; such as 1 /
+            number of pairs.
+        needs_grad: also return the gradient.
+        terms: bfloat16 terms per factor, 1..3; by default as many as hold the dtype exactly.
+            2 is close to tf32's speed and better than its precision, 1 is bfloat16.
+        blocks: sizes of the kernel, by default what fits the device; changes only rounding.
+
+    Returns:
+        tuple: loss ``(B,)`` float32, gradient ``(B, N, D)`` float32 or None. Without pixels, maps
+        or pairs zeros.
+    """
+    batch, num, channels = embedding.shape
+    maps = codes.shape[1]
+    assert embedding.dtype in _TERMS and channels <= MAX_CHANNELS, (embedding.dtype, channels)
+    assert codes.shape == (batch, maps, num) and codes.dtype == torch.int32
+    assert weights.shape == (batch, maps, 3) and weights.dtype == torch.float32
+    if 0 in (batch, num, maps):
+        grad = embedding.new_zeros(embedding.shape, dtype=torch.float32) if needs_grad else None
+        return embedding.new_zeros(batch, dtype=torch.float32), grad
+    terms = terms or _TERMS[embedding.dtype]
+    width = _padded_channels(channels)
+    blocks = blocks or choose_blocks(terms, width, shared_memory=_shared_memory(embedding.device))
+    num_blocks = -(-num // blocks.rows)
+    padding = num_blocks * blocks.rows - num
+    takes_part = (codes >= 0).any(dim=1)
+    order = takes_part.byte().argsort(dim=1, descending=True, stable=True)
+    packed = _pack(embedding.take_along_dim(order[..., None], dim=1), terms, width, padding)
+    codes = F.pad(codes.take_along_dim(order[:, None], dim=2), (0, padding), value=-1)
+    partial = embedding.new_empty(batch, num_blocks, dtype=torch.float32)
+    grad = embedding.new_empty(embedding.shape, dtype=torch.float32) if needs_grad else None
+    with _on_device(embedding.device):
+        _kernels().pair_loss_kernel[(num_blocks, batch)](
+            packed,
+            codes,
+            weights.contiguous(),
+            takes_part.sum(dim=1, dtype=torch.int32),
+            order.int(),
+            partial,
+            grad if needs_grad else partial,
+            num,
+            num + padding,
+            channels,
+            packed.stride(0),
+            MAPS=maps,
+            TERMS=terms,
+            NEEDS_GRAD=needs_grad,
+            WIDTH=width,
+            BLOCK_ROWS=blocks.rows,
+            BLOCK_COLS=blocks.cols,
+            num_warps=blocks.num_warps,
+            num_stages=blocks.num_stages,
+        )
+    return partial.sum(dim=1, dtype=torch.float64).float(), grad
+
+
+def propagate(
+    embedding: Tensor,
+    values: Tensor,
+    *,
+    beta: float,
+    threshold: float,
+    terms: int | None = None,
+    blocks: Blocks | None = None,
+) -> Tensor:
+    """``sum_j A_ij^beta values_j`` over the j with ``A_ij >= threshold``, not normalised.
+
+    A pixel itself always takes part. No gradient. Channels are summed alike, so that the quotient
+    by a channel of ones keeps a constant constant.
+
+    Args:
+        embedding: ``(B, N, D)`` float32, float16 or bfloat16, D <= 256.
+        values: ``(B, N, C)`` float32.
+        beta: power, above 0.
+        threshold: affinities below it count as 0.
+        terms, blocks: as above; ``terms`` is about the embedding, the values always have 3.
+
+    Returns:
+        Tensor: ``(B, N, C)`` float32.
+    """
+    batch, num, channels = embedding.shape
+    assert embedding.dtype in _TERMS and channels <= MAX_CHANNELS, (embedding.dtype, channels)
+    assert values.shape[:2] == (batch, num) and values.dtype == torch.float32
+    if 0 in values.shape:
+        return torch.empty_like(values)
+    terms = terms or _TERMS[embedding.dtype]
+    width, values_width = _padded_channels(channels), _padded_channels(values.shape[2])
+    blocks = blocks or choose_blocks(
+        terms, width, values_width, shared_memory=_shared_memory(embedding.device)
+    )
+    num_blocks = -(-num // blocks.rows)
+    padding = num_blocks * blocks.rows - num
+    packed = _pack(embedding, terms, width, padding)
+    # the padding's zeros add nothing, whatever affinity its pixels have
+    packed_values = _pack(values, _VALUE_TERMS, values_width, padding)
+    sums = values.new_empty(batch, num + padding, values_width)
+    with _on_device(embedding.device):
+        _kernels().propagation_kernel[(num_blocks, batch)](
+            packed,
+            packed_values,
+            sums,
+            num + padding,
+            packed.stride(0),
+            packed_values.stride(0),
+            float(beta),
+            float(threshold),
+            TERMS=terms,
+            WIDTH=width,
+            VALUES=values_width,
+            BLOCK_ROWS=blocks.rows,
+            BLOCK_COLS=blocks.cols,
+            num_warps=blocks.num_warps,
+            num_stages=blocks.num_stages,
+        )
+    return sums[:, :num, : values.shape[2]]
+
+
+def choose_blocks(terms: int, width: int, values_width: int = 0, *, shared_memory: int) -> Blocks:
+    """The first of ``BLOCKS`` whose tiles fit into a program's shared memory, in bytes.
+
+    Args:
+        terms: bfloat16 terms of the embedding.
+        width: its channels, padded.
+        values_width: channels of the values, padded; 0 without values.
+        shared_memory: of the device.
+    """
+    for blocks in BLOCKS:
+        row_bytes = 2 * blocks.rows * width * terms
+        col_bytes = 2 * blocks.cols * (width * terms + values_width * _VALUE_TERMS)
+        # a product that is a factor of the next one passes through shared memory
+        exchange = 2 * blocks.rows * blocks.cols * (_VALUE_TERMS if values_width else terms)
+        if row_bytes + blocks.num_stages * col_bytes + exchange <= shared_memory:
+            return blocks
+    return BLOCKS[-1]
+
+
+def _pack(values: Tensor, terms: int, width: int, padding: int) -> Tensor:
+    """``(B, N, D)`` -> its bfloat16 terms, ``(terms, B, N + padding, width)``, padded by zeros."""
+    batch, num, channels = values.shape
+    packed = values.new_zeros(terms, batch, num + padding, width, dtype=torch.bfloat16)
+    rest = values
+    for index in range(terms):
+        term = rest.bfloat16()
+        packed[index, :, :num, :channels] = term
+        if index + 1 < terms:
+            rest = rest.float() - term.float()
+    return packed
+
+
+def _padded_channels(channels: int) -> int:
+    """A power of two, and at least the 16 that a tensor core takes."""
+    return max(16, 1 << (channels - 1).bit_length())
+
+
+@functools.lru_cache
+def _runs_on(index: int) -> bool:
+    """Try the kernels on a CUDA device; a failure is told as a warning."""
+    import triton
+
+    # Triton 3.0 ends the process by an assertion in its compiler; below 8 there is no bfloat16.
+    version = tuple(int(part) for part in triton.__version__.split('.')[:2])
+    if version < (3, 2) or torch.cuda.get_device_capability(index) < (8, 0):
+        return False
+    device = torch.device('cuda', index)
+    try:
+        embedding = torch.ones(1, 16, 16, device=device)
+        codes = torch.ones(1, 1, 16, dtype=torch.int32, device=device)
+        weights = torch.ones(1, 1, 3, device=device)
+        pair_loss_and_grad(embedding, codes, weights, needs_grad=True)
+        propagate(embedding, embedding, beta=1.0, threshold=0.0)
+        torch.cuda.synchronize(device)
+    except Exception as error:  # triton's are of many kinds: no C compiler, an unknown device, ...
+        message = f'the fused affinity does not run on {device}, plain torch does: {error}'
+        warnings.warn(message, stacklevel=2)
+        return False
+    return True
+
+
+@functools.lru_cache
+def _shared_memory(device: torch.device) -> int:
+    """Bytes of shared memory that one program can have."""
+    if device.type != 'cuda':
+        return _LEAST_SHARED_MEMORY
+    properties = torch.cuda.get_device_properties(device)
+    return getattr(properties, 'shared_memory_per_block_optin', _LEAST_SHARED_MEMORY)
+
+
+def _kernels():
+    """The module of the kernels, which needs triton."""
+    from mmp2seg.ops.affinity import kernels
+
+    return kernels
+
+
+def _on_device(device: torch.device):
+    """Triton launches on the current device."""
+    return torch.cuda.device(device if device.type == 'cuda' else -1)

@@ -1,0 +1,95 @@
+"""The parts with tiny cases, in this process."""
+
+from pathlib import Path
+
+import pytest
+
+from mmp2seg.analysis.benchmarks import parts
+from mmp2seg.analysis.benchmarks.measuring import Measurement, Settings, time_calls
+
+CONFIG = Path(__file__).resolve().parents[3] / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py'
+CASE = parts.Case(
+    config=str(CONFIG),
+    grid=8,
+    channels=4,
+    crop=64,
+    image=(48, 64),
+    points=3,
+    num_images=2,
+    memory_sides=(64, 96),
+)
+SETTINGS = Settings(repeat=1)
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch):
+    """Cases that were measured; each is called in this process, and weighs what its image does."""
+    made = []
+
+    def measure(make_call, options, settings, *, warm_up=None, count_setup=False):
+        made.append((make_call.__name__, options, settings, count_setup))
+        if warm_up is not None:
+            make_call(warm_up)()
+        seconds = time_calls(make_call(options), settings, warm_up=False).seconds
+        side = options.get('size', 0)
+        return Measurement(seconds, 100 + (side**2 / 1e4 if isinstance(side, int) else 0))
+
+    monkeypatch.setattr(parts, 'measure_in_fresh_process', measure)
+    return made
+
+
+@pytest.mark.parametrize('part', ['affinity', 'propagation'])
+def test_affinity_is_measured_streamed_and_dense(part, measured):
+    rows = parts.PARTS[part](CASE, SETTINGS)
+    assert [options['dense'] for _, options, _, _ in measured] == [False, True] * (len(rows) // 2)
+    assert {row.part for row in rows} == {part}
+    for streamed, dense in zip(rows[::2], rows[1::2]):
+        assert streamed.what.endswith('8 x 8 x 4: streamed')
+        assert dense.what == streamed.what.replace('streamed', 'dense')
+        assert 'times as fast as dense' in streamed.compared
+
+
+def test_steps_are_compared_with_the_one_without_i2s(measured):
+    rows = parts.measure_steps(CASE, SETTINGS)
+    assert [row.what.split(': ', 1)[1] for row in rows] == [
+        'without I2S',
+        'both affinity losses',
+        'both losses, one round',
+        'both losses, one round: dense',
+    ]
+    assert rows[0].compared == ''
+    assert all('times without I2S' in row.compared for row in rows[1:])
+    assert 'times as fast as dense' in rows[2].compared
+    assert all(count_setup for *_, count_setup in measured)
+
+
+def test_memory_by_pixels():
+    first, second = parts.measure_memory(CASE, Settings(repeat=4))
+    assert len(second.measurement.seconds) == 1
+    assert first.compared == ''
+    assert second.compared == '100 MiB per million pixels more than the smallest'
+
+
+def test_inference_and_pipeline(measured):
+    rows = parts.measure_inference(CASE, SETTINGS)
+    assert [options['rounds'] for _, options, _, _ in measured] == [0, 1]
+    assert rows[0].what == 'inference, 48 x 64, 3 points: without propagation'
+    (row,) = parts.measure_pipeline(CASE, Settings('cuda', threads=8, repeat=2))
+    assert row.compared.endswith('images per second')
+    worker = measured[-1][2]
+    assert (worker.device, worker.threads, worker.repeat) == ('cpu', 1, 2)
+
+
+def test_codec_by_use_and_by_size(monkeypatch):
+    monkeypatch.setattr(
+        parts, 'CODEC_CASES', [(name, 2, (20, 30)) for name, *_ in parts.CODEC_CASES]
+    )
+    rows = parts.measure_codec(CASE, SETTINGS)
+    assert len(rows) == 4
+    assert all(len(row.measurement.seconds) == 20 for row in rows)  # at least
+    monkeypatch.setattr(parts, 'GROWTH_POINTS', (1, 2))
+    monkeypatch.setattr(parts, 'GROWTH_SIDES', (16, 32))
+    rows = parts.measure_growth(CASE, SETTINGS)
+    assert len(rows) == 3 * 4
+    assert rows[0].compared == '1.00 times the smallest'
+    assert rows[3].what.endswith('3 points, 32 x 32')

@@ -1,0 +1,109 @@
+import json
+from collections import Counter
+
+from mmp2seg.analysis.dataset_check.report import DatasetReport
+
+COUNTS = Counter(
+    {
+        'images': 3,
+        'empty': 1,
+        'points': 8,
+        'maps': 3,
+        ('class', 0): 5,
+        ('class', 1): 3,
+        ('place', 'on_class'): 6,
+        ('place', 'background'): 2,
+        'snapped': 1,
+        'lost': 1,
+        'regions': 9,
+        'regions_small': 4,
+        'regions_without_points': 2,
+        'pixels': 200,
+        'pixels_without_points': 30,
+        ('points_per_region', '1'): 4,
+        ('points_per_region', '2'): 2,
+        ('points_per_region', '3-5'): 1,
+    }
+)
+
+
+def report(counts=COUNTS, classes=('disc', 'traffic light'), problems=None):
+    return DatasetReport(
+        title='train split, list.txt',
+        classes=classes,
+        counts=counts,
+        problems=problems or {},
+        notes=dict(lost=['a.txt: point 3'], classes_without_points=['a.png: disc']),
+        max_snap_distance=8.0,
+        min_region_area=50,
+    )
+
+
+def test_page():
+    assert str(report()).splitlines() == [
+        'train split, list.txt',
+        '3 images, 1 without points; 3 maps',
+        '8 points in 2 classes:',
+        '  disc 5, traffic light 3',
+        '8 points on maps:',
+        '  on their class                 6   75.0 %',
+        '  on another class               0    0.0 %',
+        '  on background                  2   25.0 %',
+        '  on ignore                      0    0.0 %',
+        '  outside of the image           0    0.0 %',
+        '  off their class, but a region of it is within 8 px: 1',
+        '  no region of their class within 8 px, so no mask: 1',
+        '9 regions of the maps:',
+        '  (and 4 of fewer than 50 pixels, left out)',
+        '  with 1 point                   4',
+        '  with 2 points                  2',
+        '  with 3-5 points                1',
+        '  with 6+ points                 0',
+        '  without points                 2, 15.0 % of the pixels of all classes',
+        '  distance separation has to part 3 of them',
+        '1 maps have a class that no point of their image has',
+        'no problems found',
+    ]
+
+
+def test_problems_are_shortened_in_the_page_alone():
+    problems = dict(sizes=[f'{i}.png: wrong' for i in range(12)], missing=['a.jpg: gone'])
+    found = report(problems=problems)
+    assert found.num_problems == 13
+    lines = str(found).splitlines()
+    start = lines.index('13 problems found')
+    assert lines[start + 1 : start + 4] == [
+        'missing files: 1',
+        '  a.jpg: gone',
+        'sizes that disagree: 12',
+    ]
+    assert lines[-2:] == ['  9.png: wrong', '  ... and 2 more']
+    assert found.to_json()['problems'] == problems
+
+
+def test_json():
+    content = json.loads(json.dumps(report().to_json()))
+    assert content['counts']['pixels_without_points'] == 30
+    assert content['points_per_class'] == {'disc': 5, 'traffic light': 3}
+    assert content['points_per_region'] == {'1': 4, '2': 2, '3-5': 1, '6+': 0}
+    assert content['places']['background'] == 2
+    assert content['notes']['lost'] == ['a.txt: point 3']
+
+
+def test_page_of_no_maps_and_of_no_points():
+    without_maps = Counter(images=1, empty=1)
+    assert str(report(without_maps)).splitlines()[1:] == [
+        '1 images, 1 without points; 0 maps',
+        '0 points in 2 classes:',
+        '  disc 0, traffic light 0',
+        'no problems found',
+    ]
+    page = str(report(Counter(images=1, empty=1, maps=1)))
+    assert 'on their class                 0      - ' in page
+
+
+def test_many_classes_are_wrapped_between_them():
+    page = str(report(classes=tuple(f'potted plant {i}' for i in range(30))))
+    lines = [line for line in page.splitlines() if 'potted' in line]
+    assert len(lines) > 3 and max(map(len, lines)) <= 96
+    assert all(line.startswith('  potted plant ') for line in lines)

@@ -1,0 +1,33 @@
+import pytest
+
+from mmp2seg.analysis.tables import format_mean, format_table, mean_and_spread
+
+
+def test_table_by_hand():
+    assert format_table(('', 'all', 'b'), [('name', '1', '2.25'), ('n', '', '-')]).splitlines() == [
+        '|      | all |    b |',
+        '| ---- | --: | ---: |',
+        '| name |   1 | 2.25 |',
+        '| n    |     |    - |',
+    ]
+
+
+def test_mean_and_spread_by_hand():
+    # deviations -1, 0, 1: the variance of a sample of three is 2 / 2
+    assert mean_and_spread([1.0, 2.0, 3.0]) == pytest.approx((2.0, 1.0))
+    assert mean_and_spread([0.5]) == (0.5, None)
+    assert mean_and_spread([]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ('values', 'sign', 'text'),
+    [
+        ([0.61, 0.62, 0.63], False, '62.0 ± 1.0'),
+        ([0.5], False, '50.0'),
+        ([0.01, 0.03], True, '+2.0 ± 1.4'),
+        ([-0.01], True, '-1.0'),
+        ([], True, '-'),
+    ],
+)
+def test_format_mean(values, sign, text):
+    assert format_mean(values, sign=sign) == text

@@ -1,0 +1,54 @@
+import dataclasses
+
+import pytest
+from PIL import Image
+
+from mmp2seg.converters.point_json import SourceImage, SourcePoint
+
+
+def point(x, y, label):
+    return SourcePoint(x, y, label, '')
+
+
+@pytest.fixture
+def images():
+    """Images with points of any digits, order and label, and one without points."""
+    first = [
+        point(12.3456789, 0.1 + 0.2, 'dog'),
+        point(59.9, 39.9, 'Ä, "b"; <c>&'),
+        point(0.5, 0, 'dog'),
+    ]
+    return [
+        SourceImage('b 1.jpg', 40, 60, first, ''),
+        SourceImage('a+2.png', 33, 7, [point(1 / 3, 32.0, 'cat')], ''),
+        SourceImage('empty.jpg', 5, 6, [], ''),
+    ]
+
+
+@pytest.fixture
+def image_dir(tmp_path, images):
+    """A folder with the files of ``images``."""
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for image in images:
+        Image.new('RGB', (image.width, image.height)).save(folder / image.file_name)
+    return folder
+
+
+@pytest.fixture
+def plain():
+    """What a round trip keeps: all but the places the points were read from."""
+
+    def run(images):
+        return [
+            (i.file_name, i.height, i.width, [(p.x, p.y, p.label) for p in i.points])
+            for i in images
+        ]
+
+    return run
+
+
+@pytest.fixture
+def resize():
+    """An image of another size under the same name, as source."""
+    return lambda image, **size: dataclasses.replace(image, **size)

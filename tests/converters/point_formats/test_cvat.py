@@ -1,0 +1,112 @@
+import pytest
+
+from mmp2seg.converters.point_formats import cvat
+from mmp2seg.converters.point_json import assemble_point_json
+
+HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
+IMAGE = '  <image id="5" name="x\\a.jpg" width="60" height="40">\n'
+POINTS = '<points label="cat" points="1.50,2.25" occluded="0"></points>'
+BOX = '<box label="dog" xtl="10" ytl="20" xbr="20" ybr="40"></box>'
+
+
+@pytest.fixture
+def xml(tmp_path):
+    """Writes an XML of one image with the given shapes; returns its path."""
+
+    def make(*shapes, image=IMAGE, head=HEAD, tail='  </image>\n</annotations>\n'):
+        path = tmp_path / 'annotations.xml'
+        path.write_text(head + image + '\n'.join(shapes) + tail)
+        return path
+
+    return make
+
+
+def test_round_trip(tmp_path, images, image_dir, plain):
+    cvat.write(images, tmp_path / 'a.xml', classes=['dog'])
+    assert plain(cvat.read(tmp_path / 'a.xml', image_dir=image_dir)) == plain(images)
+
+
+def test_points(xml):
+    several = '<points label="dog" points="3,4;5,6"><attribute name="n">v</attribute></points>'
+    tag = '<tag label="good" source="manual"></tag>'
+    (image,) = cvat.read(xml(tag, POINTS, several))
+    assert (image.file_name, image.height, image.width) == ('x/a.jpg', 40, 60)
+    assert [(p.x, p.y, p.label) for p in image.points] == [
+        (1.5, 2.25, 'cat'),
+        (3, 4, 'dog'),
+        (5, 6, 'dog'),
+    ]
+    assert [p.where.split('annotations.xml: ')[1] for p in image.points] == [
+        'image 5 (x\\a.jpg): points[0]',
+        'image 5 (x\\a.jpg): points[1], place 0',
+        'image 5 (x\\a.jpg): points[1], place 1',
+    ]
+
+
+def test_other_shapes(xml):
+    ellipse = '<ellipse label="cat" cx="7" cy="8" rx="2" ry="1"></ellipse>'
+    skeleton = f'<skeleton label="s">{POINTS}</skeleton>'
+    (image,) = cvat.read(xml(BOX, POINTS, ellipse), other_shapes='center')
+    assert [(p.x, p.y, p.label) for p in image.points] == [
+        (15, 30, 'dog'),
+        (1.5, 2.25, 'cat'),
+        (7, 8, 'cat'),
+    ]
+    (image,) = cvat.read(xml(BOX, POINTS, skeleton), other_shapes='skip')
+    assert len(image.points) == 1
+    _, report = assemble_point_json([image])
+    assert [line.split(': ', 2)[2] for line in report.refused] == [
+        'box[0]: a box',
+        'skeleton[0]: a skeleton',
+    ]
+    with pytest.raises(ValueError, match=r'annotations.xml: image 5 .*: box\[0\]: expected a poin'):
+        cvat.read(xml(POINTS, BOX))
+    with pytest.raises(ValueError, match=r'image 5 .*: skeleton\[0\]: .* got a skeleton'):
+        cvat.read(xml(POINTS, skeleton), other_shapes='center')
+
+
+@pytest.mark.parametrize(
+    ('shape', 'message'),
+    [
+        ('<points label="cat"/>', r"image 5 .*: points\[0\]: expected an attribute 'points'"),
+        ('<points points="1,2"/>', r"image 5 .*: points\[0\]: expected an attribute 'label'"),
+        ('<points label="c" points="1,x"/>', r'image 5 .*: points\[0\]: expected two numbers'),
+        ('<points label="c" points="1;2"/>', r'points\[0\], place 0: expected two numbers'),
+        ('<box label="c" xtl="1" ytl="1" xbr="2"/>', r"box\[0\]: expected an attribute 'ybr'"),
+        ('<points label="c" points="1,2">', r'annotations.xml: no xml, line 5 column \d+: mismat'),
+    ],
+)
+def test_malformed_shapes(xml, shape, message):
+    with pytest.raises(ValueError, match=message):
+        cvat.read(xml(shape), other_shapes='center')
+
+
+def test_malformed_files(tmp_path, xml):
+    with pytest.raises(ValueError, match=r'annotations.xml: no xml, line 5 column'):
+        cvat.read(xml(POINTS, tail=''))
+    with pytest.raises(ValueError, match=r"annotations.xml: image 5 .*: .* attribute 'height'"):
+        cvat.read(xml(image='<image id="5" name="a.jpg" width="60">'))
+    with pytest.raises(ValueError, match=r"image 5 .*: expected width to be a whole .* '6.5'"):
+        cvat.read(xml(image='<image id="5" name="a.jpg" width="6.5" height="4">'))
+    with pytest.raises(ValueError, match='annotations.xml: expected <annotations>, got <html>'):
+        cvat.read(xml(head='<html>', tail='</image></html>'))
+    with pytest.raises(ValueError, match='annotations.xml: .*for images 1.1.*<track>'):
+        cvat.read(xml(head=HEAD + '<track id="0"></track>'))
+    for encoding in ('gb2312', 'unheard-of'):
+        with pytest.raises(ValueError, match='annotations.xml: no xml, .*encoding'):
+            cvat.read(xml(POINTS, head=HEAD.replace('utf-8', encoding)))
+    with pytest.raises(FileNotFoundError, match='none.xml: there is no such file'):
+        cvat.read(tmp_path / 'none.xml')
+
+
+def test_sizes_against_the_files(tmp_path, images, image_dir, resize):
+    cvat.write([images[0], resize(images[1], width=8)], tmp_path / 'a.xml')
+    with pytest.raises(ValueError, match=r'a.xml: image 1 \(a\+2.png\): .* 7 x 33 in .*a\+2.png'):
+        cvat.read(tmp_path / 'a.xml', image_dir=image_dir)
+
+
+def test_labels_are_listed(tmp_path, images):
+    cvat.write(images, tmp_path / 'a.xml')
+    text = (tmp_path / 'a.xml').read_text()
+    assert text.count('<label>') == 3
+    assert '<name>cat</name>' in text

@@ -1,0 +1,93 @@
+import argparse
+import os
+import signal
+
+import pytest
+
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.experiments.arguments import (
+    add_run_arguments,
+    listed_configs,
+    parse_run_arguments,
+    run_until_interrupted,
+    threads_per_job,
+)
+from mmp2seg.experiments.phases import PhaseError
+from mmp2seg.files.folder_lock import folder_lock
+
+
+def parse(*arguments):
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    return parse_run_arguments(parser, ['--work-dir', 'x', *arguments])
+
+
+def test_a_seed_counts_once_and_the_work_dir_is_absolute():
+    args = parse('--seeds', '2', '1', '2')
+    assert args.seeds == [2, 1] and args.work_dir.is_absolute()
+    assert parse().seeds == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--shapes', '--truth', 't.json'], '--truth'),
+        (['--jobs', '0'], '--jobs: expected at'),
+        (['--work-dir', 'a,b'], '--work-dir: a comma'),
+    ],
+)
+def test_arguments_that_do_not_fit(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        parse(*arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_a_list_of_configs(tmp_path):
+    listing = tmp_path / 'list.txt'
+    listing.write_text('# first\n\na.py  # second\nb/c.py\n')
+    assert [str(path) for path in listed_configs(listing)] == ['a.py', 'b/c.py']
+    with pytest.raises(CommandError, match=r'--list: .*gone\.txt: there is no such file'):
+        listed_configs(tmp_path / 'gone.txt')
+    listing.write_bytes('thé.py\n'.encode('latin-1'))
+    with pytest.raises(CommandError, match=r'--list: .*list\.txt: expected text in UTF-8'):
+        listed_configs(listing)
+
+
+def test_cores_are_shared_out(monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)), raising=False)
+    assert [threads_per_job(number) for number in (1, 3, 16)] == [8, 2, 1]
+
+
+@pytest.fixture
+def _signals():
+    """The handlers of this process are put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures('_signals')
+def test_unfinished_runs(tmp_path, capsys):
+    def killed(args):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def failed(args):
+        raise PhaseError('exit status 1 of: x')
+
+    args = argparse.Namespace(work_dir=tmp_path, status=3)
+    assert run_until_interrupted(lambda args: args.status, args) == 3
+    assert run_until_interrupted(killed, args) == 130
+    assert 'The same command goes on from here.' in capsys.readouterr().err
+    with pytest.raises(CommandError, match='exit status 1 of: x'):
+        run_until_interrupted(failed, args)
+
+
+@pytest.mark.usefixtures('_signals')
+def test_a_work_dir_in_use_is_an_error(tmp_path):
+    args = argparse.Namespace(work_dir=tmp_path)
+    with (
+        folder_lock(tmp_path),
+        pytest.raises(CommandError, match='another command is at work in this folder'),
+    ):
+        run_until_interrupted(lambda args: pytest.fail('it ran'), args)
