@@ -1,13 +1,13 @@
-"""The whole chain on the built-in dataset Shapes: points in, a trained segmentor out.
+"""The whole chain on the generated dataset Shapes, from points to a trained segmentor.
 
 Makes the data, trains stage 1 on points and weak maps, writes pseudo labels, trains stage 2 on
-them, evaluates both, draws pictures and prints a table. Started again it goes on where it stopped.
+them, evaluates both, draws pictures and prints a table. Started again, the command continues where
+it stopped.
 """
 
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,188 +16,119 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
 from mmp2seg.analysis.tables import format_table
-from mmp2seg.experiments.commands import (
-    cfg_options,
-    children_environment,
-    end_like_interrupted,
-    tool_command,
-)
-from mmp2seg.experiments.phases import Phase, PhaseError, format_seconds, run_phases
-from mmp2seg.experiments.segmentor_run import test_figures
+from mmp2seg.apis.arguments import add_device_argument, run_command
+from mmp2seg.apis.device import select_device
+from mmp2seg.experiments.arguments import run_until_interrupted
+from mmp2seg.experiments.commands import cfg_options, children_environment, tool_command
+from mmp2seg.experiments.label_sources import LabelSource
+from mmp2seg.experiments.phases import Phase, format_seconds, run_phases
+from mmp2seg.experiments.stage1_run import Stage1Run, shapes_phase
 from mmp2seg.files.atomic_write import write_text
-from mmp2seg.files.folder_lock import FolderInUse, folder_lock
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou
 
 ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / 'tools'
 STAGE1 = ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py'
 STAGE2 = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
+NEAREST = 'model.test_cfg.grouping=nearest'  # setting of (d)
 NUM_CLASSES = 4
-# Pseudo labels by the name of their file, in the order of the table.
-LABELS = {
-    'component': '(a) the component that holds the point',
-    'nearest': '(b) nearest-point split of the weak map',
-    'p2seg': '(c) trained stage 1',
-    'p2seg_nearest': "(d) nearest-point split of stage 1's semantic map",
-}
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--work-dir', type=Path, default=ROOT / 'work_dirs' / 'quickstart', help='for all results'
-    )
-    parser.add_argument(
-        '--device',
-        choices=['auto', 'cpu', 'cuda'],
-        default='auto',
-        help='auto: CUDA where there is a device, else CPU',
     )
     parser.add_argument('--seed', type=int, default=0, help='of the data and of both trainings')
     parser.add_argument(
         '--smoke', action='store_true', help='tiny data and a few iterations: does it all run?'
     )
-    return parser.parse_args(argv)
+    add_device_argument(parser)
+    args = parser.parse_args(argv)
+    args.work_dir = args.work_dir.resolve()
+    return args
 
 
-@dataclass(frozen=True)
-class Chain:
-    """Folders, and the commands of every phase."""
+def data_phases(args: argparse.Namespace) -> list[Phase]:
+    """Return the phases that make the training and the held-out images."""
+    num_train, num_val, size = (12, 6, 64) if args.smoke else (300, 100, 128)
+    options = dict(tools=TOOLS, size=size)
+    return [
+        shapes_phase(args.work_dir / 'shapes', args.seed, split=split, num_images=number, **options)
+        for split, number in (('train', num_train), ('val', num_val))
+    ]
 
-    folder: Path
-    device: str = 'auto'
-    seed: int = 0
-    smoke: bool = False
 
-    @property
-    def data(self) -> Path:
-        return self.folder / 'shapes'
+def make_run(args: argparse.Namespace) -> Stage1Run:
+    """Return the training of stage 1 with both ways to label, and stage 2; writes their configs."""
+    from mmp2seg.experiments.grid import expand_grid, parse_axis
+    from mmp2seg.experiments.stage1_configs import load_configs, make_runs
 
-    @property
-    def train_truth(self) -> Path:
-        return self.data / 'annotations' / 'instances_train.json'
+    options = {'train_cfg.max_iters': 6} if args.smoke else None
+    configs = load_configs([STAGE1], cfg_options=options)
+    (refine,) = load_configs([STAGE2], cfg_options=options).items()
+    train_data, test_data = (phase.folder for phase in data_phases(args))
+    (run,) = make_runs(
+        configs | expand_grid(configs, [parse_axis(NEAREST)]),
+        [args.seed],
+        work_dir=args.work_dir,
+        tools=TOOLS,
+        device=args.device,
+        data_of_seed={args.seed: train_data},
+        test_data_of_seed={args.seed: test_data},
+        refine=refine,
+    )
+    return run
 
-    def labels(self, name: str) -> Path:
-        return self.folder / 'pseudo_labels' / f'{name}.json'
 
-    def label_figures(self, name: str) -> Path:
-        return self.folder / 'evaluation' / f'{name}.json'
+def label_sources(run: Stage1Run) -> dict[str, LabelSource]:
+    """Return the four kinds of pseudo labels by their row of the table."""
+    default, nearest = run.variants
+    return {
+        '(a) the component that holds the point': LabelSource('component', run, default),
+        '(b) nearest-point split of the weak map': LabelSource('nearest', run, default),
+        '(c) trained stage 1': LabelSource('pseudo', run, default),
+        "(d) nearest-point split of stage 1's semantic map": LabelSource('pseudo', run, nearest),
+    }
 
-    def checkpoint(self, stage: str) -> str:
-        """The last checkpoint of a stage that has been trained."""
-        return (self.folder / stage / 'last_checkpoint').read_text().strip()
 
-    def phases(self) -> list[Phase]:
-        folder = self.folder
-        return [
-            Phase('data', 'make the dataset Shapes', self.data_commands, self.data),
-            Phase(
-                'stage1',
-                'train stage 1 on points and weak maps',
-                self.stage1_commands,
-                folder / 'stage1',
-                resumes=True,
-            ),
-            Phase('labels', 'write pseudo labels', self.label_commands, folder / 'pseudo_labels'),
-            Phase(
-                'stage2',
-                'train stage 2, a Mask R-CNN, on the pseudo labels',
-                self.stage2_commands,
-                folder / 'stage2',
-                resumes=True,
-            ),
-            Phase(
-                'evaluation',
-                'compare pseudo labels and stage 2 with the truth',
-                self.evaluation_commands,
-                folder / 'evaluation',
-            ),
-            Phase('pictures', 'draw pictures', self.picture_commands, folder / 'pictures'),
-        ]
+def make_steps(args: argparse.Namespace, run: Stage1Run) -> dict[str, list[Phase]]:
+    """Return all phases in order, by the step of the table that their time counts for."""
+    sources = list(label_sources(run).values())
+    truth = run.truth(run.variants[0])
+    train_stage2, test_stage2 = run.stage2_run(run.variants[0]).phases()
+    return {
+        'make the dataset Shapes': data_phases(args),
+        'train stage 1 on points and weak maps': [run.training_phase()],
+        # the last phase of a source writes its labels
+        'write pseudo labels': [source.phases()[-1] for source in sources],
+        'train stage 2, a Mask R-CNN, on the pseudo labels': [train_stage2],
+        'compare pseudo labels and stage 2 with the truth': [
+            *(source.evaluation_phase(truth) for source in sources),
+            test_stage2,
+        ],
+        'draw pictures': [picture_phase(args, run)],
+    }
 
-    def data_commands(self) -> list[list[str]]:
-        numbers = ['--num-train', '300', '--num-val', '100', '--size', '128']
-        if self.smoke:
-            numbers = ['--num-train', '12', '--num-val', '6', '--size', '64']
-        tool = 'dataset_converters/make_shapes.py'
-        return [_tool(tool, self.data, *numbers, '--seed', self.seed, '--overwrite')]
 
-    def stage1_commands(self) -> list[list[str]]:
-        options = {'train_dataloader.dataset.data_root': self.data}
-        return [self._train(STAGE1, 'stage1', options)]
+def picture_phase(args: argparse.Namespace, run: Stage1Run) -> Phase:
+    folder, variant = args.work_dir / 'pictures', run.variants[0]
 
-    def label_commands(self) -> list[list[str]]:
-        source = ['--split', 'train']
-        options = cfg_options({'train_dataloader.dataset.data_root': self.data})
-        generate = _tool('generate_pseudo_labels.py', STAGE1, self.checkpoint('stage1'), *source)
-        generate += [
-            '--device',
-            self.device,
-            '--work-dir',
-            str(self.folder / 'pseudo_labels' / 'logs'),
-        ]
-        baseline = _tool('analysis_tools/baseline_pseudo_labels.py', STAGE1, *source)
-        variants = {
-            'p2seg': generate,
-            'p2seg_nearest': [*generate, '--grouping', 'nearest'],
-            'component': [*baseline, '--rule', 'component'],
-            'nearest': [*baseline, '--rule', 'nearest'],
-        }
-        return [
-            [*command, '--out', str(self.labels(name)), *options]
-            for name, command in variants.items()
-        ]
-
-    def stage2_commands(self) -> list[list[str]]:
-        options = {
-            'train_dataloader.dataset.ann_file': self.labels('p2seg'),
-            'train_dataloader.dataset.data_prefix.img': self.data / 'JPEGImages',
-            # measured in a phase of its own
-            **dict.fromkeys(['val_cfg', 'val_dataloader', 'val_evaluator'], None),
-        }
-        return [self._train(STAGE2, 'stage2', options)]
-
-    def evaluation_commands(self) -> list[list[str]]:
-        tool = 'analysis_tools/eval_pseudo_labels.py'
-        commands = [
-            _tool(tool, self.labels(name), self.train_truth, '--json', self.label_figures(name))
-            for name in LABELS
-        ]
-        truth = self.data / 'annotations' / 'instances_val.json'
-        test = _tool('test.py', STAGE2, self.checkpoint('stage2'), '--device', self.device)
-        test += ['--work-dir', str(self.folder / 'evaluation' / 'stage2')]
-        options = {
-            'test_dataloader.dataset.ann_file': truth,
-            'test_dataloader.dataset.data_prefix.img': self.data / 'JPEGImages',
-            'test_evaluator.ann_file': truth,
-        }
-        return [*commands, [*test, *cfg_options(options)]]
-
-    def picture_commands(self) -> list[list[str]]:
-        command = _tool(
+    def commands() -> list[list[str]]:
+        command = tool_command(
+            TOOLS,
             'analysis_tools/draw_stage1.py',
-            *(STAGE1, self.checkpoint('stage1')),
-            *('--out-dir', self.folder / 'pictures', '--num', 2 if self.smoke else 8),
-            *('--split', 'train', '--truth', self.train_truth),
+            *(variant.config, run.checkpoint, '--out-dir', folder, '--num', 2 if args.smoke else 8),
+            *('--split', 'train', '--truth', run.truth(variant)),
+            *([] if args.device == 'auto' else ['--device', args.device]),
         )
-        if self.device != 'auto':
-            command += ['--device', self.device]
-        options = {'train_dataloader.dataset.data_root': self.data}
-        return [[*command, *cfg_options(options)]]
+        return [[*command, *cfg_options(run.data_options())]]
 
-    def _train(self, config: Path, stage: str, options: dict) -> list[str]:
-        options = {**options, 'randomness.seed': self.seed}
-        if self.smoke:
-            options['train_cfg.max_iters'] = 6
-        command = _tool('train.py', config, '--work-dir', self.folder / stage)
-        return [*command, '--device', self.device, *cfg_options(options)]
-
-
-def _tool(name: str, *arguments: object) -> list[str]:
-    return tool_command(ROOT / 'tools', name, *arguments)
+    return Phase('pictures', 'draw pictures', commands, folder)
 
 
 def weak_map_miou(data: Path) -> float:
-    """Mean IoU of the weak maps of the training images with the true ones."""
+    """Return the mean IoU of the weak and the true maps of the training images."""
     matrices = []
     for name in (data / 'ImageSets' / 'Segmentation' / 'train.txt').read_text().split():
         weak, true = (
@@ -208,49 +139,52 @@ def weak_map_miou(data: Path) -> float:
     return mean_iou(sum(matrices))
 
 
-def make_table(chain: Chain, seconds: dict[str, float]) -> str:
-    """All figures, in percent, and the wall time of each phase as a table in Markdown."""
-    rows = [('mIoU of the weak semantic maps', _percent(weak_map_miou(chain.data)), '')]
-    for name, title in LABELS.items():
-        figures = json.loads(chain.label_figures(name).read_text())
+def make_table(run: Stage1Run, seconds: dict[str, float]) -> str:
+    """Return all figures, in percent, and the wall time of each step as a Markdown table."""
+    rows = [('mIoU of the weak semantic maps', _percent(weak_map_miou(run.data)), '')]
+    for title, source in label_sources(run).items():
+        figures = json.loads(source.figures_file.read_text())
         values = [_percent(figures[key]) for key in ('mean_iou', 'mean_iou_touching')]
         rows.append((f'mean IoU of pseudo masks: {title}', *values))
-    stage2 = test_figures(chain.folder / 'evaluation' / 'stage2') or {}
+    stage2 = run.stage2_run(run.variants[0]).figures() or {}
     for title, key in (('AP', 'coco/segm_mAP'), ('AP50', 'coco/segm_mAP_50')):
         rows.append((f'{title} of stage 2 on held-out images', _percent(stage2.get(key)), ''))
-    for phase in chain.phases():
-        rows.append((f'wall time: {phase.title}', format_seconds(seconds[phase.name]), ''))
+    for title, time in seconds.items():
+        rows.append((f'wall time: {title}', format_seconds(time), ''))
     rows.append(('wall time: together', format_seconds(sum(seconds.values())), ''))
     return format_table(('', 'all objects', 'touching objects'), rows)
 
 
 def _percent(value: float | None) -> str:
-    """'-' for what was not measured; pycocotools says -1 where there is nothing to measure."""
+    """Return '-' for None or pycocotools' -1: there was nothing to measure."""
     return '-' if value is None or value < 0 else f'{100 * value:.1f}'
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    chain = Chain(args.work_dir.resolve(), args.device, args.seed, args.smoke)
-    end_like_interrupted('SIGTERM', 'SIGHUP')
-    print(f'Results, logs and pictures: {chain.folder} (remove it to start over)')
-    try:
-        with folder_lock(chain.folder):
-            seconds = run_phases(
-                chain.phases(), chain.folder / 'logs', environment=children_environment(ROOT)
-            )
-    except KeyboardInterrupt:
-        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
-        return 130
-    except (PhaseError, FolderInUse) as error:
-        print(f'quickstart: {error}', file=sys.stderr)
-        return 1
-    table = make_table(chain, seconds)
-    write_text(chain.folder / 'table.md', table + '\n')
-    print(f'\n{table}\n\nThe table: {chain.folder / "table.md"}')
-    print(f'Pictures: {chain.folder / "pictures"}')
+def run_steps(args: argparse.Namespace) -> int:
+    """Run everything, print the table and return the exit status."""
+    print(f'Results, logs and pictures: {args.work_dir} (remove it to start over)')
+    run = make_run(args)
+    steps = make_steps(args, run)
+    seconds = run_phases(
+        [phase for phases in steps.values() for phase in phases],
+        args.work_dir / 'logs',
+        environment=children_environment(ROOT),
+    )
+    of_step = {
+        title: sum(seconds[phase.name] for phase in phases) for title, phases in steps.items()
+    }
+    table = make_table(run, of_step)
+    write_text(args.work_dir / 'table.md', table + '\n')
+    print(f'\n{table}\n\nThe table: {args.work_dir / "table.md"}')
+    print(f'Pictures: {args.work_dir / "pictures"}')
+    print(f'Pseudo labels of stage 1: {run.labels(run.variants[0])}')
     return 0
 
 
+def main(argv: list[str]) -> int:
+    select_device(argv)
+    return run_until_interrupted(run_steps, parse_args(argv))
+
+
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -1,1 +1,1 @@
-"""Experiments: many runs in, one table out."""
+"""Experiments: many runs, one table."""

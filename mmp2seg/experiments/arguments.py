@@ -1,4 +1,4 @@
-"""What the tools that run many trainings have in common: their arguments, data sets and jobs."""
+"""Shared arguments and helpers of the tools that run many trainings: datasets, jobs, interrupts."""
 
 import argparse
 import os
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmp2seg.apis.arguments import CommandError, add_device_argument
-from mmp2seg.experiments.chain import shapes_phase
-from mmp2seg.experiments.commands import end_like_interrupted
+from mmp2seg.experiments.commands import RunError, end_like_interrupted
 from mmp2seg.experiments.job_pool import Job
-from mmp2seg.experiments.phases import PhaseError, run_phases
+from mmp2seg.experiments.phases import run_phases
+from mmp2seg.experiments.stage1_run import shapes_phase
 from mmp2seg.files.folder_lock import FolderInUse, folder_lock
 from mmp2seg.files.text_reading import read_text
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --seeds, --work-dir, --shapes, --truth, --jobs and what belongs to them."""
+    """Add the arguments of a run: seeds, work dir, data, truth, jobs, config options and device."""
     from mmengine.config import DictAction  # imports mmengine: after select_device
 
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3], metavar='SEED')
@@ -24,8 +24,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--shapes',
         action='store_true',
-        help='train on the generated dataset Shapes: a seed is other data, too (default: the data '
-        'of the configs, and a seed is only that of the training)',
+        help='train on the generated dataset Shapes: a seed sets the data and the training '
+        '(default: the data of the configs; a seed sets the training alone)',
     )
     parser.add_argument(
         '--num-images', type=int, default=300, help='training images of Shapes (default: 300)'
@@ -37,17 +37,20 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help='held-out images of Shapes that stage 2 is tested on (default: 100)',
     )
     parser.add_argument(
-        '--size', type=int, default=128, help='side of those images in pixels (default: 128)'
+        '--size',
+        type=int,
+        default=128,
+        help='side of the images of Shapes in pixels (default: 128)',
     )
     parser.add_argument(
         '--truth',
         type=Path,
         metavar='FILE.json',
-        help="true instances of the training images (default: those of the config's "
-        'PseudoMaskMetric; with neither, pseudo labels are written and not evaluated)',
+        help="true instances of the training images (default: the file of the config's "
+        'PseudoMaskMetric; without either, pseudo labels are written and not evaluated)',
     )
     parser.add_argument(
-        '--jobs', type=int, default=1, metavar='N', help='trainings side by side (default: 1)'
+        '--jobs', type=int, default=1, metavar='N', help='trainings to run in parallel (default: 1)'
     )
     parser.add_argument(
         '--cfg-options',
@@ -60,10 +63,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_run_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
-    """Parse and check them; a seed that comes again counts once."""
+    """Parse and check the arguments; a repeated seed counts once."""
     args = parser.parse_args(argv)
     if args.shapes and args.truth is not None:
-        parser.error('--truth: the truth of Shapes comes with it')
+        parser.error('--truth: --shapes has its own truth')
     if args.jobs < 1:
         parser.error(f'--jobs: expected at least 1, got {args.jobs}')
     args.seeds = list(dict.fromkeys(args.seeds))
@@ -74,10 +77,10 @@ def parse_run_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> arg
 
 
 def listed_configs(path: Path) -> list[Path]:
-    """Paths in a file, one per line; what follows a '#' is not read.
+    """Read paths from a file, one per line; a '#' starts a comment.
 
     Raises:
-        CommandError: no such file, or one that is not UTF-8.
+        CommandError: the file is missing or is not UTF-8.
     """
     try:
         lines = read_text(path).splitlines()
@@ -87,8 +90,8 @@ def listed_configs(path: Path) -> list[Path]:
 
 
 def threads_per_job(num_jobs: int) -> int:
-    """The cores of this process, shared out."""
-    affinity = getattr(os, 'sched_getaffinity', None)  # not everywhere
+    """Return the number of cores of this process per job, at least 1."""
+    affinity = getattr(os, 'sched_getaffinity', None)  # missing on some systems
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(cores // num_jobs, 1)
 
@@ -96,7 +99,7 @@ def threads_per_job(num_jobs: int) -> int:
 def make_shapes(
     args: argparse.Namespace, tools: Path, environment: dict[str, str], *, split: str = 'train'
 ) -> dict[int, Path]:
-    """Make one split of the data set Shapes for every seed, unless it is there.
+    """Make one split of the Shapes dataset for every seed, unless it exists.
 
     Returns:
         dict: the folder of each seed.
@@ -119,21 +122,20 @@ def report_job(job: Job, error: str | None) -> None:
 def run_until_interrupted(
     run: Callable[[argparse.Namespace], int], args: argparse.Namespace
 ) -> int:
-    """Run ``run(args)`` with the work dir to itself; SIGTERM and SIGHUP end it as Ctrl-C does.
+    """Call ``run(args)`` with a locked work dir; SIGTERM and SIGHUP end it as Ctrl-C does.
 
     Returns:
-        int: the exit status, that of ``run`` or 130 for an interrupt.
+        int: the exit status: the result of ``run``, or 130 for an interrupt.
 
     Raises:
-        CommandError: a phase outside of the jobs failed, or another command is at work in the work
-            dir.
+        CommandError: a phase outside of the jobs failed, or another command uses the work dir.
     """
     end_like_interrupted('SIGTERM', 'SIGHUP')
     try:
         with folder_lock(args.work_dir):
             return run(args)
     except KeyboardInterrupt:
-        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
+        print('\nInterrupted. The same command continues from here.', file=sys.stderr)
         return 130
-    except (PhaseError, FolderInUse) as error:
+    except (RunError, FolderInUse) as error:
         raise CommandError(str(error)) from error

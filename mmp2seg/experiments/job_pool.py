@@ -1,4 +1,4 @@
-"""Run jobs side by side, each in a process of its own that ends with this one."""
+"""Run jobs in parallel, each in its own process that ends with this one."""
 
 import contextlib
 import multiprocessing
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from mmp2seg.experiments.phases import PhaseError
+from mmp2seg.experiments.commands import RunError
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Job:
 
     Attributes:
         title: of the job, for the reader.
-        run: the work; picklable for more than one worker. Fails with a :class:`PhaseError`.
-        log: gets what ``run`` prints where several jobs run side by side.
+        run: the work; raises :class:`RunError` on failure. Picklable for more than one worker.
+        log: for the output of ``run`` if there is more than one worker.
     """
 
     title: str
@@ -34,20 +34,20 @@ def run_jobs(
     num_workers: int = 1,
     report: Callable[[Job, str | None], None] = lambda job, error: None,
 ) -> dict[str, str]:
-    """Run all jobs, at most ``num_workers`` at a time, in order; a failed one stops no other.
+    """Run all jobs in order, at most ``num_workers`` at a time; a failure does not stop the others.
 
-    A single worker is this process, with the output where it is. Several are processes of their
-    own. They are stopped like this process is, also when it is killed.
+    A single worker is this process, and its output is not redirected. Several workers are child
+    processes, which also end when this process is interrupted or killed.
 
     Args:
-        report: called with a job that has ended and what went wrong, None if nothing did.
+        report: called with each job that has ended and its error, None for success.
 
     Returns:
-        dict: what went wrong, by the title of the job.
+        dict: the errors by title of the job.
 
     Raises:
         ValueError: ``num_workers`` is not positive.
-        KeyboardInterrupt: when the running jobs have ended, too.
+        KeyboardInterrupt: after the running jobs have ended.
     """
     if num_workers < 1:
         raise ValueError(f'expected at least 1 worker, got {num_workers}')
@@ -70,7 +70,7 @@ def _run_here(jobs: Sequence[Job], ended: Callable[[Job, str | None], None]) -> 
         error = None
         try:
             job.run()
-        except PhaseError as failure:
+        except RunError as failure:
             error = str(failure)
         ended(job, error)
 
@@ -87,7 +87,7 @@ def _run_beside(
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_work, args=(job, theirs))
                 process.start()
-                theirs.close()  # else the end of the worker would not close the connection
+                theirs.close()  # otherwise the connection would outlive the worker
                 running[ours] = job, process
             for connection in wait(list(running)):
                 job, process = running[connection]
@@ -97,13 +97,13 @@ def _run_beside(
                 ended(job, error)
     finally:
         for connection in running:
-            connection.close()  # what the workers take for an interrupt
+            connection.close()  # the workers treat this as an interrupt
         for _, process in running.values():
             process.join()
 
 
 def _outcome(connection: Connection, process: multiprocessing.Process) -> str | None:
-    """What a worker reports: None for success."""
+    """Return the error that a worker reports, None for success."""
     try:
         error = connection.recv()
     except (EOFError, OSError):
@@ -114,9 +114,9 @@ def _outcome(connection: Connection, process: multiprocessing.Process) -> str | 
 
 
 def _work(job: Job, connection: Connection) -> None:
-    """Body of a worker: run the job, report how it ended."""
+    """Run a job in a worker process and report its error."""
     if hasattr(os, 'setsid'):
-        os.setsid()  # Ctrl-C reaches this process by its parent alone, and so only once
+        os.setsid()  # Ctrl-C reaches this process only once, through its parent
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_interrupt_when_closed, args=(connection,), daemon=True).start()
     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def _work(job: Job, connection: Connection) -> None:
     ):
         try:
             job.run()
-        except PhaseError as error:
+        except RunError as error:
             outcome = str(error)
         except KeyboardInterrupt:
             return

@@ -1,41 +1,34 @@
-"""Run a chain of commands that can be interrupted and goes on where it stopped.
+"""Run a sequence of phases that can be interrupted and continues where it stopped.
 
-A finished phase leaves a stamp, a json that holds its commands and which run of the phase before it
-they followed. A phase whose stamp fits is not run again.
+A finished phase leaves a stamp: a json with its commands and the run of the phase before it. A
+phase whose stamp matches is not run again.
 """
 
-import ctypes
+import hashlib
 import json
-import os
+import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmp2seg.experiments.progress import ProgressPrinter
+from mmp2seg.experiments.commands import RunError, run_logged
 from mmp2seg.files.atomic_write import write_json
-
-_GRACE_SECONDS = 15
-_LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One step of the chain.
+    """One step of a sequence.
 
     Attributes:
         name: of its log and stamp files.
         title: what it does, for the reader.
-        commands: gives the commands, one after the other; called when the phases before it have
-            finished, so that it may look at what they made.
-        folder: what it writes to; removed when the phase starts afresh.
-        resumes: an interrupted run keeps its folder and goes on with ``--resume`` added.
+        commands: returns the commands to run one after the other. It is called when the phases
+            before have finished, so it may read their files.
+        folder: for its output; removed when the phase starts from scratch.
+        resumes: an interrupted run keeps its folder and continues with ``--resume`` added.
     """
 
     name: str
@@ -43,10 +36,6 @@ class Phase:
     commands: Callable[[], list[list[str]]]
     folder: Path
     resumes: bool = False
-
-
-class PhaseError(Exception):
-    """A command of a phase failed; the message says which and where its output is."""
 
 
 def run_phases(
@@ -59,11 +48,11 @@ def run_phases(
         environment: of the commands.
 
     Returns:
-        dict: seconds that each phase took, also of those that had finished before.
+        dict: seconds of each phase by name, including phases that had finished before.
 
     Raises:
-        PhaseError: a command failed, or what a phase before has made is gone.
-        KeyboardInterrupt: as soon as the running command has ended, too.
+        RunError: a command failed, or the output of an earlier phase is missing.
+        KeyboardInterrupt: after the running command has ended.
     """
     state_folder.mkdir(parents=True, exist_ok=True)
     seconds, previous = {}, None
@@ -81,7 +70,7 @@ def run_phases(
 
 
 def finished_stamp(state_folder: Path, name: str, plan: dict) -> dict | None:
-    """The stamp of a phase that finished with this plan, None if there is none."""
+    """Return the stamp of a phase that finished with this plan, None if there is none."""
     return _matching(state_folder / f'{name}.done.json', plan)
 
 
@@ -91,18 +80,34 @@ def format_seconds(seconds: float) -> str:
     return f'{minutes} min {rest:02d} s' if minutes else f'{rest} s'
 
 
+def file_name(name: str) -> str:
+    """Return a form of a variant's name for files: ``'a[beta=2.0,k=1]'`` -> ``'a__beta-2.0__k-1'``.
+
+    The name of a config remains as it is. If any other character has to be replaced, a part of the
+    name's hash follows, which tells such names apart.
+    """
+    config, bracket, rest = name.partition('[')
+    if not bracket:
+        return name
+    setting, _, tail = rest.rpartition(']')
+    plain = setting.replace(',', '__').replace('=', '-') + tail
+    safe = re.sub(r'[^\w.+-]', '-', plain)
+    digest = '' if safe == plain else f'-{hashlib.sha256(name.encode()).hexdigest()[:6]}'
+    return f'{config}__{safe}{digest}'
+
+
 def _commands(phase: Phase, state_folder: Path) -> list[list[str]]:
     try:
         return phase.commands()
     except OSError as error:
-        raise PhaseError(
-            f'{phase.title}: expected a file of a step before: {error}; to make it again, remove '
+        raise RunError(
+            f'{phase.title}: expected a file of an earlier step: {error}; to make it again, remove '
             f"that step's .done.json in {state_folder}"
         ) from error
 
 
 def _run_phase(phase: Phase, plan: dict, state_folder: Path, environment: dict) -> dict:
-    """Run a phase's commands and leave its stamp; what is returned is the stamp."""
+    """Run the commands of a phase; write its stamp and return it."""
     done = state_folder / f'{phase.name}.done.json'
     started = state_folder / f'{phase.name}.started.json'
     log = state_folder / f'{phase.name}.log'
@@ -128,66 +133,8 @@ def _run_phase(phase: Phase, plan: dict, state_folder: Path, environment: dict) 
     return stamp
 
 
-def run_logged(command: Sequence[str], log: Path, *, environment: dict[str, str]) -> None:
-    """Run a command; all of its output is added to ``log``, its progress shown in short.
-
-    Raises:
-        PhaseError: it ended with another status than 0; the end of its output is printed.
-        KeyboardInterrupt: after the command, which got the signal as well, has ended.
-    """
-    with open(log, 'ab') as file:
-        file.write(f'\n$ {" ".join(command)}\n'.encode())
-        file.flush()
-        begin = file.tell()
-        # a session of its own: the interrupt reaches it, and its data workers, by _stop alone
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=_end_with_parent if _LIBC else None,
-        )
-        printer = ProgressPrinter()
-        try:
-            while chunk := os.read(process.stdout.fileno(), 65536):
-                file.write(chunk)
-                file.flush()
-                printer.feed(chunk)
-            status = process.wait()
-        except BaseException:
-            _stop(process)
-            raise
-        finally:
-            printer.close()
-            process.stdout.close()
-    if status != 0:
-        tail = log.read_bytes()[begin:].decode(errors='replace').splitlines()[-20:]
-        print('\n'.join(f'      | {line}' for line in tail), file=sys.stderr)
-        raise PhaseError(f'exit status {status} of: {" ".join(command)}\nAll of its output: {log}')
-
-
-def _end_with_parent() -> None:
-    """In a new child: have it ended when this process is killed, which then cannot stop it."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _stop(process: subprocess.Popen) -> None:
-    """Interrupt a command with all of its processes, as Ctrl-C would, and see that it ends."""
-    for signal_number in (signal.SIGINT, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signal_number)
-            process.wait(_GRACE_SECONDS)
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
-
-
 def _matching(path: Path, plan: dict) -> dict | None:
-    """Content of a stamp if it is of this plan."""
+    """Return the content of a stamp file if it has this plan."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError):

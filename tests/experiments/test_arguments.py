@@ -12,7 +12,7 @@ from mmp2seg.experiments.arguments import (
     run_until_interrupted,
     threads_per_job,
 )
-from mmp2seg.experiments.phases import PhaseError
+from mmp2seg.experiments.commands import RunError
 from mmp2seg.files.folder_lock import folder_lock
 
 
@@ -73,12 +73,12 @@ def test_unfinished_runs(tmp_path, capsys):
         os.kill(os.getpid(), signal.SIGTERM)
 
     def failed(args):
-        raise PhaseError('exit status 1 of: x')
+        raise RunError('exit status 1 of: x')
 
     args = argparse.Namespace(work_dir=tmp_path, status=3)
     assert run_until_interrupted(lambda args: args.status, args) == 3
     assert run_until_interrupted(killed, args) == 130
-    assert 'The same command goes on from here.' in capsys.readouterr().err
+    assert 'The same command continues from here.' in capsys.readouterr().err
     with pytest.raises(CommandError, match='exit status 1 of: x'):
         run_until_interrupted(failed, args)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mmp2seg.experiments.commands import run_logged
 from mmp2seg.experiments.job_pool import Job, run_jobs
-from mmp2seg.experiments.phases import run_logged
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,7 +78,7 @@ SLEEPERS = """
 import functools, os, sys
 from pathlib import Path
 from mmp2seg.experiments.job_pool import Job, run_jobs
-from mmp2seg.experiments.phases import run_logged
+from mmp2seg.experiments.commands import run_logged
 if __name__ == '__main__':
     folder = Path(sys.argv[1])
     jobs = []

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.experiments.phases import Phase, PhaseError, format_seconds, run_phases
+from mmp2seg.experiments.commands import RunError
+from mmp2seg.experiments.phases import Phase, file_name, format_seconds, run_phases
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +80,7 @@ def test_a_file_that_is_gone(tmp_path):
     gone = tmp_path / 'train' / 'last_checkpoint'
     phase = Phase('test', 'test it', lambda: [[gone.read_text()]], tmp_path / 'test')
     with pytest.raises(
-        PhaseError, match=r'test it: expected .*last_checkpoint.*done\.json in .*logs'
+        RunError, match=r'test it: expected .*last_checkpoint.*done\.json in .*logs'
     ):
         run_phases([phase], tmp_path / 'logs', environment={})
 
@@ -93,7 +94,7 @@ def test_a_broken_stamp_counts_as_none(chain):
 
 def test_failure_names_command_and_log_and_stops_the_chain(chain, capsys):
     chain.fail('one')
-    with pytest.raises(PhaseError, match=r'exit status 1 of: .*python.*\n.*logs/one\.log'):
+    with pytest.raises(RunError, match=r'exit status 1 of: .*python.*\n.*logs/one\.log'):
         chain.run()
     assert 'said hello' in capsys.readouterr().err
     assert not (chain.folder / 'two').exists()
@@ -103,12 +104,12 @@ def test_only_a_phase_that_resumes_keeps_its_folder(chain):
     chain.fail('one')
     chain.fail('two')
     for _ in range(2):
-        with pytest.raises(PhaseError):
+        with pytest.raises(RunError):
             chain.run()
     assert chain.output('one') == '1;'
     chain.fail('one', on=False)
     for _ in range(2):
-        with pytest.raises(PhaseError):
+        with pytest.raises(RunError):
             chain.run()
     assert chain.output('two') == '2;2 --resume;'
     chain.fail('two', on=False)
@@ -120,7 +121,7 @@ def test_only_a_phase_that_resumes_keeps_its_folder(chain):
 
 def test_a_changed_command_does_not_resume(chain):
     chain.fail('two')
-    with pytest.raises(PhaseError):
+    with pytest.raises(RunError):
         chain.run()
     chain.fail('two', on=False)
     chain.arguments['two'] = ['5']
@@ -130,7 +131,7 @@ def test_a_changed_command_does_not_resume(chain):
 
 def test_seconds_of_an_interrupted_run_count(chain):
     chain.fail('two')
-    with pytest.raises(PhaseError):
+    with pytest.raises(RunError):
         chain.run()
     started = chain.folder / 'logs' / 'two.started.json'
     state = json.loads(started.read_text())
@@ -178,3 +179,14 @@ def test_interrupt_ends_the_command_too(tmp_path):
 )
 def test_format_seconds(seconds, text):
     assert format_seconds(seconds) == text
+
+
+def test_file_names():
+    assert file_name('tiny_shapes_s2i') == 'tiny_shapes_s2i'
+    assert file_name('a[beta=2.0]') == 'a__beta-2.0'
+    assert file_name('a[x+y=1,distiller.beta=2.0]') == 'a__x+y-1__distiller.beta-2.0'
+    assert file_name('a[k=1]-nearest') == 'a__k-1-nearest'
+    names = ['a[k=x/y]', 'a[k=x-y]', 'a[k=(1,2)]', 'a[k=[1,2]]', 'a[k=../b]']
+    files = [file_name(name) for name in names]
+    assert files[1] == 'a__k-x-y'
+    assert len(set(files)) == 5 and not set(''.join(files)) & set('/[](),= ')

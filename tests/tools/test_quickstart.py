@@ -1,86 +1,124 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
-from mmp2seg.experiments.phases import PhaseError
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.experiments.commands import RunError
 from mmp2seg.files.folder_lock import folder_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'quickstart.py'
-LABEL_NAMES = ('component', 'nearest', 'p2seg', 'p2seg_nearest')
 
 
 @pytest.fixture(scope='module')
 def quickstart():
+    path = list(sys.path)
     spec = importlib.util.spec_from_file_location('mmp2seg_quickstart', TOOL)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses looks for it
     spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    sys.path[:] = path
+    return module
 
 
 @pytest.fixture
-def chain(quickstart, tmp_path):
-    """A chain whose trainings have left checkpoints."""
-    for stage in ('stage1', 'stage2'):
-        (tmp_path / stage).mkdir()
-        (tmp_path / stage / 'last_checkpoint').write_text(f'{stage}/iter_9.pth')
-    return quickstart.Chain(tmp_path)
+def make(quickstart, tmp_path):
+    """Returns the arguments and the run, whose trainings have left checkpoints."""
+
+    def make(*arguments):
+        args = quickstart.parse_args(['--work-dir', str(tmp_path), *arguments])
+        run = quickstart.make_run(args)
+        for folder in (run.folder, run.stage2_run(run.variants[0]).folder):
+            (folder / 'train').mkdir(parents=True, exist_ok=True)
+            (folder / 'train' / 'last_checkpoint').write_text(f'{folder.name}/iter_9.pth')
+        return args, run
+
+    return make
 
 
-def commands_of(chain):
-    return {phase.name: phase.commands() for phase in chain.phases()}
+@pytest.fixture
+def phases_of(quickstart):
+    """All phases of the arguments and a run."""
+
+    def phases_of(args, run):
+        steps = quickstart.make_steps(args, run)
+        return [phase for phases in steps.values() for phase in phases]
+
+    return phases_of
 
 
-def test_every_command_is_a_tool_with_arguments_that_are_text(chain):
-    for commands in commands_of(chain).values():
-        for command in commands:
+def test_every_command_is_a_tool_with_arguments_that_are_text(make, phases_of):
+    for phase in phases_of(*make()):
+        for command in phase.commands():
             assert command[0] == sys.executable
             assert Path(command[1]).is_file()
             assert all(isinstance(part, str) for part in command)
 
 
-def test_only_trainings_resume(chain):
-    names = [phase.name for phase in chain.phases()]
-    assert names == ['data', 'stage1', 'labels', 'stage2', 'evaluation', 'pictures']
-    assert [phase.name for phase in chain.phases() if phase.resumes] == ['stage1', 'stage2']
+def test_only_trainings_resume(make, phases_of):
+    phases = phases_of(*make())
+    assert len({phase.name for phase in phases}) == len(phases) == 14
+    resuming = [phase.name.split('-')[0] for phase in phases if phase.resumes]
+    assert resuming == ['train', 'refine']
 
 
-def test_no_phase_removes_what_another_one_made(chain):
-    folders = [phase.folder for phase in chain.phases()]
+def test_no_phase_removes_what_another_one_made(make, phases_of):
+    _, run = make()
+    folders = [phase.folder for phase in phases_of(*make())]
     assert len(set(folders)) == len(folders)
-    assert all(folder.parent == chain.folder for folder in folders)
+    configs = [run.config, run.stage2_run(run.variants[0]).config]
+    configs += [variant.config for variant in run.variants]
+    for folder in folders:
+        assert not any(folder in path.parents for path in [*folders, *configs])
 
 
-def test_stage2_learns_what_stage1_wrote(chain):
-    commands = commands_of(chain)
-    written = [command[command.index('--out') + 1] for command in commands['labels']]
-    assert sorted(written) == sorted(str(chain.labels(name)) for name in LABEL_NAMES)
-    (train,) = commands['stage2']
-    assert f'train_dataloader.dataset.ann_file={chain.labels("p2seg")}' in train
-    assert 'stage1/iter_9.pth' in commands['labels'][0]
+def test_configs(quickstart, make):
+    _, run = make()
+    default, nearest = (Config.fromfile(variant.config) for variant in run.variants)
+    assert default.to_dict() == Config.fromfile(quickstart.STAGE1).to_dict()
+    assert nearest.model.test_cfg.pop('grouping') == 'nearest'
+    assert nearest.model.to_dict() == default.model.to_dict()
+    stage2 = Config.fromfile(run.stage2_run(run.variants[0]).config)
+    expected = Config.fromfile(quickstart.STAGE2)
+    assert stage2.model == expected.model and stage2.train_cfg == expected.train_cfg
+    assert stage2.train_dataloader.dataset.ann_file == str(run.labels(run.variants[0]))
+    assert stage2.val_cfg is None
 
 
-@pytest.mark.parametrize('option', [dict(seed=1), dict(smoke=True)])
-def test_options_change_the_commands_from_the_first_on(quickstart, chain, option):
-    other = quickstart.Chain(chain.folder, **option)
-    before, after = commands_of(chain), commands_of(other)
-    assert all(before[name] != after[name] for name in ('data', 'stage1', 'stage2'))
+def test_labels_are_written_and_evaluated(quickstart, make):
+    args, run = make()
+    steps = list(quickstart.make_steps(args, run).values())
+    written = {
+        command[command.index('--out') + 1] for phase in steps[2] for command in phase.commands()
+    }
+    evaluated = {command[2] for phase in steps[4][:-1] for command in phase.commands()}
+    assert len(written) == 4 and written == evaluated
+    assert written == {str(source.path) for source in quickstart.label_sources(run).values()}
+    (trained,) = steps[2][2].commands()
+    assert 'seed0/iter_9.pth' in trained
 
 
-def test_device_reaches_what_runs_a_network(quickstart, chain):
-    commands = commands_of(quickstart.Chain(chain.folder, device='cpu'))
-    for name in ('stage1', 'stage2', 'pictures'):
-        (command,) = commands[name]
-        assert command[command.index('--device') + 1] == 'cpu'
+def test_a_seed_or_smoke_is_another_training(make):
+    folders = [run.folder for _, run in (make(), make('--seed', '1'), make('--smoke'))]
+    assert len(set(folders)) == 3
+    _, run = make('--smoke')
+    for path in (run.config, run.stage2_run(run.variants[0]).config):
+        assert Config.fromfile(path).train_cfg.max_iters == 6
+
+
+def test_device_reaches_what_runs_a_network(make, phases_of):
+    for phase in phases_of(*make('--device', 'cpu')):
+        (command,) = phase.commands()
+        if 'train.py' in command[1] or 'test.py' in command[1] or phase.name == 'pictures':
+            assert command[command.index('--device') + 1] == 'cpu'
 
 
 def test_weak_map_miou(quickstart, tmp_path):
@@ -94,18 +132,19 @@ def test_weak_map_miou(quickstart, tmp_path):
     assert quickstart.weak_map_miou(tmp_path) == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
-def test_table(quickstart, chain, monkeypatch):
+def test_table(quickstart, make, monkeypatch):
+    args, run = make()
     monkeypatch.setattr(quickstart, 'weak_map_miou', lambda data: 0.7)
-    (chain.folder / 'evaluation').mkdir()
-    for index, name in enumerate(LABEL_NAMES):
+    for index, source in enumerate(quickstart.label_sources(run).values()):
         figures = {'mean_iou': 0.5 + index / 100, 'mean_iou_touching': None}
-        chain.label_figures(name).write_text(json.dumps(figures))
-    log = chain.folder / 'evaluation' / 'stage2' / '20260101_000000'
+        source.figures_file.parent.mkdir(parents=True)
+        source.figures_file.write_text(json.dumps(figures))
+    log = run.stage2_run(run.variants[0]).folder / 'test' / '20260101_000000'
     log.mkdir(parents=True)
     measured = {'coco/segm_mAP': 0.291, 'coco/segm_mAP_50': -1.0}
     (log / '20260101_000000.json').write_text(json.dumps(measured))
-    seconds = {phase.name: 30.0 for phase in chain.phases()}
-    lines = quickstart.make_table(chain, seconds).splitlines()
+    seconds = dict.fromkeys(quickstart.make_steps(args, run), 30.0)
+    lines = quickstart.make_table(run, seconds).splitlines()
     assert len({len(line) for line in lines}) == 1
     cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
     values = {row[0]: row[1:] for row in cells}
@@ -113,31 +152,39 @@ def test_table(quickstart, chain, monkeypatch):
     assert values['mean IoU of pseudo masks: (c) trained stage 1'] == ['52.0', '-']
     assert values['AP of stage 2 on held-out images'] == ['29.1', '']
     assert values['AP50 of stage 2 on held-out images'] == ['-', '']
+    assert values['wall time: write pseudo labels'] == ['30 s', '']
     assert values['wall time: together'] == ['3 min 00 s', '']
 
 
-@pytest.mark.parametrize(
-    ('error', 'status', 'message'),
-    [
-        (KeyboardInterrupt(), 130, 'Interrupted. The same command goes on from here.'),
-        (PhaseError('exit status 1 of: x'), 1, 'quickstart: exit status 1 of: x'),
-    ],
-)
-def test_unfinished_runs(quickstart, tmp_path, monkeypatch, capsys, error, status, message):
-    def run_phases(*args, **kwargs):
-        raise error
-
-    monkeypatch.setattr(quickstart, 'run_phases', run_phases)
-    monkeypatch.setattr(quickstart, 'end_like_interrupted', lambda *_: None)
-    assert quickstart.main(['--work-dir', str(tmp_path)]) == status
-    assert message in capsys.readouterr().err
+@pytest.fixture
+def _signals():
+    """Restores the handlers of this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def test_a_work_dir_in_use_is_an_error(quickstart, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures('_signals')
+def test_unfinished_runs(quickstart, tmp_path, monkeypatch, capsys):
+    def end_with(error):
+        def run_phases(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr(quickstart, 'run_phases', run_phases)
+        return quickstart.main(['--work-dir', str(tmp_path)])
+
+    assert end_with(KeyboardInterrupt()) == 130
+    assert 'Interrupted. The same command continues from here.' in capsys.readouterr().err
+    with pytest.raises(CommandError, match='exit status 1 of: x'):
+        end_with(RunError('exit status 1 of: x'))
+
+
+@pytest.mark.usefixtures('_signals')
+def test_a_work_dir_in_use_is_an_error(quickstart, tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart, 'run_phases', lambda *args, **kwargs: pytest.fail('it ran'))
-    with folder_lock(tmp_path):
-        assert quickstart.main(['--work-dir', str(tmp_path)]) == 1
-    assert 'another command is at work' in capsys.readouterr().err
+    with folder_lock(tmp_path), pytest.raises(CommandError, match='another command is at work'):
+        quickstart.main(['--work-dir', str(tmp_path)])
 
 
 def test_shell_script_sets_up_and_hands_its_arguments_on(tmp_path):
@@ -162,5 +209,5 @@ def test_smoke_run_end_to_end_and_a_second_start(tmp_path):
     assert '/0000000.png' in ''.join(map(str, (tmp_path / 'pictures').iterdir()))
     second = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert second.returncode == 0
-    assert second.stdout.count('finished before') == 6
+    assert second.stdout.count('finished before') == 14
     assert (tmp_path / 'table.md').read_text() == table

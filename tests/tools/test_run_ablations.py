@@ -1,4 +1,5 @@
 import json
+import re
 import runpy
 import sys
 from inspect import signature
@@ -8,8 +9,9 @@ import pytest
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.experiments.ablations import load_configs, make_chains
-from mmp2seg.experiments.chain import shapes_phase
+from mmp2seg.experiments.grid import expand_grid
+from mmp2seg.experiments.stage1_configs import load_configs, make_runs
+from mmp2seg.experiments.stage1_run import shapes_phase
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_ablations.py'
@@ -28,11 +30,16 @@ def run(tool, tmp_path):
 
     def run(*arguments):
         arguments = [*arguments, '--work-dir', tmp_path / 'work', '--device', 'cpu']
-        with pytest.raises(SystemExit) as info:
-            tool.main([str(argument) for argument in arguments])
-        return info.value.code
+        return tool.main([str(argument) for argument in arguments])
 
     return run
+
+
+def alternatives(text):
+    """Brace expansion: 'a{b,c}d' -> 'abd', 'acd'."""
+    head, brace, rest = text.partition('{')
+    inner, _, tail = rest.partition('}')
+    return [f'{head}{part}{tail}' for part in inner.split(',')] if brace else [text]
 
 
 def rows_of(table):
@@ -91,6 +98,32 @@ def test_a_failed_training_is_named_and_stops_no_other(tool, run, tmp_path, caps
     assert capsys.readouterr().out.count('finished before') == 3  # all of seed 1
 
 
+def test_a_grid(run, tmp_path, capsys):
+    refine = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
+    grid = ['--grid', 'model.distiller.rounds=0,1', '--grid', 'model.test_cfg.rounds=0,1']
+    arguments = [CONFIGS[1], *grid, '--shapes', '--seeds', 1, '--refine', refine, '--jobs']
+    assert run(*arguments, 2) == 0
+    assert '4 configs, 1 seeds: 2 trainings' in capsys.readouterr().out
+    names = [
+        f'tiny_shapes_s2i_i2s[distiller.rounds={a},test_cfg.rounds={b}]' for a in '01' for b in '01'
+    ]
+    absolute, differences, refined = (tmp_path / 'work' / 'table.md').read_text().split('\n\n')
+    for table in (absolute, refined):
+        assert list(rows_of(table))[2:] == names
+    assert list(rows_of(differences))[2:] == names[1:]
+    for results in ('results.json', 'refine_results.json'):
+        assert list(json.loads((tmp_path / 'work' / results).read_text())) == names
+    (training,) = (tmp_path / 'work' / 'runs').glob('*distiller.rounds-1*')
+    variants = sorted(path.name for path in (training / 'seed1').glob('tiny*'))
+    assert variants == [
+        f'tiny_shapes_s2i_i2s__distiller.rounds-1__test_cfg.rounds-{rounds}' for rounds in '01'
+    ]
+    assert Config.fromfile(training / f'{training.name}.py').model.distiller.rounds == 1
+    assert run(*arguments, 1) == 0
+    output = capsys.readouterr().out
+    assert output.count('finished before') == 2 + 4 * 5 and 'done in' not in output
+
+
 def test_configs_from_a_list(run, tmp_path):
     listing = tmp_path / 'list.txt'
     listing.write_text(f'# first\n\n{CONFIGS[1]}  # second\n')
@@ -112,6 +145,8 @@ def test_options_of_the_command_line_reach_every_config(run, tmp_path):
         (['gone.py'], r'config not found: gone\.py'),
         (['--list', 'gone.txt'], r'--list: gone\.txt: there is no such file'),
         (['--shapes', ABLATIONS / 'hrnet48_voc_s2i.py'], '--shapes: hrnet48_voc_s2i is not'),
+        ([*CONFIGS, '--grid', 'model.beta'], '--grid: expected KEY=VALUE'),
+        ([*CONFIGS, '--grid', 'modell.beta=1'], 'modell.beta: no such setting in tiny_shapes_s2i'),
     ],
 )
 def test_mistakes(tool, tmp_path, arguments, message):
@@ -121,15 +156,34 @@ def test_mistakes(tool, tmp_path, arguments, message):
     assert not (tmp_path / 'work').exists()
 
 
+def commands_of_docs():
+    """The whole commands with this tool in the docs, as the shell splits them."""
+    for page in ('ablations.md', 'paper_tables.md'):
+        for block in re.findall(r'```bash\n(.*?)```', (ROOT / 'docs' / page).read_text(), re.S):
+            for line in block.replace('\\\n', ' ').splitlines():
+                if TOOL.name in line and 'CONFIG' not in line:
+                    words = line.split()[2:]
+                    yield [word for text in words for word in alternatives(text)]
+
+
+@pytest.mark.parametrize('command', list(commands_of_docs()), ids=' '.join)
+def test_commands_of_the_docs(tool, command):
+    args = tool.parse_args(command)
+    configs = load_configs([ROOT / path for path in args.configs], cfg_options=args.cfg_options)
+    variants = expand_grid(configs, args.grid)
+    assert len({str(cfg.to_dict()) for cfg in variants.values()}) == len(variants) >= 1
+    assert args.refine is None or (ROOT / args.refine).is_file()
+
+
 def test_the_tools_understand_their_commands(tmp_path, monkeypatch):
     """In place of a run with the tools themselves, which takes them half a minute to start."""
     tools, data = ROOT / 'tools', {1: tmp_path / 'data'}
-    (chain,) = make_chains(
+    (run,) = make_runs(
         load_configs(CONFIGS[:1]), [1], work_dir=tmp_path, tools=tools, data_of_seed=data
     )
-    (chain.folder / 'train').mkdir(parents=True)
-    (chain.folder / 'train' / 'last_checkpoint').write_text('iter_1.pth')
-    phases = [shapes_phase(tmp_path, 1, tools=tools), *chain.phases(chain.variants[0])]
+    (run.folder / 'train').mkdir(parents=True)
+    (run.folder / 'train' / 'last_checkpoint').write_text('iter_1.pth')
+    phases = [shapes_phase(tmp_path, 1, tools=tools), *run.phases(run.variants[0])]
     commands = [command for phase in phases for command in phase.commands()]
     parsed = []
     for command in commands:
@@ -145,5 +199,5 @@ def test_the_tools_understand_their_commands(tmp_path, monkeypatch):
         assert args.cfg_options[key] == str(data[1])
     assert labels.checkpoint == 'iter_1.pth' and labels.split == 'train'
     assert evaluation.pred == labels.out and evaluation.json == str(
-        chain.figures_file(chain.variants[0])
+        run.figures_file(run.variants[0])
     )

@@ -1,9 +1,9 @@
-"""Train segmentors on pseudo labels and on what they compete with; print a table of their tests.
+"""Train segmentors on pseudo labels and on competing labels; print a table of their tests.
 
-Stage 1 is trained first, if it was not before in this work dir. Then every segmentor learns from
-every kind of labels with every seed: pseudo, those of stage 1; nearest and component, those of
-baseline_pseudo_labels.py; full, the true masks. Started again it goes on where it stopped, and does
-not repeat what is finished.
+Stage 1 is trained first, unless this work dir has its training already. Then every segmentor learns
+from every kind of labels with every seed: pseudo, the labels of stage 1; nearest and component, the
+labels of baseline_pseudo_labels.py; full, the true masks. Started again, the command continues
+where it stopped and does not repeat finished steps.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from mmp2seg.experiments.arguments import (
 )
 from mmp2seg.experiments.commands import children_environment
 from mmp2seg.experiments.job_pool import Job, run_jobs
-from mmp2seg.experiments.label_comparison import LABEL_KINDS, LabelSource, label_sources
-from mmp2seg.experiments.table import (
+from mmp2seg.experiments.label_sources import LABEL_KINDS, LabelSource, label_sources
+from mmp2seg.experiments.result_tables import (
     make_difference_table,
     make_refine_table,
     measured_columns,
@@ -52,27 +52,31 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='kinds of labels, in the order of the table (default: pseudo nearest full)',
     )
     parser.add_argument(
-        '--name', default='segmentors', help='of the table and values (default: segmentors)'
+        '--name',
+        default='segmentors',
+        help='name of the files with the table and the values (default: segmentors)',
     )
     add_run_arguments(parser)
     args = parse_run_arguments(parser, argv)
     if any(',' in path.stem for path in args.segmentors):
-        parser.error('the name of a config must not have a comma; it separates what a row is of')
+        parser.error(
+            'the name of a config must not contain a comma, which separates the parts of a row'
+        )
     return args
 
 
 def make_label_sources(args: argparse.Namespace, environment: dict[str, str]) -> list[LabelSource]:
-    """The labels of every kind and seed; the data set of each seed is made here."""
-    from mmp2seg.experiments import ablations
+    """Return the labels of every kind and seed; makes the dataset of each seed."""
+    from mmp2seg.experiments import stage1_configs
 
-    stage1 = ablations.load_configs([args.stage1], cfg_options=args.cfg_options)
+    stage1 = stage1_configs.load_configs([args.stage1], cfg_options=args.cfg_options)
     data_of_seed = None
     if args.shapes:
         from mmp2seg.datasets.shapes.scene import SHAPES_CLASSES
 
-        ablations.require_classes(stage1, SHAPES_CLASSES)
+        stage1_configs.require_classes(stage1, SHAPES_CLASSES)
         data_of_seed = make_shapes(args, TOOLS, environment)
-    chains = ablations.make_chains(
+    runs = stage1_configs.make_runs(
         stage1,
         args.seeds,
         work_dir=args.work_dir,
@@ -81,7 +85,7 @@ def make_label_sources(args: argparse.Namespace, environment: dict[str, str]) ->
         data_of_seed=data_of_seed,
         truth=args.truth,
     )
-    sources = label_sources(chains, list(dict.fromkeys(args.labels)))
+    sources = label_sources(runs, list(dict.fromkeys(args.labels)))
     if any(source.path is None for source in sources):
         raise CommandError(f'--labels full: {args.stage1} names no true instances, give --truth')
     return sources
@@ -93,10 +97,11 @@ def write_configs(
     """Write the config of every training.
 
     Returns:
-        list[tuple]: row of the table, name of the segmentor's run and labels of each, seed by seed.
+        list[tuple]: per training its row of the table, name of the segmentor's run and labels,
+            seed by seed.
     """
-    from mmp2seg.experiments.ablations import load_configs
-    from mmp2seg.experiments.refine import segmentor_name, write_segmentor_config
+    from mmp2seg.experiments.stage1_configs import load_configs
+    from mmp2seg.experiments.stage2_configs import segmentor_name, write_segmentor_config
 
     segmentors = load_configs(args.segmentors)
     test_data_of_seed = {}
@@ -104,14 +109,14 @@ def write_configs(
         test_data_of_seed = make_shapes(args, TOOLS, environment, split='val')
     trainings = []
     for source in sources:
-        test_data = test_data_of_seed.get(source.chain.seed)
+        test_data = test_data_of_seed.get(source.stage1.seed)
         for name, cfg in segmentors.items():
             key = segmentor_name(name, cfg, test_data)
             write_segmentor_config(
-                source.segmentor_run(key),
+                source.stage2_run(key),
                 cfg,
                 labels=source.path,
-                train_data=source.chain.data,
+                train_data=source.stage1.data,
                 test_data=test_data,
             )
             trainings.append((f'{name}, {LABEL_KINDS[source.kind]}', key, source))
@@ -119,7 +124,7 @@ def write_configs(
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run all of it; the exit status."""
+    """Run everything and return the exit status."""
     environment = children_environment(ROOT, OMP_NUM_THREADS=str(threads_per_job(args.jobs)))
     sources = make_label_sources(args, environment)
     trainings = write_configs(args, sources, environment)
@@ -130,16 +135,16 @@ def run(args: argparse.Namespace) -> int:
         Job(
             source.title,
             functools.partial(source.run, environment),
-            logs / f'{source.kind}-{source.chain.folder.parent.name}-seed{source.chain.seed}.log',
+            logs / f'{source.kind}-{source.stage1.folder.parent.name}-seed{source.stage1.seed}.log',
         )
         for source in sources
     ]
     errors = run_jobs(jobs, num_workers=args.jobs, report=report_job)
     jobs = [
         Job(
-            f'{row}, seed {source.chain.seed}',
+            f'{row}, seed {source.stage1.seed}',
             functools.partial(source.run, environment, segmentor=key),
-            logs / f'{key}-{source.kind}-seed{source.chain.seed}.log',
+            logs / f'{key}-{source.kind}-seed{source.stage1.seed}.log',
         )
         for row, key, source in trainings
         if source.title not in errors
@@ -148,9 +153,9 @@ def run(args: argparse.Namespace) -> int:
 
     results = {row: {} for row in rows_in_order(args, trainings)}
     for row, key, source in trainings:
-        failed = {source.title, f'{row}, seed {source.chain.seed}'} & errors.keys()
-        figures = None if failed else test_results(source.segmentor_run(key))
-        results[row][source.chain.seed] = figures
+        failed = {source.title, f'{row}, seed {source.stage1.seed}'} & errors.keys()
+        figures = None if failed else test_results(source.stage2_run(key))
+        results[row][source.stage1.seed] = figures
     write_results(results, args.work_dir, args.name)
     for title, error in errors.items():
         print(f'\ncompare_segmentors.py: {title} failed: {error}', file=sys.stderr)
@@ -158,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def rows_in_order(args: argparse.Namespace, trainings: list[tuple]) -> list[str]:
-    """The rows of the table: segmentor by segmentor, each with the labels in the order given."""
+    """Return the rows of the table, by segmentor and then by kind of labels as given."""
     return [
         row
         for segmentor in dict.fromkeys(path.stem for path in args.segmentors)
@@ -168,9 +173,7 @@ def rows_in_order(args: argparse.Namespace, trainings: list[tuple]) -> list[str]
 
 
 def difference_tables(results: dict) -> list[str]:
-    """What the other labels change for each segmentor; or, of one kind of labels alone, what the
-    other segmentors change.
-    """
+    """Compare the kinds of labels of each segmentor; for a single kind, compare the segmentors."""
     segmentors = dict.fromkeys(row.split(', ')[0] for row in results)
     groups = [
         {row: of_seed for row, of_seed in results.items() if row.split(', ')[0] == segmentor}
@@ -183,7 +186,7 @@ def difference_tables(results: dict) -> list[str]:
 
 
 def write_results(results: dict, work_dir: Path, name: str) -> None:
-    """Print the tables, write them and the values they are made of."""
+    """Print the tables; write them and their values to the work dir."""
     tables = [make_refine_table(results), *difference_tables(results)]
     text = '\n\n'.join(tables)
     write_text(work_dir / f'{name}.md', text + '\n')
@@ -192,10 +195,9 @@ def write_results(results: dict, work_dir: Path, name: str) -> None:
     print(f'The values: {work_dir / name}.json')
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
     select_device(argv)
-    args = parse_args(argv)
-    sys.exit(run_until_interrupted(run, args))
+    return run_until_interrupted(run, parse_args(argv))
 
 
 if __name__ == '__main__':

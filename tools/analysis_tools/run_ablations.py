@@ -1,9 +1,10 @@
-"""Run a list of stage-1 configs over seeds and print a table with mean and spread.
+"""Run stage-1 configs over seeds and print a table with mean and spread.
 
 For each config and seed: train, write the pseudo labels of the training images, compare them with
-the true instances; with --refine, also train a segmentor on the labels and test it. Configs that
-differ only in what inference reads share a training. Started again it goes on where it stopped, and
-does not repeat what is finished.
+the true instances; with --refine, also train a segmentor on the labels and test it. With --grid,
+every config is run with every combination of the given settings. Configs that differ only in test
+settings share a training. Started again, the command continues where it stopped and does not
+repeat finished steps.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from mmp2seg.experiments.arguments import (
 )
 from mmp2seg.experiments.commands import children_environment
 from mmp2seg.experiments.job_pool import Job, run_jobs
-from mmp2seg.experiments.table import (
+from mmp2seg.experiments.result_tables import (
     collect_refine_results,
     collect_results,
     make_difference_table,
@@ -41,38 +42,58 @@ TOOLS = ROOT / 'tools'
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
+    from mmp2seg.experiments.grid import parse_axis  # imports mmengine: after select_device
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='*', type=Path, help='configs, in the order of the table')
-    parser.add_argument('--list', type=Path, metavar='FILE', help='more of them, one per line')
+    parser.add_argument(
+        '--list', type=Path, metavar='FILE', help='file with more configs, one per line'
+    )
+    parser.add_argument(
+        '--grid',
+        action='append',
+        default=[],
+        type=parse_axis,
+        metavar='KEY=VALUE,VALUE,...',
+        help='run every config with each of these values of a setting, e.g. '
+        'model.distiller.rounds=0,1,2; values are written as in --cfg-options, [1,2],[3,4] are two '
+        'lists. Repeated: the product. KEY1+KEY2=... sets several places to the same value. In the '
+        'table a variant is called config[setting=value]',
+    )
     parser.add_argument(
         '--refine',
         type=Path,
         metavar='CONFIG',
-        help='stage-2 config to train on the pseudo labels and to test as it says',
+        help='stage-2 config to train on the pseudo labels and to test',
     )
     add_run_arguments(parser)
     return parse_run_arguments(parser, argv)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run all of it; the exit status."""
-    from mmp2seg.experiments import ablations
+    """Run everything and return the exit status."""
+    from mmp2seg.experiments import stage1_configs
+    from mmp2seg.experiments.grid import expand_grid
 
     paths = [*args.configs, *(listed_configs(args.list) if args.list else [])]
     if not paths:
         raise CommandError('no config given')
-    configs = ablations.load_configs(paths, cfg_options=args.cfg_options)
+    configs = stage1_configs.load_configs(paths, cfg_options=args.cfg_options)
+    configs = expand_grid(configs, args.grid)
+    refine = None
+    if args.refine is not None:
+        (refine,) = stage1_configs.load_configs([args.refine]).items()
     threads = str(threads_per_job(args.jobs))
     environment = children_environment(ROOT, OMP_NUM_THREADS=threads)
     data_of_seed = test_data_of_seed = None
     if args.shapes:
         from mmp2seg.datasets.shapes.scene import SHAPES_CLASSES
 
-        ablations.require_classes(configs, SHAPES_CLASSES)
+        stage1_configs.require_classes(configs, SHAPES_CLASSES)
         data_of_seed = make_shapes(args, TOOLS, environment)
-        if args.refine is not None:
+        if refine is not None:
             test_data_of_seed = make_shapes(args, TOOLS, environment, split='val')
-    chains = ablations.make_chains(
+    runs = stage1_configs.make_runs(
         configs,
         args.seeds,
         work_dir=args.work_dir,
@@ -81,20 +102,20 @@ def run(args: argparse.Namespace) -> int:
         data_of_seed=data_of_seed,
         test_data_of_seed=test_data_of_seed,
         truth=args.truth,
-        refine=args.refine,
+        refine=refine,
     )
-    print(f'{len(configs)} configs, {len(args.seeds)} seeds: {len(chains)} trainings', flush=True)
+    print(f'{len(configs)} configs, {len(args.seeds)} seeds: {len(runs)} trainings', flush=True)
     if args.jobs > 1:
-        print(f'What they are at: {args.work_dir}/runs/*/seed*/logs/progress.log', flush=True)
+        print(f'Progress: {args.work_dir}/runs/*/seed*/logs/progress.log', flush=True)
     jobs = [
-        Job(chain.title, functools.partial(chain.run, environment), chain.logs / 'progress.log')
-        for chain in chains
+        Job(run.title, functools.partial(run.run, environment), run.logs / 'progress.log')
+        for run in runs
     ]
     errors = run_jobs(jobs, num_workers=args.jobs, report=report_job)
-    finished = [chain for chain in chains if chain.title not in errors]
+    finished = [run for run in runs if run.title not in errors]
     write_results(
         collect_results(finished, list(configs)),
-        collect_refine_results(finished, list(configs)) if args.refine is not None else None,
+        collect_refine_results(finished, list(configs)) if refine is not None else None,
         args.work_dir,
     )
     for title, error in errors.items():
@@ -103,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_results(results: dict, refine_results: dict | None, work_dir: Path) -> None:
-    """Print the tables, write them and the values they are made of."""
+    """Print the tables; write them and their values to the work dir."""
     tables = [make_table(results)]
     differences = make_difference_table(results)
     if differences is not None:
@@ -118,10 +139,9 @@ def write_results(results: dict, refine_results: dict | None, work_dir: Path) ->
     print(f'The values: {work_dir / "results.json"}')
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
     select_device(argv)
-    args = parse_args(argv)
-    sys.exit(run_until_interrupted(run, args))
+    return run_until_interrupted(run, parse_args(argv))
 
 
 if __name__ == '__main__':

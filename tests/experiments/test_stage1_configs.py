@@ -9,17 +9,18 @@ from mmengine.runner import Runner
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.datasets.shapes.scene import SHAPES_CLASSES
-from mmp2seg.experiments.ablations import (
+from mmp2seg.experiments.grid import expand_grid, parse_axis
+from mmp2seg.experiments.stage1_configs import (
     DECODE_OPTIONS,
     TRAINING_KEYS,
-    config_key,
     load_configs,
-    make_chains,
+    make_runs,
     match_of,
     require_classes,
     training_part,
     truth_of,
 )
+from mmp2seg.experiments.stage2_configs import config_key
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'ablations'
 
@@ -80,7 +81,7 @@ def test_training_part_leaves_the_config_alone(write):
     assert part['model']['labeler']['min_region_area'] == 3
 
 
-def test_every_argument_of_the_runner_is_thought_of():
+def test_every_argument_of_the_runner_is_considered():
     arguments = set(inspect.signature(Runner.__init__).parameters)
     of_the_run = {'self', 'work_dir', 'resume', 'launcher', 'experiment_name', 'cfg'}
     of_the_test = {name for name in arguments if name.startswith(('val_', 'test_'))}
@@ -118,18 +119,33 @@ def test_decode_options_change_no_target():
 )
 def test_which_ablations_share_a_training(network, base, other):
     groups = [
-        (base, 'points_first', 'semantic_first', f'{base}_weak_map'),
+        (base, 'semantic_first', 'semantic_first_regions', f'{base}_weak_map'),
         ('bestie', 'bestie_targets'),
-        ('s_offset', 'rounds1', 'beta1'),
         ('s_none', 's_inference'),
         (other, f'{other}_weak_map'),
         ('paper',),
+        ('s_offset',),
         ('s_semantic',),
-        ('rounds2',),
-        ('beta2',),
     ]
     keys = [{key_of(cfg) for cfg in load_ablations(network, *names)} for names in groups]
     assert [len(of_group) for of_group in keys] == [1] * len(groups)
+    assert len(set.union(*keys)) == len(groups)
+
+
+def test_a_grid_of_test_settings_shares_a_training(tmp_path):
+    configs = load_configs([CONFIGS / 'tiny_shapes_s_offset.py'])
+    axes = [parse_axis('model.distiller.beta=1.0,2.0'), parse_axis('model.test_cfg.rounds=0,1')]
+    runs = make_runs(expand_grid(configs, axes), [1], work_dir=tmp_path, tools=Path('tools'))
+    base = 'tiny_shapes_s_offset[distiller.beta={},test_cfg.rounds={}]'
+    names = [[variant.name for variant in run.variants] for run in runs]
+    assert names == [[base.format(beta, rounds) for rounds in (0, 1)] for beta in ('1.0', '2.0')]
+    (plain,) = make_runs(configs, [1], work_dir=tmp_path, tools=Path('tools'))
+    assert plain.folder == runs[0].folder  # beta = 1.0 is the config's own value
+    for run in runs:
+        assert run.config.is_file()
+        for variant in run.variants:
+            assert variant.config.is_file()
+            assert not set(str(run.labels(variant))) & set('[], =')
 
 
 def test_names(write, tmp_path):
@@ -163,20 +179,20 @@ def test_chains(write, tmp_path):
     paths = [write('a'), write('b', "model['rounds'] = 2"), write('c', nearest)]
     configs = load_configs(paths, cfg_options={'train_cfg.max_iters': 7})
     options = dict(work_dir=tmp_path / 'work', tools=Path('tools'), device='cpu')
-    chains = make_chains(configs, [4, 5], **options)
-    assert [chain.title for chain in chains] == [
+    runs = make_runs(configs, [4, 5], **options)
+    assert [run.title for run in runs] == [
         'a + c, seed 4',
         'b, seed 4',
         'a + c, seed 5',
         'b, seed 5',
     ]
-    assert len({chain.folder for chain in chains}) == 4
-    assert chains[0].config == chains[2].config
-    for chain in chains:
-        trained = Config.fromfile(chain.config)
+    assert len({run.folder for run in runs}) == 4
+    assert runs[0].config == runs[2].config
+    for run in runs:
+        trained = Config.fromfile(run.config)
         assert trained.train_cfg.max_iters == 7
         assert 'test_evaluator' not in trained
-        for variant in chain.variants:
+        for variant in run.variants:
             assert variant.truth == Path('t.json')
             assert Config.fromfile(variant.config).to_dict() == configs[variant.name].to_dict()
             assert key_of(Config.fromfile(variant.config)) == config_key(trained.to_dict())
@@ -185,21 +201,21 @@ def test_chains(write, tmp_path):
 def test_a_later_run_finds_the_folder_whatever_config_named_it(write, tmp_path):
     a, c = write('a'), write('c', "model['test_cfg']['grouping'] = 'nearest'")
     options = dict(work_dir=tmp_path / 'work', tools=Path('tools'))
-    (before,) = make_chains(load_configs([a]), [1], **options)
-    (after,) = make_chains(load_configs([c, a]), [1], **options)
+    (before,) = make_runs(load_configs([a]), [1], **options)
+    (after,) = make_runs(load_configs([c, a]), [1], **options)
     assert (after.folder, after.config) == (before.folder, before.config)
     a.write_text(a.read_text().replace('max_iters=3', 'max_iters=4'))
-    (changed,) = make_chains(load_configs([a]), [1], **options)
+    (changed,) = make_runs(load_configs([a]), [1], **options)
     assert changed.folder != before.folder
 
 
 def test_truth_and_data_of_the_command_line(write, tmp_path):
     options = dict(work_dir=tmp_path / 'work', tools=Path('tools'))
     configs = load_configs([write('a')])
-    (chain,) = make_chains(configs, [1], truth=Path('u.json'), **options)
-    assert chain.variants[0].truth == Path('u.json')
-    (chain,) = make_chains(configs, [1], data_of_seed={1: Path('d')}, **options)
-    assert chain.data == Path('d')
+    (run,) = make_runs(configs, [1], truth=Path('u.json'), **options)
+    assert run.variants[0].truth == Path('u.json')
+    (run,) = make_runs(configs, [1], data_of_seed={1: Path('d')}, **options)
+    assert run.data == Path('d')
 
 
 def test_match_is_the_metrics(write):
@@ -211,7 +227,7 @@ def test_match_is_the_metrics(write):
     coco = "test_dataloader = dict(dataset=dict(type='mmp2seg.PointCocoDataset'))"
     assert match_of(Config.fromfile(write('d', coco))) == 'point_id'
     root = Path(__file__).resolve().parents[2] / 'configs' / 'ablations'
-    found = [match_of(Config.fromfile(root / f'hrnet48_{n}.py')) for n in ('voc_s2i', 'voc_drift5')]
+    found = [match_of(Config.fromfile(root / f'hrnet48_{n}.py')) for n in ('voc_s2i', 'voc_drift')]
     assert found == [None, 'order']
 
 
@@ -220,16 +236,16 @@ def test_another_stage_2_has_another_folder(write, tmp_path):
 
     def refine_of(content, test_data):
         refine.write_text(content)
-        (chain,) = make_chains(
+        (run,) = make_runs(
             load_configs([write('a')]),
             [1],
             work_dir=tmp_path / 'work',
             tools=tmp_path,
             data_of_seed={1: tmp_path},
             test_data_of_seed={1: tmp_path / test_data},
-            refine=refine,
+            refine=(refine.stem, Config.fromfile(refine)),
         )
-        return chain.refine
+        return run.refine
 
     content = """
 train_dataloader = dict(dataset=dict(ann_file='x', data_prefix=dict(img='y')))

@@ -1,11 +1,11 @@
-"""A list of stage-1 configs over seeds: which trainings that takes, and the commands of each.
+"""Stage-1 configs over seeds: which trainings they need, and the runs of each training.
 
-Configs that differ only in what inference reads share a training. Everything of a training is in
-one folder, named by a key of what it depends on, so that a changed config never meets old results::
+Configs that differ only in test settings share a training. Everything of a training is in one
+folder, named by a key of the settings it depends on, so a changed config never meets old results::
 
-    <work dir>/configs/<config>-<key>.py          the whole config, as it is labelled with
-    <work dir>/runs/<config>-<key>/<config>-<key>.py   the part of it that is trained with
-    <work dir>/runs/<config>-<key>/seed<seed>/train    and logs, and per config labels, evaluation
+    <work dir>/configs/<config>-<key>.py               the whole config, to label with
+    <work dir>/runs/<config>-<key>/<config>-<key>.py   its part that affects the training
+    <work dir>/runs/<config>-<key>/seed<seed>/train    and logs; per config labels and evaluation
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,12 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.experiments.chain import Chain, Variant
-from mmp2seg.experiments.refine import config_key, segmentor_name, write_segmentor_config
+from mmp2seg.experiments.phases import file_name
+from mmp2seg.experiments.stage1_run import Stage1Run, Variant
+from mmp2seg.experiments.stage2_configs import config_key, segmentor_name, write_segmentor_config
 from mmp2seg.files.atomic_write import write_text
 
-# What mmengine's Runner, and ours, read of a config to train with it.
+# Settings that mmengine's Runner, or ours, reads to train.
 TRAINING_KEYS = (
     'auto_scale_lr',
     'custom_hooks',
@@ -42,14 +43,14 @@ TRAINING_KEYS = (
     'train_dataloader',
     'visualizer',
 )
-# Of the labeler: what its `decode` alone reads, see its docstring.
+# Options of the labeler that only its `decode` reads, see its docstring.
 DECODE_OPTIONS = ('anchor', 'grouping', 'landing_weight', 'max_landing_distance')
 _LABELER = 'PointPseudoLabeler'
 _METRIC = 'PseudoMaskMetric'
 
 
 def load_configs(paths: Sequence[Path], *, cfg_options: Mapping | None = None) -> dict[str, Config]:
-    """The configs by the name of their file, in order; a path that comes again counts once.
+    """Load configs by the stem of their file, in order; a repeated path counts once.
 
     Raises:
         CommandError: a file is missing, or two have the same name.
@@ -68,7 +69,7 @@ def load_configs(paths: Sequence[Path], *, cfg_options: Mapping | None = None) -
 
 
 def training_part(cfg: Config) -> dict:
-    """What of a config a training depends on: nothing of the test, nor the options of decoding."""
+    """Return the settings that a training depends on: none of the test or of decoding."""
     part = {key: cfg[key] for key in TRAINING_KEYS if cfg.get(key) is not None}
     part = _without_decode_options(Config(part).to_dict())
     part.get('model', {}).pop('test_cfg', None)
@@ -76,15 +77,16 @@ def training_part(cfg: Config) -> dict:
 
 
 def truth_of(cfg: Config) -> Path | None:
-    """The json of true instances that the config's ``test_evaluator`` names, None for none."""
+    """Return the json of true instances that the ``test_evaluator`` names, None without one."""
     metric = _mask_metric(cfg)
     return Path(metric.ann_file) if metric else None
 
 
 def match_of(cfg: Config) -> str | None:
-    """How objects find their instances: as the config's ``PseudoMaskMetric`` says, or else by the
-    test data. Points of a COCO json have the ids of the objects; moved ones of the VOC layout have
-    their order. None for the rule of ``eval_pseudo_labels.py``.
+    """Return how objects and instances are matched, None for the rule of ``eval_pseudo_labels.py``.
+
+    The config's ``PseudoMaskMetric`` decides, otherwise the test data: points of a COCO json have
+    the ids of the objects, and drifted points of the VOC layout have their order.
     """
     metric = _mask_metric(cfg)
     if metric and metric.get('match'):
@@ -106,7 +108,7 @@ def require_classes(configs: Mapping[str, Config], classes: Sequence[str]) -> No
     """Check that the training data of every config has these classes.
 
     Raises:
-        CommandError: names the config that has others.
+        CommandError: names a config with other classes.
     """
     for name, cfg in configs.items():
         metainfo = cfg.train_dataloader.dataset.get('metainfo') or {}
@@ -114,7 +116,7 @@ def require_classes(configs: Mapping[str, Config], classes: Sequence[str]) -> No
             raise CommandError(f'--shapes: {name} is not a config for Shapes')
 
 
-def make_chains(
+def make_runs(
     configs: Mapping[str, Config],
     seeds: Sequence[int],
     *,
@@ -124,32 +126,31 @@ def make_chains(
     data_of_seed: Mapping[int, Path] | None = None,
     test_data_of_seed: Mapping[int, Path] | None = None,
     truth: Path | None = None,
-    refine: Path | None = None,
-) -> list[Chain]:
-    """The chains of all configs and seeds, seed by seed; writes the configs they are run with.
+    refine: tuple[str, Config] | None = None,
+) -> list[Stage1Run]:
+    """Return the runs of all configs and seeds, seed by seed, and write the configs they use.
 
     Args:
-        data_of_seed: folder of the data set Shapes of each seed; None for the configs' own data.
-        test_data_of_seed: likewise, of the held-out images that stage 2 is tested on.
-        truth: json of true instances to compare with; None for that of Shapes or the config's.
-        refine: config of a segmentor to train on every label file; None for none.
+        data_of_seed: folder of the Shapes dataset of each seed; None = the configs' own data.
+        test_data_of_seed: the same for the held-out images that stage 2 is tested on.
+        truth: json of true instances to compare with; None = the truth of Shapes or of the config.
+        refine: name and config of a segmentor to train on every label file.
     """
-    refine_cfg = None if refine is None else load_configs([refine])[refine.stem]
     trainings: dict[str, tuple[dict, list[Variant]]] = {}
     for name, cfg in configs.items():
         part = training_part(cfg)
-        path = work_dir / 'configs' / f'{name}-{config_key(cfg.to_dict())}.py'
+        path = work_dir / 'configs' / f'{file_name(name)}-{config_key(cfg.to_dict())}.py'
         write_text(path, cfg.pretty_text)
         variant = Variant(name, path, truth or truth_of(cfg), match_of(cfg))
         trainings.setdefault(config_key(part), (part, []))[1].append(variant)
-    chains = []
+    runs = []
     for seed in seeds:
+        test_data = None if test_data_of_seed is None else test_data_of_seed[seed]
         for key, (part, variants) in trainings.items():
-            folder = _training_folder(work_dir / 'runs', variants[0].name, key)
+            folder = _training_folder(work_dir / 'runs', variants[0].file_name, key)
             config = folder / f'{folder.name}.py'
             write_text(config, Config(part).pretty_text)
-            test_data = None if test_data_of_seed is None else test_data_of_seed[seed]
-            chain = Chain(
+            run = Stage1Run(
                 config=config,
                 variants=tuple(variants),
                 folder=folder / f'seed{seed}',
@@ -157,25 +158,28 @@ def make_chains(
                 tools=tools,
                 device=device,
                 data=None if data_of_seed is None else data_of_seed[seed],
-                refine=refine_cfg and segmentor_name(refine.stem, refine_cfg, test_data),
+                refine=refine and segmentor_name(*refine, test_data),
             )
-            if refine_cfg is not None:
+            if refine is not None:
                 for variant in variants:
-                    run, labels = chain.refinement(variant), chain.labels(variant)
                     write_segmentor_config(
-                        run, refine_cfg, labels=labels, train_data=chain.data, test_data=test_data
+                        run.stage2_run(variant),
+                        refine[1],
+                        labels=run.labels(variant),
+                        train_data=run.data,
+                        test_data=test_data,
                     )
-            chains.append(chain)
-    return chains
+            runs.append(run)
+    return runs
 
 
 def _training_folder(parent: Path, name: str, key: str) -> Path:
-    """Folder of a training: an earlier one of this key, whichever config named it."""
+    """Return the folder of a training, which may carry the name of another config with its key."""
     return next(iter(sorted(parent.glob(f'*-{key}'))), parent / f'{name}-{key}')
 
 
 def _without_decode_options(node: object) -> object:
-    """A copy of a config's part without the labelers' options that decoding alone reads."""
+    """Return a copy of a config's part without the labelers' options for decoding."""
     if isinstance(node, dict):
         is_labeler = str(node.get('type')).split('.')[-1] == _LABELER
         return {

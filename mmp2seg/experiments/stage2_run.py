@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmp2seg.experiments.commands import cfg_options, tool_command
-from mmp2seg.experiments.phases import Phase
+from mmp2seg.experiments.phases import Phase, file_name
 
 
 @dataclass(frozen=True)
-class SegmentorRun:
+class Stage2Run:
     """A stage-2 config, trained and tested with one seed.
 
     Attributes:
-        name: of the config; it stands for all that the result depends on but labels and seed.
-        labels: what it learns from, for the reader and in the names of the phases.
-        folder: for all that is written, the config too.
+        name: of the config; it stands for all that the result depends on except labels and seed.
+        labels: name of the training labels, in titles and names of the phases.
+        folder: for all output, the config included.
         seed: of the training.
         tools: the folder of the tools.
-        device: as the tools' option.
+        device: ``--device`` of the tools.
     """
 
     name: str
@@ -37,12 +37,13 @@ class SegmentorRun:
         return self.folder / f'{self.name}.py'
 
     def figures(self) -> dict[str, float] | None:
-        """What the test measured, None if there was none."""
-        return test_figures(self.folder / 'test')
+        """Return the figures of the last test, None if there was none."""
+        logs = sorted((self.folder / 'test').glob('*/*.json'))
+        return json.loads(logs[-1].read_text()) if logs else None
 
     def phases(self) -> list[Phase]:
-        """The training and the test; the label file has to be there."""
-        key, title = f'{self.labels}-{self.name}', f'{self.labels}, seed {self.seed}'
+        """Return the training and the test; the label file must exist by then."""
+        key, title = f'{file_name(self.labels)}-{self.name}', f'{self.labels}, seed {self.seed}'
         return [
             Phase(
                 f'refine-{key}',
@@ -65,9 +66,3 @@ class SegmentorRun:
     def _command(self, tool: str, *arguments: object, place: str) -> list[str]:
         options = '--device', self.device, '--work-dir', self.folder / place
         return tool_command(self.tools, tool, *arguments, *options)
-
-
-def test_figures(work_dir: Path) -> dict[str, float] | None:
-    """What ``tools/test.py`` measured last in this work dir, None if nothing."""
-    logs = sorted(work_dir.glob('*/*.json'))
-    return json.loads(logs[-1].read_text()) if logs else None

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.experiments.refine import refinement_config
+from mmp2seg.experiments.stage2_configs import refinement_config
 
 REFINE = Path(__file__).resolve().parents[2] / 'configs' / 'refine'
 LABELS = Path('/runs/labels.json')
@@ -48,7 +48,7 @@ def test_a_refiner_reads_the_weak_maps_of_shapes():
     )
 
 
-def test_labels_lie_where_the_command_says(monkeypatch, tmp_path):
+def test_labels_are_relative_to_the_current_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     cfg = Config.fromfile(REFINE / 'mask-rcnn_r50_fpn_voc.py')
     refined = refinement_config(cfg, labels=Path('labels.json'))  # not in the config's data_root

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious
-from mmp2seg.experiments.chain import Chain, Variant
-from mmp2seg.experiments.table import (
+from mmp2seg.experiments.result_tables import (
     COLUMNS,
     collect_results,
     make_difference_table,
@@ -12,6 +11,7 @@ from mmp2seg.experiments.table import (
     summarize,
     with_shares,
 )
+from mmp2seg.experiments.stage1_run import Stage1Run, Variant
 
 
 def figures(mean_iou, *, touching=0.5, over50=10):
@@ -102,14 +102,14 @@ def test_summary_holds_every_value():
 
 def test_results_are_in_the_order_asked_for(tmp_path):
     variants = [Variant(name, Path(f'{name}.py'), Path('truth.json')) for name in 'abc']
-    chains = [
-        Chain(Path('x.py'), tuple(variants[:2]), tmp_path / 'x', 1, Path('tools')),
-        Chain(Path('y.py'), tuple(variants[2:]), tmp_path / 'y', 1, Path('tools')),
+    runs = [
+        Stage1Run(Path('x.py'), tuple(variants[:2]), tmp_path / 'x', 1, Path('tools')),
+        Stage1Run(Path('y.py'), tuple(variants[2:]), tmp_path / 'y', 1, Path('tools')),
     ]
-    path = chains[0].figures_file(variants[1])
+    path = runs[0].figures_file(variants[1])
     path.parent.mkdir(parents=True)
     path.write_text('{"num_objects": 2, "num_iou50": 1, "num_iou70": 1, "num_iou90": 0}')
-    results = collect_results(chains, ['c', 'b', 'a'])
+    results = collect_results(runs, ['c', 'b', 'a'])
     assert list(results) == ['c', 'b', 'a']
     assert results['b'][1]['share_iou50'] == 0.5
     assert results['a'] == results['c'] == {1: None}

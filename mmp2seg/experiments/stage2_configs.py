@@ -1,4 +1,4 @@
-"""Stage 2 of an ablation: the config of a segmentor that trains on a pseudo label file."""
+"""The stage-2 config of an experiment: a segmentor that trains on a given label file."""
 
 import copy
 import hashlib
@@ -9,30 +9,30 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.experiments.segmentor_run import SegmentorRun
+from mmp2seg.experiments.stage2_run import Stage2Run
 from mmp2seg.files.atomic_write import write_text
 
 
 def config_key(content: Mapping) -> str:
-    """Eight hexadecimal digits that stand for the content of a config."""
+    """Return eight hexadecimal digits of the hash of a config's content."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def segmentor_name(name: str, cfg: Config, test_data: Path | None) -> str:
-    """A name that stands for the stage-2 config and the data of its test."""
+    """Return a name that identifies the stage-2 config and its test data."""
     return f'{name}-{config_key({**cfg.to_dict(), "test data": test_data and test_data.name})}'
 
 
 def write_segmentor_config(
-    run: SegmentorRun,
+    run: Stage2Run,
     cfg: Config,
     *,
     labels: Path,
     train_data: Path | None = None,
     test_data: Path | None = None,
 ) -> None:
-    """Write the config of a run; the arguments are those of :func:`refinement_config`."""
+    """Write the config of a run; for the arguments see :func:`refinement_config`."""
     content = refinement_config(cfg, labels=labels, train_data=train_data, test_data=test_data)
     write_text(run.config, content.pretty_text)
 
@@ -40,15 +40,15 @@ def write_segmentor_config(
 def refinement_config(
     cfg: Config, *, labels: Path, train_data: Path | None = None, test_data: Path | None = None
 ) -> Config:
-    """A stage-2 config that trains on ``labels``; it is tested once, after its training.
+    """Return a stage-2 config that trains on ``labels`` and is tested once, after the training.
 
     Args:
-        cfg: config of any segmentor on a ``CocoDataset``, also a repeated one.
+        cfg: config of any segmentor on a ``CocoDataset``, which may be repeated.
         labels: the json to train on.
-        train_data: folder of the data set Shapes that ``labels`` belongs to; None: the images are
-            those of the config.
-        test_data: folder of a data set Shapes whose validation split is the test; None: the test
-            is that of the config.
+        train_data: folder of the Shapes dataset that ``labels`` belongs to; None = the images of
+            the config.
+        test_data: folder of the Shapes dataset whose validation split to test on; None = the test
+            data of the config.
 
     Raises:
         CommandError: the config has no training data, test data or test metric, or its training

@@ -1,13 +1,13 @@
-"""What the chains of an ablation measured, per config over the seeds."""
+"""Tables of the measured figures, per config over the seeds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from mmp2seg.analysis.tables import format_mean, format_table, mean_and_spread
-from mmp2seg.experiments.chain import Chain
-from mmp2seg.experiments.segmentor_run import SegmentorRun
+from mmp2seg.experiments.stage1_run import Stage1Run
+from mmp2seg.experiments.stage2_run import Stage2Run
 
-# Fractions, by what they are called in the table.
+# Keys of the figures, all fractions, by column of the table.
 COLUMNS = {
     'mean IoU': 'mean_iou',
     'mean IoU, touching': 'mean_iou_touching',
@@ -16,7 +16,7 @@ COLUMNS = {
     'IoU > .70': 'share_iou70',
     'IoU > .90': 'share_iou90',
 }
-# Of a segmentor's test: COCO's metric gives fractions, the others percent.
+# The same for a segmentor's test, with a factor: COCO's metric gives fractions, the others percent.
 REFINE_COLUMNS = {
     'AP': ('coco/segm_mAP', 1),
     'AP50': ('coco/segm_mAP_50', 1),
@@ -28,37 +28,37 @@ REFINE_COLUMNS = {
     'missing': ('objects/missing_rate_iou50', 0.01),
     'adjacent found': ('objects/adjacent_rate_iou50', 0.01),
 }
-# By config and seed; None where nothing was measured.
+# By config and seed; None = nothing was measured.
 Results = Mapping[str, Mapping[int, Mapping[str, float] | None]]
 
 
-def collect_results(chains: Sequence[Chain], names: Sequence[str]) -> dict[str, dict[int, dict]]:
-    """Figures of every config and seed, with shares of the objects added to the counts.
+def collect_results(runs: Sequence[Stage1Run], names: Sequence[str]) -> dict[str, dict[int, dict]]:
+    """Return the figures of every config and seed, with shares of the objects added.
 
     Args:
         names: the configs, in the order of the table.
     """
     results = {name: {} for name in names}
-    for chain in chains:
-        for variant in chain.variants:
-            figures = chain.figures(variant)
-            results[variant.name][chain.seed] = figures and with_shares(figures)
+    for run in runs:
+        for variant in run.variants:
+            figures = run.figures(variant)
+            results[variant.name][run.seed] = figures and with_shares(figures)
     return results
 
 
 def collect_refine_results(
-    chains: Sequence[Chain], names: Sequence[str]
+    runs: Sequence[Stage1Run], names: Sequence[str]
 ) -> dict[str, dict[int, dict]]:
-    """What the segmentors' tests measured of every config and seed; fractions by column."""
+    """Return the test results of the segmentors by config and seed; fractions by column."""
     results = {name: {} for name in names}
-    for chain in chains:
-        for variant in chain.variants:
-            results[variant.name][chain.seed] = test_results(chain.refinement(variant))
+    for run in runs:
+        for variant in run.variants:
+            results[variant.name][run.seed] = test_results(run.stage2_run(variant))
     return results
 
 
-def test_results(run: SegmentorRun) -> dict[str, float | None] | None:
-    """What the test of a segmentor measured; fractions by column of the table, None for no test."""
+def test_results(run: Stage2Run) -> dict[str, float | None] | None:
+    """Return a segmentor's test results; fractions by column of the table, None without a test."""
     figures = run.figures()
     return figures and {
         column: _measured(figures[key], factor)
@@ -68,7 +68,7 @@ def test_results(run: SegmentorRun) -> dict[str, float | None] | None:
 
 
 def with_shares(figures: Mapping[str, float]) -> dict[str, float]:
-    """Figures of ``summarize_ious``, with ``share_iou50`` and so on: parts of all objects."""
+    """Add ``share_iou50`` and so on, shares of all objects, to figures of ``summarize_ious``."""
     total = figures['num_objects']
     shares = {
         f'share_iou{percent}': figures[f'num_iou{percent}'] / total if total else None
@@ -78,10 +78,10 @@ def with_shares(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def make_table(results: Results, columns: Mapping[str, str] = COLUMNS) -> str:
-    """Mean and standard deviation over the seeds in percent, a row per config, in Markdown.
+    """Return a Markdown table: mean and standard deviation over the seeds in percent, per config.
 
     Args:
-        columns: keys of the figures by what they are called in the table.
+        columns: keys of the figures by column of the table.
     """
     rows = [
         (name, str(_count(of_seed)), *(format_mean(_values(of_seed, k)) for k in columns.values()))
@@ -91,12 +91,12 @@ def make_table(results: Results, columns: Mapping[str, str] = COLUMNS) -> str:
 
 
 def make_refine_table(results: Results) -> str:
-    """As :func:`make_table`, of :func:`collect_refine_results`; columns that were measured."""
+    """Return the table of :func:`collect_refine_results`, with the measured columns alone."""
     return make_table(results, measured_columns(results))
 
 
 def measured_columns(results: Results) -> dict[str, str]:
-    """The columns of :data:`REFINE_COLUMNS` that any test measured, as :func:`make_table` asks."""
+    """Return the columns of :data:`REFINE_COLUMNS` with a result, for :func:`make_table`."""
     known = {
         column
         for of_seed in results.values()
@@ -107,12 +107,12 @@ def measured_columns(results: Results) -> dict[str, str]:
 
 
 def make_difference_table(results: Results, columns: Mapping[str, str] = COLUMNS) -> str | None:
-    """As :func:`make_table`, each config minus the first one, seed by seed.
+    """Return a table of each config minus the first one, seed by seed.
 
-    The data of a seed are common to all configs, and with them most of what differs between seeds.
+    All configs share the data of a seed, and most of the difference between seeds is in the data.
 
     Args:
-        columns: as :func:`make_table`.
+        columns: see :func:`make_table`.
 
     Returns:
         None if there is nothing to compare.
@@ -129,7 +129,7 @@ def make_difference_table(results: Results, columns: Mapping[str, str] = COLUMNS
 
 
 def summarize(results: Results) -> dict[str, dict]:
-    """What goes into the json: per config its values by seed, their mean and spread."""
+    """Return the content of the results json: values by seed, mean and spread of every config."""
     summary = {}
     for name, of_seed in results.items():
         pairs = {key: mean_and_spread(_values(of_seed, key)) for key in _keys()}
@@ -142,7 +142,7 @@ def summarize(results: Results) -> dict[str, dict]:
 
 
 def _measured(value: float, factor: float) -> float | None:
-    """None where there was nothing to measure: nan, or pycocotools' -1."""
+    """Return a scaled value, None for nan or pycocotools' -1: there was nothing to measure."""
     return None if math.isnan(value) or value < 0 else value * factor
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.experiments.chain import Chain, Variant, shapes_phase
-from mmp2seg.experiments.phases import PhaseError
+from mmp2seg.experiments.commands import RunError
+from mmp2seg.experiments.stage1_run import Stage1Run, Variant, shapes_phase
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,11 +46,11 @@ def tools(tmp_path):
 
 
 @pytest.fixture
-def make_chain(tmp_path, tools):
+def make_run(tmp_path, tools):
     def make(*names, truth=Path('truth.json'), **options):
         variants = tuple(Variant(name, Path(f'{name}.py'), truth) for name in names)
         folder = tmp_path / 'run'
-        return Chain(Path('shared.py'), variants, folder, 5, tools, device='cpu', **options)
+        return Stage1Run(Path('shared.py'), variants, folder, 5, tools, device='cpu', **options)
 
     return make
 
@@ -63,11 +63,11 @@ def calls_of(tools):
     return [(line.split()[0], line.split()[1:]) for line in lines]
 
 
-def test_configs_that_share_a_training_train_once(make_chain, tools):
-    chain = make_chain('a', 'b')
-    assert chain.title == 'a + b, seed 5'
-    assert chain.figures(chain.variants[0]) is None
-    chain.run(dict(os.environ))
+def test_configs_that_share_a_training_train_once(make_run, tools):
+    run = make_run('a', 'b')
+    assert run.title == 'a + b, seed 5'
+    assert run.figures(run.variants[0]) is None
+    run.run(dict(os.environ))
     calls = calls_of(tools)
     train, label, evaluate = (Path(name).name for name in TOOLS)
     assert [name for name, _ in calls] == [train, label, evaluate, label, evaluate]
@@ -75,64 +75,64 @@ def test_configs_that_share_a_training_train_once(make_chain, tools):
     assert training[0] == 'shared.py' and training[-1] == 'randomness.seed=5'
     assert labelling[:4] == ['a.py', 'iter_9.pth', '--split', 'train'] and other[0] == 'b.py'
     assert evaluation[1] == 'truth.json'
-    for variant in chain.variants:
-        assert chain.figures(variant) == {'labels': 'labels'}
-        assert chain.labels(variant).is_file()
-    chain.run(dict(os.environ))
+    for variant in run.variants:
+        assert run.figures(variant) == {'labels': 'labels'}
+        assert run.labels(variant).is_file()
+    run.run(dict(os.environ))
     assert calls_of(tools) == []
 
 
-def test_a_config_that_joins_later_does_not_train_again(make_chain, tools):
-    make_chain('a').run(dict(os.environ))
+def test_a_config_that_joins_later_does_not_train_again(make_run, tools):
+    make_run('a').run(dict(os.environ))
     calls_of(tools)
-    make_chain('b', 'a').run(dict(os.environ))
+    make_run('b', 'a').run(dict(os.environ))
     assert [name for name, _ in calls_of(tools)] == [Path(name).name for name in TOOLS[1:]]
 
 
-def test_a_training_that_was_interrupted_is_resumed(make_chain, tools):
+def test_a_training_that_was_interrupted_is_resumed(make_run, tools):
     (tools / 'fail_train.py').touch()
-    with pytest.raises(PhaseError, match=r'train\.py shared\.py .*\n.*logs/train\.log'):
-        make_chain('a').run(dict(os.environ))
+    with pytest.raises(RunError, match=r'train\.py shared\.py .*\n.*logs/train\.log'):
+        make_run('a').run(dict(os.environ))
     (tools / 'fail_train.py').unlink()
-    make_chain('a').run(dict(os.environ))
+    make_run('a').run(dict(os.environ))
     (_, first), (_, second), *_ = calls_of(tools)
     assert second == [*first, '--resume']
 
 
-def test_without_truth_nothing_is_evaluated(make_chain, tools):
-    chain = make_chain('a', truth=None)
-    chain.run(dict(os.environ))
+def test_without_truth_nothing_is_evaluated(make_run, tools):
+    run = make_run('a', truth=None)
+    run.run(dict(os.environ))
     assert [name for name, _ in calls_of(tools)] == ['train.py', 'generate_pseudo_labels.py']
-    assert chain.figures(chain.variants[0]) is None
+    assert run.figures(run.variants[0]) is None
 
 
-def test_figures_without_truth_are_not_those_of_earlier_labels(make_chain):
-    make_chain('a').run(dict(os.environ))
-    chain = make_chain('a', truth=None)
-    assert chain.figures_file(chain.variants[0]).is_file()
-    assert chain.figures(chain.variants[0]) is None
+def test_figures_without_truth_are_not_those_of_earlier_labels(make_run):
+    make_run('a').run(dict(os.environ))
+    run = make_run('a', truth=None)
+    assert run.figures_file(run.variants[0]).is_file()
+    assert run.figures(run.variants[0]) is None
 
 
-def test_stage_2_does_not_depend_on_the_evaluation(make_chain):
+def test_stage_2_does_not_depend_on_the_evaluation(make_run):
     with_truth, without = (
-        dataclasses.replace(make_chain('a', truth=truth), refine='m') for truth in ('t.json', None)
+        dataclasses.replace(make_run('a', truth=truth), refine='m') for truth in ('t.json', None)
     )
     names = [phase.name for phase in with_truth.phases(with_truth.variants[0])]
     assert names == ['train', 'labels-a', 'refine-a-m', 'test-a-m', 'evaluation-a']
     assert [phase.name for phase in without.phases(without.variants[0])] == names[:-1]
 
 
-def test_evaluation_matches_as_the_config_says(make_chain, tools):
-    chain = make_chain('a', 'b')
+def test_evaluation_matches_as_the_config_says(make_run, tools):
+    run = make_run('a', 'b')
     named = Variant('a', Path('a.py'), Path('truth.json'), 'order')
-    dataclasses.replace(chain, variants=(named, chain.variants[1])).run(dict(os.environ))
+    dataclasses.replace(run, variants=(named, run.variants[1])).run(dict(os.environ))
     evaluations = [arguments for name, arguments in calls_of(tools) if 'eval' in name]
     assert evaluations[0][-2:] == ['--match', 'order']
     assert '--match' not in evaluations[1]
 
 
-def test_shapes_take_the_place_of_the_configs_data(make_chain, tools):
-    make_chain('a', truth=None, data=Path('/shapes')).run(dict(os.environ))
+def test_shapes_take_the_place_of_the_configs_data(make_run, tools):
+    make_run('a', truth=None, data=Path('/shapes')).run(dict(os.environ))
     (_, training), (_, labelling), (_, evaluation) = calls_of(tools)
     for arguments in (training, labelling):
         assert 'train_dataloader.dataset.data_root=/shapes' in arguments
@@ -150,17 +150,17 @@ def test_shapes_folder_is_of_all_that_the_data_depend_on(tmp_path):
     assert '--num-train 300 --num-val 0 --size 64 --seed 1' in ' '.join(command)
 
 
-def test_figures_are_what_the_evaluation_wrote(make_chain):
-    chain = make_chain('a')
-    path = chain.figures_file(chain.variants[0])
+def test_figures_are_what_the_evaluation_wrote(make_run):
+    run = make_run('a')
+    path = run.figures_file(run.variants[0])
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({'mean_iou': None}))
-    assert chain.figures(chain.variants[0]) == {'mean_iou': None}
+    assert run.figures(run.variants[0]) == {'mean_iou': None}
 
 
 def test_the_module_leaves_mmengine_and_torch_unimported():
     script = (
-        'import sys, mmp2seg.experiments.chain, mmp2seg.experiments.job_pool; '
+        'import sys, mmp2seg.experiments.stage1_run, mmp2seg.experiments.job_pool; '
         'assert not {"mmengine", "torch"} & set(sys.modules)'
     )
     subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)

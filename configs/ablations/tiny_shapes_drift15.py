@@ -1,8 +1,0 @@
-# Table 13, sigma 15: points off by 15 px in images of about 500 px, 3.75 px in these of 128.
-_base_ = './tiny_shapes_drift5.py'
-
-drift = dict(_base_.drift, sigma=3.75)
-train_pipeline = [drift if step == _base_.drift else step for step in _base_.train_pipeline]
-test_pipeline = [drift if step == _base_.drift else step for step in _base_.test_pipeline]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
