@@ -62,7 +62,7 @@ def test_options_are_those_of_the_tool(page):
         if 'command_parser' in source:
             source += (ROOT / 'mmp2seg' / 'apis' / 'arguments.py').read_text()
         if 'add_run_arguments' in source:
-            source += (ROOT / 'mmp2seg' / 'apis' / 'ablation_arguments.py').read_text()
+            source += (ROOT / 'mmp2seg' / 'experiments' / 'arguments.py').read_text()
         if 'add_device_argument' in source or 'tools/train.py' in command:
             source += "'--device'" + (ROOT / 'mmp2seg' / 'apis' / 'runner.py').read_text()
         for option in re.findall(r'(?<=\s)--[a-z][\w-]*', command[tool.end() :]):

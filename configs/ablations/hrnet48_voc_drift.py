@@ -1,4 +1,4 @@
-# Table 13, sigma 5: points off by 5 px.
+# Table 13: points with Gaussian noise of `sigma` pixels; --grid sweeps it (docs/paper_tables.md).
 _base_ = './hrnet48_voc_s2i_i2s_weak_map.py'
 
 drift = dict(type='mmp2seg.DriftPoints', sigma=5)

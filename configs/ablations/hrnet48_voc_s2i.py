@@ -1,4 +1,4 @@
-# Tables 3 and 12, S2I alone: no affinity, and no S.
-_base_ = './hrnet48_voc_base.py'
+# Tables 3 and 12, S2I alone: no affinity, so no propagated scores S.
+_base_ = './hrnet48_voc_s2i_i2s.py'
 
 model = dict(affinity_head=None, distiller=dict(rounds=0), test_cfg=dict(rounds=0))

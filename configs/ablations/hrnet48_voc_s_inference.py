@@ -1,4 +1,5 @@
-# Where S is used: at inference alone; shares the training of s_none.
+# Where S, the scores propagated by the affinity, is used: at inference alone. Shares the training
+# of s_none.
 _base_ = './hrnet48_voc_s_none.py'
 
 model = dict(test_cfg=dict(rounds=1))

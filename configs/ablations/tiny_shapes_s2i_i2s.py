@@ -1,8 +1,9 @@
-# Tables 3 and 12, S2I + I2S: the affinity loss where it costs least; no S in the targets.
-_base_ = './tiny_shapes_base.py'
+# Tables 3 and 12, S2I + I2S: the affinity loss with a small weight; the propagated scores S are in
+# no target.
+_base_ = './tiny_shapes_s2i.py'
 
 model = dict(
-    # The map before the last: 32 channels at stride 4, as many pixel pairs as a CPU can take.
+    # The map before the last: 32 channels at stride 4; more pixel pairs would be too slow on a CPU.
     affinity_head=dict(type='mmp2seg.AffinityHead', in_channels=32, channels=64, in_index=-2),
     mdm_loss=dict(
         lambda_i2s=0.1,
@@ -15,7 +16,7 @@ model = dict(
         semantic_input='weak',
         network_weight=0.5,
         semantic_use='none',
-        propagate_begin=600,  # when affinities have been learned
+        propagate_begin=600,  # after the affinity has been learned
         semantic_begin=600,
     ),
 )

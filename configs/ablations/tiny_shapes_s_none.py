@@ -1,4 +1,5 @@
-# Where S is used: nowhere. The affinity loss shapes the features alone.
+# Where S, the scores propagated by the affinity, is used: nowhere. The affinity loss shapes the
+# features alone.
 _base_ = './tiny_shapes_s_offset.py'
 
 model = dict(distiller=dict(semantic_use='none'))

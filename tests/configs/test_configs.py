@@ -189,14 +189,11 @@ def test_every_ablation_is_there_in_both_sizes():
 @pytest.mark.parametrize(
     ('name', 'key', 'values'),
     [
-        ('hard{}', 'mdm_loss.loss_semantic.ratio', {10: 0.1, 20: 0.2, 40: 0.4, 80: 0.8}),
-        ('beta{}', 'distiller.beta', {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0}),
-        ('rounds{}', 'distiller.rounds', {0: 0, 1: 1, 2: 2, 3: 3}),
         ('s_{}', 'distiller.semantic_use', dict(none='none', offset='offset', semantic='semantic')),
         (
             '{}',
             'test_cfg.grouping',
-            dict(points_first='offset', semantic_first='nearest', semantic_first_regions='region'),
+            dict(semantic_first='nearest', semantic_first_regions='region'),
         ),
     ],
 )
@@ -213,12 +210,32 @@ def test_ablations_vary_what_their_name_says(network, name, key, values):
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize(('network', 'scale'), [('tiny_shapes', 0.25), ('hrnet48_voc', 1)])
-@pytest.mark.parametrize('sigma', [5, 10, 15])
-def test_points_drift_in_training_and_at_inference(network, scale, sigma):
-    cfg = parse(CONFIGS / 'ablations' / f'{network}_drift{sigma}.py')
+@pytest.mark.parametrize('network', ['tiny_shapes', 'hrnet48_voc'])
+@pytest.mark.parametrize(
+    ('name', 'key'),
+    [
+        ('drift', 'train_dataloader.dataset.pipeline.2.sigma'),
+        ('drift', 'test_dataloader.dataset.pipeline.2.sigma'),
+        ('s_offset', 'model.distiller.rounds'),
+        ('s_offset', 'model.distiller.beta'),
+        ('s_offset', 'model.test_cfg.rounds'),
+        ('', 'model.mdm_loss.loss_semantic.ratio'),
+    ],
+)
+def test_sweeps_change_a_setting_of_their_config(network, name, key):
+    base = dict(tiny_shapes='s2i', hrnet48_voc='s2i_i2s')[network]
+    cfg = parse(CONFIGS / 'ablations' / f'{network}_{name or base}.py')
+    node = cfg
+    for part in key.split('.'):
+        node = node[int(part) if part.isdecimal() else part]
+    assert isinstance(node, (int, float))
+
+
+@pytest.mark.parametrize(('network', 'sigma'), [('tiny_shapes', 1.25), ('hrnet48_voc', 5)])
+def test_points_drift_in_training_and_at_inference(network, sigma):
+    cfg = parse(CONFIGS / 'ablations' / f'{network}_drift.py')
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         names = [step.type.split('.')[-1] for step in loader.dataset.pipeline]
         assert names[:3] == ['LoadImageFromFile', 'LoadPointAnnotations', 'DriftPoints']
-        assert loader.dataset.pipeline[2].sigma == sigma * scale
+        assert loader.dataset.pipeline[2].sigma == sigma
         assert names.count('DriftPoints') == 1
