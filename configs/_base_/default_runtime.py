@@ -1,4 +1,4 @@
-# What every config of stage 1 shares. Types without a prefix are mmdet's, mmcv's or mmengine's.
+# Runtime of every stage-1 config. Types without a prefix are of mmdet, mmcv or mmengine.
 default_scope = 'mmdet'
 
 default_hooks = dict(

@@ -1,4 +1,4 @@
-# For comparison: mmdet's BoxInst, which learns from the true boxes of VOC and no masks.
+# For comparison: mmdet's BoxInst, which learns from the true boxes of VOC without masks.
 # It needs scikit-image.
 _base_ = [
     '../_base_/models/boxinst_r50_fpn.py',
@@ -9,7 +9,7 @@ _base_ = [
 
 model = dict(bbox_head=dict(num_classes=20))
 
-optim_wrapper = dict(optimizer=dict(lr=0.01))  # mmdet's for BoxInst
+optim_wrapper = dict(optimizer=dict(lr=0.01))  # mmdet's value for BoxInst
 
 true_boxes = 'data/VOC2012/annotations/instances_train_aug.json'
 train_pipeline = [

@@ -1,4 +1,4 @@
-# CondInst on pseudo labels of VOC: its model from mmdet, our data and schedule.
+# CondInst on pseudo labels of VOC: mmdet's model, our data and schedule.
 _base_ = [
     '../_base_/models/condinst_r50_fpn.py',
     '../_base_/datasets/voc_pseudo_instances.py',
@@ -8,4 +8,4 @@ _base_ = [
 
 model = dict(bbox_head=dict(num_classes=20))
 
-optim_wrapper = dict(optimizer=dict(lr=0.01))  # mmdet's for CondInst
+optim_wrapper = dict(optimizer=dict(lr=0.01))  # mmdet's value for CondInst

@@ -1,4 +1,4 @@
-# Mask R-CNN on pseudo labels of COCO. The released recipe has ResNeXt-101 in place of ResNet-50.
+# Mask R-CNN on pseudo labels of COCO. The released recipe has a ResNeXt-101 instead.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/coco_pseudo_instances.py',

@@ -1,4 +1,4 @@
-# The upper bound of table 2: the true masks of COCO in place of pseudo labels.
+# The upper bound of table 2: the true masks of COCO instead of pseudo labels.
 _base_ = './mask-rcnn_r50_fpn_coco.py'
 
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# A small Mask R-CNN that learns Shapes from scratch on a laptop's CPU in minutes.
+# A small Mask R-CNN that learns Shapes from scratch in minutes on a laptop's CPU.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/shapes_pseudo_instances.py',

@@ -13,9 +13,9 @@ model = dict(
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    # mmdet ignores RLE masks, without a word, unless poly2mask is set.
+    # mmdet silently ignores RLE masks unless poly2mask is set.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
-    # paper: several sizes; which ones is not stated, these are the usual ones
+    # paper: several sizes, which it does not state; these are the usual ones
     dict(
         type='RandomChoiceResize',
         scales=[(1333, side) for side in range(480, 801, 32)],

@@ -1,4 +1,4 @@
-# Mask R-CNN that weights the pseudo masks of VOC by their scores and leaves out pixels in doubt.
+# Mask R-CNN that weights the pseudo masks of VOC by their scores and ignores doubtful pixels.
 _base_ = './mask-rcnn_r101_fpn_voc.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# The score of an instance weights its mask.
+# Weight the mask of an instance by its score.
 _base_ = './refiner_mask-rcnn_tiny_shapes.py'
 
 model = dict(ignore_border=0, ignore_semantic=None)

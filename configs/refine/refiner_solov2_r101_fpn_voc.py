@@ -1,4 +1,4 @@
-# SOLOv2 that weights the pseudo masks of VOC by their scores and leaves out pixels in doubt.
+# SOLOv2 that weights the pseudo masks of VOC by their scores and ignores doubtful pixels.
 _base_ = './solov2_r101_fpn_voc.py'
 
 model = dict(

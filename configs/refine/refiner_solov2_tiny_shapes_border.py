@@ -1,4 +1,4 @@
-# Pixels near the border of two masks of a class do not count.
+# Ignore pixels near the border of two masks of a class.
 _base_ = './refiner_solov2_tiny_shapes.py'
 
 model = dict(score_weight=0.0, ignore_semantic=None)

@@ -1,5 +1,5 @@
-# RTMDet-Ins on pseudo labels of COCO: mmdet's own config, and where the labels are.
-# Its pipeline reads polygons alone: this data set makes them.
+# RTMDet-Ins on pseudo labels of COCO: mmdet's own config with our labels.
+# Its pipeline reads polygons only; this dataset makes them.
 _base_ = 'mmdet::rtmdet/rtmdet-ins_s_8xb32-300e_coco.py'
 
 pseudo_labels = dict(

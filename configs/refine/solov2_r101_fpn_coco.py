@@ -13,7 +13,7 @@ model = dict(
     )
 )
 
-# mmdet's for SOLOv2
+# mmdet's values for SOLOv2
 optim_wrapper = dict(optimizer=dict(lr=0.01), clip_grad=dict(max_norm=35, norm_type=2))
 
 val_evaluator = dict(metric='segm')  # SOLOv2 has no boxes

@@ -1,4 +1,4 @@
-# SOLOv2 on pseudo labels of VOC, by the schedule of Mask R-CNN.
+# SOLOv2 on pseudo labels of VOC, with Mask R-CNN's schedule.
 _base_ = [
     '../_base_/models/solov2_r50_fpn.py',
     '../_base_/datasets/voc_pseudo_instances.py',
@@ -8,7 +8,7 @@ _base_ = [
 
 model = dict(mask_head=dict(num_classes=20))
 
-# mmdet's for SOLOv2
+# mmdet's values for SOLOv2
 optim_wrapper = dict(optimizer=dict(lr=0.01), clip_grad=dict(max_norm=35, norm_type=2))
 
 # SOLOv2 has no boxes

@@ -1,4 +1,4 @@
-# A small SOLOv2 that learns Shapes from scratch on a laptop's CPU in minutes.
+# A small SOLOv2 that learns Shapes from scratch in minutes on a laptop's CPU.
 _base_ = [
     '../_base_/models/solov2_r50_fpn.py',
     '../_base_/datasets/shapes_pseudo_instances.py',

@@ -158,8 +158,8 @@ def test_mistakes(tool, tmp_path, arguments, message):
 
 def commands_of_docs():
     """The whole commands with this tool in the docs, as the shell splits them."""
-    for page in ('ablations.md', 'paper_tables.md'):
-        for block in re.findall(r'```bash\n(.*?)```', (ROOT / 'docs' / page).read_text(), re.S):
+    for page in ('docs/ablations.md', 'docs/paper_tables.md', 'configs/README.md'):
+        for block in re.findall(r'```bash\n(.*?)```', (ROOT / page).read_text(), re.S):
             for line in block.replace('\\\n', ' ').splitlines():
                 if TOOL.name in line and 'CONFIG' not in line:
                     words = line.split()[2:]

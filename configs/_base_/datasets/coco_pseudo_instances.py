@@ -1,35 +1,22 @@
-# Stage 2 on COCO 2017: an instance segmentor learns the pseudo labels of stage 1 and is measured on
-# val2017. Other data: change the first four lines, or
+# Stage 2 on COCO 2017: an instance segmentor learns the pseudo labels of stage 1 and is tested on
+# val2017. For other data, change the paths below, or use
 #   --cfg-options train_dataloader.dataset.ann_file=LABELS.json \
 #       train_dataloader.dataset.data_prefix.img=IMAGES/ \
 #       val_dataloader.dataset.ann_file=TRUTH.json val_dataloader.dataset.data_prefix.img=IMAGES/ \
 #       val_evaluator.ann_file=TRUTH.json
-# and with tools/test.py those of val_ with test_ in its place.
+# and with tools/test.py the same keys with test_ instead of val_.
+_base_ = './coco_classes.py'
+
 pseudo_labels = 'data/pseudo_labels/p2seg_coco_train2017.json'
 image_folder = 'data/coco/train2017/'
 val_truth = 'data/coco/annotations/instances_val2017.json'
 val_image_folder = 'data/coco/val2017/'
-metainfo = dict(
-    classes=[
-        *['person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat'],
-        *['traffic light', 'fire hydrant', 'stop sign', 'parking meter', 'bench', 'bird', 'cat'],
-        *['dog', 'horse', 'sheep', 'cow', 'elephant', 'bear', 'zebra', 'giraffe', 'backpack'],
-        *['umbrella', 'handbag', 'tie', 'suitcase', 'frisbee', 'skis', 'snowboard', 'sports ball'],
-        *['kite', 'baseball bat', 'baseball glove', 'skateboard', 'surfboard', 'tennis racket'],
-        *['bottle', 'wine glass', 'cup', 'fork', 'knife', 'spoon', 'bowl', 'banana', 'apple'],
-        *['sandwich', 'orange', 'broccoli', 'carrot', 'hot dog', 'pizza', 'donut', 'cake', 'chair'],
-        *['couch', 'potted plant', 'bed', 'dining table', 'toilet', 'tv', 'laptop', 'mouse'],
-        *['remote', 'keyboard', 'cell phone', 'microwave', 'oven', 'toaster', 'sink'],
-        *['refrigerator', 'book', 'clock', 'vase', 'scissors', 'teddy bear', 'hair drier'],
-        'toothbrush',
-    ]
-)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    # mmdet ignores RLE masks, without a word, unless poly2mask is set.
+    # mmdet silently ignores RLE masks unless poly2mask is set.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
-    # mmdet's; the released recipe has several sizes (AutoAugment)
+    # mmdet's size; the released recipe has several (AutoAugment)
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
@@ -51,7 +38,7 @@ train_dataloader = dict(
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type='CocoDataset',
-        metainfo=metainfo,
+        metainfo=_base_.metainfo,
         ann_file=pseudo_labels,
         data_prefix=dict(img=image_folder),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
@@ -66,7 +53,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='CocoDataset',
-        metainfo=metainfo,
+        metainfo=_base_.metainfo,
         ann_file=val_truth,
         data_prefix=dict(img=val_image_folder),
         test_mode=True,

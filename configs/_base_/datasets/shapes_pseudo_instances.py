@@ -1,7 +1,8 @@
-# Stage 2 on the built-in dataset Shapes: the pseudo labels of the training images, and the true
-# instances of the held-out ones to measure with. Other data: change the first three lines, or
+# Stage 2 on the generated dataset Shapes: trains on the pseudo labels of the training images and is
+# tested on the true instances of held-out images. Other data: change the first three lines, or use
 #   --cfg-options train_dataloader.dataset.ann_file=LABELS.json \
-#       train_dataloader.dataset.data_prefix.img=IMAGES/ and val_..., test_... likewise
+#       train_dataloader.dataset.data_prefix.img=IMAGES/
+# and the same keys with val_ and test_ instead of train_.
 pseudo_labels = 'work_dirs/tiny_shapes/pseudo_labels.json'
 image_folder = 'data/shapes/JPEGImages/'
 val_truth = 'data/shapes/annotations/instances_val.json'
@@ -10,7 +11,7 @@ metainfo = dict(classes=('disc', 'square', 'triangle', 'ring'))
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    # mmdet ignores RLE masks, without a word, unless poly2mask is set.
+    # mmdet silently ignores RLE masks unless poly2mask is set.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
     dict(
         type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']
@@ -20,7 +21,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale_factor=1.0, keep_ratio=True),  # mmdet's mask head asks for the factor
+    dict(type='Resize', scale_factor=1.0, keep_ratio=True),  # mmdet's mask head needs the factor
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),

@@ -1,6 +1,6 @@
-# The model of mmdet's CondInst. mmdet has it in a whole config only, whose data and schedule would
-# clash with those of another `_base_`, so it is taken out of there.
-_base_ = []  # this line first: an import alone would make it a pure-Python config
+# The model of mmdet's CondInst, taken out of a whole config: its data and schedule would clash with
+# another `_base_`.
+_base_ = []  # must be the first line: an import alone would make this a pure-Python config
 
 import mmengine.hub  # noqa: E402
 
