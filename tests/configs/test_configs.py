@@ -29,7 +29,7 @@ def name_of(path):
 
 
 def without_pretrained(node):
-    """Take ``init_cfg`` with weights to download out of a config, in place."""
+    """Remove ``init_cfg`` with weights to download from a config, in place."""
     if isinstance(node, dict):
         if (node.get('init_cfg') or {}).get('type') == 'Pretrained':
             node['init_cfg'] = None
@@ -60,13 +60,13 @@ def build_model(cfg):
 
 
 def use_tiny_data(cfg, folder):
-    """Let the stage-1 data sets of ``cfg`` read three small images, at a small training size."""
+    """Let the stage-1 datasets of ``cfg`` read three small images, at a small training size."""
     source = write_tiny_voc(folder, size=(48, 56))
     del source['metainfo']  # two of the config's own classes
     if 'Coco' in cfg.train_dataloader.dataset.type:
         source['ann_file'] = write_boxes(folder, cfg.train_dataloader.dataset.metainfo.classes)
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
-        loader.dataset.update(source, serialize_data=False)  # which is slow beside three images
+        loader.dataset.update(source, serialize_data=False)  # serializing is slow for three images
     for step in cfg.train_dataloader.dataset.pipeline:
         for key, value in (('scales', [SIZE]), ('crop_size', SIZE), ('size', SIZE)):
             if key in step:
@@ -75,8 +75,9 @@ def use_tiny_data(cfg, folder):
 
 
 def write_boxes(folder, classes):
-    """A COCO json with the points of :func:`write_tiny_voc` and boxes around them, but no masks;
-    ids of categories with gaps, as COCO's.
+    """Write a COCO json with the points of :func:`write_tiny_voc` and boxes around them, no masks.
+
+    The ids of the categories have gaps, as in COCO.
     """
     content = dict(images=[], annotations=[])
     content['categories'] = [dict(id=2 * i + 1, name=name) for i, name in enumerate(classes)]
@@ -93,14 +94,14 @@ def write_boxes(folder, classes):
 
 
 def shrink_backbone(backbone):
-    """Take blocks, and the width of what no head sees, out of a large backbone, in place."""
+    """Remove blocks from a large backbone and width from maps that no head reads, in place."""
     if backbone.type == 'mmdet.HRNet':
         for stage in backbone.extra.values():
             stage.update(num_modules=1, num_blocks=(1,) * stage.num_branches)
             # the heads read the finest branch
             stage.num_channels = (stage.num_channels[0], 16, 16, 16)[: stage.num_branches]
     elif backbone.type == 'mmdet.ResNet':
-        backbone.depth = 50  # the fewest blocks whose maps are as wide
+        backbone.depth = 50  # the fewest blocks with maps of the same width
 
 
 def build_dataset(cfg, dataset):
@@ -117,7 +118,7 @@ def test_all_configs_are_tested():
 @pytest.mark.parametrize('path', [*STAGE1, *ABLATIONS], ids=name_of)
 def test_stage1_trains_and_predicts(path, tmp_path):
     cfg = load_config(path)
-    if path in ABLATIONS:  # the whole backbone trains in configs/p2seg
+    if path in ABLATIONS:  # the configs in configs/p2seg train the whole backbone
         shrink_backbone(cfg.model.backbone)
     use_tiny_data(cfg, tmp_path)
     model = build_model(cfg)
@@ -169,7 +170,7 @@ def test_stage1_does_not_train_on_ground_truth(path):
     cfg = parse(path)
     text = str(cfg.train_dataloader)
     assert 'WSSS_maps' in text
-    # of COCO's own file, the centres of the boxes alone are read
+    # only the centres of the boxes are read from COCO's file
     text = text.replace('instances_train2017.json', '')
     assert 'SegmentationClass' not in text and 'instances' not in text
 
@@ -180,7 +181,7 @@ def test_every_ablation_is_there_in_both_sizes():
         for network in ('tiny_shapes', 'hrnet48_voc', 'resnet101_voc', 'hrnet48_coco')
     }
     assert names['tiny_shapes'] == names['hrnet48_voc']
-    # those of tables 1, 3 and 12 on the other network and on the other data
+    # the configs of tables 1, 3 and 12 for the other network and the other data
     assert names['resnet101_voc'] == names['hrnet48_coco'] < names['hrnet48_voc']
     assert sum(map(len, names.values())) == len(ABLATIONS)
 

@@ -44,7 +44,7 @@ def documented_options(path):
 @pytest.mark.parametrize('part', ['val', 'test'])
 def test_documented_options_replace_every_path(path, part):
     options = documented_options(path)
-    if not any(key.startswith('val_') for key in options):  # Shapes: 'and val_ ... likewise'
+    if not any(key.startswith('val_') for key in options):  # Shapes: 'the same keys with val_'
         evaluator = {'val_evaluator.ann_file': 'TRUTH.json'}
         options |= {k.replace('train_', 'val_'): 'TRUTH.json' for k in options} | evaluator
     kept = {
@@ -71,7 +71,7 @@ def test_evaluators_of_voc_are_registered_and_read_the_truth(tmp_path):
     assert cfg.test_evaluator[2].void_dir == 'data/VOC2012/SegmentationClass/'
 
 
-# COCO: ids of categories have gaps, and test-dev's file has no annotations
+# COCO: ids of categories have gaps, and the file of test-dev has no annotations
 
 
 def coco_categories():

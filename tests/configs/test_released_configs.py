@@ -1,4 +1,4 @@
-"""What the configs of the released networks have beyond building and training."""
+"""Details of the configs of the released networks, beyond building and training."""
 
 import functools
 from pathlib import Path
@@ -24,7 +24,7 @@ def name_of(path):
 
 
 def build(path):
-    """The network without memory for its weights."""
+    """Build the network without memory for its weights."""
     cfg = parse(path)
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
         return MODELS.build(cfg.model)

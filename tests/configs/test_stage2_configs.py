@@ -38,7 +38,7 @@ SWITCHES = [path for path in STAGE2 if path.stem.startswith('rtmdet')]
 
 @pytest.fixture(scope='module')
 def use_tiny_labels(tmp_path_factory):
-    """Lets a stage-2 config train on pseudo labels of three small images and test on the images."""
+    """Makes a stage-2 config train and test on three small images with pseudo labels."""
 
     @functools.cache
     def write(classes):
@@ -64,7 +64,7 @@ def use_tiny_labels(tmp_path_factory):
 
 
 def shrink(cfg):
-    """Small images, few proposals, and narrow heads."""
+    """Use small images, few proposals and narrow heads."""
     sizes = dict.fromkeys(('scale', 'crop_size', 'img_scale', 'size'), SIZE)
     sizes.update(scales=[SIZE], ratio_range=(1.0, 1.0))
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
@@ -94,7 +94,7 @@ def shrink(cfg):
 
 @pytest.fixture
 def first_iteration():
-    """The runner's message hub at iteration 0, which mmdet's BoxInst asks for."""
+    """Sets the runner's message hub to iteration 0, which mmdet's BoxInst reads."""
     info = MessageHub.get_current_instance().runtime_info
     before = info.copy()
     info['iter'] = 0
@@ -152,7 +152,7 @@ def test_stage2_reads_every_mask_of_a_pseudo_label_file(path, use_tiny_labels):
         if step.type in ('LoadAnnotations', 'mmp2seg.LoadPseudoLabels')
     )
     whole = build_dataset(cfg, {**data, 'pipeline': [data.pipeline[0], loading]})
-    # the image without points is out
+    # the image without points is filtered out
     assert [len(image['gt_bboxes_labels']) for image in whole] == [3, 1]
     for image in whole:
         assert not image['gt_ignore_flags'].any()
@@ -183,7 +183,7 @@ def test_masks_stay_where_training_switches_its_pipeline(path, use_tiny_labels):
     use_tiny_labels(cfg)
     dataset = build_dataset(cfg, cfg.train_dataloader.dataset)
     (hook,) = (hook for hook in cfg.custom_hooks if hook.type == 'PipelineSwitchHook')
-    hook.switch_pipeline = hook.switch_pipeline[:2]  # reading alone
+    hook.switch_pipeline = hook.switch_pipeline[:2]  # only reading
     runner = SimpleNamespace(epoch=hook.switch_epoch, logger=logging.getLogger(__name__))
     runner.train_dataloader = SimpleNamespace(dataset=dataset)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -197,7 +197,7 @@ def test_masks_stay_where_training_switches_its_pipeline(path, use_tiny_labels):
 
 @pytest.mark.parametrize('path', STAGE2, ids=name_of)
 def test_boxes_of_masks_that_a_crop_cut_off_are_filtered(path):
-    """Their loss is no number: the logarithm of a width of 0."""
+    """Their loss is infinite: the logarithm of a width of 0."""
     steps = innermost(parse(path).train_dataloader.dataset).pipeline
     crops = [i for i, step in enumerate(steps) if step.get('recompute_bbox')]
     filters = [i for i, step in enumerate(steps) if step.type.split('.')[-1].startswith('Filter')]

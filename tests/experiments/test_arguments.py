@@ -60,7 +60,7 @@ def test_cores_are_shared_out(monkeypatch):
 
 @pytest.fixture
 def _signals():
-    """The handlers of this process are put back."""
+    """Restores the signal handlers of this process."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():

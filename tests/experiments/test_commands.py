@@ -71,7 +71,7 @@ def test_a_failed_command_shows_the_end_of_its_output(tmp_path, capsys):
     with pytest.raises(RunError, match=r'exit status 3 of: .*\n.*/log'):
         run_logged([sys.executable, '-c', code], tmp_path / 'log', environment={})
     assert capsys.readouterr().err.split() == ' '.join(f'| line {i}' for i in range(10, 30)).split()
-    assert (tmp_path / 'log').read_text().count('line') == 31  # the command has one
+    assert (tmp_path / 'log').read_text().count('line') == 31  # the command itself has one
 
 
 @pytest.mark.parametrize(

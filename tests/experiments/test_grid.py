@@ -90,7 +90,7 @@ def test_a_name_is_the_shortest_end_that_is_unambiguous(cfg):
     assert list(both) == ['a[beta=2.0]']
     # an argument that the config leaves at its default
     assert list(expand(cfg, 'model.loss.rounds=2')) == ['a[loss.rounds=2]']
-    # and what the other config has counts as well
+    # a setting of another config counts as well
     other = Config(dict(model=dict(distiller=dict(rounds=1), test=dict(rounds=1))))
     axis = parse_axis('model.distiller.rounds=2')
     assert list(expand_grid({'a': cfg, 'b': other}, [axis])) == [

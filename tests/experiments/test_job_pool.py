@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def python_job(folder, title, code):
-    """A job that runs ``code`` in a process of its own."""
+    """A job that runs ``code`` in a separate process."""
     log = folder / f'{title}.log'
     command = [sys.executable, '-c', code, str(folder)]
     run = functools.partial(run_logged, command, log, environment=dict(os.environ))
     return Job(title, run, folder / 'jobs' / f'{title}.log')
 
 
-# waits until as many files as it says are there, each made by one of the jobs
+# waits for {number} files, one from each job
 MEET = """
 import pathlib, sys, time
 folder, deadline = pathlib.Path(sys.argv[1]), time.monotonic() + 30
@@ -52,7 +52,7 @@ def test_a_failure_stops_no_other_job(tmp_path, capfd, num_workers):
     assert 'exit status 3' in errors['bad'] and str(tmp_path / 'bad.log') in errors['bad']
     assert (tmp_path / 'done').exists()
     assert {(job.title, error) for job, error in ended} == {('bad', errors['bad']), ('good', None)}
-    # what a job prints goes to its log where jobs run side by side
+    # the output of parallel jobs goes to their logs
     log, printed = tmp_path / 'jobs' / 'bad.log', capfd.readouterr().err
     assert ('what happened' in printed) == (num_workers == 1)
     assert (log.exists() and 'what happened' in log.read_text()) == (num_workers > 1)
@@ -103,7 +103,7 @@ def test_jobs_end_with_the_process_that_runs_them(tmp_path, number, status, num_
     process = subprocess.Popen(
         [sys.executable, script, tmp_path, str(num_workers)],
         env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        # a test run in a shell's background has SIGINT ignored, and would hand that on
+        # a test run in the background of a shell ignores SIGINT, and children inherit that
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     paths = [tmp_path / f'{name}.pid' for name in 'ab'[:num_workers]]
@@ -127,7 +127,7 @@ def read_pid(path):
 
 
 def is_running(pid):
-    """Whether a process is there; one that only waits for its status to be read is not."""
+    """Whether a process exists and is not a zombie."""
     try:
         state = Path(f'/proc/{pid}/stat').read_text().rsplit(')')[-1].split()[0]
     except FileNotFoundError:

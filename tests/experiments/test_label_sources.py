@@ -81,7 +81,7 @@ def test_phases_are_named_apart(stage1):
 
 
 def test_making_labels_anew_removes_no_config_of_stage_2(stage1):
-    """A phase that starts afresh removes its folder, and the config is written before."""
+    """A phase that starts from scratch removes its folder; the config is written earlier."""
     for kind in LABEL_KINDS:
         source = LabelSource(kind, stage1, VARIANTS[0])
         run = source.stage2_run('solov2-1234')

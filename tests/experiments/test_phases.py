@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Chain:
-    """Two phases whose commands write down their arguments; the second one can be resumed."""
+    """Two phases whose commands record their arguments; the second one can be resumed."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -67,7 +67,7 @@ def test_a_changed_command_runs_again_with_all_that_follows(chain):
     chain.run()
     chain.arguments['two'] = ['3']
     chain.run()
-    # the folder is removed: nothing of the old run is left
+    # the folder was removed, so nothing of the old run is left
     assert (chain.output('one'), chain.output('two')) == ('1;', '3;')
     (chain.folder / 'two' / 'rest').touch()
     chain.arguments['one'] = ['4']
@@ -116,7 +116,9 @@ def test_only_a_phase_that_resumes_keeps_its_folder(chain):
     chain.run()
     assert chain.output('two') == '2;2 --resume;2 --resume;'
     stamp = json.loads((chain.folder / 'logs' / 'two.done.json').read_text())
-    assert stamp['commands'][0][-1] == '2'  # without --resume: a second start finds the same
+    assert (
+        stamp['commands'][0][-1] == '2'
+    )  # without --resume, so that a second start finds the same command
 
 
 def test_a_changed_command_does_not_resume(chain):
@@ -159,7 +161,7 @@ def test_interrupt_ends_the_command_too(tmp_path):
     process = subprocess.Popen(
         [sys.executable, '-c', SLEEPER, tmp_path],
         env=environment,
-        # a test run in a shell's background has SIGINT ignored, and would hand that on
+        # a test run in the background of a shell ignores SIGINT, and children inherit that
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pid_file = tmp_path / 'pid'

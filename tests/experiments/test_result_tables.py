@@ -65,7 +65,7 @@ def test_table_has_means_with_spread():
         '25.0 ± 0.0',
         '5.0 ± 0.0',
     ]
-    assert rows['b'][2] == '50.0'  # of the one seed that has touching objects
+    assert rows['b'][2] == '50.0'  # the mean of the one seed with touching objects
     assert rows['c'][:2] == ['1', '50.0']
     assert rows['d'] == ['0', *'------']
 

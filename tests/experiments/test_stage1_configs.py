@@ -60,7 +60,7 @@ def load_ablations(network, *names):
         ("test_evaluator = None\ntest_dataloader = dict(batch_size=3)\nwork_dir = 'x'", True),
         ("labeler['min_region_area'] = 4", False),
         ("model['rounds'] = 2", False),
-        ("model['landing_weight'] = 2", False),  # not the labeler's
+        ("model['landing_weight'] = 2", False),  # not an option of the labeler
         ("train_cfg['max_iters'] = 4", False),
         ("train_dataloader['batch_size'] = 2", False),
         ('randomness = dict(seed=1)', False),

@@ -12,7 +12,7 @@ from mmp2seg.experiments.stage1_run import Stage1Run, Variant, shapes_phase
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Stands for every tool: writes what was asked for, and a line per call.
+# Stand-in for every tool: writes the expected file and a line per call.
 FAKE_TOOL = """
 import json, sys
 from pathlib import Path
@@ -56,7 +56,7 @@ def make_run(tmp_path, tools):
 
 
 def calls_of(tools):
-    """The calls of the tools so far, each as (name, arguments); forgets them."""
+    """Return the calls of the tools since the last time, each as (name, arguments)."""
     path = tools / 'calls'
     lines = path.read_text().splitlines() if path.exists() else []
     path.unlink(missing_ok=True)

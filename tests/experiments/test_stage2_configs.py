@@ -19,7 +19,7 @@ def test_voc_trains_on_the_labels_and_tests_as_it_says():
         assert refined[key] == cfg[key]
     images = cfg.train_dataloader.dataset.dataset.data_prefix
     assert refined.train_dataloader.dataset.dataset.data_prefix == images
-    assert cfg.train_dataloader.dataset.dataset.ann_file != str(LABELS)  # a copy was changed
+    assert cfg.train_dataloader.dataset.dataset.ann_file != str(LABELS)  # it changed a copy
 
 
 def test_shapes_take_the_place_of_the_configs_data():
@@ -51,7 +51,9 @@ def test_a_refiner_reads_the_weak_maps_of_shapes():
 def test_labels_are_relative_to_the_current_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     cfg = Config.fromfile(REFINE / 'mask-rcnn_r50_fpn_voc.py')
-    refined = refinement_config(cfg, labels=Path('labels.json'))  # not in the config's data_root
+    refined = refinement_config(
+        cfg, labels=Path('labels.json')
+    )  # is not joined to the config's data_root
     assert refined.train_dataloader.dataset.dataset.ann_file == str(tmp_path / 'labels.json')
 
 

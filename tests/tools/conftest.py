@@ -1,4 +1,4 @@
-"""A model that trains in seconds, as a user's own project beside mmp2seg; stand-ins for tools."""
+"""A model that trains in seconds, in a user's project outside of mmp2seg; stand-ins for tools."""
 
 import importlib.util
 import os
@@ -131,7 +131,7 @@ def toy_project(tmp_path):
 
 @pytest.fixture
 def mistake_of(toy_project, monkeypatch):
-    """What a Python tool, run in this process in the toy's folder, exits with."""
+    """Returns a function that runs a Python tool in this process and returns its exit code."""
 
     def run(name, *arguments):
         monkeypatch.chdir(toy_project.folder)
@@ -148,7 +148,7 @@ def mistake_of(toy_project, monkeypatch):
 
 @pytest.fixture
 def load_with_fake_tools(tmp_path, monkeypatch):
-    """A tool that runs other tools, as a module, with stand-ins for the others."""
+    """Returns a function that loads a tool as a module, with stand-ins for the tools it runs."""
 
     def load(path):
         spec = importlib.util.spec_from_file_location(f'mmp2seg_{path.stem}', path)

@@ -1,7 +1,7 @@
 """Stand-ins for the tools that other tools run.
 
-A label file holds its quality alone. Pseudo labels: .5 and .7 with seeds 1 and 2, .1 more for
-'s2i_i2s'. A segmentor's AP is half of the quality of the labels it learns from, and .05.
+A label file contains only its quality: .5 and .7 for the pseudo labels of seeds 1 and 2, .1 more for
+'s2i_i2s'. The AP of a segmentor is half of the quality of its training labels, plus .05.
 """
 
 FAKE_TOOL = """

@@ -22,7 +22,7 @@ def tool(load_with_fake_tools):
 
 @pytest.fixture
 def run(tool, tmp_path):
-    """Run the tool with these arguments; its exit status."""
+    """Returns a function that runs the tool with arguments and returns its exit status."""
 
     def run(*arguments):
         arguments = [*arguments, '--work-dir', tmp_path / 'work', '--device', 'cpu']

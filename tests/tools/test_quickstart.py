@@ -31,7 +31,7 @@ def quickstart():
 
 @pytest.fixture
 def make(quickstart, tmp_path):
-    """Returns the arguments and the run, whose trainings have left checkpoints."""
+    """Returns a function that makes arguments and a run whose trainings have left checkpoints."""
 
     def make(*arguments):
         args = quickstart.parse_args(['--work-dir', str(tmp_path), *arguments])
@@ -46,7 +46,7 @@ def make(quickstart, tmp_path):
 
 @pytest.fixture
 def phases_of(quickstart):
-    """All phases of the arguments and a run."""
+    """Returns a function that lists all phases."""
 
     def phases_of(args, run):
         steps = quickstart.make_steps(args, run)

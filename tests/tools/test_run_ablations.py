@@ -26,7 +26,7 @@ def tool(load_with_fake_tools):
 
 @pytest.fixture
 def run(tool, tmp_path):
-    """Run the tool with these arguments; its exit status."""
+    """Returns a function that runs the tool with arguments and returns its exit status."""
 
     def run(*arguments):
         arguments = [*arguments, '--work-dir', tmp_path / 'work', '--device', 'cpu']
@@ -55,7 +55,7 @@ def test_table_over_seeds(run, tmp_path, capsys, jobs):
     rows = rows_of(table)
     assert rows['tiny_shapes_s2i'][:4] == ['2', '60.0 ± 14.1', '60.0 ± 14.1', '-']
     assert rows['minus tiny_shapes_s2i'][0] == 'seeds'
-    assert rows['tiny_shapes_s2i_i2s'][:2] == ['2', '+10.0 ± 0.0']  # of the second table
+    assert rows['tiny_shapes_s2i_i2s'][:2] == ['2', '+10.0 ± 0.0']  # from the second table
     results = json.loads((tmp_path / 'work' / 'results.json').read_text())
     assert list(results) == ['tiny_shapes_s2i', 'tiny_shapes_s2i_i2s']
     assert results['tiny_shapes_s2i_i2s']['mean']['mean_iou'] == pytest.approx(0.7)
@@ -157,7 +157,7 @@ def test_mistakes(tool, tmp_path, arguments, message):
 
 
 def commands_of_docs():
-    """The whole commands with this tool in the docs, as the shell splits them."""
+    """Yield the complete commands of this tool in the docs, split as by the shell."""
     for page in ('docs/ablations.md', 'docs/paper_tables.md', 'configs/README.md'):
         for block in re.findall(r'```bash\n(.*?)```', (ROOT / page).read_text(), re.S):
             for line in block.replace('\\\n', ' ').splitlines():
@@ -176,7 +176,7 @@ def test_commands_of_the_docs(tool, command):
 
 
 def test_the_tools_understand_their_commands(tmp_path, monkeypatch):
-    """In place of a run with the tools themselves, which takes them half a minute to start."""
+    """Replaces a run with the tools themselves, which take half a minute to start."""
     tools, data = ROOT / 'tools', {1: tmp_path / 'data'}
     (run,) = make_runs(
         load_configs(CONFIGS[:1]), [1], work_dir=tmp_path, tools=tools, data_of_seed=data

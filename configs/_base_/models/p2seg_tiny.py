@@ -1,4 +1,4 @@
-# A small U-Net that trains on a laptop's CPU in minutes.
+# A small U-Net that trains in minutes on a laptop's CPU.
 head_init = dict(type='Kaiming', layer='Conv2d', mode='fan_in')
 
 model = dict(
@@ -19,7 +19,7 @@ model = dict(
         upsample_cfg=dict(type='mmseg.InterpConv'),
         norm_cfg=dict(type='BN', requires_grad=True),
     ),
-    # The last of the U-Net's maps has 16 channels at stride 2.
+    # The last map of the U-Net has 16 channels at stride 2.
     semantic_head=dict(
         type='mmp2seg.SemanticHead',
         num_classes=4,
@@ -37,12 +37,12 @@ model = dict(
     ),
     mdm_loss=dict(
         type='mmp2seg.MDMLoss',
-        # From scratch on noisy maps the paper's 0.2 would mostly train the noise.
+        # From scratch on noisy maps, the paper's 0.2 would mostly select the noise.
         loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
         loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
     ),
     # S2I alone: an affinity head gains nothing here (docs/ablations.md).
     distiller=dict(type='mmp2seg.MutualDistiller', rounds=0),
-    # Pseudo labels are made for images that have a weak map: it takes part in the scores.
+    # The images of pseudo labels have a weak map, which takes part in the scores.
     test_cfg=dict(use_weak_map=True, network_weight=0.7),
 )
