@@ -1,6 +1,6 @@
 """Stand-ins for the tools that other tools run.
 
-A label file contains only its quality: .5 and .7 for the pseudo labels of seeds 1 and 2, .1 more for
+A label file contains only its quality: .5 and .7 for pseudo labels of seeds 1 and 2, .1 more for
 's2i_i2s'. The AP of a segmentor is half of the quality of its training labels, plus .05.
 """
 
