@@ -80,7 +80,7 @@ def _random(shapes):
 
 
 def _load_heads(state, **options):
-    """A semantic head (K = 2) and an offset head of few channels with converted entries."""
+    """Yield a semantic head (K = 2 classes) and an offset head, small, with converted entries."""
     converted = convert_released(state).state_dict
     for name, own in (('Semantic', dict(num_classes=2)), ('Offset', {})):
         options.update(in_channels=4, channels=8)
@@ -190,7 +190,7 @@ def test_reading_takes_the_forms_that_are_about(form, tmp_path):
 
 
 class Trap:
-    """Pickled, a program that leaves a file behind."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, path):
         self.path = path

@@ -79,7 +79,9 @@ def test_files_outside_of_the_folder(read, name):
 
 def test_no_rows(read):
     for text in ('file,x,y,class\n', 'file,x,y,class', 'file,x,y,class\r\n,,,\r\n'):
-        with pytest.raises(ValueError, match='points.csv: expected rows below the header'):
+        with pytest.raises(
+            ValueError, match='expected rows below the header, got none .--list-images'
+        ):
             read(text)
         assert len(read(text, list_images=True)) == 3
 

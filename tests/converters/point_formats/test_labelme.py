@@ -92,7 +92,7 @@ def test_other_shapes(folder):
         (dict(shapes=[shape('point', (1, 2), (3, 4))]), r'shapes\[0\]: expected points of 1'),
         (dict(shapes=[shape('point', (1, 2), label='')]), r'a.json: shapes\[0\]: expected a label'),
         (dict(imagePath=None), 'a.json: expected an imagePath, got None'),
-        (dict(imageHeight=None), 'a.json: no size of a.jpg in the file'),
+        (dict(imageHeight=None), 'a.json: expected the size of a.jpg, got none .--image-dir DIR'),
     ],
 )
 def test_malformed(folder, changes, message):
