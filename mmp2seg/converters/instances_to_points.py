@@ -18,7 +18,7 @@ _CHUNK = 1000
 
 @dataclasses.dataclass(frozen=True)
 class InstancePointReport(PointReport):
-    """Counts of a conversion; ``num_points`` counts objects, also if they have several points.
+    """Counts of a conversion; ``num_points`` counts objects, also those with several points.
 
     Attributes:
         num_crowds: crowd annotations, which are left out.
@@ -81,8 +81,8 @@ def convert_instances(
     objects = _Objects(content, rule)
     annotations: list[dict] = []
     refused: list[str] = []
-    for portion in track(_portions(content['annotations'])):
-        for annotation in portion:
+    for chunk in track(_chunks(content['annotations'])):
+        for annotation in chunk:
             if annotation.get('iscrowd', 0):
                 continue
             try:
@@ -158,7 +158,7 @@ def _read_instances(path: str | Path) -> dict:
     return content
 
 
-def _portions(annotations: list[dict]) -> list[list[dict]]:
+def _chunks(annotations: list[dict]) -> list[list[dict]]:
     """Split the annotations into chunks: a progress bar would update too often for single ones."""
     starts = range(0, len(annotations), _CHUNK)
     return [annotations[start : start + _CHUNK] for start in starts]

@@ -209,7 +209,7 @@ def _image_file(folder: Path, image: PointImage) -> Path:
 
 
 def _read_image_file(folder: Path, image: PointImage) -> list[tuple[str, Any]]:
-    """Return the annotations of an image's file with their places; none without a file."""
+    """Return the annotations of an image's file with their places; empty without a file."""
     path = _image_file(folder, image)
     if not path.is_file():
         return []

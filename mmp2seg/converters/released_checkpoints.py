@@ -185,7 +185,9 @@ def convert_released(state: Mapping[str, Tensor]) -> Conversion:
     architecture = detect_architecture(state)
     network = NETWORKS[architecture]
     if network.classifier not in state:
-        raise ValueError(f'missing 1 of its entries: {network.classifier}')
+        raise ValueError(
+            f'expected a {network.title} checkpoint with the entry {network.classifier}, got none'
+        )
     dropped = [name for name in state if name.startswith(network.dropped)]
     names = {name: network.rename(name) for name in state if name not in set(dropped)}
     unknown = [name for name, ours in names.items() if ours is None]

@@ -107,7 +107,7 @@ def _named(
         return dict(images)
     missing = [name for name in names if name not in images]
     if missing:
-        raise FileNotFoundError(f'{image_dir}: no image of these names: {shorten_names(missing)}')
+        raise FileNotFoundError(f'{image_dir}: no images named {shorten_names(missing)}')
     return {name: images[name] for name in names}
 
 

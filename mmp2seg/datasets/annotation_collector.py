@@ -1,4 +1,4 @@
-"""Writing of point json and instance json files in COCO's layout."""
+"""Write point json and instance json files in COCO's layout."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading of points: from a pair of numbers, and from a COCO annotation."""
+"""Read a point from a pair of numbers or from a COCO annotation."""
 
 import math
 from collections.abc import Callable, Mapping

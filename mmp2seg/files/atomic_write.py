@@ -45,7 +45,7 @@ def write_json(path: str | Path, content: Any) -> None:
     try:
         text = json.dumps(content, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise type(error)(f'{path}: not written, the content is no json: {error}') from error
+        raise type(error)(f'{path}: not written, the content is not valid json: {error}') from error
     write_text(path, text)
 
 

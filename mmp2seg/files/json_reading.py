@@ -30,7 +30,7 @@ def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
         return json.loads(text, object_hook=without_dropped if drop else None)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
+            f'{path}: invalid json, line {error.lineno} column {error.colno}: {error.msg}'
         ) from error
 
 

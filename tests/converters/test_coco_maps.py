@@ -9,7 +9,7 @@ from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.rle import encode_rle
 
-# COCO's ids have gaps: 90 is the third class here, its value 3.
+# COCO's ids have gaps: id 90 is the third class here, with map value 3.
 CATEGORIES = [dict(id=90, name='toothbrush'), dict(id=1, name='person'), dict(id=13, name='sign')]
 
 
@@ -179,7 +179,7 @@ def test_broken_images_are_named(convert, content, tmp_path, images, message):
 
 
 def test_broken_files_and_existing_folders(convert, content, tmp_path):
-    with pytest.raises(ValueError, match=r'instances\.json: no json, line 1'):
+    with pytest.raises(ValueError, match=r'instances\.json: invalid json, line 1'):
         convert('{"images": ')
     with pytest.raises(ValueError, match=r'instances\.json: expected 1\.\.254 classes, got 0'):
         convert({**content, 'categories': [], 'annotations': []})

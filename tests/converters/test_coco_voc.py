@@ -11,7 +11,7 @@ from mmp2seg.datasets.point_voc import PointVOCDataset
 
 CATEGORIES = [dict(id=90, name='hot dog'), dict(id=1, name='person'), dict(id=13, name='sign')]
 CLASSES = ['person', 'sign', 'hot dog']
-# In an order of their own, and with coordinates that a difference of floats changes.
+# Not sorted by id, and with coordinates that float subtraction would change.
 POINTS = [
     (12, 7, 90, (0.1, 2.0)),
     (11, 9, 1, (1 / 3, 17.3)),

@@ -244,7 +244,7 @@ def test_many_refused_annotations_are_shortened(convert):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('[1', 'instances.json: no json, line 1'),
+        ('[1', 'instances.json: invalid json, line 1'),
         (dict(images=[], categories=[]), "expected a list 'annotations'"),
         (changed(category_id=None), r"annotations\[0\] lacks \['category_id'\]"),
         (changed(id=None), r"annotations\[0\] lacks \['id'\]"),

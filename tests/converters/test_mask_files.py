@@ -137,7 +137,7 @@ def test_folder_of_sams_files(points_path, tmp_path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{"images":', r'm\.json: no json, line 1 column 11'),
+        ('{"images":', r'm\.json: invalid json, line 1 column 11'),
         ('3', r'm\.json: expected an object or a list, got 3'),
         (dict(annotations=[]), r"m\.json: expected a list 'images', got None"),
         (dict(images=[], annotations=[], categories=3), "a list 'categories', got 3"),

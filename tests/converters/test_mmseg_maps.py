@@ -55,7 +55,7 @@ def keep_default_scope():
 
 @pytest.fixture
 def project(tmp_path):
-    """Config, checkpoint of random weights, and folder of two images of an mmseg model."""
+    """Make config and checkpoint (random weights) of an mmseg model, and a folder of two images."""
     config, checkpoint = tmp_path / 'tiny.py', tmp_path / 'tiny.pth'
     config.write_text(CONFIG)
     torch.manual_seed(0)

@@ -166,7 +166,7 @@ def test_other_networks_are_refused(released_state):
         detect_architecture(shallow)
     with pytest.raises(ValueError, match='HRNet-48 or ResNet-101 network, got the entries a, b, c'):
         detect_architecture(dict.fromkeys('abc', torch.zeros(1)))
-    with pytest.raises(ValueError, match=r'missing .*: seg\.2\.weight'):
+    with pytest.raises(ValueError, match=r'HRNet-48 checkpoint with the entry seg\.2\.weight'):
         convert_released({**narrow, 'transition1.0.0.weight': torch.zeros(48)})
 
 

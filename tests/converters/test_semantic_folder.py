@@ -83,7 +83,7 @@ def test_missing_and_unused_maps(folders, tmp_path):
     assert not (tmp_path / 'out' / 'a.png').exists()
     report = convert(folders, tmp_path, names=['b', 'sub/c'], overwrite=True)
     assert (report.num_maps, report.missing) == (2, ())
-    with pytest.raises(FileNotFoundError, match='no image of these names: absent'):
+    with pytest.raises(FileNotFoundError, match='no images named absent'):
         convert(folders, tmp_path, names=['absent'], overwrite=True)
     # allow_missing does not help if all maps are missing
     with pytest.raises(FileNotFoundError, match=r'3 are missing: a, b, sub/c$'):

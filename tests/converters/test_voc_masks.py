@@ -163,13 +163,8 @@ COCO_SEMANTIC = np.array([[3, 3, 255, 1], [3, 255, 1, 1], [0, 0, 0, 0]], np.uint
 @pytest.fixture
 def val_root(tmp_path):
     root = tmp_path / 'voc'
-    for name, scale in (('2007_000032', 1), ('2007_000039', 0)):
-        for folder, values in (
-            ('SegmentationObject', COCO_OBJECTS),
-            ('SegmentationClass', COCO_SEMANTIC),
-        ):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-            write_palette_png(root / folder / f'{name}.png', values * np.uint8(scale))
+    add_image(root, '2007_000032', COCO_OBJECTS, COCO_SEMANTIC)
+    add_image(root, '2007_000039', np.zeros_like(COCO_OBJECTS), np.zeros_like(COCO_SEMANTIC))
     write_lines(root / 'ImageSets/Segmentation/val.txt', ['2007_000039', '2007_000032'])
     return root
 

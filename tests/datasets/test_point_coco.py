@@ -78,7 +78,7 @@ def test_other_sources_of_points(build, source, expected):
     ('content', 'message'),
     [
         (b'{"images": "\xe9"}', r'points\.json: expected text in UTF-8, .* in line 1'),
-        (b'{"images": ', r'points\.json: no json, line 1 column'),
+        (b'{"images": ', r'points\.json: invalid json, line 1 column'),
         (b'[]', r'points\.json: expected a json object, got a list'),
         (dict(images=[], annotations=[]), "expected a list 'categories'"),
         (_with_annotation(point=None), 'annotation 11: expected a point of two finite numbers'),

@@ -109,7 +109,7 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
                 raise ValueError(f'{where}: expected {len(header)} values, got {len(row)}: {row}')
             yield where, [row[header.index(name)].strip() for name in COLUMNS]
     except csv.Error as error:
-        raise ValueError(f'{path}:{reader.line_num}: no table, {error}') from error
+        raise ValueError(f'{path}:{reader.line_num}: invalid table, {error}') from error
 
 
 def _header(line: str, *, where: str) -> tuple[str, list[str]]:

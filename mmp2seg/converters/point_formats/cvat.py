@@ -112,9 +112,11 @@ def _events(path: str | Path) -> Iterator[tuple[str, ET.Element]]:
     except ET.ParseError as error:
         line, column = error.position
         reason = expat.ErrorString(error.code)
-        raise ValueError(f'{path}: no xml, line {line} column {column + 1}: {reason}') from error
+        raise ValueError(
+            f'{path}: invalid xml, line {line} column {column + 1}: {reason}'
+        ) from error
     except (LookupError, ValueError) as error:  # an encoding that Python's parser does not support
-        raise ValueError(f'{path}: no xml, {error}') from error
+        raise ValueError(f'{path}: invalid xml, {error}') from error
 
 
 def _read_image(element: ET.Element, *, where: str, other_shapes: str) -> SourceImage:

@@ -123,7 +123,7 @@ def test_malformed_files(coco, changes, message):
 def test_truncated(coco):
     path = coco([1, 2, 2])
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(ValueError, match='keypoints.json: no json, line 1 column'):
+    with pytest.raises(ValueError, match='keypoints.json: invalid json, line 1 column'):
         coco_keypoints.read(path)
 
 

@@ -271,7 +271,7 @@ def test_malformed_exports(tasks_of, content, message):
 def test_broken_files(tmp_path):
     path = tmp_path / 'export.json'
     path.write_text('[{"id": 1,\n "data"')
-    with pytest.raises(ValueError, match='export.json: no json, line 2 column'):
+    with pytest.raises(ValueError, match='export.json: invalid json, line 2 column'):
         read_tasks(path)
     path.write_bytes(b'["\xff"]')
     with pytest.raises(ValueError, match=r'export\.json: expected text in UTF-8'):
