@@ -29,5 +29,5 @@ def resolve_classes(names: Sequence[str]) -> list[str]:
         raise ValueError('expected at least one class name, got none')
     twice = [name for place, name in enumerate(names) if name in names[:place]]
     if twice:
-        raise ValueError(f'expected class names that differ, got {twice[0]!r} twice')
+        raise ValueError(f'expected unique class names, got {twice[0]!r} twice')
     return list(names)

@@ -153,7 +153,7 @@ def _read_instances(path: str | Path) -> dict:
     for part in ('images', 'categories'):
         for number, count in Counter(entry['id'] for entry in content[part]).items():
             if count > 1:
-                raise ValueError(f'{path}: {part}: expected ids that differ, got {number} twice')
+                raise ValueError(f'{path}: {part}: expected unique ids, got {number} twice')
     check_image_sizes(path, content['images'])
     return content
 

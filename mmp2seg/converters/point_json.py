@@ -117,7 +117,7 @@ def assemble_point_json(
     if classes is None:
         classes = sorted({point.label for image in images for point in image.points})
     if len(set(classes)) < len(classes):
-        raise ValueError(f'expected classes that differ, got {list(classes)}')
+        raise ValueError(f'expected unique class names, got {list(classes)}')
     category_ids = {name: number for number, name in enumerate(classes, start=1)}
     image_ids = numeric_image_ids([PurePath(image.file_name).stem for image in images])
     annotations: list[dict] = []

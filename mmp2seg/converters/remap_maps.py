@@ -88,7 +88,7 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
         number = category['id']
         if not isinstance(number, int) or not 0 < number < IGNORE or number in seen:
             raise ValueError(
-                f'{json_path}: categories[{index}]: expected ids 1..{IGNORE - 1} that differ, '
+                f'{json_path}: categories[{index}]: expected unique ids 1..{IGNORE - 1}, '
                 f'got {number!r}'
             )
         seen.add(number)

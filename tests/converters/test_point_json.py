@@ -90,7 +90,7 @@ def test_bad_images():
         assemble_point_json([image('1.jpg'), image('1.jpg')])
     with pytest.raises(ValueError, match='src of 1.jpg: expected a size .* got height 0, width 60'):
         assemble_point_json([image('1.jpg', height=0)])
-    with pytest.raises(ValueError, match='expected classes that differ'):
+    with pytest.raises(ValueError, match='expected unique class names'):
         assemble_point_json(IMAGES, classes=['cat', 'cat'])
 
 
