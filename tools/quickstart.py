@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
 STAGE1 = ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py'
 STAGE2 = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
-NEAREST = 'model.test_cfg.grouping=nearest'  # setting of (d)
+NEAREST = 'model.test_cfg.decoder.grouping=nearest'  # setting of (d)
 NUM_CLASSES = 4
 
 

@@ -27,6 +27,14 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tta_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="test-time augmentation: average over the copies of the config's tta_pipeline",
+    )
+
+
 def command_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments of every tool that runs a config: config, --work-dir,
     --cfg-options, --launcher, --local_rank and --device.

@@ -43,9 +43,6 @@ TRAINING_KEYS = (
     'train_dataloader',
     'visualizer',
 )
-# Options of the labeler that only its `decode` reads, see its docstring.
-DECODE_OPTIONS = ('anchor', 'grouping', 'landing_weight', 'max_landing_distance')
-_LABELER = 'PointPseudoLabeler'
 _METRIC = 'PseudoMaskMetric'
 
 
@@ -69,9 +66,9 @@ def load_configs(paths: Sequence[Path], *, cfg_options: Mapping | None = None) -
 
 
 def training_part(cfg: Config) -> dict:
-    """Return the settings that a training depends on: none of the test or of decoding."""
+    """Return the settings that a training depends on, which excludes ``model.test_cfg``."""
     part = {key: cfg[key] for key in TRAINING_KEYS if cfg.get(key) is not None}
-    part = _without_decode_options(Config(part).to_dict())
+    part = Config(part).to_dict()
     part.get('model', {}).pop('test_cfg', None)
     return part
 
@@ -176,17 +173,3 @@ def make_runs(
 def _training_folder(parent: Path, name: str, key: str) -> Path:
     """Return the folder of a training, which may carry the name of another config with its key."""
     return next(iter(sorted(parent.glob(f'*-{key}'))), parent / f'{name}-{key}')
-
-
-def _without_decode_options(node: object) -> object:
-    """Return a copy of a config's part without the labelers' options for decoding."""
-    if isinstance(node, dict):
-        is_labeler = str(node.get('type')).split('.')[-1] == _LABELER
-        return {
-            key: _without_decode_options(value)
-            for key, value in node.items()
-            if not (is_labeler and key in DECODE_OPTIONS)
-        }
-    if isinstance(node, (list, tuple)):
-        return type(node)(_without_decode_options(value) for value in node)
-    return node

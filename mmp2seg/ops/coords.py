@@ -9,6 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# Share of a side: how far inside points keep off the right and the lower border. It is 16 units of
+# float32 precision, so that no rounding of a product with a scale factor reaches the border.
+BORDER_MARGIN = 2.0**-20
+
 
 def pixel_centers(
     height: int,
@@ -52,6 +56,24 @@ def points_inside(points_xy: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     x, y = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2).T
     return (x >= 0) & (x < width) & (y >= 0) & (y < height)
+
+
+def keep_off_border(points_xy: Tensor, height: int, width: int) -> Tensor:
+    """Move points that lie on a pixel, but closer to the border than rounding allows for.
+
+    A point within ``BORDER_MARGIN * side`` of the right or the lower border moves to that distance.
+    It stays on its pixel, and a later resize or conversion to float32 cannot round it out of the
+    image. All other points, also those outside, stay where they are.
+
+    Args:
+        points_xy: ``(..., 2)`` floats, ``(x, y)``.
+
+    Returns:
+        Tensor: ``(..., 2)`` of the same dtype.
+    """
+    sides = points_xy.new_tensor([width, height])
+    farthest = sides * (1 - BORDER_MARGIN)
+    return torch.where(points_xy < sides, torch.minimum(points_xy, farthest), points_xy)
 
 
 def misplaced_points(

@@ -2,16 +2,13 @@ import inspect
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.datasets.shapes.scene import SHAPES_CLASSES
 from mmp2seg.experiments.grid import expand_grid, parse_axis
 from mmp2seg.experiments.stage1_configs import (
-    DECODE_OPTIONS,
     TRAINING_KEYS,
     load_configs,
     make_runs,
@@ -25,9 +22,10 @@ from mmp2seg.experiments.stage2_configs import config_key
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'ablations'
 
 CONFIG = """
-labeler = dict(type='mmp2seg.PointPseudoLabeler', landing_weight=0.5, min_region_area=3)
-pipeline = [dict(type='Load'), dict(type='Targets', labeler=labeler)]
-model = dict(type='Net', labeler=labeler, test_cfg=dict(grouping='offset'), rounds=1)
+labeler = dict(type='mmp2seg.PointPseudoLabeler', min_region_area=3)
+pipeline = [dict(type='Load'), dict(type='Targets')]
+decoder = dict(grouping='offset')
+model = dict(type='Net', labeler=labeler, test_cfg=dict(decoder=decoder), rounds=1)
 train_dataloader = dict(dataset=dict(type='Data', metainfo=dict(classes=('a',)), pipeline=pipeline))
 train_cfg = dict(max_iters=3)
 test_evaluator = [dict(type='Writer'), dict(type='mmp2seg.PseudoMaskMetric', ann_file='t.json')]
@@ -55,12 +53,12 @@ def load_ablations(network, *names):
 @pytest.mark.parametrize(
     ('changes', 'shares'),
     [
-        ("model['test_cfg']['grouping'] = 'nearest'", True),
-        ("labeler['landing_weight'] = 1.0", True),  # here and in the pipeline
+        ("decoder['grouping'] = 'nearest'", True),
+        ("model['test_cfg'] = None", True),
         ("test_evaluator = None\ntest_dataloader = dict(batch_size=3)\nwork_dir = 'x'", True),
         ("labeler['min_region_area'] = 4", False),
         ("model['rounds'] = 2", False),
-        ("model['landing_weight'] = 2", False),  # not an option of the labeler
+        ("model['decoder'] = 2", False),
         ("train_cfg['max_iters'] = 4", False),
         ("train_dataloader['batch_size'] = 2", False),
         ('randomness = dict(seed=1)', False),
@@ -77,8 +75,7 @@ def test_training_part_leaves_the_config_alone(write):
     before = cfg.to_dict()
     part = training_part(cfg)
     assert cfg.to_dict() == before
-    assert 'test_cfg' not in part['model'] and 'landing_weight' not in part['model']['labeler']
-    assert part['model']['labeler']['min_region_area'] == 3
+    assert part['model'] == dict(type='Net', labeler=cfg.labeler, rounds=1)
 
 
 def test_every_argument_of_the_runner_is_considered():
@@ -93,24 +90,6 @@ def test_every_argument_of_the_runner_is_considered():
         'sync_bn',
     }
     assert set(TRAINING_KEYS) == (arguments - of_the_run - of_the_test) | from_elsewhere
-
-
-def test_decode_options_change_no_target():
-    semantic_map = torch.zeros(12, 30, dtype=torch.uint8)
-    semantic_map[2:10, 2:14] = semantic_map[3:8, 18:28] = 1
-    points, labels = torch.tensor([[4.5, 4.5], [11.0, 6.0]]), torch.tensor([0, 0])
-    offset = torch.randn(2, 12, 30, generator=torch.Generator().manual_seed(0)) * 4
-    other = dict(anchor='point', grouping='nearest', landing_weight=1.0, max_landing_distance=0.0)
-    assert set(other) == set(DECODE_OPTIONS)
-    targets = []
-    for options in ({}, other):
-        labeler = PointPseudoLabeler(**options)
-        initial = labeler.encode(points.numpy(), labels.numpy(), semantic_map.numpy())
-        regions = dict(region_map=initial.region_map, point_regions=initial.point_regions)
-        refined = labeler.refine(offset, points, **regions)
-        targets += [(initial.instance_map, initial.offset, refined.instance_map, refined.offset)]
-    for first, second in zip(*targets):
-        assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +154,7 @@ def test_shapes_need_their_classes(write):
 
 
 def test_chains(write, tmp_path):
-    nearest = "model['test_cfg']['grouping'] = 'nearest'"
+    nearest = "decoder['grouping'] = 'nearest'"
     paths = [write('a'), write('b', "model['rounds'] = 2"), write('c', nearest)]
     configs = load_configs(paths, cfg_options={'train_cfg.max_iters': 7})
     options = dict(work_dir=tmp_path / 'work', tools=Path('tools'), device='cpu')
@@ -199,7 +178,7 @@ def test_chains(write, tmp_path):
 
 
 def test_a_later_run_finds_the_folder_whatever_config_named_it(write, tmp_path):
-    a, c = write('a'), write('c', "model['test_cfg']['grouping'] = 'nearest'")
+    a, c = write('a'), write('c', "decoder['grouping'] = 'nearest'")
     options = dict(work_dir=tmp_path / 'work', tools=Path('tools'))
     (before,) = make_runs(load_configs([a]), [1], **options)
     (after,) = make_runs(load_configs([c, a]), [1], **options)

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from mmp2seg.analysis.semantic_miou import compare_semantic_folders
     from mmp2seg.converters.class_names import resolve_classes
-    from mmp2seg.converters.voc_masks import read_image_list
+    from mmp2seg.datasets.voc_layout import read_image_list
     from mmp2seg.files.atomic_write import write_json
 
     try:

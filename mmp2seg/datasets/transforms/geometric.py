@@ -61,6 +61,7 @@ class RandomAffine(MMDetRandomAffine):
         inside = results['gt_bboxes'].is_inside((height, width)).numpy()
         for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_instances_ids'):
             results[key] = results[key][inside]
+        results['gt_bboxes'].clip_((height, width))
         return results
 
 
@@ -94,6 +95,7 @@ class CachedMosaic(MMDetCachedMosaic):
         results['gt_ignore_flags'] = results['gt_instances_ids']
         results = super().transform(results)
         results['gt_instances_ids'] = results.pop('gt_ignore_flags')
+        results.pop('ori_points', None)  # those of one of the four images
         if self._places and 'gt_seg_map' in results:
             others = [self.results_cache[index]['gt_seg_map'] for index in self._indices]
             results['gt_seg_map'] = self._mosaic_map([results['gt_seg_map'], *others])

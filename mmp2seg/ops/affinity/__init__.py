@@ -4,8 +4,9 @@ from mmp2seg.ops.affinity.pairwise import (
     BACKGROUND,
     BACKGROUND_RULES,
     IGNORED,
+    mask_unknown,
     pair_loss,
     propagate,
 )
 
-__all__ = ['BACKGROUND', 'BACKGROUND_RULES', 'IGNORED', 'pair_loss', 'propagate']
+__all__ = ['BACKGROUND', 'BACKGROUND_RULES', 'IGNORED', 'mask_unknown', 'pair_loss', 'propagate']

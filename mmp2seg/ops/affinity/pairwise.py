@@ -73,6 +73,7 @@ def propagate(
     embedding: Tensor,
     scores: Tensor,
     *,
+    rounds: int = 1,
     beta: float = 1.0,
     threshold: float = 0.0,
     radius: float | None = None,
@@ -87,6 +88,8 @@ def propagate(
     Args:
         embedding: ``(B, D, h, w)`` floats.
         scores: ``(B, C, h, w)`` floats, such as semantic probabilities.
+        rounds: number of propagations; the result of one is the input of the next. 0 returns the
+            scores.
         beta: Hadamard power, above 0; table 10 of the paper.
         threshold: affinities below it count as 0, those of a pixel with itself excepted.
         radius: affinities of pixels farther apart than this, in cells of the grid, count as 0;
@@ -99,38 +102,57 @@ def propagate(
         Tensor: ``(B, C, h, w)`` float32 (float64 for a float64 embedding).
 
     Raises:
-        ValueError: for a ``beta`` that is not positive, or grids that differ.
+        ValueError: for a ``beta`` that is not positive, negative ``rounds``, or grids that differ.
     """
     if not beta > 0:
         raise ValueError(f'expected beta > 0, got {beta}')
+    if rounds < 0:
+        raise ValueError(f'expected rounds >= 0, got {rounds}')
     if scores.dim() != 4 or _grid(scores) != _grid(embedding):
         raise ValueError(
             f'expected scores on the grid of the embedding, got {tuple(scores.shape)} '
             f'for {tuple(embedding.shape)}'
         )
+    if rounds == 0:
+        return scores
     with torch.no_grad(), torch.autocast(embedding.device.type, enabled=False):
         rows = _pixel_rows(embedding)
         values = _at_least_float32(_pixel_rows(scores)).to(_at_least_float32(rows).dtype)
         mask = torch.ones_like(values[..., :1])
         if valid is not None:
             mask = valid.flatten(1)[..., None].to(values)
-        # The mask goes along as one more channel: it becomes the share of valid affinities.
-        values = torch.cat([values * mask, mask], dim=2)
-        if radius is None and fused.supports(rows):
-            sums = fused.propagate(rows, values, beta=float(beta), threshold=threshold)
-        else:
-            sums = streamed.propagate(
-                _at_least_float32(rows),
-                values,
-                beta=float(beta),
-                threshold=threshold,
-                width=embedding.shape[3],
-                radius=radius,
-                block_size=block_size,
-            )
-        share = sums[..., -1:]
-        result = sums[..., :-1] / torch.where(share > 0, share, 1)
-    return result.transpose(1, 2).reshape(scores.shape)  # (B, N, C) -> (B, C, h, w)
+        for _ in range(rounds):
+            # The mask goes along as one more channel: it becomes the share of valid affinities.
+            masked = torch.cat([values * mask, mask], dim=2)
+            if radius is None and fused.supports(rows):
+                sums = fused.propagate(rows, masked, beta=float(beta), threshold=threshold)
+            else:
+                sums = streamed.propagate(
+                    _at_least_float32(rows),
+                    masked,
+                    beta=float(beta),
+                    threshold=threshold,
+                    width=embedding.shape[3],
+                    radius=radius,
+                    block_size=block_size,
+                )
+            share = sums[..., -1:]
+            values = sums[..., :-1] / torch.where(share > 0, share, 1)
+    return values.transpose(1, 2).reshape(scores.shape)  # (B, N, C) -> (B, C, h, w)
+
+
+def mask_unknown(instance_maps: Tensor, semantic_maps: Tensor) -> Tensor:
+    """Mark what is neither an instance nor background as ignored, for :func:`pair_loss`.
+
+    Args:
+        instance_maps: ``(..., H, W)`` integers, 0 none, 1..N an instance.
+        semantic_maps: of the same shape, 0 background, all other values a class or ignore.
+
+    Returns:
+        Tensor: ``(..., H, W)``, 1..N an instance, 0 background, -1 ignored.
+    """
+    unknown = (instance_maps == BACKGROUND) & (semantic_maps != 0)
+    return instance_maps.masked_fill(unknown, IGNORED)
 
 
 class _PairLoss(torch.autograd.Function):

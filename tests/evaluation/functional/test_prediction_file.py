@@ -62,7 +62,7 @@ def test_only_the_best_predictions(tmp_path, truth):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('[1,', 'pred.json: no json, line 1 column 4'),
+        ('[1,', 'pred.json: invalid json, line 1 column 4'),
         ('7', 'pred.json: expected a json object, got a int'),
         ([{}], r"pred.json: results\[0\] lacks \['image_id', 'category_id'"),
         ([result(), result(7)], r'results\[1\]: image 7 is not among the images'),

@@ -116,13 +116,13 @@ def test_malformed_files_name_the_place(tmp_path, truth_path):
 @pytest.mark.parametrize(
     ('part', 'index', 'changes', 'message'),
     [
-        ('images', 2, dict(id=1), r'images\[2\]: id 1 is that of images\[0\] already'),
+        ('images', 2, dict(id=1), r'images\[2\]: id 1 duplicates images\[0\]'),
         ('images', 2, dict(id=[]), r'images\[2\]: expected id to be int or str, got \[\]'),
-        ('categories', 1, dict(id=1), r'categories\[1\]: id 1 is that of categories\[0\]'),
-        ('categories', 1, dict(name='cat'), r"categories\[1\]: name 'cat' is that of"),
+        ('categories', 1, dict(id=1), r'categories\[1\]: id 1 duplicates categories\[0\]'),
+        ('categories', 1, dict(name='cat'), r"categories\[1\]: name 'cat' duplicates"),
         ('categories', 1, dict(id=10**30), r'categories\[1\]: expected id to be a 64-bit integer'),
         ('categories', 1, dict(id='x'), r"categories\[1\]: .* 64-bit integer, got 'x'"),
-        ('annotations', 1, dict(id=1), r'annotations\[1\]: id 1 is that of annotations\[0\]'),
+        ('annotations', 1, dict(id=1), r'annotations\[1\]: id 1 duplicates annotations\[0\]'),
         ('annotations', 1, dict(image_id=9), 'annotation 2: unknown image_id 9'),
         ('annotations', 1, dict(category_id=9), 'annotation 2: unknown category_id 9'),
         ('annotations', 1, dict(category_id=None), 'annotation 2: unknown category_id None'),

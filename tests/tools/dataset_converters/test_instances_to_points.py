@@ -37,8 +37,8 @@ def test_rules_and_their_options(main, instances, tmp_path, capsys):
     options = ['--sigma', '0.5', '--relative', '--num-points', '2', '--seed', '3']
     main([str(instances), str(out), '--rule', 'gaussian', *options])
     printed = capsys.readouterr().out
-    assert f'{out}: gaussian, sigma 0.5 root of the area about the centre of the mass' in printed
-    assert '2 points an object, seed 3\n1 images (0 without points), 2 points\n' in printed
+    assert f'{out}: gaussian, sigma 0.5 root of the area around the centre of the mass' in printed
+    assert '2 points per object, seed 3\n1 images (0 without points), 2 points\n' in printed
     points = json.loads(out.read_text())['annotations']
     assert [(a['id'], len(a['points'])) for a in points] == [(8, 2), (9, 2)]
     main([str(instances), str(out), '--rule', 'gaussian', '--sigma', '0', '--anywhere'])
@@ -48,7 +48,7 @@ def test_rules_and_their_options(main, instances, tmp_path, capsys):
 def test_refused_objects_stop_unless_told(main, instances, tmp_path, capsys):
     out = tmp_path / 'out.json'
     arguments = [str(instances), str(out), '--rule', 'box-center']
-    with pytest.raises(SystemExit, match='error: no point can be drawn of 1 annotations'):
+    with pytest.raises(SystemExit, match='error: 1 annotations without a point .--skip-refused'):
         main(arguments)
     assert not out.exists()
     main([*arguments, '--skip-refused'])
@@ -59,8 +59,8 @@ def test_refused_objects_stop_unless_told(main, instances, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--rule', 'gaussian'], 'error: expected a sigma'),
-        (['--rule', 'random', '--sigma', '1'], "error: expected sigma, .* with 'gaussian' only"),
+        (['--rule', 'gaussian'], 'error: expected --sigma'),
+        (['--rule', 'random', '--sigma', '1'], 'error: expected --sigma with --rule gaussian only'),
         (['--rule', 'gaussian', '--sigma', '1', '--center', 'box'], 'bbox is outside'),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmp2seg.datasets.layouts import write_lines
+from mmp2seg.datasets.voc_layout import write_lines
 from mmp2seg.files.index_png import write_palette_png
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'

@@ -1,12 +1,46 @@
-"""Where the point of a COCO annotation comes from."""
+"""Read a point from a pair of numbers or from a COCO annotation."""
 
+import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from mmp2seg.datasets.point_dataset import parse_point
+
+def number_pair(values: Any, *, where: str) -> tuple[float, float]:
+    """Return two floats, which may be nan or infinite, from numbers or strings.
+
+    Raises:
+        ValueError: they are not two numbers; begins with ``where``.
+    """
+    try:
+        if isinstance(values, str | dict):  # '12' is not the point (1, 2)
+            raise TypeError
+        x, y = (float(value) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f'{where}: expected two numbers x, y, got {values!r:.60}') from None
+    return x, y
+
+
+def parse_point(values: Any, *, where: str) -> list[float]:
+    """Return ``[x, y]`` as finite floats.
+
+    Args:
+        values: two numbers, or two strings of numbers.
+        where: file and place, for the error.
+
+    Raises:
+        ValueError: they are not two finite numbers; begins with ``where``.
+    """
+    try:
+        x, y = number_pair(values, where=where)
+    except ValueError:
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(f'{where}: expected a point of two finite numbers x y, got {values!r:.60}')
+    return [x, y]
 
 
 def check_point_source(point_source: str) -> None:
-    """Refuse the name of a source that does not exist.
+    """Check the name of a point source.
 
     Raises:
         ValueError: it is none of ``'point'``, ``'bbox'`` and ``'keypoints'``.
@@ -20,17 +54,17 @@ def check_point_source(point_source: str) -> None:
 def read_annotation_point(
     annotation: Mapping, *, point_source: str = 'point', where: str
 ) -> list[float]:
-    """The point of an annotation.
+    """Return the point of a COCO annotation.
 
     Args:
         annotation: an entry of a COCO json.
         point_source: ``'point'`` (its ``[x, y]`` in continuous coordinates), ``'bbox'`` (the centre
             of its box ``[x, y, w, h]``) or ``'keypoints'`` (its first labelled keypoint, ``v > 0``;
-            COCO counts keypoints in pixel indices, so that .5 is added).
+            COCO keypoints are pixel indices, so .5 is added).
         where: file and place, for errors.
 
     Returns:
-        ``[x, y]``, finite floats, continuous; perhaps outside of the image.
+        ``[x, y]``, finite floats, continuous; may be outside the image.
 
     Raises:
         ValueError: there is no such point; begins with ``where``.
@@ -39,10 +73,7 @@ def read_annotation_point(
 
 
 def _given_point(annotation: Mapping, where: str) -> list[float]:
-    point = annotation.get('point')
-    if isinstance(point, str | dict):  # '12' is not the point (1, 2)
-        raise ValueError(f'{where}: expected a point of two finite numbers x y, got {point!r:.60}')
-    return parse_point(point, where=where)
+    return parse_point(annotation.get('point'), where=where)
 
 
 def _center_of_bbox(annotation: Mapping, where: str) -> list[float]:

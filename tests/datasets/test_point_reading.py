@@ -1,6 +1,11 @@
 import pytest
 
-from mmp2seg.datasets.point_sources import check_point_source, read_annotation_point
+from mmp2seg.datasets.point_reading import (
+    check_point_source,
+    number_pair,
+    parse_point,
+    read_annotation_point,
+)
 
 ANNOTATION = dict(point=[4.5, 2], bbox=[1, 2, 4, 7], keypoints=[9, 9, 0, 5, 6, 2, 7, 7, 1])
 
@@ -42,3 +47,34 @@ def test_what_is_no_point_is_named(source, annotation, message):
 def test_unknown_sources_are_named():
     with pytest.raises(ValueError, match=r"\('point', 'bbox', 'keypoints'\), got 'mask'"):
         check_point_source('mask')
+
+
+def test_parse_point():
+    assert parse_point(['1.5', '2'], where='here') == [1.5, 2.0]
+    for values in (
+        None,
+        '12',
+        {1: 0, 2: 0},
+        [],
+        [1],
+        [1, 2, 3],
+        ['x', 1],
+        [float('inf'), 0],
+        [10**400, 1],
+    ):
+        with pytest.raises(ValueError, match='here: expected a point of two finite numbers'):
+            parse_point(values, where='here')
+
+
+@pytest.mark.parametrize('values', ['12', {1: 0, 2: 0}, [1], [1, 2, 3], [1, None], 5])
+def test_no_number_pair(values):
+    with pytest.raises(ValueError, match='w: expected two numbers x, y, got'):
+        number_pair(values, where='w')
+
+
+def test_number_pair():
+    assert number_pair(['1.5', 2], where='w') == (1.5, 2.0)
+    with pytest.raises(ValueError, match='w: expected two numbers x, y, got .1000'):
+        number_pair([10**400, 1], where='w')
+    with pytest.raises(ValueError, match="w: expected two numbers x, y, got 'a'"):
+        number_pair('a', where='w')
