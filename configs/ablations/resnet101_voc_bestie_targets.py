@@ -1,5 +1,5 @@
-# BESTIE's targets with our grouping at inference; shares the training of BESTIE.
+# BESTIE's targets with our grouping at inference. Shares the training of BESTIE.
 _base_ = './resnet101_voc_s2i.py'
 
-# A region with several points teaches no offset but the refined one; offsets aim at centroids.
+# A region with several points has no initial offset target; offsets aim at centroids.
 model = dict(labeler=dict(conflict='drop', offset_target='centroid'))

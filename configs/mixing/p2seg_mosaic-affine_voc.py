@@ -1,5 +1,5 @@
-# Mosaic and affine augmentation of stage 1: mmp2seg's CachedMosaic and RandomAffine are mmdet's,
-# with the weak map moved along.
+# Mosaic and affine augmentation of stage 1. mmp2seg's CachedMosaic and RandomAffine extend mmdet's:
+# they also transform the weak map.
 _base_ = './_base_/p2seg_hrnet48_voc.py'
 
 train_pipeline = [

@@ -1,4 +1,4 @@
-# P2Seg on mmdet's ResNet-50 and FPN; the heads see the map at stride 4.
+# P2Seg on mmdet's ResNet-50 and FPN; the heads read the map at stride 4.
 _base_ = './_base_/p2seg_hrnet48_voc.py'
 
 head = dict(in_channels=256)
@@ -9,7 +9,7 @@ model = dict(
         depth=50,
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         norm_eval=False,
-        # What 'torchvision://resnet50' stands for, which only works with torchvision installed.
+        # The file behind 'torchvision://resnet50', which works only with torchvision installed.
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://download.pytorch.org/models/resnet50-0676ba61.pth',
@@ -20,4 +20,4 @@ model = dict(
     offset_head=head,
     affinity_head=head,
 )
-find_unused_parameters = True  # the FPN's coarser outputs
+find_unused_parameters = True  # no head reads the coarser outputs of the FPN

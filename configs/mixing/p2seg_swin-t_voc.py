@@ -1,4 +1,4 @@
-# P2Seg on mmdet's Swin-T and FPN; the heads see the map at stride 4.
+# P2Seg on mmdet's Swin-T and FPN; the heads read the map at stride 4.
 _base_ = './p2seg_r50-fpn_voc.py'
 
 model = dict(

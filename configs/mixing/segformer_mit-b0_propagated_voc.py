@@ -1,4 +1,4 @@
-# The scores of an mmseg decode head propagated by an affinity that is trained along with it.
+# Scores of an mmseg decode head, propagated by an affinity that is trained together with it.
 _base_ = './segformer_mit-b0_aux-heads_voc.py'
 
 offset_head, affinity_head = _base_.model.auxiliary_head

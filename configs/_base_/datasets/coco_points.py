@@ -1,29 +1,16 @@
 # COCO 2017 with points and weak semantic maps.
+_base_ = './coco_classes.py'
+
 dataset_type = 'mmp2seg.PointCocoDataset'
 data_root = 'data/coco/'
-# Paper: a point is the centre of an object's box. The file's masks are never looked at. Annotated
-# points (`point: [x, y]` of an annotation) take point_source = 'point'.
+# Paper: a point is the centre of an object's box. The masks of the file are never read. Set
+# point_source = 'point' for annotated points (`point: [x, y]` of an annotation).
 ann_file = 'annotations/instances_train2017.json'
 point_source = 'bbox'
-# The folder of the WEAK semantic maps: a PNG per image, k + 1 for the class in place k below (not
-# COCO's category id), 0 = background, 255 = ignore.
+# The folder of the WEAK semantic maps: a PNG per image; 0 is background, k + 1 the k-th class of
+# coco_classes.py (not COCO's category id), 255 ignore.
 weak_map_folder = 'WSSS_maps'
 image_folder = 'train2017'
-metainfo = dict(
-    classes=[
-        *['person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat'],
-        *['traffic light', 'fire hydrant', 'stop sign', 'parking meter', 'bench', 'bird', 'cat'],
-        *['dog', 'horse', 'sheep', 'cow', 'elephant', 'bear', 'zebra', 'giraffe', 'backpack'],
-        *['umbrella', 'handbag', 'tie', 'suitcase', 'frisbee', 'skis', 'snowboard', 'sports ball'],
-        *['kite', 'baseball bat', 'baseball glove', 'skateboard', 'surfboard', 'tennis racket'],
-        *['bottle', 'wine glass', 'cup', 'fork', 'knife', 'spoon', 'bowl', 'banana', 'apple'],
-        *['sandwich', 'orange', 'broccoli', 'carrot', 'hot dog', 'pizza', 'donut', 'cake', 'chair'],
-        *['couch', 'potted plant', 'bed', 'dining table', 'toilet', 'tv', 'laptop', 'mouse'],
-        *['remote', 'keyboard', 'cell phone', 'microwave', 'oven', 'toaster', 'sink'],
-        *['refrigerator', 'book', 'clock', 'vase', 'scissors', 'teddy bear', 'hair drier'],
-        'toothbrush',
-    ]
-)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -45,7 +32,7 @@ train_pipeline = [
         saturation_range=(1.0, 1.0),
         hue_delta=18,
     ),
-    # The mean colour becomes 0 after normalisation; the map's padding is ignore.
+    # Pad with the mean colour, which becomes 0 after normalisation, and the map with ignore.
     dict(type='Pad', size=(416, 416), pad_val=dict(img=(104, 114, 120), seg=255)),
     dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
@@ -67,11 +54,11 @@ train_dataloader = dict(
         ann_file=ann_file,
         data_prefix=dict(img=image_folder, seg_map=weak_map_folder),
         point_source=point_source,
-        metainfo=metainfo,
+        metainfo=_base_.metainfo,
         pipeline=train_pipeline,
     ),
 )
-# Stage 1 is 'tested' on its own training images: that is where the pseudo labels are needed.
+# Stage 1 is 'tested' on its training images, for which the pseudo labels are needed.
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -84,12 +71,12 @@ test_dataloader = dict(
         ann_file=ann_file,
         data_prefix=dict(img=image_folder, seg_map=weak_map_folder),
         point_source=point_source,
-        metainfo=metainfo,
+        metainfo=_base_.metainfo,
         pipeline=test_pipeline,
         test_mode=True,
     ),
 )
-# Images and categories, with COCO's own ids, are those of the annotation file.
+# The images and the categories with COCO's ids come from the annotation file.
 test_evaluator = dict(
     type='mmp2seg.PseudoLabelWriter',
     outfile='data/pseudo_labels/p2seg_coco_train2017.json',

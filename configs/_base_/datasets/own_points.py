@@ -1,8 +1,8 @@
 # Photographs with a point json (tools/dataset_converters/points_to_coco.py) and weak semantic maps,
-# at a size for a CPU. The leaf config names the folder and the classes.
+# at a size for a CPU. The leaf config sets the folder and the classes.
 dataset_type = 'mmp2seg.PointCocoDataset'
 ann_file = 'points.json'
-# images/<name>.<any format>, WSSS_maps/<name>.png: 0 background, k + 1 class k, 255 ignore
+# images/<name>.<any format>; WSSS_maps/<name>.png: 0 = background, k + 1 = class k, 255 = ignore
 data_prefix = dict(img='images', seg_map='WSSS_maps')
 
 train_pipeline = [
@@ -23,7 +23,7 @@ train_pipeline = [
         saturation_range=(0.8, 1.2),
         hue_delta=9,
     ),
-    # The mean colour becomes 0 after normalisation; the map's padding is ignore.
+    # Pad with the mean colour, which becomes 0 after normalisation, and the map with ignore.
     dict(type='Pad', size=(256, 256), pad_val=dict(img=(104, 116, 124), seg=255)),
     dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
@@ -31,9 +31,8 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations', with_seg=True, allow_outside=True),
-    dict(
-        type='Resize', scale=(384, 384), keep_ratio=True
-    ),  # masks come out at the image's own size
+    # Masks are resized back to the size of the image.
+    dict(type='Resize', scale=(384, 384), keep_ratio=True),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 train_dataloader = dict(

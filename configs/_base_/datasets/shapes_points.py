@@ -1,4 +1,4 @@
-# The built-in dataset Shapes in VOC layout: tools/dataset_converters/make_shapes.py data/shapes
+# The generated dataset Shapes in VOC layout: tools/dataset_converters/make_shapes.py data/shapes
 dataset_type = 'mmp2seg.PointVOCDataset'
 data_root = 'data/shapes/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'ring'))
@@ -61,6 +61,6 @@ test_evaluator = [
         outfile='work_dirs/tiny_shapes/pseudo_labels.json',
         ann_file=data_root + 'annotations/points_train.json',
     ),
-    # The truth is read by the metric alone, never by training.
+    # Only the metric reads the truth, never the training.
     dict(type='mmp2seg.PseudoMaskMetric', ann_file=data_root + 'annotations/instances_train.json'),
 ]

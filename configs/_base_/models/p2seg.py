@@ -32,7 +32,7 @@ model = dict(
     # Not measured on VOC. On Shapes I2S gained nothing, and S, the scores propagated by the
     # affinity, cost accuracy in the targets (docs/ablations.md). So the affinity loss has a small
     # weight, and no target uses S. The remaining options of the distiller act only with S; the
-    # paper's values are in configs/ablations/hrnet48_voc_paper.py.
+    # paper's values are in configs/_base_/paper.py.
     distiller=dict(
         type='mmp2seg.MutualDistiller',
         refine_begin=1,  # paper
@@ -46,5 +46,7 @@ model = dict(
         semantic_begin=15000,
     ),
     # The images of pseudo labels have a weak map, which takes part in the scores.
-    test_cfg=dict(use_weak_map=True, network_weight=0.7),
+    test_cfg=dict(
+        decoder=dict(type='mmp2seg.InstanceDecoder'), use_weak_map=True, network_weight=0.7
+    ),
 )

@@ -45,5 +45,7 @@ model = dict(
     # S2I alone: an affinity head gains nothing here (docs/ablations.md).
     distiller=dict(type='mmp2seg.MutualDistiller', rounds=0),
     # The images of pseudo labels have a weak map, which takes part in the scores.
-    test_cfg=dict(use_weak_map=True, network_weight=0.7),
+    test_cfg=dict(
+        decoder=dict(type='mmp2seg.InstanceDecoder'), use_weak_map=True, network_weight=0.7
+    ),
 )

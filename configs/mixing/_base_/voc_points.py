@@ -1,5 +1,5 @@
-# The VOC points of ../../_base_/datasets/voc_points.py for a config of any default scope: under
-# mmseg's, 'RandomCrop' is mmseg's and 'Resize' mmcv's, which do not know points. mmdet's do.
+# ../../_base_/datasets/voc_points.py for a config of any default scope. Under the scope mmseg,
+# 'RandomCrop' would be mmseg's and 'Resize' mmcv's, which do not transform points as mmdet's do.
 _base_ = '../../_base_/datasets/voc_points.py'
 
 train_pipeline = [
