@@ -3,11 +3,11 @@
 #   source tools/setup_env.sh     sets MMP2SEG_PYTHON to its interpreter
 #   bash tools/setup_env.sh       prints it
 # Uses the first complete environment of: $PYTHON, .venv of this checkout, the active python or
-# python3. If there is none, it creates or completes .venv: every step installs only what is missing,
-# so an interrupted run can be resumed. It never replaces an installed torch.
-# Environment variables: PYTHON (the interpreter to use, or to create .venv with), MMP2SEG_TORCH (the
-# torch to install, torch==2.13.0 by default), MMP2SEG_LINT (if set, install requirements/lint.txt
-# too).
+# python3. If there is none, it creates or completes .venv: every step installs only what is
+# missing, so an interrupted run can be resumed. It never replaces an installed torch.
+# Environment variables: PYTHON (the interpreter to use, or to create .venv with), MMP2SEG_TORCH
+# (the torch to install, torch==2.13.0 by default), MMP2SEG_LINT (if set, install
+# requirements/lint.txt too).
 
 if [ "${BASH_SOURCE[0]}" != "$0" ]; then # sourced: use a subprocess, so that no other name leaks
     MMP2SEG_PYTHON=$(bash "${BASH_SOURCE[0]}") || exit
@@ -151,8 +151,8 @@ complete_venv() {
     imports "$python" mmengine mmdet mmseg ||
         pip_install "$python" 'mmengine, mmdet and mmseg' \
             --no-build-isolation -r requirements/mminstall.txt
-    # mmcv and mmdet install OpenCV with and without windows into the same folder; without libGL only
-    # the latter can be imported, so it has to be installed last
+    # mmcv and mmdet install OpenCV with and without windows into the same folder; without libGL
+    # only the latter can be imported, so it has to be installed last
     imports "$python" cv2 ||
         pip_install "$python" 'OpenCV without windows: this machine lacks libGL' \
             --no-deps --force-reinstall 'opencv-python-headless<4.13'
@@ -181,7 +181,7 @@ main() {
     fi
     has_requirements "$python" "${requirements[@]}" ||
         pip_install "$python" "${requirements[*]}" "${requirements[@]/#/-r}"
-    # do not install this checkout into an environment that is not ours: tools and tests work without
+    # do not install this checkout into an environment that is not ours: tools and tests work so
     if [ "$python" = "$CHECKOUT/.venv/bin/python" ] && ! is_installed "$python"; then
         pip_install "$python" 'mmp2seg itself, editable' --no-deps --no-build-isolation -e .
     fi
