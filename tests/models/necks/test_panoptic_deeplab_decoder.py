@@ -78,7 +78,7 @@ def _normalized(feature, state, name):
 
 
 def _layer(feature, state, name, **options):
-    """Convolution without bias, norm, ReLU."""
+    """Convolution without bias, batch norm, ReLU."""
     feature = F.conv2d(feature, state[f'{name}.conv.weight'], **options)
     return _normalized(feature, state, f'{name}.bn').relu()
 

@@ -51,7 +51,7 @@ def test_mask_loss_of_nothing_is_zero_with_a_graph(count):
 @pytest.mark.parametrize('side', [60, 200, 224, 300])
 def test_a_zone_thinner_than_a_cell_keeps_its_area(side):
     ignored = np.zeros((400, 400), dtype=bool)
-    ignored[:, 150:154] = True  # 4 pixels, in a box of 224 half a cell of 8
+    ignored[:, 150:154] = True  # 4 pixels are half a cell in a box of 224
     box = torch.tensor([[120.3, 50.0, 120.3 + side, 50.0 + side]])
     shares = ignored_shares([box, box[:0]], [ignored, ignored], mask_size=28)
     assert shares.shape == (1, 28, 28) and shares.min() >= 0 and shares.max() <= 1
@@ -78,7 +78,7 @@ def head_and_proposals(build, make_batch, weights=(0.5, 1.5, 1.0)):
 
 def test_an_ignored_pixel_has_no_gradient_and_no_other_loses_its_own(build, make_batch):
     head, features, sampling, instances = head_and_proposals(build, make_batch)
-    instances.ignored_pixels[:, 33:] = True  # the right half: parts of instances 1 and 2
+    instances.ignored_pixels[:, 33:] = True  # the right half, with parts of instances 1 and 2
     results = head.mask_loss(features, [sampling], None, [instances])
     results['mask_preds'].retain_grad()
     results['loss_mask']['loss_mask'].backward()
