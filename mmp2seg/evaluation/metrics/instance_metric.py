@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,24 @@ from mmp2seg.evaluation.metrics.prediction_encoding import (
     encode_detections,
     warn_of_category_order,
 )
+
+
+class ImageInstances(NamedTuple):
+    """Predicted and true instances of one image.
+
+    Attributes:
+        image_id: id of the image in the truth.
+        pred: ``P`` predicted masks.
+        scores: ``(P,)`` float64.
+        objects: true masks of the dataset's classes.
+        crowds: crowd regions.
+    """
+
+    image_id: int
+    pred: ClassMasks
+    scores: np.ndarray
+    objects: ClassMasks
+    crowds: ClassMasks
 
 
 class InstanceMetric(PerImageMetric):
@@ -69,8 +87,8 @@ class InstanceMetric(PerImageMetric):
             )
             check_sizes(pred.rles, self.truth, image_id)
             objects = objects.of_categories(category_ids)
-            result = self.compare(image_id, pred, scores, objects, crowds)
-            self.results.append({'image_id': image_id, **result})
+            image = ImageInstances(image_id, pred, scores, objects, crowds)
+            self.results.append({'image_id': image_id, **self.compare(image)})
 
     def compute_metrics(self, results: list[dict]) -> dict:
         """Compute the figures from the results of all ranks."""
@@ -78,23 +96,5 @@ class InstanceMetric(PerImageMetric):
         return super().compute_metrics(results)
 
     @abstractmethod
-    def compare(
-        self,
-        image_id: int,
-        pred: ClassMasks,
-        scores: np.ndarray,
-        objects: ClassMasks,
-        crowds: ClassMasks,
-    ) -> dict:
-        """Compare the instances of one image.
-
-        Args:
-            image_id: id of the image in the truth.
-            pred: ``P`` predicted masks.
-            scores: ``(P,)`` float64.
-            objects: true masks of the dataset's classes.
-            crowds: crowd regions.
-
-        Returns:
-            dict: the result of the image, for :meth:`compute_over_images`.
-        """
+    def compare(self, image: ImageInstances) -> dict:
+        """Compare the instances of one image; return its result for ``compute_over_images``."""

@@ -3,14 +3,13 @@
 import numpy as np
 from mmengine.logging import print_log
 
-from mmp2seg.evaluation.functional.class_masks import ClassMasks
 from mmp2seg.evaluation.functional.instance_tables import found_figures, missing_adjacent_table
 from mmp2seg.evaluation.functional.missing_adjacent import (
     AdjacentObjects,
     found_objects,
     summarize_found,
 )
-from mmp2seg.evaluation.metrics.instance_metric import InstanceMetric
+from mmp2seg.evaluation.metrics.instance_metric import ImageInstances, InstanceMetric
 from mmp2seg.registry import METRICS
 
 
@@ -75,18 +74,11 @@ class MissingAdjacentMetric(InstanceMetric):
         )
         self.adjacent = AdjacentObjects(self.truth, gap=gap, void_dir=void_dir, void_gap=void_gap)
 
-    def compare(
-        self,
-        image_id: int,
-        pred: ClassMasks,
-        scores: np.ndarray,
-        objects: ClassMasks,
-        crowds: ClassMasks,
-    ) -> dict:
+    def compare(self, image: ImageInstances) -> dict:
         """Compute two flags per object of an image."""
         return {
-            'found': found_objects(pred, objects),
-            'adjacent': self.adjacent.of_image(image_id, objects),
+            'found': found_objects(image.pred, image.objects),
+            'adjacent': self.adjacent.of_image(image.image_id, image.objects),
         }
 
     def compute_over_images(self, results: list[dict]) -> dict:

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from mmengine.logging import print_log
 
-from mmp2seg.evaluation.functional.class_masks import ClassMasks
 from mmp2seg.evaluation.functional.instance_tables import class_table, voc_figures
 from mmp2seg.evaluation.functional.voc_instance_ap import (
     IOU_THRESHOLDS,
     average_precisions,
     match_image,
 )
-from mmp2seg.evaluation.metrics.instance_metric import InstanceMetric
+from mmp2seg.evaluation.metrics.instance_metric import ImageInstances, InstanceMetric
 from mmp2seg.registry import METRICS
 
 
@@ -69,16 +67,15 @@ class VOCInstanceMetric(InstanceMetric):
         self.iou_thresholds = tuple(iou_thresholds)
         self.classwise = classwise
 
-    def compare(
-        self,
-        image_id: int,
-        pred: ClassMasks,
-        scores: np.ndarray,
-        objects: ClassMasks,
-        crowds: ClassMasks,
-    ) -> dict:
+    def compare(self, image: ImageInstances) -> dict:
         """Match the predictions of an image; a few numbers per instance."""
-        matches = match_image(pred, scores, objects, crowds, iou_thresholds=self.iou_thresholds)
+        matches = match_image(
+            image.pred,
+            image.scores,
+            image.objects,
+            image.crowds,
+            iou_thresholds=self.iou_thresholds,
+        )
         return {'matches': matches}
 
     def compute_over_images(self, results: list[dict]) -> dict:

@@ -13,9 +13,9 @@ SHAPE = (4, 4)
 class Recorder(InstanceMetric):
     default_prefix = 'test'
 
-    def compare(self, image_id, pred, scores, objects, crowds):
-        masks = [part.category_ids.tolist() for part in (pred, objects, crowds)]
-        return {'seen': (image_id, *masks, scores.tolist())}
+    def compare(self, image):
+        masks = [part.category_ids.tolist() for part in (image.pred, image.objects, image.crowds)]
+        return {'seen': (image.image_id, *masks, image.scores.tolist())}
 
     def compute_over_images(self, results):
         return {'seen': [result['seen'] for result in results]}
