@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [
+    *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md')),
+    *sorted((ROOT / 'docs').glob('*.md')),
+]
 # a path into the repository, with {a,b} for alternatives, * for any and <name> for a place holder
 PATH = re.compile(r'(?<![\w/.])(?:configs|tools|mmp2seg|docs|tests)/[\w\-./{},*<>]*[\w}*>]')
 TOOL = re.compile(r'(tools/[\w/]+\.py)\b')
@@ -62,7 +65,7 @@ def test_options_are_those_of_the_tool(page):
         if 'command_parser' in source:
             source += (ROOT / 'mmp2seg' / 'apis' / 'arguments.py').read_text()
         if 'add_run_arguments' in source:
-            source += (ROOT / 'mmp2seg' / 'apis' / 'ablation_arguments.py').read_text()
+            source += (ROOT / 'mmp2seg' / 'experiments' / 'arguments.py').read_text()
         if 'add_device_argument' in source or 'tools/train.py' in command:
             source += "'--device'" + (ROOT / 'mmp2seg' / 'apis' / 'runner.py').read_text()
         for option in re.findall(r'(?<=\s)--[a-z][\w-]*', command[tool.end() :]):
