@@ -67,9 +67,9 @@ class InstanceDecoder:
                 raise ValueError(f'expected {name} to be one of {known}, got {value!r}')
         if not 0 <= landing_weight <= 1:
             raise ValueError(f'expected landing_weight in [0, 1], got {landing_weight}')
-        if isinstance(labeler, Mapping):
-            labeler = TASK_UTILS.build(labeler)
-        self.labeler: PointPseudoLabeler = labeler
+        self.labeler: PointPseudoLabeler = (
+            TASK_UTILS.build(labeler) if isinstance(labeler, Mapping) else labeler
+        )
         self.grouping = grouping
         self.landing_weight = landing_weight
         self.anchor = anchor

@@ -6,6 +6,7 @@ A flip is ``W - x``, a resize ``x * s``. A file that stores pixel indices gets +
 """
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ def pixel_centers(
     return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)])
 
 
-def points_to_pixels(points_xy: np.ndarray) -> np.ndarray:
+def points_to_pixels(points_xy: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Index of the pixel that holds each point.
 
     Args:
@@ -45,7 +46,7 @@ def points_to_pixels(points_xy: np.ndarray) -> np.ndarray:
     return np.floor(xy[:, ::-1]).astype(np.int64)
 
 
-def points_inside(points_xy: np.ndarray, height: int, width: int) -> np.ndarray:
+def points_inside(points_xy: npt.ArrayLike, height: int, width: int) -> npt.NDArray[np.bool_]:
     """Which points lie on a pixel of an ``H x W`` image (nan counts as outside).
 
     Args:
@@ -77,8 +78,8 @@ def keep_off_border(points_xy: Tensor, height: int, width: int) -> Tensor:
 
 
 def misplaced_points(
-    points_xy: np.ndarray, labels: np.ndarray, height: int, width: int
-) -> np.ndarray:
+    points_xy: npt.ArrayLike, labels: npt.ArrayLike, height: int, width: int
+) -> npt.NDArray[np.object_]:
     """Why a point cannot have an instance in an image, whatever the image's maps say.
 
     Args:

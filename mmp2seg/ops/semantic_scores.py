@@ -25,7 +25,7 @@ def image_values(labels: Tensor) -> Tensor:
     Returns:
         Tensor: ``(V,)`` int64, ascending, ``0`` first; ``[0]`` without points.
     """
-    return torch.cat([labels.new_zeros(1), labels.unique() + 1])
+    return torch.cat([labels.new_zeros(1), torch.unique(labels) + 1])
 
 
 def resize_scores(values: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
@@ -66,7 +66,7 @@ def value_probs(
     if logits.shape[1] <= chunk:
         return upsample(logits).softmax(dim=1).index_select(1, values)
     total = torch.full((), -torch.inf, device=logits.device)
-    for part in logits.split(chunk, dim=1):
+    for part in torch.split(logits, chunk, dim=1):
         total = torch.logaddexp(total, upsample(part).logsumexp(dim=1, keepdim=True))
     return upsample(logits.index_select(1, values)).sub_(total).exp_()
 

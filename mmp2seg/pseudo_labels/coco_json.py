@@ -19,6 +19,9 @@ from torch import Tensor
 from mmp2seg.files.json_reading import read_json_object, require_keys
 from mmp2seg.ops.rle import encode_rle
 
+# An entry of a json, or a whole one.
+Entry = dict[str, Any]
+
 ANNOTATION_KEYS = (
     'id',
     'image_id',
@@ -37,7 +40,7 @@ _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 
 def encode_image(
     data_sample: Mapping[str, Any], category_ids: Sequence[int]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[Entry], list[Entry]]:
     """Entries of one image: its instances and its dropped points.
 
     Args:
@@ -56,10 +59,11 @@ def encode_image(
             ``ori_points``, a point without an entry or with two; names image and point.
     """
     image_id, pred = data_sample['img_id'], data_sample['pred_instances']
+    dropped_points = data_sample.get('dropped_points') or {}
     fields = ('labels', 'points', 'point_ids')
-    annotations = []
+    annotations, dropped = [], []
     for mask, score, *point in _rows(pred, ('masks', 'scores', *fields), image_id):
-        entry = _point_entry(image_id, *point, category_ids)
+        entry = _point_entry(*point, image_id=image_id, category_ids=category_ids)
         where = f'image {image_id}, point {entry["point_id"]}'
         if not np.isfinite(score):
             raise ValueError(f'{where}: expected a finite score, got {float(score)}')
@@ -77,12 +81,9 @@ def encode_image(
                 'score': _short_float(score),
             }
         )
-    dropped = [
-        {**_point_entry(image_id, *point, category_ids), 'reason': str(reason)}
-        for *point, reason in _rows(
-            data_sample.get('dropped_points') or {}, (*fields, 'reasons'), image_id
-        )
-    ]
+    for reason, *point in _rows(dropped_points, ('reasons', *fields), image_id):
+        entry = _point_entry(*point, image_id=image_id, category_ids=category_ids)
+        dropped.append({**entry, 'reason': str(reason)})
     if 'ori_points' in data_sample:
         expected = _to_numpy(data_sample['ori_points']['point_ids']).tolist()
         _check_each_point_once(image_id, expected, [*annotations, *dropped])
@@ -90,12 +91,12 @@ def encode_image(
 
 
 def assemble(
-    images: Iterable[dict],
-    categories: Iterable[dict],
-    annotations: Iterable[dict],
-    dropped: Iterable[dict],
-    info: dict,
-) -> dict:
+    images: Iterable[Entry],
+    categories: Iterable[Entry],
+    annotations: Iterable[Entry],
+    dropped: Iterable[Entry],
+    info: Entry,
+) -> Entry:
     """One COCO json of the parts.
 
     Images and categories are kept as they come. Annotations get the ids 1, 2, ... in the order of
@@ -121,7 +122,7 @@ def assemble(
     }
 
 
-def load(path: str | Path) -> dict:
+def load(path: str | Path) -> Entry:
     """Read a pseudo label json and check it.
 
     Raises:
@@ -143,7 +144,7 @@ def load(path: str | Path) -> dict:
     return content
 
 
-def merge(*paths: str | Path) -> dict:
+def merge(*paths: str | Path) -> Entry:
     """Join several pseudo label jsons, e.g. of parts of a data set.
 
     An image may be listed in several files, but a point has its entry in only one of them.
@@ -158,8 +159,8 @@ def merge(*paths: str | Path) -> dict:
     if not paths:
         raise ValueError('expected at least one file to merge, got none')
     contents = [load(path) for path in paths]
-    images: dict[int, dict] = {}
-    seen: dict[tuple, Any] = {}
+    images: dict[int, Entry] = {}
+    seen: dict[tuple[Any, ...], Any] = {}
     for path, content in zip(paths, contents, strict=True):
         if content['categories'] != contents[0]['categories']:
             raise ValueError(f'{paths[0]} and {path}: expected the same categories in both')
@@ -193,7 +194,7 @@ def merge(*paths: str | Path) -> dict:
     )
 
 
-def category_ids_of(categories: Sequence[dict], classes: Sequence[str] | None) -> list[int]:
+def category_ids_of(categories: Sequence[Entry], classes: Sequence[str] | None) -> list[int]:
     """COCO category ids in the order of the labels.
 
     Args:
@@ -213,7 +214,7 @@ def category_ids_of(categories: Sequence[dict], classes: Sequence[str] | None) -
 
 
 def _check_entries(
-    images: list[dict], categories: list[dict], annotations: list[dict], dropped: list[dict]
+    images: list[Entry], categories: list[Entry], annotations: list[Entry], dropped: list[Entry]
 ) -> None:
     image_of_id = {image['id']: image for image in images}
     if len(image_of_id) < len(images):
@@ -245,7 +246,7 @@ def _check_entries(
             raise ValueError(f'{where}: expected RLE counts as str, mmdet ignores all others')
 
 
-def _image_and_point(entry: dict) -> tuple[int, int]:
+def _image_and_point(entry: Entry) -> tuple[int, int]:
     return entry['image_id'], entry['point_id']
 
 
@@ -261,8 +262,13 @@ def _rows(
 
 
 def _point_entry(
-    image_id: int, label: int, point: Sequence[float], point_id: int, category_ids: Sequence[int]
-) -> dict[str, Any]:
+    label: int,
+    point: Sequence[float],
+    point_id: int,
+    *,
+    image_id: int,
+    category_ids: Sequence[int],
+) -> Entry:
     label = int(label)
     if not 0 <= label < len(category_ids):
         raise ValueError(

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from mmdet.structures.bbox import BaseBoxes, register_box
-from torch import BoolTensor, Tensor
+from torch import Tensor
 
 from mmp2seg.ops.coords import BORDER_MARGIN, keep_off_border
 
@@ -27,6 +28,7 @@ class PointBoxes(BaseBoxes):
     """
 
     box_dim = 2
+    tensor: Tensor
 
     @property
     def centers(self) -> Tensor:
@@ -94,7 +96,7 @@ class PointBoxes(BaseBoxes):
         origin = self.tensor.new_tensor(center)
         self.tensor = (self.tensor - origin) @ matrix.T + origin
 
-    def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
+    def project_(self, homography_matrix: Tensor | npt.NDArray[np.floating]) -> None:
         """Map in place by a ``(3, 3)`` homography."""
         matrix = torch.as_tensor(
             homography_matrix, dtype=self.tensor.dtype, device=self.tensor.device
@@ -115,7 +117,7 @@ class PointBoxes(BaseBoxes):
         img_shape: tuple[int, int],
         all_inside: bool = False,
         allowed_border: int = 0,
-    ) -> BoolTensor:
+    ) -> Tensor:
         """Which points lie on a pixel of the image.
 
         Args:
@@ -124,7 +126,7 @@ class PointBoxes(BaseBoxes):
             allowed_border: pixels by which a point may lie outside.
 
         Returns:
-            BoolTensor: ``(...,)``.
+            Tensor: bool, ``(...,)``.
         """
         height, width = img_shape
         x, y = self.tensor[..., 0], self.tensor[..., 1]
@@ -135,7 +137,7 @@ class PointBoxes(BaseBoxes):
             & (y < height + allowed_border)
         )
 
-    def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> BoolTensor:
+    def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> Tensor:
         """Which query points lie in the boxes: only those equal to the point.
 
         Args:
@@ -143,7 +145,7 @@ class PointBoxes(BaseBoxes):
             is_aligned: compare pair by pair (``M == N``).
 
         Returns:
-            BoolTensor: ``(M, N)``, or ``(M,)`` if aligned.
+            Tensor: bool, ``(M, N)``, or ``(M,)`` if aligned.
         """
         if is_aligned:
             return (points == self.tensor).all(dim=-1)
@@ -162,9 +164,10 @@ class PointBoxes(BaseBoxes):
         Returns:
             Tensor: ``(N, M)``, or ``(N,)`` if aligned.
         """
-        return boxes2.find_inside_points(boxes1.tensor, is_aligned).float()
+        same: Tensor = boxes2.find_inside_points(boxes1.tensor, is_aligned)
+        return same.float()
 
     @staticmethod
-    def from_instance_masks(masks: Sequence) -> 'PointBoxes':
+    def from_instance_masks(masks: Sequence[object]) -> 'PointBoxes':
         """Points are annotated, not derived from masks."""
         raise TypeError('expected points from the annotation; PointBoxes cannot come from masks')

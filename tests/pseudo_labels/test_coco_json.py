@@ -140,7 +140,7 @@ def test_encode_errors(changes, message):
 @pytest.mark.parametrize(
     'changes, message',
     [
-        ({'points': []}, 'image 4: expected as many labels, points, .*got'),
+        ({'points': []}, 'image 4: expected as many reasons, labels, .*got'),
         ({'labels': [2]}, r'image 4, point 5: expected a label in 0\.\.1, got 2'),
     ],
 )

@@ -1,4 +1,4 @@
-"""Affinities of pixels: scores in, propagated scores out."""
+"""Affinities between pixels: scores in, propagated scores out."""
 
 from mmp2seg.ops.affinity.pairwise import (
     BACKGROUND,

@@ -80,11 +80,11 @@ def test_only_the_best_predictions(tmp_path, truth):
         ),
         (
             {'images': [{'id': 4, 'file_name': 'a'}], 'categories': [], 'annotations': []},
-            'pred.json: image 4 is not among those of .*truth.json',
+            'pred.json: image 4 is not among the images of .*truth.json',
         ),
         (
             {'images': [{'id': 5, 'file_name': 'a'}], 'categories': [], 'annotations': []},
-            'pred.json: image 5 is a, images/5.jpg in .*truth.json',
+            'pred.json: expected image 5 to be images/5.jpg as in .*truth.json, got a',
         ),
     ],
 )

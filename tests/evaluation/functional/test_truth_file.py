@@ -84,11 +84,14 @@ def test_compare_no_images(truth_path):
 @pytest.mark.parametrize(
     'pred, message',
     [
-        (pseudo_labels([image(9)], []), 'truth.json: image 9 is not among'),
-        (pseudo_labels([image(1, 'x.jpg')], []), 'truth.json: image 1 is 1.jpg, expected x.jpg'),
+        (pseudo_labels([image(9)], []), 'labels: image 9 is not among the images of .*truth.json'),
+        (
+            pseudo_labels([image(1, 'x.jpg')], []),
+            'labels: expected image 1 to be 1.jpg as in .*truth.json, got x.jpg',
+        ),
         (
             pseudo_labels([], [], [{'id': 2, 'name': 'cow'}]),
-            "truth.json: expected category 2 to be 'cow', got 'dog'",
+            "labels: expected category 2 to be 'dog' as in .*truth.json, got 'cow'",
         ),
     ],
 )
@@ -147,7 +150,7 @@ def test_broken_masks_name_the_annotation(truth_path, segmentation):
     truth_path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r'truth.json: image 1 \(1.jpg\): annotation 3: expected'):
         TruthFile(truth_path).compare(1, [])
-    content['annotations'][2]['iscrowd'] = 1  # left out, so not looked at
+    content['annotations'][2]['iscrowd'] = 1  # crowd regions are not read
     truth_path.write_text(json.dumps(content))
     assert TruthFile(truth_path).compare(1, [])[0].tolist() == [0]
 

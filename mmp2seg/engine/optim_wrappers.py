@@ -1,4 +1,4 @@
-"""Mixed precision where mmengine's AmpOptimWrapper refuses to run."""
+"""Mixed precision on CPU, where mmengine's AmpOptimWrapper refuses to run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,11 @@ from torch import nn
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
-    """An optimizer wrapper whose forward passes run under bfloat16 autocast on CPU.
+    """Optimizer wrapper that runs the forward pass under bfloat16 autocast on CPU.
 
-    bfloat16 has float32's range of exponents, so the loss is not scaled and the state dict is that
-    of a plain ``OptimWrapper``. Registered in mmengine's root: its name resolves from every scope.
+    bfloat16 has the exponent range of float32, so the loss needs no scaling and the state dict is
+    the same as that of ``OptimWrapper``. The class is registered in mmengine's root registry, so
+    its name resolves from every scope.
     """
 
     @contextmanager

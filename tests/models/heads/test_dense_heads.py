@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from mmp2seg.models.heads.dense_head import DenseHead
+from mmp2seg.models.heads.dense_heads import DenseHead
+from mmp2seg.registry import MODELS
 
 
 def test_the_released_head_is_a_3x3_a_relu_and_a_1x1_with_bias():
@@ -44,7 +45,7 @@ def test_depthwise_separable_with_norm():
     assert 'conv.pointwise_conv.conv.bias' not in state
 
 
-def test_own_decoder_sees_all_features():
+def test_decoder_gets_all_features():
     head = DenseHead(
         in_channels=6,
         channels=4,
@@ -59,3 +60,29 @@ def test_own_decoder_sees_all_features():
     )
     features = [torch.rand(2, 3, 8, 8), torch.rand(2, 5, 4, 4)]
     assert head(features).shape == (2, 2, 8, 8)
+
+
+def test_semantic_head_has_background_and_classes_at_the_size_of_the_input():
+    head = MODELS.build(dict(type='mmp2seg.SemanticHead', num_classes=2, in_channels=4, channels=8))
+    logits = head([torch.rand(2, 4, 5, 6)])
+    assert logits.shape == (2, 3, 5, 6)
+    probs = head.predict_by_feat(logits.half(), (20, 24))
+    assert probs.shape == (2, 3, 20, 24)
+    assert torch.allclose(probs.sum(dim=1), torch.ones(2, 20, 24))
+
+
+def test_upsampling_of_offsets_keeps_the_values_in_input_pixels():
+    head = MODELS.build(dict(type='mmp2seg.OffsetHead', in_channels=4, channels=8))
+    raw = torch.full((2, 2, 3, 4), 7.0, dtype=torch.float16)
+    offset = head.predict_by_feat(raw, (12, 16))
+    assert offset.dtype == torch.float32
+    assert torch.equal(offset, torch.full((2, 2, 12, 16), 7.0))
+    assert head([torch.rand(2, 4, 3, 4)]).shape == raw.shape
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_corners_are_aligned_if_asked(align_corners):
+    head = DenseHead(in_channels=1, channels=1, out_channels=1, align_corners=align_corners)
+    row = head.upsample(torch.tensor([[[[0.0, 3.0]]]]), (1, 4)).flatten()
+    expected = [0, 1, 2, 3] if align_corners else [0, 0.75, 2.25, 3]
+    torch.testing.assert_close(row, torch.tensor(expected, dtype=torch.float32))

@@ -21,7 +21,7 @@ def test_forward_is_bfloat16_and_the_step_float32(scope):
     assert model(torch.ones(1, 3)).dtype == torch.float32
     wrapper.update_params(out.float().sum())
 
-    # d(sum of outputs) / d(weight) is 1 everywhere
+    # the gradient of the summed outputs by the weight is 1 everywhere
     assert model.weight.dtype == torch.float32
     torch.testing.assert_close(model.weight, before - 0.5)
 
