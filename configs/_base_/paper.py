@@ -1,4 +1,4 @@
-# The paper's choices for the model, and those of the released code where the paper leaves one open.
+# The paper's choices for the model, or the released code's where the paper leaves one open.
 # A config merges them into its model: `model = _base_.paper`. S stands for the semantic scores
 # propagated by the affinity.
 paper = dict(

@@ -23,7 +23,7 @@ model = dict(
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
-        # boxes of 16, 32 and 64 pixels; those of Shapes are 7 to 60 pixels wide
+        # boxes of 16, 32 and 64 pixels; the objects of Shapes are 7 to 60 pixels wide
         anchor_generator=dict(scales=[4], strides=[4, 8, 16]),
     ),
     roi_head=dict(

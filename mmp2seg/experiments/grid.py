@@ -2,7 +2,7 @@
 
 A numeric sweep needs no config files: ``--grid KEY=V1,V2,...`` makes one variant of a config per
 value. Several axes make their product. Keys joined by ``+`` take the same value, for a setting that
-stands in two places.
+is in two places.
 """
 
 import copy

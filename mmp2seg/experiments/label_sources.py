@@ -17,8 +17,8 @@ from mmp2seg.experiments.stage2_run import Stage2Run
 # Names of the kinds of labels in the rows of a table.
 LABEL_KINDS = {
     'pseudo': 'pseudo labels of stage 1',
-    'nearest': 'weak map, shared out to the nearest points',
-    'component': 'regions of the weak map that hold a point',
+    'nearest': 'weak map, pixels assigned to the nearest point',
+    'component': 'regions of the weak map with a point',
     'full': 'full masks',
 }
 

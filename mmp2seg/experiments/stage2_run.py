@@ -16,7 +16,7 @@ class Stage2Run:
     """A stage-2 config, trained and tested with one seed.
 
     Attributes:
-        name: of the config; it stands for all that the result depends on except labels and seed.
+        name: of the config; it identifies all that the result depends on except labels and seed.
         labels: name of the training labels, in titles and names of the phases.
         folder: for all output, the config included.
         seed: of the training.

@@ -1,4 +1,4 @@
-# What the released networks share: everything except the backbone and the heads.
+# The shared part of the released networks: everything except the backbone and the heads.
 model = dict(
     type='mmp2seg.P2Seg',
     data_preprocessor=dict(
