@@ -80,15 +80,15 @@ def keep_off_border(points_xy: Tensor, height: int, width: int) -> Tensor:
 def misplaced_points(
     points_xy: npt.ArrayLike, labels: npt.ArrayLike, height: int, width: int
 ) -> npt.NDArray[np.object_]:
-    """Why a point cannot have an instance in an image, whatever the image's maps say.
+    """Find points that cannot have an instance, independent of the maps of their image.
 
     Args:
         points_xy: ``(N, 2)`` floats, ``(x, y)``.
         labels: ``(N,)`` integers.
 
     Returns:
-        np.ndarray: ``(N,)`` str objects: ``'outside_image'``, ``'duplicate'`` (place and class of
-        an earlier point) or, for a sound point, ``''``.
+        np.ndarray: ``(N,)`` str objects: ``'outside_image'``, ``'duplicate'`` (same place and class
+        as an earlier point) or ``''`` for a valid point.
     """
     points_xy = np.asarray(points_xy).reshape(-1, 2)
     reasons = np.full(len(points_xy), '', dtype=object)
