@@ -13,8 +13,7 @@ from mmp2seg.ops.adjacency import touching_objects
 from mmp2seg.ops.rle import segmentation_to_rle
 
 MATCH_RULES = ('point', 'point_id', 'order')
-# Points are float32 in data samples and decimals in files, so they are compared with a tolerance,
-# in pixels.
+# Points of older files were rounded to float32, so they are compared with a tolerance, in pixels.
 POINT_TOLERANCE = 1e-2
 
 
