@@ -116,7 +116,7 @@ def test_missing_maps(folders):
 def test_broken_maps(folders):
     pred, truth = folders
     write_folder(pred, {'a': [[0, 1, 1]]})
-    with pytest.raises(ValueError, match=r'pred.a\.png: expected 4 x 1 as .*gt.a\.png has, got 3'):
+    with pytest.raises(ValueError, match=r'pred.a\.png: expected 4 x 1 like .*gt.a\.png, got 3'):
         compare_semantic_folders(pred, truth, num_classes=3)
     (truth / 'sub' / 'b.png').write_bytes(b'broken')
     scores = compare_semantic_folders(

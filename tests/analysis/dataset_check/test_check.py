@@ -40,6 +40,10 @@ def test_a_sound_data_set(cfg):
     assert check_dataset(cfg, split='test').counts['images'] == 1
 
 
+def test_the_page_of_one_image_counts_it(cfg):
+    assert '1 image, 0 without points; 1 map' in str(check_dataset(cfg, split='test'))
+
+
 def test_everything_that_is_wrong_is_collected(cfg, tmp_path):
     (tmp_path / 'Center_points' / 'img_1.txt').write_text('8 8 0\n8 8 9\n100 3 0\n14 25 1\n')
     (tmp_path / 'JPEGImages' / 'img_2.jpg').unlink()
