@@ -90,7 +90,7 @@ def test_names_of_installed_configs_become_paths(home, capsys, tmp_path):
     given = ['p2seg/one.py', 'configs/p2seg/one.py', 'configs/refine/two.py', 'p2seg/gone.py']
     resolved = cli.resolve_configs([*given, 'p2seg', '--out'], home / 'configs')
     assert resolved == [one, one, two, 'p2seg/gone.py', 'p2seg', '--out']
-    # a file of the user's own goes before
+    # a file of the user takes precedence
     assert cli.resolve_configs(['refine/two.py'], home / 'configs') == ['refine/two.py']
     assert one in run(capsys, 'test', '--launcher', 'none', 'p2seg/one.py')[1].out
 
@@ -147,7 +147,7 @@ def test_a_checkout_goes_before_the_copies_of_a_build(home):
 
 
 def test_a_package_without_tools(tmp_path):
-    with pytest.raises(SystemExit, match=r'\.mim/tools: no such folder, install mmp2seg anew'):
+    with pytest.raises(SystemExit, match=r'\.mim/tools: no such folder, reinstall mmp2seg'):
         cli.find_home(tmp_path / 'mmp2seg')
 
 

@@ -1,4 +1,4 @@
-"""What of tools/analysis_tools/cuda_check.{py,sh} does not need a CUDA device."""
+"""The parts of tools/analysis_tools/cuda_check.{py,sh} that need no CUDA device."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from mmp2seg.testing.affinity_check import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'cuda_check.py'
-NO_DEVICE = 'cuda_check.py: error: no CUDA device was found, and nothing can be checked without one'
+NO_DEVICE = 'cuda_check.py: error: no CUDA device was found; all checks need one'
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, m
     names = tool.main.__globals__
     names['describe_machine'] = lambda: 'a machine'
     names['check_affinity'] = lambda args, report: report.verdict(False, 'the gradient')
-    with pytest.raises(tool.CommandError, match='off: the gradient'):
+    with pytest.raises(tool.CommandError, match='failed: the gradient'):
         tool.main(['--only', 'affinity', '--work-dir', str(tmp_path)])
     assert (tmp_path / 'cuda_check.md').read_text() == 'a machine\n'
 
