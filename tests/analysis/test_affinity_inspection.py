@@ -20,14 +20,14 @@ from mmp2seg.apis.arguments import CommandError
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import tiny_p2seg_config
 
-# 24 x 40 pixels of the original's 12 x 20, padded to 32 x 48; cells of 2 pixels
+# 24 x 40 pixels, resized from 12 x 20, padded to 32 x 48; cells of 2 pixels
 HEIGHT, WIDTH, GRID = 24, 40, (16, 24)
 TITLES = ['weak map', 'map of the network', 'S of the network', 'S of the weak map']
 
 
 @pytest.fixture
 def model():
-    """The left half (x < 20) of every input is class 0, embedded as +4, the right one as -4."""
+    """A model that predicts class 0, embedded as +4, for x < 20 of any input, else -4."""
     init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(tiny_p2seg_config()).eval()
@@ -40,7 +40,7 @@ def model():
 
 
 def data(points, labels, *, hole=True):
-    """The weak map is the left half's, but for a hole and a spot on the right."""
+    """A sample whose weak map is the left half, with a hole and a spot on the right."""
     weak_map = torch.zeros(1, HEIGHT, WIDTH, dtype=torch.uint8)
     weak_map[..., :20] = 1
     if hole:
@@ -60,7 +60,7 @@ def data(points, labels, *, hole=True):
 
 
 def truth_of_two_objects():
-    """In the original frame: one in the left half, a class 1 one in the right half."""
+    """True instances in the original frame: one in the left half, one of class 1 in the right."""
     instance_map = np.zeros((12, 20), dtype=np.int32)
     instance_map[:, :10] = 1
     instance_map[:6, 15:] = 2
@@ -79,7 +79,7 @@ def test_affinity_of_the_points_and_figures_by_hand(model):
     np.testing.assert_allclose(view.affinity, expected, atol=1e-6)
     assert view.semantic_maps == {}
     assert view.num_owned == 2
-    # background is right of the middle: unlike the first point, like the second
+    # background is the right half: its affinity is low to the first point, high to the second
     values = [high, math.nan, low, (high + low) / 2]
     assert list(view.figures.values()) == pytest.approx(values, abs=1e-6, nan_ok=True)
 

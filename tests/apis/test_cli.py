@@ -24,7 +24,7 @@ sys.exit(args.status)
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """Tools that print their name and arguments, and two configs, in an installed package."""
+    """An installed package with two configs and tools that print their name and arguments."""
     package = tmp_path / 'site-packages' / 'mmp2seg'
     home = package / '.mim'
     names = [tool for tool, _ in cli.COMMANDS.values() if tool]
@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch):
 
 
 def run(capsys, *argv):
-    """Exit status and output of a command."""
+    """Run a command; return exit status and output."""
     with pytest.raises(SystemExit) as info:
         cli.main(argv)
     return info.value.code, capsys.readouterr()

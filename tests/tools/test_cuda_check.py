@@ -23,7 +23,7 @@ NO_DEVICE = 'cuda_check.py: error: no CUDA device was found; all checks need one
 
 @pytest.fixture
 def tool(monkeypatch):
-    """The tool's names; 'train' answers by the name of the training."""
+    """The names of the tool."""
     monkeypatch.setattr(sys, 'path', list(sys.path))
     return SimpleNamespace(**runpy.run_path(str(TOOL)))
 
@@ -60,7 +60,7 @@ def test_the_script_adds_packages_to_the_python_with_torch(tmp_path):
     command = ['bash', TOOL.with_suffix('.sh'), packages]
     process = run(command, PYTHON=sys.executable, VENV=str(tmp_path / 'venv'))
     assert process.returncode == 1
-    assert process.stderr == f'{NO_DEVICE}\n'  # torch and this checkout were found
+    assert process.stderr == f'{NO_DEVICE}\n'  # it found torch and this checkout
     python = tmp_path / 'venv' / 'bin' / 'python'
     imported = run([python, '-c', 'import toy_of_cuda_check as toy; print(toy.__file__)'])
     assert imported.stdout.startswith(str(tmp_path)), imported.stderr

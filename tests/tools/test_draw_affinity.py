@@ -101,7 +101,7 @@ def test_pictures_and_figures_with_truth(project, run):
     assert lines[2].endswith(
         'img_3.jpg.png: 0 of 0 points: own instance -, same class -, other classes -, background -'
     )
-    # images 2 and 3 have no true objects: the means are the first image's
+    # images 2 and 3 have no true objects: the means are those of the first image
     assert lines[3] == 'mean of 3 images: ' + lines[0].split('points: ')[1]
 
 

@@ -15,7 +15,7 @@ from .tool_runs import TOOLS, run_tool
 
 @pytest.fixture
 def folders(tmp_path):
-    """Folders of predictions and truth; the truth has a map more."""
+    """Folders of predictions and truth; the truth has one more map."""
     folders = [str(tmp_path / name) for name in ('pred', 'gt')]
     for folder, names in zip(folders, ('ab', 'abc'), strict=True):
         Path(folder).mkdir()

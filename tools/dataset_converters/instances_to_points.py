@@ -1,7 +1,7 @@
 """Draw one or several points from each object of a COCO instance json.
 
-Example: python tools/dataset_converters/instances_to_points.py instances_train2017.json \
-points_train2017.json --rule box-center
+Example: python tools/dataset_converters/instances_to_points.py instances_train2017.json \\
+    points_train2017.json --rule box-center
 """
 
 import argparse

@@ -49,7 +49,7 @@ class ImageChecker:
         sizes: (H, W) by image id, from the annotation file; may lack images.
         ann_file: named if a size differs from the image.
         backend_args: of :mod:`mmengine.fileio`, for maps.
-        resize_seg_map: whether the data set resizes maps that have the image's shape.
+        resize_seg_map: whether the data set resizes maps with the aspect ratio of the image.
         min_region_area: of the labeler.
         max_snap_distance: of the labeler.
         with_digest: compute a digest of each image file.

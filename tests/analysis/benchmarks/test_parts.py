@@ -24,7 +24,7 @@ SETTINGS = Settings(repeat=1)
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch):
-    """Cases that were measured; each is called in this process, and weighs what its image does."""
+    """Run all calls in this process; memory grows with the image. Return the measured cases."""
     made = []
 
     def measure(make_call, options, settings, *, warm_up=None, count_setup=False):

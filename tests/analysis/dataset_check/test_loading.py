@@ -15,7 +15,7 @@ def voc(tmp_path):
 
 @pytest.fixture
 def coco(tmp_path):
-    """Config of a sound COCO json and its content, which ``write`` puts on disk."""
+    """Config of a valid COCO json and its content, which ``write`` writes to disk."""
 
     def write(**changes):
         (tmp_path / 'points.json').write_text(json.dumps({**CONTENT, **changes}))

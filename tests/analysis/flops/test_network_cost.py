@@ -23,7 +23,7 @@ from mmp2seg.testing import tiny_p2seg_config
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py')
-PIXELS, CHANNELS, SCORES = 16 * 24, 8, 3  # of the tiny model's affinity for 32 x 48
+PIXELS, CHANNELS, SCORES = 16 * 24, 8, 3  # affinity of the tiny model for 32 x 48
 
 
 def _model(**options):
@@ -50,7 +50,7 @@ def test_propagation_counts_for_each_round(rounds):
     if rounds:
         found = counts[flops_parts.PROPAGATION]
         assert macs(found) == rounds * streamed_propagation_macs(PIXELS, CHANNELS, SCORES).total
-        assert found[ELEMENTWISE] > rounds * PIXELS**2 / 2  # the sigmoids alone
+        assert found[ELEMENTWISE] > rounds * PIXELS**2 / 2  # only the sigmoids
 
 
 def test_grouping_counts_and_is_no_product():
@@ -98,7 +98,7 @@ def test_training_counts_the_affinity_loss_and_the_backward_pass():
     assert 0 < macs(loss) < streamed_loss_macs(PIXELS, CHANNELS).total
     heads = {'backbone', 'semantic head', 'offset head', 'affinity head'}
     forward = sum(macs(counts[name]) for name in heads)
-    # Gradients of inputs and of weights, but none of the image.
+    # Gradients of inputs and weights, but not of the image.
     assert 1.5 * forward < macs(counts[flops_parts.BACKWARD]) < 2 * forward
     assert {flops_parts.TARGETS, 'losses'} <= set(counts)
     assert flops_parts.GROUPING not in counts

@@ -14,7 +14,7 @@ def _report(*parts, rounds=1, embedding=(256, 104, 104), machine='a machine'):
 
 
 def _cells(report, name):
-    """Of the last row of this name."""
+    """Cells of the last row of this name."""
     rows = [
         [cell.strip() for cell in line.strip('|').split('|')]
         for line in report.splitlines()

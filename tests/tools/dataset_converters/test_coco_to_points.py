@@ -1,4 +1,4 @@
-"""A point json to every format and back."""
+"""Convert a point json to every format and back."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Each format through the command line, and that nothing is written for malformed files."""
+"""Run the command line for each format; malformed files write no output."""
 
 import json
 
@@ -23,7 +23,7 @@ IMAGES = [
 
 @pytest.fixture
 def convert(tmp_path):
-    """Runs the tool on a source of ``IMAGES``; ``source`` is it, ``out`` the json to be."""
+    """Runs the tool: ``source`` is a file or folder with ``IMAGES``, ``out`` the json to write."""
 
     class Convert:
         out = tmp_path / 'new/points.json'
@@ -46,7 +46,7 @@ def convert(tmp_path):
             return json.loads(self.out.read_text())
 
         def mistake(self, *options):
-            """What the tool exits with; it must not have written anything."""
+            """Return the error message of the tool; check that it wrote nothing."""
             with pytest.raises(SystemExit) as info:
                 self(*options)
             assert not self.out.exists()
@@ -81,7 +81,7 @@ def test_classes_are_sorted_or_from_a_file(convert, tmp_path, capsys):
     assert capsys.readouterr().out.endswith('0 = background, 1 = dog, 2 = cat\n')
 
 
-# per format: what is replaced in the file, by what, and the place in the error
+# by format: old and new text in the file, and the place in the error message
 MISSING_KEY = {
     'labelme': ('"imagePath"', '"path"', r'a.json: expected an imagePath'),
     'cvat': (' points="10.5,20.5"', '', r'source_cvat: image 0 (a.jpg): points[0]: expected an a'),
