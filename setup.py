@@ -1,8 +1,8 @@
 """Packaging of mmp2seg.
 
-torch, mmengine, mmcv, mmdet and mmseg are not in ``install_requires``: two lines of distributions
-exist under the same import names, and pip would install one over the other. The `mim` extra and
-``requirements/mminstall.txt`` name the tested line.
+torch, mmengine, mmcv, mmdet and mmseg are not in ``install_requires``: two sets of distributions
+share the same import names, and pip would install one over the other. The `mim` extra and
+``requirements/mminstall.txt`` name the tested set.
 """
 
 import ast
@@ -21,7 +21,7 @@ MIM_CONTENT = ('configs', 'tools', 'model-index.yml')
 
 
 def read_version() -> str:
-    """The value of ``__version__`` in mmp2seg/version.py, read without importing the package."""
+    """Read ``__version__`` from mmp2seg/version.py without importing the package."""
     tree = ast.parse((ROOT / 'mmp2seg' / 'version.py').read_text(encoding='utf-8'))
     for node in tree.body:
         if isinstance(node, ast.Assign) and node.targets[0].id == '__version__':
@@ -30,7 +30,7 @@ def read_version() -> str:
 
 
 def read_requirements(name: str) -> list[str]:
-    """The requirement lines of requirements/<name>.txt, without comments and blank lines."""
+    """Read the requirements in requirements/<name>.txt, without comments and blank lines."""
     text = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8')
     lines = (line.split('#')[0].strip() for line in text.splitlines())
     return [line for line in lines if line]
@@ -45,11 +45,11 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def mim_content(arguments: list[str]) -> Iterator[None]:
-    """Have configs, tools and the model index where MIM looks for them, in ``mmp2seg/.mim``.
+    """Put configs, tools and the model index into ``mmp2seg/.mim``, where MIM looks for them.
 
-    An editable install links them, so that an edited config counts at once; a wheel or an sdist
-    takes copies, and gives back the links of an editable install that it found. Where the originals
-    are absent (a wheel built from an sdist), what the folder already holds is kept.
+    An editable install links them, so that changes to a config take effect at once. A wheel or an
+    sdist copies them, and restores the links of an earlier editable install afterwards. If the
+    originals are missing (a wheel built from an sdist), the content of the folder is kept.
     """
     editable = {'develop', 'editable_wheel'} & set(arguments)
     if not editable and not {'sdist', 'bdist_wheel'} & set(arguments):
@@ -67,7 +67,7 @@ def mim_content(arguments: list[str]) -> Iterator[None]:
 
 
 def add_mim_content(*, linked: bool) -> None:
-    # setuptools would put what an earlier build left there into the wheel, renamed configs and all
+    # otherwise setuptools adds the files of earlier builds to the wheel, such as renamed configs
     remove(ROOT / 'build' / 'lib')
     MIM_FOLDER.mkdir(exist_ok=True)
     for name in MIM_CONTENT:
@@ -79,7 +79,7 @@ def add_mim_content(*, linked: bool) -> None:
             try:
                 target.symlink_to(os.path.relpath(source, MIM_FOLDER))
                 continue
-            except OSError:  # Windows without the privilege to make links
+            except OSError:  # Windows without the privilege to create links
                 pass
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
@@ -113,6 +113,7 @@ def main() -> None:
         python_requires='>=3.10',
         packages=find_packages(include=['mmp2seg', 'mmp2seg.*']),
         include_package_data=True,
+        package_data={'mmp2seg': ['py.typed']},
         install_requires=runtime,
         extras_require={'mim': mim, 'tests': tests, 'all': runtime + mim + tests},
         entry_points={'console_scripts': ['mmp2seg = mmp2seg.apis.cli:main']},

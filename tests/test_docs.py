@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [
+    *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md')),
+    *sorted((ROOT / 'docs').glob('*.md')),
+]
 # a path into the repository, with {a,b} for alternatives, * for any and <name> for a place holder
 PATH = re.compile(r'(?<![\w/.])(?:configs|tools|mmp2seg|docs|tests)/[\w\-./{},*<>]*[\w}*>]')
 TOOL = re.compile(r'(tools/[\w/]+\.py)\b')

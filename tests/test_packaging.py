@@ -43,7 +43,7 @@ def metadata(tmp_path_factory):
 
 @pytest.fixture
 def copied_project(tmp_path):
-    """What git would hold of the packaging, with a small package."""
+    """The tracked files that packaging needs, with a small package."""
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'CHANGELOG.md'):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     for name in ('requirements.txt', 'model-index.yml'):
@@ -75,6 +75,29 @@ def test_metadata(metadata):
 def test_versions_agree():
     assert f'## [{mmp2seg.__version__}]' in (ROOT / 'CHANGELOG.md').read_text()
     assert f'Version: v{mmp2seg.__version__}' in (ROOT / 'model-index.yml').read_text()
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == mmp2seg.__version__
+    assert citation['license'] == 'Apache-2.0'
+
+
+def test_versions_of_the_linters_agree():
+    required = (ROOT / 'requirements' / 'lint.txt').read_text().splitlines()
+    pinned = {re.sub(r'\[.*\]', '', line) for line in required if '==' in line}
+    config = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())
+    hooks = [hook for repo in config['repos'] for hook in repo['hooks']]
+    assert {name for hook in hooks for name in hook['additional_dependencies']} <= pinned
+    assert len(pinned) == 3
+
+
+def test_workflow_runs_the_scripts_of_this_checkout():
+    workflow = yaml.safe_load((ROOT / '.github' / 'workflows' / 'ci.yml').read_text())
+    commands = ' '.join(
+        step.get('run', '') for job in workflow['jobs'].values() for step in job['steps']
+    )
+    scripts = set(re.findall(r'tools/[\w/]+\.sh', commands))
+    assert {'tools/run_lint.sh', 'tools/run_tests.sh'} <= scripts
+    for path in scripts | set(re.findall(r'requirements/\w+\.txt', commands)):
+        assert (ROOT / path).is_file()
 
 
 def test_runtime_requirements_name_no_mm_package_and_no_opencv(metadata):
@@ -104,7 +127,7 @@ def test_model_index_lists_every_config_of_both_stages():
 
 
 def names_of(archive):
-    """Files of a wheel or of an sdist, without the sdist's own folder."""
+    """List the files of a wheel or of an sdist, without the sdist's top folder."""
     if archive.suffix == '.whl':
         return set(zipfile.ZipFile(archive).namelist())
     with tarfile.open(archive) as tar:
@@ -134,8 +157,8 @@ def test_editable_install_links_for_mim(copied_project):
 
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
-    """Wheel, sdist and the sdist's own wheel, built of a copy of this checkout beside what such a
-    folder has lying about.
+    """Wheel, sdist and the wheel of that sdist, built from a copy of this checkout that also has
+    stray files.
     """
     root = tmp_path_factory.mktemp('checkout') / 'mmp2seg'
     ignore = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info', 'build', 'dist')
@@ -157,7 +180,7 @@ def built(tmp_path_factory):
 
 
 def files_below(root, folder):
-    """Python and shell files, relative to ``root``; no copies and no caches."""
+    """List the Python and shell files, relative to ``root``, without copies and caches."""
     found = [path.relative_to(root) for path in (root / folder).rglob('*')]
     found = [path for path in found if not {'.mim', '__pycache__'} & set(path.parts)]
     return {path.as_posix() for path in found if path.suffix in ('.py', '.sh')}
@@ -168,6 +191,7 @@ def test_wheel_and_sdist_hold_package_configs_and_tools_alone(built):
     root = built[0].parents[1]
     content = {'model-index.yml', *files_below(root, 'configs'), *files_below(root, 'tools')}
     expected = {f'mmp2seg/.mim/{name}' for name in content} | files_below(root, 'mmp2seg')
+    expected.add('mmp2seg/py.typed')
     for folder in ('dataset_converters', 'model_converters', 'misc', 'analysis_tools'):
         assert any(f'/tools/{folder}/' in name for name in expected)
     assert {name for name in wheel if '.dist-info/' not in name} == expected
@@ -179,7 +203,7 @@ def test_wheel_and_sdist_hold_package_configs_and_tools_alone(built):
 
 
 def test_files_are_where_mim_looks_for_them(built, tmp_path):
-    """mim run takes a tool, and mim train a config, by its name from below the package folder."""
+    """``mim run`` finds a tool and ``mim train`` a config by name, below the package folder."""
     shutil.unpack_archive(built[0], tmp_path, 'zip')
     mim = tmp_path / 'mmp2seg' / '.mim'
     for name in ('train.py', 'test.py'):
@@ -195,7 +219,7 @@ def test_files_are_where_mim_looks_for_them(built, tmp_path):
 
 @pytest.fixture(scope='module')
 def installed(built, tmp_path_factory):
-    """A virtual environment with the wheel, which sees this environment's torch and mm packages."""
+    """A virtual environment with the wheel; it sees the torch and mm packages of this one."""
     folder = tmp_path_factory.mktemp('away')
     venv.create(folder / 'env', symlinks=os.name != 'nt')
     scripts = folder / 'env' / ('Scripts' if os.name == 'nt' else 'bin')
@@ -233,7 +257,7 @@ def test_the_command_of_the_wheel(installed):
     assert unknown.returncode == 2 and "invalid choice: 'nope'" in unknown.stderr
 
 
-# One process for all commands: most of a command's time is the import of the mm packages.
+# One process for all commands: importing the mm packages takes most of the time of a command.
 ALL_COMMANDS = """
 import json, sys
 from importlib.metadata import distribution

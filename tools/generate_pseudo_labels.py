@@ -5,7 +5,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, command_parser, parse_command, run_command
+from mmp2seg.apis.arguments import (
+    CommandError,
+    add_tta_argument,
+    command_parser,
+    parse_command,
+    run_command,
+)
 from mmp2seg.apis.device import select_device
 
 
@@ -23,9 +29,11 @@ def parse_args(argv: list[str]):
     parser.add_argument(
         '--grouping',
         choices=['offset', 'nearest', 'region'],
-        help='separate objects by the predicted offsets; or, as baselines, a pixel goes to the '
-        "nearest point of its region, or all of a region to each of its points (default: config's)",
+        help='offset: separate objects by the predicted offsets; as baselines, nearest: a pixel '
+        'goes to the nearest point of its region, region: every point gets all of its region '
+        "(default: the config's)",
     )
+    add_tta_argument(parser)
     return parse_command(parser, argv)
 
 
@@ -46,6 +54,8 @@ def main(argv: list[str]) -> None:
     cfg.load_from = runner.require_checkpoint(args.checkpoint)
     cfg.resume = False
     outfile = pseudo_labels.require_writable_json(args.out)
+    if args.tta:
+        runner.enable_tta(cfg)
     pseudo_labels.set_label_run(cfg, split=args.split, outfile=outfile, grouping=args.grouping)
     try:
         figures = runner.build_runner(cfg).test()

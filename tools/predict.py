@@ -1,4 +1,4 @@
-"""Masks for the points of your own images, made by a trained stage-1 network, as COCO json.
+"""Masks for the points of your own images, by a trained stage-1 network, as COCO json.
 
 Points without a mask are listed with the reason. Example: python tools/predict.py CONFIG CHECKPOINT
 --images photos --points points.json --semantic-maps maps --out labels.json --draw pictures
@@ -9,7 +9,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, command_parser, parse_command, run_command
+from mmp2seg.apis.arguments import (
+    CommandError,
+    add_tta_argument,
+    command_parser,
+    parse_command,
+    run_command,
+)
 from mmp2seg.apis.device import select_device
 
 
@@ -31,6 +37,7 @@ def parse_args(argv: list[str]):
     )
     parser.add_argument('--out', required=True, metavar='LABELS.json', help='the json to write')
     parser.add_argument('--draw', metavar='FOLDER', help='also draw every image into this folder')
+    add_tta_argument(parser)
     return parse_command(parser, argv)
 
 
@@ -54,6 +61,8 @@ def main(argv: list[str]) -> None:
     if args.draw is not None and Path(args.draw).is_file():
         raise CommandError(f'--draw: expected a folder, got the file {args.draw}')
     outfile = pseudo_labels.require_writable_json(args.out)
+    if args.tta:
+        runner.enable_tta(cfg)
     try:
         set_prediction_data(
             cfg, images=args.images, points=args.points, semantic_maps=args.semantic_maps

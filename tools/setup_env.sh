@@ -2,13 +2,14 @@
 # Find or make a Python environment that runs mmp2seg:
 #   source tools/setup_env.sh     sets MMP2SEG_PYTHON to its interpreter
 #   bash tools/setup_env.sh       prints it
-# Used where it is complete: $PYTHON, else .venv of this checkout, else the active python or python3.
-# Otherwise .venv is made, or completed: every step installs only what is absent, so an interrupted
-# run goes on where it stopped. A torch that is there is never replaced.
-# Environment: PYTHON (the interpreter to use, or to make .venv with), MMP2SEG_TORCH (what to
-# install as torch; torch==2.13.0).
+# Uses the first complete environment of: $PYTHON, .venv of this checkout, the active python or
+# python3. If there is none, it creates or completes .venv: every step installs only what is
+# missing, so an interrupted run can be resumed. It never replaces an installed torch.
+# Environment variables: PYTHON (the interpreter to use, or to create .venv with), MMP2SEG_TORCH
+# (the torch to install, torch==2.13.0 by default), MMP2SEG_LINT (if set, install
+# requirements/lint.txt too).
 
-if [ "${BASH_SOURCE[0]}" != "$0" ]; then # sourced: run apart, so that no other name gets out
+if [ "${BASH_SOURCE[0]}" != "$0" ]; then # sourced: use a subprocess, so that no other name leaks
     MMP2SEG_PYTHON=$(bash "${BASH_SOURCE[0]}") || exit
     return 0
 fi
@@ -26,7 +27,7 @@ fail() {
     exit 1
 }
 
-# imports PYTHON MODULE...: whether the interpreter can import the modules
+# imports PYTHON MODULE...: check that the interpreter can import the modules
 imports() {
     local python=$1
     shift
@@ -38,7 +39,7 @@ new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/
 
 complete() { new_enough "$1" && imports "$1" "${MODULES[@]}"; }
 
-# has_requirements PYTHON FILE...: whether every distribution in the requirements files is there
+# has_requirements PYTHON FILE...: check that the distributions of the files are installed
 has_requirements() {
     "$1" - "${@:2}" 2>/dev/null <<'END'
 import sys
@@ -58,7 +59,7 @@ for path in sys.argv[1:]:
 END
 }
 
-# whether `import mmp2seg` means this checkout, wherever it is called from
+# check that `import mmp2seg` finds this checkout from any working directory
 is_installed() {
     (cd / && "$1" - "$CHECKOUT" 2>/dev/null) <<'END'
 import os
@@ -74,13 +75,13 @@ sys.exit(
 END
 }
 
-# run_logged MESSAGE COMMAND...: the output goes to the log; its end is shown if the command fails
+# run_logged MESSAGE COMMAND...: write the output to the log, and show its end if the command fails
 run_logged() {
     local message=$1 status=0 before
     shift
     say "$message"
     before=$(wc -l 2>/dev/null <"$LOG")
-    # a sign of life every minute; `sleep` must not hold the caller's streams after the kill
+    # report progress every minute; `sleep` must not keep the caller's streams open after the kill
     (
         minutes=0
         while sleep 60 >/dev/null 2>&1; do
@@ -100,7 +101,7 @@ run_logged() {
     fi
 }
 
-# pip_install PYTHON MESSAGE ARGUMENT...: never changes an installed torch
+# pip_install PYTHON MESSAGE ARGUMENT...: install without changing an installed torch
 pip_install() {
     local python=$1 message=$2 torch
     shift 2
@@ -123,7 +124,7 @@ find_base_python() {
     fail 'Python 3.10 or newer is needed; name its interpreter in the variable PYTHON'
 }
 
-# install_mmcv PYTHON: pip may hold a wheel of mmcv that was compiled against another torch
+# install_mmcv PYTHON: compile again if pip cached an mmcv that was compiled against another torch
 install_mmcv() {
     local requirement
     requirement=$(grep '^onedl-mmcv' requirements/mminstall.txt)
@@ -134,7 +135,7 @@ install_mmcv() {
             --no-build-isolation --no-cache-dir --no-deps --force-reinstall "$requirement"
 }
 
-# complete_venv: make .venv of the checkout, or add what it lacks
+# complete_venv: create .venv of the checkout, or install what it lacks
 complete_venv() {
     local base python=$CHECKOUT/.venv/bin/python
     if ! "$python" -m pip --version >/dev/null 2>&1; then
@@ -150,8 +151,8 @@ complete_venv() {
     imports "$python" mmengine mmdet mmseg ||
         pip_install "$python" 'mmengine, mmdet and mmseg' \
             --no-build-isolation -r requirements/mminstall.txt
-    # mmcv and mmdet bring OpenCV with and without windows into one folder; without libGL only the
-    # latter can be imported, so its files must be the ones on top
+    # mmcv and mmdet install OpenCV with and without windows into the same folder; without libGL
+    # only the latter can be imported, so it has to be installed last
     imports "$python" cv2 ||
         pip_install "$python" 'OpenCV without windows: this machine lacks libGL' \
             --no-deps --force-reinstall 'opencv-python-headless<4.13'
@@ -159,13 +160,14 @@ complete_venv() {
         "$python" -c "import importlib; [importlib.import_module(m) for m in '${MODULES[*]}'.split()]"
 }
 
-# Prints the interpreter's path to stdout; everything else goes to stderr.
+# Print the interpreter's path to stdout and everything else to stderr.
 main() {
-    local name python=
+    local name python= requirements=(requirements/runtime.txt requirements/tests.txt)
+    [ -z "${MMP2SEG_LINT:-}" ] || requirements+=(requirements/lint.txt)
     cd "$CHECKOUT" && mkdir -p work_dirs || exit 1
     CONSTRAINTS=$(mktemp)
     trap 'rm -f "$CONSTRAINTS"; [ -z "$TICKER" ] || kill "$TICKER" 2>/dev/null' EXIT
-    trap 'say "interrupted; the same command goes on from here"; exit 130' INT TERM
+    trap 'say "interrupted; run the same command again to resume"; exit 130' INT TERM
 
     for name in ${PYTHON:+"$PYTHON"} .venv/bin/python python python3; do
         if complete "$name"; then
@@ -177,10 +179,9 @@ main() {
         complete_venv
         python=$CHECKOUT/.venv/bin/python
     fi
-    has_requirements "$python" requirements/runtime.txt requirements/tests.txt ||
-        pip_install "$python" 'requirements of mmp2seg and of its tests' \
-            -r requirements/runtime.txt -r requirements/tests.txt
-    # an environment that is not ours gets no link to this checkout: tools and tests need none
+    has_requirements "$python" "${requirements[@]}" ||
+        pip_install "$python" "${requirements[*]}" "${requirements[@]/#/-r}"
+    # do not install this checkout into an environment that is not ours: tools and tests work so
     if [ "$python" = "$CHECKOUT/.venv/bin/python" ] && ! is_installed "$python"; then
         pip_install "$python" 'mmp2seg itself, editable' --no-deps --no-build-isolation -e .
     fi

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import command_parser, parse_command, run_command
+from mmp2seg.apis.arguments import add_tta_argument, command_parser, parse_command, run_command
 from mmp2seg.apis.device import select_device
 
 
@@ -24,6 +24,7 @@ def parse_args(argv: list[str]):
     parser.add_argument(
         '--wait-time', type=float, default=2.0, help='seconds that --show shows a picture'
     )
+    add_tta_argument(parser)
     return parse_command(parser, argv)
 
 
@@ -40,6 +41,8 @@ def main(argv: list[str]) -> None:
     )
     cfg.load_from = apis.require_checkpoint(args.checkpoint)
     cfg.resume = False
+    if args.tta:
+        apis.enable_tta(cfg)
     if args.out is not None:
         apis.dump_predictions(cfg, args.out)
     if args.show or args.show_dir is not None:

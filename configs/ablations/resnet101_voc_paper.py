@@ -1,23 +1,12 @@
 # The paper's choices, and the released code's where the paper leaves one open.
 _base_ = '../p2seg/resnet101_voc.py'
 
-labeler = dict(
-    _base_.labeler,
-    conflict='nearest',  # paper: distance separation
-    offset_target='point',  # paper
-    grouping='offset',  # paper: points first
-    landing_weight=1.0,  # paper: by where the offset lands
-    anchor='point',  # paper: distances to the annotated point
-    max_landing_distance=1e4,  # released code: no limit
-    min_region_area=50,  # released code
-)
-train_pipeline = [
-    dict(step, labeler=labeler) if 'labeler' in step else step for step in _base_.train_pipeline
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-
 model = dict(
-    labeler=labeler,
+    labeler=dict(
+        conflict='nearest',  # paper: distance separation
+        offset_target='point',  # paper
+        min_region_area=50,  # released code
+    ),
     mdm_loss=dict(
         lambda_s2i=1.0,  # paper
         lambda_i2s=1.0,  # paper
@@ -37,6 +26,14 @@ model = dict(
         propagate_begin=1,
     ),
     test_cfg=dict(
-        rounds=1, use_weak_map=False, network_weight=0.0
-    ),  # released code: scores are propagated once
+        decoder=dict(
+            grouping='offset',  # paper: points first
+            landing_weight=1.0,  # paper: by where the offset lands
+            anchor='point',  # paper: distances to the annotated point
+            max_landing_distance=1e4,  # released code: no limit
+        ),
+        rounds=1,  # released code: scores are propagated once
+        use_weak_map=False,  # paper
+        network_weight=0.0,  # paper: S alone
+    ),
 )

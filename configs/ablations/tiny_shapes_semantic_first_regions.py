@@ -1,4 +1,4 @@
 # Table 6, semantic first, read the other way: every point gets all of its region.
 _base_ = './tiny_shapes_base.py'
 
-model = dict(test_cfg=dict(grouping='region'))
+model = dict(test_cfg=dict(decoder=dict(grouping='region')))

@@ -2,6 +2,7 @@
 _base_ = './_base_/segmentor_voc.py'
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
+labeler = dict(min_region_area=50)  # of the targets of both heads
 model = dict(
     type='mmseg.EncoderDecoder',
     data_preprocessor=dict(
@@ -41,6 +42,7 @@ model = dict(
             in_channels=1024,  # stride 8
             in_index=2,
             channels=256,
+            labeler=labeler,
             loss_decode=dict(type='mmp2seg.OffsetLoss', loss_weight=0.01),
         ),
         dict(
@@ -48,6 +50,7 @@ model = dict(
             in_channels=1024,
             in_index=2,
             channels=128,
+            labeler=labeler,
             loss_decode=dict(type='mmp2seg.AffinityLoss', background='instance', loss_weight=0.1),
         ),
     ],

@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='mmdet.RandomCrop', crop_size=(416, 416), allow_negative_crop=True),
     dict(type='mmdet.RandomFlip', prob=0.5),
     dict(type='mmdet.Pad', size=(416, 416), pad_val=dict(img=(114, 114, 114), seg=255)),
-    dict(type='mmp2seg.GeneratePointTargets', labeler=_base_.labeler),
+    dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,14 +1,11 @@
-# Pseudo labels from flipped and resized copies of each image: for a trained checkpoint of
-# ../p2seg/hrnet48_voc.py. Another network: change the base.
-#   python tools/generate_pseudo_labels.py configs/mixing/p2seg_tta_voc.py CHECKPOINT --out FILE
+# Pseudo labels from flipped and resized copies of each image, for a trained checkpoint of
+# ../p2seg/hrnet48_voc.py. For another network change the base.
+#   python tools/generate_pseudo_labels.py configs/mixing/p2seg_tta_voc.py CHECKPOINT --tta \
+#       --out LABELS.json
 _base_ = './_base_/p2seg_hrnet48_voc.py'
 
-model = dict(
-    _delete_=True,
-    type='mmp2seg.P2SegTTA',
-    module={**_base_.model, 'labeler': _base_.labeler},
-)
-test_pipeline = [
+tta_model = dict(type='mmp2seg.P2SegTTA')
+tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations', with_seg=True, allow_outside=True),
     dict(
@@ -23,4 +20,3 @@ test_pipeline = [
         ],
     ),
 ]
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

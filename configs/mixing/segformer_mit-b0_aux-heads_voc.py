@@ -1,6 +1,7 @@
 # SegFormer of mmseg, with OffsetHead and AffinityHead as auxiliary heads.
 _base_ = './_base_/segmentor_voc.py'
 
+labeler = dict(min_region_area=50)  # of the targets of both heads
 model = dict(
     type='mmseg.EncoderDecoder',
     data_preprocessor=dict(
@@ -35,12 +36,19 @@ model = dict(
         loss_decode=dict(type='mmseg.CrossEntropyLoss', avg_non_ignore=True),
     ),
     auxiliary_head=[
-        dict(type='mmp2seg.OffsetAuxHead', in_channels=160, in_index=2, channels=128),
+        dict(
+            type='mmp2seg.OffsetAuxHead',
+            in_channels=160,  # stride 16
+            in_index=2,
+            channels=128,
+            labeler=labeler,
+        ),
         dict(
             type='mmp2seg.AffinityAuxHead',
             in_channels=160,  # stride 16
             in_index=2,
             channels=128,
+            labeler=labeler,
             loss_decode=dict(type='mmp2seg.AffinityLoss', background='instance', loss_weight=0.1),
         ),
     ],

@@ -12,5 +12,4 @@ model = dict(
     data_preprocessor=dict(mean=[120.105, 114.24, 104.04], std=[59.67, 60.945, 61.71]),
     semantic_head=dict(num_classes=num_classes),
     distiller=dict(propagate_begin=60000, semantic_begin=60000),
-    labeler=_base_.labeler,
 )

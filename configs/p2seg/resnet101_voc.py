@@ -4,5 +4,3 @@ _base_ = [
     '../_base_/schedules/schedule_50k.py',
     '../_base_/default_runtime.py',
 ]
-
-model = dict(labeler=_base_.labeler)

@@ -16,7 +16,7 @@ test_evaluator = dict(
     outfile='work_dirs/tiny_own_data/pseudo_labels.json',
     ann_file=data_root + 'points.json',
 )
-model = dict(labeler=_base_.labeler, semantic_head=dict(num_classes=len(classes)))
+model = dict(semantic_head=dict(num_classes=len(classes)))
 
 max_iters = 2000
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)

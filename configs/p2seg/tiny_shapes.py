@@ -4,8 +4,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(labeler=_base_.labeler)
-
 max_iters = 2000
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 test_cfg = dict(type='TestLoop')

@@ -4,6 +4,7 @@ Dimensions: ``D`` embedding channels; ``h, w`` cells of the embedding's grid; ``
 instances. ``S`` are semantic scores propagated by the affinity, as in the paper.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from mmp2seg.ops.affinity import IGNORED
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.coords import points_inside, points_to_pixels
 from mmp2seg.ops.masks import masks_to_instance_map
-from mmp2seg.ops.semantic_scores import restricted_argmax
+from mmp2seg.ops.semantic_scores import argmax_map, image_values
 
 TrueInstances = tuple[np.ndarray, np.ndarray]
 # Relations of a cell to a point, see mean_affinity_by_relation.
@@ -193,24 +194,23 @@ def _semantic_maps(
     weak_map = sample.gt_sem_seg.sem_seg
     padding = torch.ones_like(weak_map, dtype=torch.bool)
     padding[:, :height, :width] = False
-    rounds = model.distiller.rounds or 1
-    common = dict(rounds=rounds, network_weight=0.0)
+    values = image_values(sample.ori_points.labels.to(logits.device))
+    scorer = dataclasses.replace(
+        model.distiller.scorer,
+        rounds=model.distiller.scorer.rounds or 1,
+        use_weak_map=True,
+        network_weight=0.0,
+    )
+    options = dict(ignored=padding, align_corners=model.semantic_head.align_corners)
     scores = {
-        'map of the network': model.semantic_head.predict_by_feat(logits, padded_size),
-        'S of the network': model.distiller.semantic_scores(
-            logits, embedding, ignored=padding, **common
+        'map of the network': dataclasses.replace(scorer, rounds=0)(
+            logits, embedding, values, **options
         ),
-        'S of the weak map': model.distiller.semantic_scores(
-            logits,
-            embedding,
-            ignored=padding | (weak_map == IGNORE),
-            semantic_map=weak_map,
-            **common,
-        ),
+        'S of the network': scorer(logits, embedding, values, **options),
+        'S of the weak map': scorer(logits, embedding, values, weak_map=weak_map, **options),
     }
-    labels = sample.gt_instances.labels.to(logits.device)
     maps = {'weak map': weak_map[0].long()}
-    maps |= {title: restricted_argmax(values[0], labels)[0] for title, values in scores.items()}
+    maps |= {title: argmax_map(of_image[0], values)[0] for title, of_image in scores.items()}
     return {title: values[:height, :width] for title, values in maps.items()}
 
 

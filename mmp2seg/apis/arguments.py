@@ -83,6 +83,15 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tta_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --tta of tools that run a network."""
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="test-time augmentation: average over the copies of the config's tta_pipeline",
+    )
+
+
 def add_overwrite_argument(parser: argparse.ArgumentParser) -> None:
     """Add --overwrite of tools that write a folder."""
     parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')

@@ -1,4 +1,4 @@
-"""What the tools that draw a trained stage-1 network have in common."""
+"""Data set and network for the tools that draw the output of stage 1."""
 
 import numpy as np
 from mmengine.config import Config
@@ -6,12 +6,12 @@ from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
 
-from mmp2seg.apis.pseudo_labels import label_dataset
+from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.registry import DATASETS, MODELS
 
 
 def build_dataset(cfg: Config, split: str, *, with_weak_map: bool) -> BaseDataset:
-    """The data set of a split, read as in a test; the weak map too, if ``with_weak_map``."""
+    """Build the data set of a split with the test pipeline, with or without the weak maps."""
     dataset_cfg = label_dataset(cfg, split)
     for step in dataset_cfg.pipeline:
         if 'with_seg' in step:
@@ -20,21 +20,21 @@ def build_dataset(cfg: Config, split: str, *, with_weak_map: bool) -> BaseDatase
 
 
 def build_model(cfg: Config, checkpoint: str, device: str, *, strict: bool = False) -> BaseModel:
-    """The detector with its weights, set to return its maps beside the instances.
+    """Build the detector with its weights; it returns its maps beside the instances.
 
     Args:
-        strict: also refuse a checkpoint with other weights than the model's.
+        strict: refuse a checkpoint whose entries are not exactly those of the model.
 
     Raises:
-        RuntimeError: as ``strict`` says.
+        RuntimeError: if ``strict`` and the checkpoint does not fit.
     """
-    cfg.model.setdefault('test_cfg', {})
-    cfg.model.test_cfg.return_maps = True
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    model_cfg = stage1_model(cfg)
+    model_cfg.test_cfg = {**(model_cfg.get('test_cfg') or {}), 'return_maps': True}
+    model = revert_sync_batchnorm(MODELS.build(model_cfg))
     load_checkpoint(model, checkpoint, map_location='cpu', strict=strict)
     return model.to(device).eval()
 
 
 def spread_indices(length: int, num: int) -> list[int]:
-    """At most ``num`` of the indices ``0..length - 1``, from the first to the last one."""
+    """At most ``num`` evenly spread indices of ``0..length - 1``, the first and last included."""
     return np.linspace(0, length - 1, min(num, length)).round().astype(int).tolist()

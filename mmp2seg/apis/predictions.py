@@ -1,4 +1,4 @@
-"""Masks for the points of a user's own images, made by a trained stage-1 network."""
+"""Masks for the points of a user's own images, by a trained stage-1 network."""
 
 import copy
 import os
@@ -12,7 +12,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.pseudo_labels import label_dataset
+from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
+from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_names
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
 from mmp2seg.files.image_folder import relative_stem, shorten_names
@@ -22,21 +23,15 @@ from mmp2seg.registry import DATASETS
 from mmp2seg.visualization.panels import distinct_colors, draw_instances, draw_points, write_png
 
 _LOADING = 'LoadPointAnnotations'
-_REASONS = {
-    'duplicate': 'an earlier point has its place and class',
-    'outside_image': 'it is not inside the image',
-    'no_region': 'the semantic map has no pixels of its class around it',
-    'no_pixels': 'all pixels of its region went to other points',
-}
 
 
 def set_prediction_data(
     cfg: Config, *, images: str, points: str, semantic_maps: str | None = None
 ) -> None:
-    """Let the test of a config read these files in place of its own data.
+    """Let the test of a config read these files instead of its own data.
 
-    Images come one at a time, so that what is made of one depends on no other. Without maps the
-    masks are those of the network alone.
+    The batch size is 1, so that the result of an image depends on no other. Without maps the
+    network alone decides.
 
     Args:
         cfg: config of stage 1, changed in place; its classes have to be those of ``points``.
@@ -45,19 +40,15 @@ def set_prediction_data(
         semantic_maps: folder of weak semantic maps, ``<name of the image>.png``; None = no maps.
 
     Raises:
-        CommandError: it is no config of stage 1, or its model reads no maps and there are some.
-        FileNotFoundError: an image or a map is missing; names the first ones.
-        ValueError: the json is broken, or its classes are not the config's.
+        CommandError: if it is no config of stage 1, or maps are given and its model reads none.
+        FileNotFoundError: if images or maps are missing; names the first ones.
+        ValueError: if the json is broken, or its classes are not the config's.
     """
-    if 'labeler' not in cfg.get('model', {}):
-        raise CommandError(
-            f'{cfg.filename}: expected a config of stage 1, whose model has a labeler; a segmentor '
-            'of stage 2 takes no points: tools/test.py'
-        )
-    test_cfg = cfg.model.get('test_cfg') or {}
+    model = stage1_model(cfg)
+    test_cfg = model.get('test_cfg') or {}
     if semantic_maps is not None and not test_cfg.get('use_weak_map', False):
         raise CommandError(
-            '--semantic-maps: the model reads no maps: leave them out, or set --cfg-options '
+            '--semantic-maps: the model reads no maps: leave the option out, or set --cfg-options '
             'model.test_cfg.use_weak_map=True'
         )
     content = read_json_object(
@@ -83,11 +74,11 @@ def set_prediction_data(
     )
     cfg.test_dataloader.batch_size = 1
     cfg.test_evaluator = []  # the config's own writer goes with the config's own data
-    cfg.model.test_cfg = {**test_cfg, 'use_weak_map': semantic_maps is not None}
+    model.test_cfg = {**test_cfg, 'use_weak_map': semantic_maps is not None}
 
 
 def describe_dropped(labels: Mapping) -> list[str]:
-    """A line for every point without a mask: its image, id, class and place, and the reason.
+    """Describe each point without a mask in a line: image, id, class, place and reason.
 
     Args:
         labels: content of a pseudo label json.
@@ -97,7 +88,7 @@ def describe_dropped(labels: Mapping) -> list[str]:
     return [
         f'{images[entry["image_id"]]}: point {entry["point_id"]} '
         f'({classes[entry["category_id"]]}, x {entry["point"][0]:g}, y {entry["point"][1]:g}): '
-        f'{entry["reason"]}, {_REASONS[entry["reason"]]}'
+        f'{entry["reason"]}, {DROP_REASONS[entry["reason"]]}'
         for entry in labels['dropped_points']
     ]
 
@@ -109,13 +100,12 @@ def draw_labels(
     *,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> int:
-    """Write a picture ``<folder>/<image>.png`` of every image: masks, points, crosses for points
-    without a mask.
+    """Draw every image to ``<folder>/<image>.png``: masks, points, and crosses for dropped points.
 
     Args:
         labels: content of a pseudo label json.
         images: folder of its images.
-        folder: it and its subfolders are made.
+        folder: of the pictures; it and its subfolders are created.
         track: wraps the list of images, e.g. in a progress bar.
 
     Returns:
@@ -134,7 +124,7 @@ def draw_labels(
 
 
 def last_line(error: Exception) -> str:
-    """What an error says; that of a data worker holds a traceback before it."""
+    """Last line of an error message; that of a data worker has a traceback before it."""
     return re.sub(r'^\w+Error: ', '', str(error).strip().split('\n')[-1])
 
 
@@ -159,7 +149,7 @@ def _draw(
 
 
 def _model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
-    """Names of the model's classes, in order: of the config's data; ``found`` where it has none."""
+    """Class names of the model, in order: those of the config's data, else ``found``."""
     dataset = label_dataset(cfg, 'test')
     classes = (dataset.get('metainfo') or {}).get('classes')
     if classes is None:
@@ -167,7 +157,7 @@ def _model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
             kind = DATASETS.get(dataset.type)
         classes = getattr(kind, 'METAINFO', {}).get('classes', found)
     classes = read_text(classes).splitlines() if isinstance(classes, str) else list(classes)
-    num_classes = cfg.model.get('semantic_head', {}).get('num_classes', len(classes))
+    num_classes = stage1_model(cfg).get('semantic_head', {}).get('num_classes', len(classes))
     if len(classes) != num_classes:
         raise ValueError(f'expected {num_classes} classes, as the model has, got {classes}')
     return classes
@@ -195,7 +185,7 @@ def _check_files(folder: str, names: Sequence[str], kind: str) -> None:
 
 
 def _prediction_pipeline(cfg: Config, *, with_map: bool) -> list[dict]:
-    """The test pipeline of a config, with maps or not; points outside of images are let pass."""
+    """The test pipeline of a config, with or without maps; points outside images are allowed."""
     pipeline = copy.deepcopy(label_dataset(cfg, 'test').pipeline)
     loading = [step for step in pipeline if step.type.split('.')[-1] == _LOADING]
     if not loading:

@@ -1,4 +1,4 @@
-"""Pseudo labels of a config's data set: from a trained network, or from points and maps alone."""
+"""Pseudo labels for the data set of a config: from a trained network, or from maps alone."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -9,21 +9,23 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.codecs import DROP_REASONS, PointInstances, PointPseudoLabeler
+from mmp2seg.codecs import DROP_REASONS, InstanceDecoder
+from mmp2seg.codecs.data_samples import add_instances
 from mmp2seg.evaluation.metrics import PseudoLabelWriter
-from mmp2seg.pseudo_labels.baselines import baseline_instances
-from mmp2seg.registry import DATASETS
+from mmp2seg.registry import DATASETS, TASK_UTILS
 
 SPLITS = ('train', 'test')
+# Baselines without a network by the grouping of the decoder.
+BASELINE_RULES = {'component': 'region', 'nearest': 'nearest'}
 _WRITER = 'PseudoLabelWriter'
 _LOADING_STEPS = ('LoadImageFromFile', 'LoadPointAnnotations')
 
 
 def require_writable_json(path: str) -> str:
-    """``path`` if a json can be written there; makes its folder.
+    """Check that a json can be written to ``path``, make its folder, and return ``path``.
 
     Raises:
-        CommandError: another suffix, or a folder that cannot be made or written to.
+        CommandError: for another suffix, or a folder that cannot be made or written to.
     """
     if not path.endswith('.json'):
         raise CommandError(f'--out: expected a .json file, got {path}')
@@ -38,11 +40,10 @@ def require_writable_json(path: str) -> str:
 
 
 def label_dataset(cfg: Config, split: str) -> ConfigDict:
-    """Config of the data set of a split, to be read as in a test: no augmentation, no filtering.
+    """Config of the data set of a split with the test pipeline: no augmentation, no filtering.
 
     Raises:
-        CommandError: the config has no data loader for the split, or none for the test, whose
-            pipeline is used.
+        CommandError: if the config has no data loader for the split or for the test.
     """
     for name in (f'{split}_dataloader', 'test_dataloader'):
         if cfg.get(name) is None:
@@ -58,7 +59,7 @@ def label_writer(cfg: Config, split: str, outfile: str) -> dict:
     """Config of the metric that writes the pseudo labels of a split to ``outfile``.
 
     For the test split it is the config's own writer, if it has one. Otherwise images and categories
-    come from the data set: from its annotation file where that is a COCO json.
+    come from the data set, or from its annotation file if that is a COCO json.
     """
     metrics = cfg.get('test_evaluator') or []
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
@@ -71,20 +72,40 @@ def label_writer(cfg: Config, split: str, outfile: str) -> dict:
     return dict(type=f'mmp2seg.{_WRITER}', outfile=outfile, ann_file=ann_file)
 
 
+def stage1_model(cfg: Config) -> ConfigDict:
+    """The config of the stage-1 detector, also inside a model for test-time augmentation.
+
+    Raises:
+        CommandError: if the config is none of stage 1.
+    """
+    model = cfg.get('model') or ConfigDict()
+    if 'module' in model:  # test-time augmentation
+        model = model.module
+    if 'offset_head' not in model:
+        raise CommandError(
+            f'{cfg.filename}: expected a config of stage 1, whose model has an offset_head; a '
+            'segmentor of stage 2 takes no points: tools/test.py'
+        )
+    return model
+
+
 def set_label_run(cfg: Config, *, split: str, outfile: str, grouping: str | None = None) -> None:
     """Let the test of ``cfg`` write the pseudo labels of a split, and do nothing else.
 
     Args:
         split: ``'train'`` or ``'test'``, whose data set.
         outfile: the json to write.
-        grouping: of :class:`mmp2seg.codecs.PointPseudoLabeler`; None for the config's own.
+        grouping: see :class:`mmp2seg.codecs.InstanceDecoder`; None for the config's own.
     """
     cfg.test_evaluator = label_writer(cfg, split, outfile)
     cfg.test_dataloader.dataset = label_dataset(cfg, split)
     if cfg.get('test_cfg') is None:
         cfg.test_cfg = dict(type='TestLoop')
     if grouping is not None:
-        cfg.merge_from_dict({'model.test_cfg.grouping': grouping})
+        model = stage1_model(cfg)
+        test_cfg = model.get('test_cfg') or {}
+        decoder = {**(test_cfg.get('decoder') or {}), 'grouping': grouping}
+        model.test_cfg = {**test_cfg, 'decoder': decoder}
 
 
 def write_baseline_labels(
@@ -97,40 +118,40 @@ def write_baseline_labels(
 ) -> dict[str, int]:
     """Write pseudo labels made of the points and weak maps of a split, without a network.
 
-    Which region a point belongs to is said by the model's labeler, always with
-    ``conflict='nearest'``.
+    The decoder cuts the weak map; the model's labeler says which region a point belongs to.
 
     Args:
-        rule: see :func:`mmp2seg.pseudo_labels.baselines.baseline_instances`.
+        rule: ``'component'``: each point gets the whole region that it belongs to, so points of one
+            region have the same mask; ``'nearest'``: a region's pixels go to its nearest point.
         track: wraps the indices of the images, e.g. in a progress bar.
 
     Returns:
         dict: the figures of :class:`mmp2seg.evaluation.metrics.PseudoLabelWriter`.
+
+    Raises:
+        ValueError: for an unknown ``rule``.
     """
+    if rule not in BASELINE_RULES:
+        raise ValueError(f'expected rule to be one of {tuple(BASELINE_RULES)}, got {rule!r}')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
+    labeler = {'type': 'mmp2seg.PointPseudoLabeler', **(stage1_model(cfg).get('labeler') or {})}
+    decoder = InstanceDecoder(labeler=TASK_UTILS.build(labeler), grouping=BASELINE_RULES[rule])
     dataset = _build_with_maps(label_dataset(cfg, split))
-    labeler = {**(cfg.get('model', {}).get('labeler') or {}), 'conflict': 'nearest'}
-    labeler.pop('type', None)
-    labeler = PointPseudoLabeler(**labeler)
     writer = label_writer(cfg, split, outfile)
     writer.pop('type')
     writer = PseudoLabelWriter(**writer)
     writer.dataset_meta = dataset.metainfo
     for index in track(range(len(dataset))):
-        image = dataset[index]
-        instances = baseline_instances(
-            image['gt_bboxes'].numpy(),
-            image['gt_bboxes_labels'],
-            image['gt_seg_map'],
-            rule=rule,
-            labeler=labeler,
-        )
-        writer.process(None, [_data_sample(image, instances)])
+        sample = dataset[index]['data_samples']
+        semantic_map = sample.gt_sem_seg.sem_seg[0].long()
+        points = sample.ori_points
+        add_instances(sample, decoder.cut(semantic_map, points.points, points.labels))
+        writer.process(None, [sample.to_dict()])
     return writer.evaluate(len(dataset))
 
 
 def describe_labels(outfile: str, figures: dict[str, int]) -> str:
-    """What a writer's figures say, in one line per kind."""
+    """Describe the figures of a writer, one line per kind."""
     counts = {name.split('/')[-1]: int(value) for name, value in figures.items()}
     lines = [
         f'{outfile}: {counts["num_instances"]} pseudo labels in {counts["num_images"]} images',
@@ -139,42 +160,16 @@ def describe_labels(outfile: str, figures: dict[str, int]) -> str:
     lines += [f'  {reason}: {counts[f"num_dropped_{reason}"]}' for reason in DROP_REASONS]
     if counts['num_instances'] == 0:
         lines.append(
-            'No stage 2 can train on this file. Where every point has no_region, the semantic map '
-            'is background alone: the network has not been trained long enough.'
+            'Stage 2 cannot train on this file. If every point has no_region, the semantic map is '
+            'all background: the network needs more training.'
         )
     return '\n'.join(lines)
 
 
 def _build_with_maps(dataset: ConfigDict) -> BaseDataset:
-    """The data set with its weak maps, every image in its own frame."""
+    """The data set with its weak maps, every image in its original frame."""
     steps = {step.type.split('.')[-1]: step for step in dataset.pipeline}
     loading = [steps[name] for name in _LOADING_STEPS if name in steps]
     loading[-1] = {**loading[-1], 'with_seg': True}
-    dataset.pipeline = loading
+    dataset.pipeline = [*loading, dict(type='mmp2seg.PackPointInputs')]
     return DATASETS.build(dataset)
-
-
-def _data_sample(image: dict, instances: PointInstances) -> dict:
-    """A data sample, as a dict, with the fields that the writer reads."""
-    points, labels = image['gt_bboxes'].tensor, image['gt_bboxes_labels']
-    point_ids = image['gt_instances_ids']
-    kept, dropped = instances.kept.numpy(), instances.dropped.numpy()
-    return dict(
-        img_id=image['img_id'],
-        file_name=image['file_name'],
-        ori_shape=image['ori_shape'],
-        gt_instances=dict(point_ids=point_ids),
-        pred_instances=dict(
-            masks=instances.masks,
-            labels=labels[kept],
-            scores=instances.scores,
-            points=points[kept],
-            point_ids=point_ids[kept],
-        ),
-        dropped_points=dict(
-            labels=labels[dropped],
-            points=points[dropped],
-            point_ids=point_ids[dropped],
-            reasons=instances.reasons,
-        ),
-    )

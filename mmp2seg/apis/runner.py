@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -18,12 +18,12 @@ def load_config(
     work_dir: str | None = None,
     launcher: str = 'none',
 ) -> Config:
-    """Read a config file and apply what a command line says.
+    """Read a config file and apply the options of a command line.
 
     The work dir is, in this order: ``work_dir``, the config's own, ``work_dirs/<config name>``.
 
     Raises:
-        CommandError: no file at ``path``.
+        CommandError: if there is no file at ``path``.
     """
     if not Path(path).is_file():
         raise CommandError(f'config not found: {path}')
@@ -39,10 +39,10 @@ def load_config(
 
 
 def require_checkpoint(path: str) -> str:
-    """``path`` if it is a file or an address that mmengine loads from (``scheme:...``).
+    """Return ``path`` if it is a file or an address that mmengine loads from (``scheme:...``).
 
     Raises:
-        CommandError: neither.
+        CommandError: if it is neither.
     """
     is_address = ':' in path and not Path(path).drive
     if not is_address and not Path(path).is_file():
@@ -51,7 +51,7 @@ def require_checkpoint(path: str) -> str:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Mixed precision with a dynamic loss scale, if the config does not have it already."""
+    """Switch on mixed precision with a dynamic loss scale, unless the config already has it."""
     wrapper = cfg.get('optim_wrapper')
     if wrapper is None:
         raise CommandError('--amp: the config has no optim_wrapper')
@@ -69,10 +69,10 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def set_resume(cfg: Config, resume: str) -> None:
-    """Go on from the checkpoint ``resume``, or for 'auto' from the latest one in the work dir.
+    """Resume from the checkpoint ``resume``, or for 'auto' from the latest one in the work dir.
 
-    'auto' in a work dir without a checkpoint starts from the beginning, with the config's own
-    ``load_from`` still in force.
+    'auto' in a work dir without a checkpoint starts from the beginning and keeps the config's own
+    ``load_from``.
     """
     if resume != 'auto':
         cfg.load_from = require_checkpoint(resume)
@@ -83,7 +83,7 @@ def set_resume(cfg: Config, resume: str) -> None:
 
 
 def dump_predictions(cfg: Config, path: str) -> None:
-    """Let the test also write its predictions to the pickle ``path``, masks as RLE."""
+    """Also write the predictions of the test to the pickle ``path``, masks as RLE."""
     if not path.endswith(('.pkl', '.pickle')):
         raise CommandError(f'--out: expected a .pkl or .pickle file, got {path}')
     evaluator = cfg.get('test_evaluator')
@@ -96,8 +96,11 @@ def dump_predictions(cfg: Config, path: str) -> None:
 def draw_predictions(
     cfg: Config, *, show: bool = False, show_dir: str | None = None, wait_time: float = 2.0
 ) -> None:
-    """Let the config's visualization hook show its pictures (``wait_time`` seconds each) and
-    write them to ``show_dir``, a relative path below the run's own folder in the work dir.
+    """Show the pictures of the config's visualization hook and write them to a folder.
+
+    Args:
+        show: show each picture for ``wait_time`` seconds.
+        show_dir: relative path below the run's own folder in the work dir.
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
@@ -109,8 +112,28 @@ def draw_predictions(
         hook.test_out_dir = show_dir
 
 
+def enable_tta(cfg: Config) -> None:
+    """Let the test of ``cfg`` use test-time augmentation: its ``tta_model`` and ``tta_pipeline``.
+
+    Call it before the test data are changed; the other settings of the model stay in force.
+
+    Raises:
+        CommandError: if the config has no ``tta_model`` or no ``tta_pipeline``.
+    """
+    for key in ('tta_model', 'tta_pipeline'):
+        if cfg.get(key) is None:
+            raise CommandError(f'--tta: the config has no {key}')
+    if cfg.get('test_dataloader') is None:
+        raise CommandError('--tta: the config has no test_dataloader')
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:  # RepeatDataset and the like
+        dataset = dataset.dataset
+    dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict({**cfg.tta_model, 'module': cfg.model})
+
+
 def build_runner(cfg: Config) -> Runner:
-    """The Runner of ``cfg``, which is adapted in place where there is no accelerator.
+    """Build the Runner of ``cfg``; without an accelerator ``cfg`` is adapted in place.
 
     The class is mmengine's Runner or the config's ``runner_type``.
     """

@@ -1,4 +1,4 @@
-"""What the point pseudo-labeler returns.
+"""What the codec takes and returns.
 
 Dimensions: ``H, W`` pixels of a frame; ``N`` points; ``M <= N`` instances.
 """
@@ -7,39 +7,58 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-DROP_REASONS = ('duplicate', 'outside_image', 'no_region', 'no_pixels')
+from mmp2seg.ops.components import Regions
+
+# Why a point can have no instance, with an explanation for the user.
+DROP_REASONS = {
+    'duplicate': 'an earlier point has the same place and class',
+    'outside_image': 'the point is not inside the image',
+    'no_region': 'the semantic map has no pixels of its class around it',
+    'no_pixels': 'all pixels of its region went to other points',
+}
 
 
-@dataclass
+@dataclass(frozen=True)
+class ImagePoints:
+    """The points of a training image and the regions of its weak map, in the input frame.
+
+    Attributes:
+        points_xy: ``(N, 2)`` float32 ``(x, y)``, all inside the image.
+        labels: ``(N,)`` int64, classes ``0..K-1``.
+        regions: of the weak map.
+    """
+
+    points_xy: Tensor
+    labels: Tensor
+    regions: Regions
+
+
+@dataclass(frozen=True)
 class PointTargets:
-    """What the offset head is trained on, and what a refinement needs to know of the image.
+    """What the offset head is trained on.
 
     Attributes:
         instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = pixels of point ``n``.
         offset: ``(2, H, W)`` float32 ``(dx, dy)`` in pixels of this frame, 0 outside instances.
         weight: ``(H, W)`` float32, 1 on instances, 0 elsewhere.
-        region_map: ``(H, W)`` int32, components of the classes that have points, 0 = none.
-        point_regions: ``(N,)`` int64, the region of each point, 0 = none.
     """
 
     instance_map: Tensor
     offset: Tensor
     weight: Tensor
-    region_map: Tensor
-    point_regions: Tensor
 
 
-@dataclass
+@dataclass(frozen=True)
 class PointInstances:
-    """Decoded instances; every point is either in ``kept`` or in ``dropped``.
+    """Instances of an image; every point is either in ``kept`` or in ``dropped``.
 
     Attributes:
-        masks: ``(M, H, W)`` bool, disjoint and not empty.
-        scores: ``(M,)`` float32, mean probability of the instance's class over its mask.
+        masks: ``(M, H, W)`` bool, not empty; disjoint, except with the grouping ``'region'``.
+        scores: ``(M,)`` float32, mean score of the instance's class over its mask.
         kept: ``(M,)`` int64, index of each instance's point.
         dropped: ``(N - M,)`` int64, indices of the points without an instance.
-        reasons: for each dropped point one of :data:`DROP_REASONS`.
-        semantic_map: ``(H, W)`` int64, the map the instances were cut from.
+        reasons: for each dropped point a key of :data:`DROP_REASONS`.
+        semantic_map: ``(H, W)`` int64, the map that the instances were cut from.
     """
 
     masks: Tensor

@@ -1,1 +1,1 @@
-"""Data sets of other layouts made into point data sets; import the modules themselves."""
+"""Converters of annotations, semantic maps and checkpoints; import the modules themselves."""

@@ -1,4 +1,4 @@
-"""Lists of class names on a command line."""
+"""Class names given on a command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ _KNOWN = {'voc': VOCDataset.METAINFO['classes'], 'coco': CocoDataset.METAINFO['c
 
 
 def resolve_classes(names: Sequence[str]) -> list[str]:
-    """Class names without background, in the order of the map values 1..K.
+    """Return class names without background, in the order of the map values 1..K.
 
     Args:
-        names: the names themselves, or one word alone: 'voc' (20), 'coco' (80), or the path of a
-            UTF-8 text file with a name per line.
+        names: the names themselves, or a single word: 'voc' (20 classes), 'coco' (80 classes), or
+            the path of a UTF-8 text file with a name per line.
 
     Raises:
         ValueError: no names, a name twice, or a file that is not UTF-8.
@@ -29,5 +29,5 @@ def resolve_classes(names: Sequence[str]) -> list[str]:
         raise ValueError('expected at least one class name, got none')
     twice = [name for place, name in enumerate(names) if name in names[:place]]
     if twice:
-        raise ValueError(f'expected class names that differ, got {twice[0]!r} twice')
+        raise ValueError(f'expected unique class names, got {twice[0]!r} twice')
     return list(names)

@@ -1,4 +1,4 @@
-"""True semantic maps of a COCO instance json (table 9, and what weak maps are degraded from)."""
+"""True semantic maps of a COCO instance json, for table 9 and as source of degraded weak maps."""
 
 import dataclasses
 from collections import defaultdict
@@ -12,6 +12,7 @@ from mmp2seg.datasets.coco_content import (
     annotation_place,
     category_labels,
     check_coco_content,
+    check_image_sizes,
     ordered_class_names,
 )
 from mmp2seg.files.folders import complete_folder
@@ -26,11 +27,11 @@ class CocoMapsReport:
     """Counts of a conversion.
 
     Attributes:
-        num_maps: maps written, one per image, also of images without objects.
+        num_maps: maps written, one per image, including images without objects.
         num_objects: objects drawn, by class name, in the order of the map values 1..K.
         num_crowds: crowd annotations, which became ignore.
-        num_hidden: objects without a pixel of their own: covered by smaller ones, or empty.
-        refused: annotations without a mask, which were left out, a line each: place and reason.
+        num_hidden: objects without a visible pixel: covered by smaller ones, or empty.
+        refused: annotations left out for lack of a usable mask, a line each: place and reason.
     """
 
     num_maps: int
@@ -51,31 +52,32 @@ def coco_semantic_maps(
 ) -> CocoMapsReport:
     """Write a palette PNG per image of a COCO instance json: 0 background, k + 1 = class k.
 
-    A map has the name of its image, in the same sub-folder. Objects are drawn from the largest to
-    the smallest, on top of crowd annotations, which are 255 (ignore). The json is read as a whole,
+    A map has the name of its image and is in the same subfolder. Objects are drawn from the largest
+    to the smallest, on top of crowd annotations, which are 255 (ignore). The json is read at once;
     the masks are decoded image by image.
 
     Args:
         json_path: COCO json; its images need ``height`` and ``width``, its annotations
             ``segmentation`` (polygons or RLE).
-        out_dir: folder to make; it appears only when it is complete.
+        out_dir: folder to create; written atomically.
         classes: names of the K classes, in order; objects of other categories are background. None
             takes all categories in the order of their ids, as ``PointCocoDataset`` does: COCO's 80
-            things, whose ids go from 1 to 90, become 1..80.
-        skip_refused: leave annotations without a usable mask out and report them, instead of
-            stopping.
+            thing classes, with ids from 1 to 90, become 1..80.
+        skip_refused: leave out annotations without a usable mask and report them, instead of
+            raising an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images; a place for a progress bar.
+        track: wraps the list of images, for a progress bar.
 
     Raises:
         FileNotFoundError: there is no such json.
-        ValueError: it is no COCO json; over 254 classes; a class that is not in it; an image name
-            outside of its folder, or two of one stem; and, unless ``skip_refused``, a segmentation
-            that is missing, broken or of another size. Names the file and the place.
+        ValueError: it is not a COCO json; over 254 classes; a class that is not in it; an image
+            name that leaves the image folder, or two of one stem; and, unless ``skip_refused``, a
+            segmentation that is missing, broken or of another size. Names the file and the place.
         FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
     """
     content = read_json_object(json_path, lists=('images', 'categories', 'annotations'))
     check_coco_content(json_path, content, image_keys=('height', 'width'))
+    check_image_sizes(json_path, content['images'])
     names = ordered_class_names(content['categories']) if classes is None else list(classes)
     if not 0 < len(names) < IGNORE:
         raise ValueError(f'{json_path}: expected 1..{IGNORE - 1} classes, got {len(names)}')
@@ -93,7 +95,7 @@ def coco_semantic_maps(
             annotations = annotations_of.pop(image['id'], [])
             masks, wrong = _read_masks(json_path, annotations, image, labels)
             if wrong and not skip_refused:
-                raise ValueError(wrong[0])
+                raise ValueError(f'{wrong[0]} (--skip-refused leaves it out)')
             crowds = [rle for rle, value in masks if value == IGNORE]
             objects = [(rle, value) for rle, value in masks if value != IGNORE]
             values = [value for _, value in objects]
@@ -103,9 +105,7 @@ def coco_semantic_maps(
                 crowds=crowds,
                 size=(image['height'], image['width']),
             )
-            path = folder / map_name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_palette_png(path, semantic_map)
+            write_palette_png(folder / map_name, semantic_map)
             counts += np.bincount(np.array(values, np.int64), minlength=len(counts))
             num_crowds, num_hidden = num_crowds + len(crowds), num_hidden + hidden
             refused += wrong
@@ -116,20 +116,20 @@ def coco_semantic_maps(
 def draw_semantic_map(
     rles: Sequence[dict], values: Sequence[int], *, crowds: Sequence[dict], size: tuple[int, int]
 ) -> tuple[np.ndarray, int]:
-    """Semantic map of objects, the smaller ones on top, of equally large ones the later one.
+    """Draw the semantic map of objects: smaller ones on top, for equal areas the later one.
 
     Args:
         rles: compressed RLE of N objects.
         values: (N,) their values, 1..254.
-        crowds: compressed RLE of what becomes ignore where no object is.
-        size: (H, W) of all of them.
+        crowds: compressed RLE of crowds, whose pixels become ignore outside the objects.
+        size: (H, W) of all masks.
 
     Returns:
-        (H, W) uint8, 0 background, and the number of objects that no pixel is left of.
+        (H, W) uint8, 0 background, and the number of objects without a visible pixel.
     """
     areas = mask_utils.area(list(rles)) if rles else np.zeros(0, np.uint32)
     order = np.argsort(-areas.astype(np.int64), kind='stable')
-    # whose a pixel is: 0 nobody's, 1 a crowd's, from 2 on that of an object
+    # owner of each pixel: 0 = none, 1 = a crowd, i + 2 = object i
     owners = np.zeros(size, np.uint16)
     for rle in crowds:
         _draw(owners, rle, 1)
@@ -140,7 +140,7 @@ def draw_semantic_map(
 
 
 def _draw(owners: np.ndarray, rle: dict, owner: int) -> None:
-    """Write a number where a mask is, in place; within its box, as most masks are small."""
+    """Write a number into the pixels of a mask, in place; only its box, as most masks are small."""
     x, y, width, height = mask_utils.toBbox(rle).astype(int)
     box = slice(y, y + height), slice(x, x + width)
     owners[box][decode_rle(rle)[box]] = owner
@@ -149,12 +149,12 @@ def _draw(owners: np.ndarray, rle: dict, owner: int) -> None:
 def _read_masks(
     json_path: str | Path, annotations: Iterable[tuple[int, dict]], image: dict, labels: dict
 ) -> tuple[list[tuple[dict, int]], list[str]]:
-    """Masks of an image as (RLE, value in the map), 255 for crowds; and what is wrong with others.
+    """Return the masks of an image as (RLE, map value), 255 for crowds, and a line per bad mask.
 
     Args:
         json_path: for the errors.
         annotations: of the image, with their positions in the file.
-        image: its entry.
+        image: its entry in the json.
         labels: class of each category id.
     """
     masks, wrong = [], []
@@ -164,7 +164,7 @@ def _read_masks(
             if not isinstance(segmentation, list | dict):
                 raise ValueError('expected a segmentation')
             rle = segmentation_to_rle(segmentation, image['height'], image['width'])
-        except Exception as error:  # pycocotools has no errors of its own for broken masks
+        except Exception as error:  # pycocotools has no error class for broken masks
             where = annotation_place(json_path, index, annotation)
             wrong.append(f'{where}: {error}, got segmentation {segmentation!r:.60}')
             continue
@@ -174,18 +174,15 @@ def _read_masks(
 
 
 def _map_names(json_path: str | Path, images: Sequence[dict]) -> list[PurePosixPath]:
-    """File of each image's map, relative to the folder."""
+    """Return the file of each image's map, relative to the folder."""
     place_of: dict[PurePosixPath, str] = {}
     for index, image in enumerate(images):
         where = f'{json_path}: images[{index}]'
-        for key in ('height', 'width'):
-            if not isinstance(image[key], int) or image[key] <= 0:
-                raise ValueError(f'{where}: expected a {key} > 0, got {image[key]!r}')
         name = PurePosixPath(image['file_name'])
         if name.is_absolute() or '..' in name.parts or not name.name:
             raise ValueError(f'{where}: expected a file in the image folder, got {str(name)!r}')
         name = name.with_suffix('.png')
         if name in place_of:
-            raise ValueError(f'{where}: its map {name} is that of {place_of[name]} already')
+            raise ValueError(f'{where}: its map {name} duplicates the map of {place_of[name]}')
         place_of[name] = where
     return list(place_of)

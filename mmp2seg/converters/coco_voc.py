@@ -1,8 +1,8 @@
-"""Points of a COCO json in the VOC layout of BESTIE and P2Seg, and the other way round.
+"""Convert points between a COCO json and the VOC layout of BESTIE and P2Seg.
 
 Both directions keep points (every digit), classes and the order of images and of the points of an
-image. What VOC's layout has no place for is lost: ids of annotations, and ids of images that are
-not their names' digits; what the json has no place for too: the confidence of a point.
+image. The VOC layout cannot store annotation ids, or image ids that are not the digits of the image
+names. The json cannot store the confidence of a point.
 """
 
 import dataclasses
@@ -15,24 +15,18 @@ from mmp2seg.converters.point_json import (
     SourceImage,
     SourcePoint,
     assemble_point_json,
+    read_point_json,
 )
-from mmp2seg.converters.voc_masks import read_image_list
-from mmp2seg.datasets.coco_content import (
-    annotation_place,
-    check_coco_content,
-    ordered_class_names,
-)
-from mmp2seg.datasets.layouts import (
+from mmp2seg.datasets.voc_layout import (
     image_class_line,
     parse_point_line,
+    read_image_list,
     write_lines,
     write_point_txt,
 )
-from mmp2seg.datasets.point_sources import check_point_source, read_annotation_point
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.folders import complete_folder, link_or_copy
 from mmp2seg.files.image_folder import IMAGE_SUFFIXES, image_size
-from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.files.text_reading import read_text
 
 CLASS_FILE = 'classes.txt'
@@ -44,7 +38,7 @@ class VocLayoutReport:
 
     Attributes:
         points: counts of images and points.
-        img_suffix: of the images, as ``PointVOCDataset`` takes it.
+        img_suffix: of the images, an argument of ``PointVOCDataset``.
     """
 
     points: PointReport
@@ -66,28 +60,29 @@ def coco_to_voc_points(
     """Write the points of a COCO json in VOC's layout.
 
     Writes ``Center_points``, ``train_cls.txt``, ``ImageSets/Segmentation/<split>.txt`` and, for the
-    way back, ``classes.txt`` with a class name per line; ``JPEGImages`` is a link to ``img_dir``.
+    reverse conversion, ``classes.txt`` with a class name per line. ``JPEGImages`` is a link to
+    ``img_dir``.
 
     Args:
         json_path: COCO json; crowd annotations are left out.
         img_dir: folder of the images, whose names must be the json's ``file_name``.
-        out_root: folder to make; it appears only when it is complete.
+        out_root: folder to create; written atomically.
         split: name of the image list.
-        point_source: as of ``read_annotation_point``.
+        point_source: see ``read_annotation_point``.
         copy: copy the images of the json instead of linking their folder.
-        skip_refused: leave points out that are outside of their image or have the place and class
-            of an earlier one, and report them, instead of stopping.
+        skip_refused: leave out points that are outside their image or duplicate the position and
+            class of an earlier point, and report them, instead of raising an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images; a place for a progress bar.
+        track: wraps the list of images, for a progress bar.
 
     Raises:
         FileNotFoundError: for a missing json, image folder or image.
-        ValueError: as of :func:`read_coco_points` and ``assemble_point_json``; for image names that
-            VOC's layout cannot have: in a sub-folder, with a space, with the stem of another image,
-            or with different suffixes.
+        ValueError: see ``read_point_json`` and ``assemble_point_json``; for image names that the
+            VOC layout cannot have: in a subfolder, with a space, with the stem of another image, or
+            with different suffixes.
         FileExistsError: if ``out_root`` is not empty and ``overwrite`` is not set.
     """
-    images, classes = read_coco_points(json_path, point_source=point_source)
+    images, classes = read_point_json(json_path, point_source=point_source)
     if not images:
         raise ValueError(f'{json_path}: expected at least one image, got none')
     img_suffix = _common_suffix(images)
@@ -130,20 +125,21 @@ def voc_points_to_coco(
     """Write the points of a folder in VOC's layout as a point json.
 
     Args:
-        voc_root: folder with ``JPEGImages``, of which the sizes are read,
+        voc_root: folder with ``JPEGImages`` (the image sizes are read from the files),
             ``ImageSets/Segmentation`` and point files.
-        out_path: json to write, whole or not at all.
+        out_path: json to write, atomically.
         classes: names of the K classes, in order.
         split: name of the image list.
-        points_dir: folder of the point files in ``voc_root``; each image has one, perhaps empty.
-        skip_refused: leave points out that are outside of their image or have the place and class
-            of an earlier one, and report them, instead of stopping.
-        track: wraps the list of images; a place for a progress bar.
+        points_dir: folder of the point files in ``voc_root``; each image needs one, which may be
+            empty.
+        skip_refused: leave out points that are outside their image or duplicate the position and
+            class of an earlier point, and report them, instead of raising an error.
+        track: wraps the list of images, for a progress bar.
 
     Raises:
         FileNotFoundError: for a missing list, image or point file.
-        ValueError: for a broken line, image or list, images of different suffixes, an image in two
-            formats, and as of ``assemble_point_json``.
+        ValueError: for a malformed line, image or list, images of different suffixes, an image in
+            two formats; see also ``assemble_point_json``.
     """
     voc_root = Path(voc_root)
     names = read_image_list(voc_root / 'ImageSets' / 'Segmentation' / f'{split}.txt')
@@ -161,63 +157,20 @@ def voc_points_to_coco(
     return report
 
 
-def read_coco_points(
-    path: str | Path, *, point_source: str = 'point'
-) -> tuple[list[SourceImage], list[str]]:
-    """Images with points of any COCO json, and its class names in the order of their ids.
-
-    Images are in the order of the file, and their points too. Crowd annotations are left out.
-
-    Args:
-        path: COCO json; its images need ``height`` and ``width``.
-        point_source: as of ``read_annotation_point``.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no COCO json, an id or a name is in it twice, or an annotation has no
-            point or an unknown image or category; names the file and the place.
-    """
-    check_point_source(point_source)
-    content = read_json_object(
-        path, lists=('images', 'categories', 'annotations'), drop=('segmentation',)
-    )
-    check_coco_content(path, content, image_keys=('height', 'width'))
-    names = {category['id']: category['name'] for category in content['categories']}
-    points: dict[int, list[SourcePoint]] = {image['id']: [] for image in content['images']}
-    for index, annotation in enumerate(content['annotations']):
-        if annotation.get('iscrowd', 0):
-            continue
-        where = annotation_place(path, index, annotation)
-        x, y = read_annotation_point(annotation, point_source=point_source, where=where)
-        point = SourcePoint(x, y, names[annotation['category_id']], where)
-        points[annotation['image_id']].append(point)
-    images = [
-        SourceImage(
-            image['file_name'],
-            image['height'],
-            image['width'],
-            points[image['id']],
-            f'{path}: images[{index}]',
-        )
-        for index, image in enumerate(content['images'])
-    ]
-    return images, ordered_class_names(content['categories'])
-
-
 def _common_suffix(images: Sequence[SourceImage]) -> str:
-    """The suffix of all images; refuses names that VOC's layout cannot have."""
+    """Return the suffix of all images, after a check for names that VOC's layout cannot have."""
     place_of: dict[str, SourceImage] = {}
     for image in images:
         name = PurePosixPath(image.file_name)
         if image.file_name != name.name or '\\' in image.file_name:
             raise ValueError(
-                f"{image.where}: expected an image without folder, as VOC's layout has them, got "
+                f"{image.where}: expected an image without folder, as VOC's layout requires, got "
                 f'{image.file_name!r}'
             )
         if image.file_name.split() != [image.file_name]:
             raise ValueError(
-                f'{image.where}: expected a name without spaces, as image lists have a name to the '
-                f'first space, got {image.file_name!r}'
+                f'{image.where}: expected a name without spaces, as a name in an image list ends '
+                f'at the first space, got {image.file_name!r}'
             )
         other = place_of.setdefault(name.stem, image)
         if other is not image:
@@ -247,7 +200,7 @@ def _check_images_exist(img_dir: str | Path, images: Sequence[SourceImage]) -> N
 
 
 def _image_files(img_dir: Path, names: Sequence[str]) -> dict[str, str]:
-    """File of each image, all of one suffix."""
+    """Return the file name of each image; all have the same suffix."""
     if not img_dir.is_dir():
         raise FileNotFoundError(f'{img_dir}: no such folder')
     found: dict[str, list[str]] = defaultdict(list)
@@ -269,7 +222,7 @@ def _image_files(img_dir: Path, names: Sequence[str]) -> dict[str, str]:
 def _read_point_file(path: Path, classes: Sequence[str]) -> list[SourcePoint]:
     if not path.is_file():
         raise FileNotFoundError(
-            f'{path}: the point file does not exist (an image without points has an empty one)'
+            f'{path}: no such point file (an image without points needs an empty one)'
         )
     points = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):

@@ -1,4 +1,4 @@
-"""A COCO instance json made into a point json: a point, or several, drawn from each object."""
+"""Convert a COCO instance json to a point json: draw one or several points from each object."""
 
 import dataclasses
 import os
@@ -6,35 +6,35 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mmp2seg.converters.point_json import PointReport
+from mmp2seg.converters.point_json import PointReport, describe_problems
 from mmp2seg.converters.point_rules import PointRule
 from mmp2seg.converters.segmentation_crops import crop_of_segmentation
+from mmp2seg.datasets.coco_content import check_image_sizes
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.json_reading import read_json_object, require_keys
 
 _CHUNK = 1000
-_SHOWN_PROBLEMS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class InstancePointReport(PointReport):
-    """Counts of a conversion; ``num_points`` counts objects, whatever number of points each has.
+    """Counts of a conversion; ``num_points`` counts objects, also those with several points.
 
     Attributes:
         num_crowds: crowd annotations, which are left out.
-        num_coincident: objects whose point is that of an earlier object of their image and class;
-            stage 1 makes one mask of the two.
+        num_coincident: objects whose point equals the point of an earlier object of the same image
+            and class; stage 1 makes one mask for both.
     """
 
     num_crowds: int
     num_coincident: int
 
     def __str__(self) -> str:
-        """One page for a terminal."""
+        """Return a summary for the terminal."""
         lines = [super().__str__(), f'{self.num_crowds} crowd annotations left out']
         if self.num_coincident:
             lines.append(
-                f'{self.num_coincident} points at the place of an earlier one of their class: '
+                f'{self.num_coincident} points at the position of an earlier point of their class: '
                 'stage 1 reports them as duplicates'
             )
         return '\n'.join(lines)
@@ -50,39 +50,39 @@ def convert_instances(
 ) -> InstancePointReport:
     """Write a point json of the objects of a COCO instance json.
 
-    Images (also those without objects) and categories are taken over as they are. An annotation of
+    Images (including those without objects) and categories are copied unchanged. An annotation of
     the result has ``id``, ``image_id`` and ``category_id`` of the instance, so that pseudo labels
-    can be matched with the truth by id, and ``point`` ``[x, y]`` in continuous coordinates. With
-    several points an object, ``points`` holds all of them and ``point`` is the first, the one that
-    stage 1 uses. Nothing of the masks is written.
+    can be matched with the ground truth by id, and ``point`` ``[x, y]`` in continuous coordinates.
+    With several points per object, ``points`` has all of them and ``point`` is the first, which
+    stage 1 uses. No mask information is written.
 
-    Each object has a random stream of its own, from the seed and its id: its points do not depend
-    on which other objects there are, and the first ones not on how many there are.
+    Each object has its own random stream, from the seed and its id: its points do not depend on the
+    other objects, and its first points do not depend on the number of points.
 
     Args:
-        path: COCO json; an annotation needs ``segmentation`` (polygons or RLE), ``bbox``, or both,
-            as the rule says. Crowd annotations are left out and counted.
-        out_path: json to write, whole or not at all.
-        rule: how a point comes out of an object.
-        skip_refused: leave objects out that no point can be drawn of, and report them, instead of
-            stopping.
-        track: wraps a list of portions of the annotations; a place for a progress bar.
+        path: COCO json; depending on the rule, an annotation needs ``segmentation`` (polygons or
+            RLE), ``bbox``, or both. Crowd annotations are left out and counted.
+        out_path: json to write, atomically.
+        rule: how to draw a point from an object.
+        skip_refused: leave out objects from which no point can be drawn, and report them, instead
+            of raising an error.
+        track: wraps a list of chunks of the annotations, for a progress bar.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no COCO json; ``out_path`` is ``path``; or, unless
-            ``skip_refused``, objects without box, mask or pixels as the rule needs them, with the
-            centre of the box outside of the image, or with an id, image or category that is
-            unknown or used twice. Names the file and the annotations.
+        ValueError: the file is not a COCO json; ``out_path`` is ``path``; or, unless
+            ``skip_refused``, an object lacks the box, mask or pixels that the rule needs, the
+            centre of its box is outside the image, its id is not an integer >= 0 or not unique, or
+            its image or category is unknown. Names the file and the annotations.
     """
     if os.path.realpath(path) == os.path.realpath(out_path):
-        raise ValueError(f'{out_path}: expected another file than the instances are read from')
+        raise ValueError(f'{out_path}: expected an output file that is not the input file')
     content = _read_instances(path)
     objects = _Objects(content, rule)
     annotations: list[dict] = []
     refused: list[str] = []
-    for portion in track(_portions(content['annotations'])):
-        for annotation in portion:
+    for chunk in track(_chunks(content['annotations'])):
+        for annotation in chunk:
             if annotation.get('iscrowd', 0):
                 continue
             try:
@@ -90,7 +90,8 @@ def convert_instances(
             except ValueError as error:
                 refused.append(f'{path}: annotation {annotation["id"]}: {error}')
     if refused and not skip_refused:
-        raise ValueError(_describe_refused(refused))
+        title = f'{len(refused)} annotations without a point (--skip-refused leaves them out)'
+        raise ValueError(describe_problems(refused, title))
     out_info = dict(description=f'points: {rule.describe()}', source=Path(path).name)
     out = dict(info=out_info, images=content['images'], categories=content['categories'])
     write_json(out_path, {**out, 'annotations': annotations})
@@ -98,7 +99,7 @@ def convert_instances(
 
 
 class _Objects:
-    """Annotations of a file one by one, with what has been seen of the earlier ones."""
+    """Draws the points of a file's annotations one by one and checks that ids are unique."""
 
     def __init__(self, content: dict, rule: PointRule) -> None:
         self.rule = rule
@@ -107,10 +108,10 @@ class _Objects:
         self.known_ids: set[int] = set()
 
     def point_of(self, annotation: dict) -> dict:
-        """Entry of the point json.
+        """Return the entry of the point json.
 
         Raises:
-            ValueError: see :func:`convert_instances`; says the reason only.
+            ValueError: see :func:`convert_instances`; the message is the reason only.
         """
         number = self._check_ids(annotation)
         height, width = self.sizes[annotation['image_id']]
@@ -133,7 +134,7 @@ class _Objects:
     def _check_ids(self, annotation: dict) -> int:
         number = annotation['id']
         if not isinstance(number, int) or number < 0:
-            raise ValueError(f'expected a whole number >= 0 as id, got {number!r}')
+            raise ValueError(f'expected an integer >= 0 as id, got {number!r}')
         if number in self.known_ids:
             raise ValueError('an earlier annotation has this id')
         self.known_ids.add(number)
@@ -152,28 +153,15 @@ def _read_instances(path: str | Path) -> dict:
     for part in ('images', 'categories'):
         for number, count in Counter(entry['id'] for entry in content[part]).items():
             if count > 1:
-                raise ValueError(f'{path}: {part}: expected ids that differ, got {number} twice')
-    for index, image in enumerate(content['images']):
-        for key in ('height', 'width'):
-            if not isinstance(image[key], int) or image[key] <= 0:
-                raise ValueError(
-                    f'{path}: images[{index}]: expected a whole number > 0 as {key}, '
-                    f'got {image[key]!r}'
-                )
+                raise ValueError(f'{path}: {part}: expected unique ids, got {number} twice')
+    check_image_sizes(path, content['images'])
     return content
 
 
-def _portions(annotations: list[dict]) -> list[list[dict]]:
-    """A progress bar writes after each element: too often for every annotation."""
+def _chunks(annotations: list[dict]) -> list[list[dict]]:
+    """Split the annotations into chunks: a progress bar would update too often for single ones."""
     starts = range(0, len(annotations), _CHUNK)
     return [annotations[start : start + _CHUNK] for start in starts]
-
-
-def _describe_refused(refused: Sequence[str]) -> str:
-    more = len(refused) - _SHOWN_PROBLEMS
-    lines = [f'no point can be drawn of {len(refused)} annotations:']
-    lines += [f'  {line}' for line in refused[:_SHOWN_PROBLEMS]]
-    return '\n'.join(lines + ([f'  ... and {more} more'] if more > 0 else []))
 
 
 def _report(

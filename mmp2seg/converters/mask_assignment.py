@@ -1,4 +1,4 @@
-"""Which mask belongs to which point, and the semantic map that the masks make."""
+"""Assign masks to points, and draw a semantic map of the assigned masks."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ class ScoredMask:
 
     Attributes:
         rle: compressed RLE of the image's size.
-        score: the higher the better.
-        point: index of the only point that may take it, whether the mask holds it or not; None =
-            any point that it holds.
-        label: class 0..K-1 of the points that may take it; None = any.
+        score: higher is better.
+        point: index of the only point that can get the mask, inside it or not; None = any point
+            inside the mask.
+        label: class 0..K-1 of the points that can get the mask; None = any.
     """
 
     rle: dict
@@ -30,15 +30,15 @@ class ScoredMask:
 def choose_masks(
     masks: Sequence[ScoredMask], points_xy: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """The best mask of each point: of the highest score, of these the smallest, then the first.
+    """Choose the best mask of each point: highest score first, then smallest area, then order.
 
     Args:
-        masks: of one image, in memory one at a time. Empty ones are taken by no point.
-        points_xy: ``(N, 2)`` continuous ``(x, y)``; a point outside the image is held by no mask.
+        masks: of one image; decoded one at a time. Empty masks are never chosen.
+        points_xy: ``(N, 2)`` continuous ``(x, y)``; a point outside the image is inside no mask.
         labels: ``(N,)`` classes 0..K-1.
 
     Returns:
-        ``(N,)`` int64 indices of masks, -1 for a point without one. Points may share a mask.
+        ``(N,)`` int64 indices of masks, -1 for a point without mask. Points may share a mask.
     """
     labels, pixels = np.asarray(labels).reshape(-1), points_to_pixels(points_xy)
     chosen = np.full(len(labels), -1, np.int64)
@@ -72,23 +72,25 @@ def draw_masks(
     width: int,
     uncertain: int | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Semantic map of the masks that points have taken.
+    """Draw the semantic map of the masks that points were assigned.
 
     Args:
         masks: of one image.
-        chosen: ``(N,)`` index of each point's mask, -1 = none, as of :func:`choose_masks`.
+        chosen: ``(N,)`` index of each point's mask, -1 = none, see :func:`choose_masks`.
         labels: ``(N,)`` classes 0..K-1.
+        height: of the image.
+        width: of the image.
         uncertain: value of pixels where masks of different classes overlap; None = the class of
-            the mask of the highest score there, of these the smallest, of these that of the first
+            the overlapping mask with the highest score, then the smallest area, then the first
             point.
 
     Returns:
         ``(H, W)`` uint8, 0 background, k + 1 = class k, and the number of pixels where masks of
-        different classes overlap. All background for no point.
+        different classes overlap. All background without points.
     """
     areas = {int(index): int(decode_rle(masks[index].rle).sum()) for index in set(chosen) - {-1}}
     points = [int(point) for point in np.flatnonzero(np.asarray(chosen) >= 0)]
-    # the best last, on top of the others
+    # best mask last, so that it is on top
     points.sort(key=lambda i: (masks[chosen[i]].score, -areas[chosen[i]], -i))
     semantic_map = np.zeros((height, width), np.uint8)
     conflict = np.zeros((height, width), bool)

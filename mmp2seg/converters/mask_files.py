@@ -1,26 +1,26 @@
-"""Reading of masks per point, such as SAM gives, and of the points that they belong to.
+"""Read masks per point, for example SAM's, and the points that they belong to.
 
-Accepted is a folder or a json file. In all of them an annotation is an object with
+The masks are in a folder or a json file. In all layouts an annotation is an object with
 
-- ``segmentation``: COCO's RLE, compressed or not, or its polygons, of the image's size;
+- ``segmentation``: COCO's RLE, compressed or not, or polygons, of the image's size;
 - ``point_id`` (optional): id of the annotation of the point json that the mask belongs to. Without
-  it the mask may be taken by any point that it holds;
-- ``category_id`` (optional): only points of this category may take the mask. It is resolved by name
-  where the file has ``categories``, otherwise it is the point json's;
-- ``score``, or else ``predicted_iou``, or else ``stability_score`` (the last two are SAM's): the
-  higher the better; 1 without any of them.
+  it, any point inside the mask can get the mask;
+- ``category_id`` (optional): only points of this category can get the mask. It is resolved by name
+  if the file has ``categories``, otherwise it is a category id of the point json;
+- ``score``, or else ``predicted_iou``, or else ``stability_score`` (the last two are SAM's): higher
+  is better; 1 without any of them.
 
-Other keys, such as SAM's ``point_coords``, are not read. The layouts:
+Other keys, such as SAM's ``point_coords``, are ignored. The layouts:
 
 1. a file with an object ``{"images": [{"id", "file_name"}, ...], "annotations": [...],
    "categories": [{"id", "name"}, ...]}``, where ``annotations`` have an ``image_id``. Images are
-   the point json's by ``file_name``; ``categories`` may be missing;
-2. a file with a list of annotations, each with the ``image_id`` of the point json (COCO's results);
+   matched with the point json by ``file_name``; ``categories`` may be missing;
+2. a file with a list of annotations, each with an ``image_id`` of the point json (COCO results);
 3. a folder with ``<image name>.json`` for each image, in the same subfolders: a list of annotations
-   as SAM's ``scripts/amg.py --convert-to-rle`` writes it, or an object with such a list under
-   ``annotations``, as the files of the dataset SA-1B are. An image without a file has no masks.
+   as written by SAM's ``scripts/amg.py --convert-to-rle``, or an object with such a list under
+   ``annotations``, as in the dataset SA-1B. An image without a file has no masks.
 
-Facts on SAM's files: scripts/amg.py of github.com/facebookresearch/segment-anything.
+SAM's format: scripts/amg.py of github.com/facebookresearch/segment-anything.
 """
 
 from collections import defaultdict
@@ -54,8 +54,8 @@ class PointImage(NamedTuple):
         width: in pixels.
         points_xy: (N, 2) float64 continuous (x, y).
         labels: (N,) int64 classes 0..K-1, in the order of the category ids.
-        point_ids: index of each point by the id of its annotation.
-        places: N lines for the reader: place in the file, class and image.
+        point_ids: annotation id -> index of the point.
+        places: N lines for messages: place in the file, class and image.
     """
 
     id: int
@@ -69,14 +69,14 @@ class PointImage(NamedTuple):
 
 
 def read_point_images(path: str | Path) -> list[PointImage]:
-    """Images of a point json with the ids of images and points.
+    """Read the images of a point json with the ids of images and points.
 
     Raises:
-        FileNotFoundError, ValueError: as of :func:`~mmp2seg.converters.point_json.read_point_json`,
-            and for an annotation without id.
+        FileNotFoundError, ValueError: see :func:`~mmp2seg.converters.point_json.read_point_json`;
+            also for an annotation without id.
     """
     sources, classes = read_point_json(path)
-    content = read_json_object(path)  # the ids, which the points of any source do not have
+    content = read_json_object(path)  # for the ids, which SourcePoint does not have
     require_keys(path, 'annotations', content['annotations'], ('id',))
     ids: dict[int, list[int]] = defaultdict(list)
     for annotation in content['annotations']:
@@ -105,7 +105,7 @@ class MaskSource:
     """The masks of each image; reads a folder file by file.
 
     Attributes:
-        num_other: masks of images that are not asked for, so far as a file states them.
+        num_other: masks in a file whose image is not in the point json.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class MaskSource:
         self.num_other = num_other
 
     def masks_of(self, image: PointImage) -> list[ScoredMask]:
-        """Masks of an image, ``[]`` for one without.
+        """Return the masks of an image; may be empty.
 
         Raises:
             ValueError: a broken mask, an unknown point or category; names file and place.
@@ -137,12 +137,12 @@ class MaskSource:
 def open_masks(
     path: str | Path, images: Sequence[PointImage], *, points_path: str | Path
 ) -> MaskSource:
-    """The masks of a file or folder in one of the layouts above.
+    """Open the masks of a file or folder in one of the layouts above.
 
     Args:
         path: the file or folder.
         images: of the point json.
-        points_path: the point json, whose categories are those of files without their own.
+        points_path: the point json; its categories are used for files without categories.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -155,7 +155,7 @@ def open_masks(
     if path.is_dir():
         if not any(_image_file(path, image).is_file() for image in images):
             name = f'{relative_stem(images[0].file_name)}.json' if images else '<image name>.json'
-            raise ValueError(f'{path}: expected a file for each image, as {name}; got none of them')
+            raise ValueError(f'{path}: expected a file per image, such as {name}, got none')
         return MaskSource(
             folder=path,
             annotations={},
@@ -177,14 +177,14 @@ def open_masks(
         else:
             num_other += 1
     if num_other and not annotations:
-        raise ValueError(f'{path}: expected masks of the images of {points_path}, got none of them')
+        raise ValueError(f'{path}: expected masks of the images of {points_path}, got none')
     return MaskSource(folder=None, annotations=annotations, label_of=label_of, num_other=num_other)
 
 
 def _match(
     content: dict | list, images: Sequence[PointImage], own: Sequence[dict], path: Path
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Category id of a mask file -> label, and image id of it -> that of the point json."""
+    """Map the ids of a mask file: category id -> label, image id -> image id of the point json."""
     label_of = {entry['id']: label for label, entry in enumerate(own)}
     if isinstance(content, list):
         return label_of, {image.id: image.id for image in images}
@@ -194,7 +194,7 @@ def _match(
     if 'categories' in content:
         require_keys(path, 'categories', content['categories'], ('id', 'name'))
         label_of_name = {entry['name']: label for label, entry in enumerate(own)}
-        # -1: a class without points, whose masks nobody may take
+        # -1: a class without points, whose masks no point can get
         label_of = {
             entry['id']: label_of_name.get(entry['name'], -1) for entry in content['categories']
         }
@@ -209,7 +209,7 @@ def _image_file(folder: Path, image: PointImage) -> Path:
 
 
 def _read_image_file(folder: Path, image: PointImage) -> list[tuple[str, Any]]:
-    """Annotations of an image's own file with their places; none without a file."""
+    """Return the annotations of an image's file with their places; empty without a file."""
     path = _image_file(folder, image)
     if not path.is_file():
         return []
@@ -222,7 +222,7 @@ def _read_image_file(folder: Path, image: PointImage) -> list[tuple[str, Any]]:
 
 
 def _read_json(path: Path) -> dict | list:
-    """A json object or list."""
+    """Read a json object or list."""
     content = read_json(path)
     if not isinstance(content, (dict, list)):
         raise ValueError(f'{path}: expected an object or a list, got {content!r:.60}')
@@ -244,7 +244,7 @@ def _scored_mask(
 
 
 def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -> int | None:
-    """What an optional id of an annotation stands for."""
+    """Look up an optional id of an annotation; None without it."""
     value = annotation.get(key)
     if value is None:
         return None
@@ -254,7 +254,7 @@ def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -
 
 
 def _checked_rle(segmentation: Any, image: PointImage, where: str) -> dict:
-    """RLE of a mask; what is wrong with it is told with its place."""
+    """Return the RLE of a mask; errors begin with its place."""
     try:
         return segmentation_to_rle(segmentation, image.height, image.width)
     except (ValueError, TypeError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Semantic maps in our numbering, predicted by a model of mmseg."""
+"""Predict semantic maps with an mmseg model, in our class numbering."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from mmp2seg.ops.semantic_map import count_values
 
 @dataclasses.dataclass(frozen=True)
 class MmsegMapsReport:
-    """What was written.
+    """Counts of the written maps.
 
     Attributes:
         num_maps: maps written.
@@ -35,7 +35,7 @@ class MmsegMapsReport:
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """An image to predict; ``present`` are the values of the classes that it may have."""
+    """An image to predict; ``present`` are the map values of the classes that it can have."""
 
     path: Path
     name: str
@@ -58,31 +58,31 @@ def write_mmseg_maps(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> MmsegMapsReport:
-    """Predict a semantic map for each image of a folder, as palette PNGs of the images' names.
+    """Predict a semantic map for each image of a folder, as palette PNG named like the image.
 
     Args:
-        config: of the mmseg model, with the ``test_pipeline`` that its images go through.
-        checkpoint: of the model; every weight of the model has to be in it.
+        config: of the mmseg model, with a ``test_pipeline``.
+        checkpoint: of the model; must have all weights of the model.
         image_dir: folder of the images.
-        out_dir: folder to make; it appears only when it is complete.
+        out_dir: folder to create; written atomically.
         classes: names of our K classes, in the order of the map values 1..K.
-        rename: model's class name -> our name, where they differ.
+        rename: model's class name -> our name, for names that differ.
         model_classes: the model's class names; None = those in the checkpoint.
-        points: point json. Only its images are predicted, and only the classes that an image has
-            points of, and background, take part in it.
-        min_score: pixels with a lower probability of what they became are written as 255.
+        points: point json. Only its images are predicted, and in each image only background and the
+            classes of the image's points.
+        min_score: pixels whose predicted class has a lower probability become 255.
         device: to predict on.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images; a place for a progress bar.
+        track: wraps the list of images, for a progress bar.
 
     Raises:
         FileNotFoundError: for a missing folder, image or file.
         ValueError: for classes that do not match, a checkpoint of another model, a point json with
-            other classes or sizes, a broken image.
+            other classes or sizes, a broken image. Names the command-line options.
         FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
     """
     if not 0 <= min_score <= 1:
-        raise ValueError(f'expected min_score in 0..1, got {min_score}')
+        raise ValueError(f'expected --min-score in 0..1, got {min_score}')
     sources = _list_images(image_dir, points, classes)
     model, names = load_segmentor(config, checkpoint, model_classes=model_classes, device=device)
     values = match_classes(names, classes, rename=rename)
@@ -96,9 +96,7 @@ def write_mmseg_maps(
             )
             semantic_map = semantic_map.cpu().numpy()
             num_pixels += count_values(semantic_map, num_classes=len(classes))
-            path = folder / f'{source.name}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_palette_png(path, semantic_map)
+            write_palette_png(folder / f'{source.name}.png', semantic_map)
     unmatched = tuple(name for name, value in zip(names, values, strict=True) if value == 0)
     return MmsegMapsReport(len(sources), unmatched, num_pixels)
 
@@ -109,32 +107,36 @@ def match_classes(
     *,
     rename: Mapping[str, str] | None = None,
 ) -> list[int]:
-    """Map value of each of a model's classes, by name.
+    """Return the map value of each of a model's classes, matched by name.
 
     Args:
         model_classes: names of the model's C channels.
         classes: names of our K classes, in the order of the values 1..K.
-        rename: model's name -> ours; several may become one.
+        rename: model's name -> our name; several names may map to one.
 
     Returns:
-        list: C values, 0 (background) for a class that is none of ours.
+        list: C values, 0 (background) for a class that is not one of ours.
 
     Raises:
-        ValueError: for one of ours that the model lacks, or a renaming of or to an unknown name.
+        ValueError: the model lacks one of our classes, or ``rename`` has an unknown name.
     """
     rename = dict(rename or {})
     for old, new in rename.items():
         if old not in model_classes:
-            raise ValueError(f'expected to rename one of {list(model_classes)}, got {old!r}')
+            raise ValueError(
+                f"--rename: expected one of the model's classes {list(model_classes)}, got {old!r}"
+            )
         if new not in classes:
-            raise ValueError(f'expected {old!r} to become one of {list(classes)}, got {new!r}')
+            raise ValueError(
+                f'--rename: expected {old!r} to become one of {list(classes)}, got {new!r}'
+            )
     value_of = {name: value for value, name in enumerate(classes, start=1)}
     values = [value_of.get(rename.get(name, name), 0) for name in model_classes]
     missing = [name for name, value in value_of.items() if value not in values]
     if missing:
         raise ValueError(
-            f'expected the model to have all of our classes, it lacks {missing} (other names of '
-            f'the same can be renamed); ours: {list(classes)}; its own: {list(model_classes)}'
+            f'expected a model with all of our classes, it lacks {missing} (--rename MODEL=OURS '
+            f"matches different names); ours: {list(classes)}; the model's: {list(model_classes)}"
         )
     return values
 
@@ -146,27 +148,27 @@ def map_of_logits(
     present: Sequence[int] | None = None,
     min_score: float = 0.0,
 ) -> Tensor:
-    """Semantic map of a model's output.
+    """Convert a model's logits to a semantic map.
 
-    A pixel gets the value of its highest channel. Channels of classes that are not ``present`` do
-    not take part; where the model has no background, they stand for it.
+    A pixel gets the value of its highest channel. Channels of classes that are not ``present`` are
+    excluded if the model has a background channel; otherwise they become background.
 
     Args:
         logits: (C, H, W) floats.
-        values: (C,) int64, the map value of each channel, 0 = background; several may be alike.
-        present: values of the classes that take part beside background; None = all.
-        min_score: a pixel is 255 when the probabilities of its value's channels (a softmax over
-            those that take part) add up to less.
+        values: (C,) int64, the map value of each channel, 0 = background; may repeat.
+        present: values of the classes to use in addition to background; None = all.
+        min_score: a pixel becomes 255 if the probabilities of the channels with its value (a
+            softmax over the channels in use) sum to less.
 
     Returns:
         (H, W) uint8.
     """
     if present is not None:
-        takes_part = torch.isin(values, torch.tensor([0, *present], device=values.device))
+        is_present = torch.isin(values, torch.tensor([0, *present], device=values.device))
         if (values == 0).any():
-            logits, values = logits[takes_part], values[takes_part]
+            logits, values = logits[is_present], values[is_present]
         else:
-            values = torch.where(takes_part, values, 0)
+            values = torch.where(is_present, values, 0)
     semantic_map = values[logits.argmax(0)]
     if min_score > 0:
         probs = logits.float().softmax(0)
@@ -183,10 +185,10 @@ def load_segmentor(
     model_classes: Sequence[str] | None = None,
     device: str = 'cpu',
 ) -> tuple[nn.Module, list[str]]:
-    """A model of mmseg with its weights, and the names of its classes.
+    """Load an mmseg model with its weights, and the names of its classes.
 
-    mmseg itself guesses the names from their number where the checkpoint does not have them, and
-    goes on without weights that the checkpoint lacks; neither is done here.
+    If the checkpoint has no class names, mmseg guesses them from their number; if it lacks weights,
+    mmseg continues without them. Here both are errors.
 
     Raises:
         FileNotFoundError: for a missing file.
@@ -212,7 +214,10 @@ def load_segmentor(
     dataset_meta = meta.get('dataset_meta') or {}
     names = model_classes or dataset_meta.get('classes') or meta.get('CLASSES')
     if not names:
-        raise ValueError(f'{checkpoint}: expected class names in it, got none; name them')
+        raise ValueError(
+            f'{checkpoint}: expected a checkpoint with class names, got none (--model-classes '
+            'names them)'
+        )
     return model, list(names)
 
 
@@ -238,10 +243,10 @@ def _list_images(
 
 
 def _predict(model: nn.Module, source: _Source, *, num_channels: int) -> Tensor:
-    """The model's scores of an image, (C, H, W)."""
+    """Predict the logits of an image, (C, H, W)."""
     try:
         logits = inference_model(model, str(source.path)).seg_logits.data
-    except AssertionError as error:  # of LoadImageFromFile
+    except AssertionError as error:  # raised by LoadImageFromFile
         raise ValueError(f'{source.path}: {error}') from error
     if len(logits) != num_channels:
         raise ValueError(
@@ -251,7 +256,7 @@ def _predict(model: nn.Module, source: _Source, *, num_channels: int) -> Tensor:
     size = tuple(logits.shape[1:])
     if source.size not in (None, size):
         raise ValueError(
-            f'{source.path}: expected {source.size[1]} x {source.size[0]} as the point json has, '
+            f'{source.path}: expected {source.size[1]} x {source.size[0]} as in the point json, '
             f'got {size[1]} x {size[0]}'
         )
     return logits

@@ -1,4 +1,4 @@
-"""Points of any source as one COCO-style point json: what every converter reads into and writes.
+"""The point json, the common format of all point converters, and its in-memory form.
 
 Layout of the file: COCO's ``images``, ``categories`` (ids 1..K) and ``annotations``, which have
 ``id``, ``image_id``, ``category_id`` and ``point`` ``[x, y]`` in continuous coordinates.
@@ -7,11 +7,16 @@ Layout of the file: COCO's ``images``, ``categories`` (ids 1..K) and ``annotatio
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from mmp2seg.datasets.coco_content import check_coco_content
-from mmp2seg.datasets.layouts import numeric_image_ids
+from mmp2seg.datasets.coco_content import (
+    annotation_place,
+    check_coco_content,
+    ordered_class_names,
+)
+from mmp2seg.datasets.point_reading import check_point_source, read_annotation_point
+from mmp2seg.datasets.voc_layout import numeric_image_ids
 from mmp2seg.files.json_reading import read_json_object
 
 _SHOWN_PROBLEMS = 10
@@ -19,13 +24,13 @@ _SHOWN_PROBLEMS = 10
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourcePoint:
-    """A point as a source has it, not yet checked.
+    """A point as read from a source, not yet checked.
 
     Attributes:
         x: continuous coordinate in the image's frame, in pixels; a pixel's centre is at .5.
-        y: as ``x``.
+        y: see ``x``.
         label: name of its class.
-        where: the place it was read from, for errors ('a.json: shapes[3]', 'points.csv:12').
+        where: file and place, for errors ('a.json: shapes[3]', 'points.csv:12').
     """
 
     x: float
@@ -43,8 +48,8 @@ class SourceImage:
         height: in pixels.
         width: in pixels.
         points: may be empty: such an image trains the background.
-        where: the place it was read from, for errors.
-        left_out: what its reader was told to leave out, a line each: place and reason.
+        where: file and place, for errors.
+        left_out: shapes that the reader skipped, a line each: place and reason.
     """
 
     file_name: str
@@ -62,9 +67,8 @@ class PointReport:
     Attributes:
         num_images: images in the file.
         num_empty: of these, images without a point.
-        num_points: points in the file, by class name, also of classes without a point.
-        refused: what could not be placed and was left out, by the reader or here, a line each:
-            place and reason.
+        num_points: points in the file, by class name, including classes without a point.
+        refused: what the reader or the checks left out, a line each: place and reason.
     """
 
     num_images: int
@@ -73,11 +77,13 @@ class PointReport:
     refused: tuple[str, ...]
 
     def __str__(self) -> str:
-        """One page for a terminal."""
+        """Return a summary for the terminal."""
         total = sum(self.num_points.values())
         lines = [f'{self.num_images} images ({self.num_empty} without points), {total} points']
         lines += [f'  {name}: {count}' for name, count in self.num_points.items()]
-        return '\n'.join([*lines, *_shorten(self.refused, 'points left out')])
+        if self.refused:
+            lines.append(describe_problems(self.refused, f'{len(self.refused)} points left out'))
+        return '\n'.join(lines)
 
 
 def assemble_point_json(
@@ -87,20 +93,20 @@ def assemble_point_json(
     description: str = 'points',
     skip_refused: bool = False,
 ) -> tuple[dict, PointReport]:
-    """Check the points of a source and make one json of them.
+    """Check the points of a source and build the point json.
 
-    A point is refused when its class is not among ``classes``, when it is not finite or not inside
-    its image, and when an earlier one of the image has its place and class.
+    A point is refused if its class is not in ``classes``, if it is not finite or not inside its
+    image, or if an earlier point of the image has the same position and class.
 
     Args:
-        images: all images of the source; read once.
+        images: all images of the source; iterated once.
         classes: names of the K classes, in order; None takes the classes of the points, sorted.
         description: goes into ``info``.
-        skip_refused: leave refused points out and report them, instead of stopping.
+        skip_refused: leave refused points out and report them, instead of raising an error.
 
     Returns:
-        tuple: content of the json, and the counts. Images are numbered by their names' digits
-        where these differ ('2007_000032' -> 2007000032), else from 1; points from 1.
+        tuple: content of the json, and the counts. Image ids are the digits of the names if these
+        are unique ('2007_000032' -> 2007000032), otherwise 1, 2, ...; point ids are 1, 2, ...
 
     Raises:
         ValueError: for an image listed twice or without size, a class named twice, and, unless
@@ -111,7 +117,7 @@ def assemble_point_json(
     if classes is None:
         classes = sorted({point.label for image in images for point in image.points})
     if len(set(classes)) < len(classes):
-        raise ValueError(f'expected classes that differ, got {list(classes)}')
+        raise ValueError(f'expected unique class names, got {list(classes)}')
     category_ids = {name: number for number, name in enumerate(classes, start=1)}
     image_ids = numeric_image_ids([PurePath(image.file_name).stem for image in images])
     annotations: list[dict] = []
@@ -134,7 +140,8 @@ def assemble_point_json(
                 )
             )
     if refused and not skip_refused:
-        raise ValueError('\n'.join(_shorten(refused, 'points cannot be placed')))
+        title = f'{len(refused)} points cannot be used (--skip-refused leaves them out)'
+        raise ValueError(describe_problems(refused, title))
     counts = Counter(annotation['category_id'] for annotation in annotations)
     report = PointReport(
         num_images=len(images),
@@ -154,54 +161,74 @@ def assemble_point_json(
     return content, report
 
 
-def read_point_json(path: str | Path) -> tuple[list[SourceImage], list[str]]:
-    """Images with points, and the class names in the order of their ids, of a point json.
+def read_point_json(
+    path: str | Path, *, point_source: str = 'point'
+) -> tuple[list[SourceImage], list[str]]:
+    """Read the points of a COCO json, and its class names in the order of their ids.
 
-    Crowd annotations are left out, as by ``PointCocoDataset``.
+    Images are in the order of the file, and so are the points of an image. Crowd annotations are
+    left out, as in ``PointCocoDataset``.
+
+    Args:
+        path: COCO json; its images need ``height`` and ``width``.
+        point_source: where an annotation's point is, see ``read_annotation_point``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no COCO json, an id or a name occurs twice, or an annotation has no point
-            or an unknown image or category; names the file and the place.
+        ValueError: the file is not a COCO json or has an id or a name twice, or an annotation has
+            no point or an unknown image or category; names the file and the place.
     """
-    content = read_json_object(path, lists=('images', 'categories', 'annotations'))
-    check_coco_content(path, content, image_keys=('height', 'width'), annotation_keys=('point',))
-    categories = sorted(content['categories'], key=lambda category: category['id'])
-    names = {category['id']: category['name'] for category in categories}
+    check_point_source(point_source)
+    content = read_json_object(
+        path, lists=('images', 'categories', 'annotations'), drop=('segmentation',)
+    )
+    check_coco_content(path, content, image_keys=('height', 'width'))
+    names = {category['id']: category['name'] for category in content['categories']}
     points: dict[int, list[SourcePoint]] = {image['id']: [] for image in content['images']}
     for index, annotation in enumerate(content['annotations']):
-        where = f'{path}: annotations[{index}]'
         if annotation.get('iscrowd', 0):
             continue
-        x, y = number_pair(annotation['point'], where=where)
+        where = annotation_place(path, index, annotation)
+        x, y = read_annotation_point(annotation, point_source=point_source, where=where)
         point = SourcePoint(x, y, names[annotation['category_id']], where)
         points[annotation['image_id']].append(point)
-    images = [
+    images = coco_source_images(path, content['images'], points)
+    return images, ordered_class_names(content['categories'])
+
+
+def coco_source_images(
+    path: str | Path,
+    images: Sequence[Mapping],
+    points: Mapping[int, Sequence[SourcePoint]],
+    *,
+    left_out: Mapping[int, Sequence[str]] | None = None,
+) -> list[SourceImage]:
+    """Return the images of a COCO json with their points.
+
+    Args:
+        path: of the file, for errors.
+        images: entries of the json with ``id``, ``file_name``, ``height`` and ``width``.
+        points: points by image id.
+        left_out: lines of skipped annotations by image id; None = none.
+    """
+    return [
         SourceImage(
             image['file_name'],
             image['height'],
             image['width'],
             points[image['id']],
             f'{path}: images[{index}]',
+            left_out[image['id']] if left_out else (),
         )
-        for index, image in enumerate(content['images'])
+        for index, image in enumerate(images)
     ]
-    return images, list(names.values())
 
 
-def number_pair(values: object, *, where: str) -> tuple[float, float]:
-    """Two numbers, from numbers or strings; whether they are finite is checked on assembling.
-
-    Raises:
-        ValueError: they are not two numbers; begins with ``where``.
-    """
-    try:
-        if isinstance(values, str | dict):  # '12' is not the point (1, 2)
-            raise TypeError
-        x, y = (float(value) for value in values)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f'{where}: expected two numbers x, y, got {values!r:.60}') from None
-    return x, y
+def describe_problems(problems: Sequence[str], title: str) -> str:
+    """Return a title and the first ten problems below it, a line each."""
+    more = len(problems) - _SHOWN_PROBLEMS
+    lines = [f'{title}:', *(f'  {line}' for line in problems[:_SHOWN_PROBLEMS])]
+    return '\n'.join(lines + ([f'  ... and {more} more'] if more > 0 else []))
 
 
 def _check_images(images: Sequence[SourceImage]) -> None:
@@ -210,13 +237,12 @@ def _check_images(images: Sequence[SourceImage]) -> None:
         for side in (image.height, image.width):
             if not isinstance(side, int) or side <= 0:
                 raise ValueError(
-                    f'{image.where}: expected a size of positive whole numbers for '
+                    f'{image.where}: expected a size of positive integers for '
                     f'{image.file_name}, got height {image.height!r}, width {image.width!r}'
                 )
         if image.file_name in places:
             raise ValueError(
-                f'{image.where}: image {image.file_name} has an entry already: '
-                f'{places[image.file_name]}'
+                f'{image.where}: image {image.file_name} duplicates {places[image.file_name]}'
             )
         places[image.file_name] = image.where
 
@@ -236,11 +262,3 @@ def _why_refused(
     if is_known:
         return f'a second {point.label!r} at ({point.x:g}, {point.y:g}) in {image.file_name}'
     return None
-
-
-def _shorten(problems: Sequence[str], title: str) -> list[str]:
-    if not problems:
-        return []
-    more = len(problems) - _SHOWN_PROBLEMS
-    lines = [f'{len(problems)} {title}:', *(f'  {line}' for line in problems[:_SHOWN_PROBLEMS])]
-    return lines + ([f'  ... and {more} more'] if more > 0 else [])

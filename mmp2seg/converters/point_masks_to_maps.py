@@ -1,6 +1,6 @@
-"""Masks per point, such as SAM gives, made into semantic maps.
+"""Convert masks per point, for example SAM's, to semantic maps.
 
-The layouts of masks that are read stand in :mod:`mmp2seg.converters.mask_files`.
+For the accepted layouts of masks see :mod:`mmp2seg.converters.mask_files`.
 """
 
 import dataclasses
@@ -18,14 +18,14 @@ from mmp2seg.files.index_png import write_palette_png
 
 @dataclasses.dataclass(frozen=True)
 class PointMasksReport:
-    """What was written.
+    """Counts of a conversion.
 
     Attributes:
         num_maps: maps written, one for each image of the point json.
-        num_points: points in them.
+        num_points: points of these images.
         num_masks: masks of these images.
-        without_mask: points that no mask was taken by, a line each: place, class and image.
-        num_other: masks of images that the point json lacks.
+        without_mask: points that got no mask, a line each: place, class and image.
+        num_other: masks of images that are not in the point json.
         conflict_share: share of the pixels where masks of different classes overlap.
     """
 
@@ -48,19 +48,18 @@ def point_masks_to_maps(
 ) -> PointMasksReport:
     """Write a semantic map, a palette PNG, for each image of a point json.
 
-    Each point takes its best mask, see :func:`mmp2seg.converters.mask_assignment.choose_masks`;
-    pixels of a mask get the point's class, all others background. Values are 1..K in the order of
-    the point
-    json's category ids.
+    Each point gets its best mask, see :func:`mmp2seg.converters.mask_assignment.choose_masks`; the
+    pixels of the mask get the point's class, all others are background. Values are 1..K in the
+    order of the point json's category ids.
 
     Args:
-        masks_path: file or folder of masks, laid out as ``point_mask_files`` says.
+        masks_path: file or folder of masks, see :mod:`mmp2seg.converters.mask_files`.
         points_path: point json.
-        out_dir: folder to make; it appears only when it is complete.
+        out_dir: folder to create; written atomically.
         uncertain: value of pixels where masks of different classes overlap (255 = ignore); None =
-            the class of the mask of the higher score.
+            the class of the mask with the higher score.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images; a place for a progress bar.
+        track: wraps the list of images, for a progress bar.
 
     Raises:
         FileNotFoundError: for a missing file or folder.
@@ -84,9 +83,7 @@ def point_masks_to_maps(
                 width=image.width,
                 uncertain=uncertain,
             )
-            path = folder / f'{relative_stem(image.file_name)}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_palette_png(path, semantic_map)
+            write_palette_png(folder / f'{relative_stem(image.file_name)}.png', semantic_map)
             without_mask += [image.places[point] for point in np.flatnonzero(chosen < 0)]
             num_masks += len(masks)
             num_conflict += conflict

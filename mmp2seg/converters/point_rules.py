@@ -1,4 +1,4 @@
-"""How a point comes out of an object's box or mask."""
+"""Rules that draw points from an object's box or mask."""
 
 import dataclasses
 import math
@@ -16,24 +16,26 @@ _DRAWN = ('random', 'gaussian')
 
 @dataclasses.dataclass(frozen=True)
 class PointRule:
-    """Rule that draws points of an object, reproducibly.
+    """A rule that draws points of an object, reproducibly.
 
     Attributes:
-        name: ``'box-center'``, the centre of the box, which may lie off the object;
+        name: ``'box-center'``, the centre of the box, which may be outside the object;
             ``'mass-center'``, the pixel of the mask nearest to its centre of mass; ``'random'``, a
-            pixel of the mask, each with the same probability; ``'gaussian'``, drawn about a centre.
-        sigma: of ``'gaussian'`` alone: standard deviation of x and of y.
-        relative: ``sigma`` counts in roots of the area (the mask's for the centre of mass, the
-            box's for the box) instead of in pixels.
-        center: ``'mass'`` or ``'box'``: what ``'gaussian'`` draws about.
-        inside: ``'gaussian'`` takes the pixel of the mask nearest to what was drawn; otherwise what
-            was drawn, to a hundredth of a pixel and at most on the outermost pixels of the image.
-        num_points: points per object; of a mask's pixels they differ as long as it has that many.
-        seed: of the draws, not negative.
+            random pixel of the mask, uniformly; ``'gaussian'``, drawn around a centre.
+        sigma: for ``'gaussian'`` only: standard deviation of x and of y.
+        relative: ``sigma`` is a factor of the square root of the area (of the mask for the centre
+            of mass, of the box for the box centre) instead of pixels.
+        center: ``'mass'`` or ``'box'``: the centre for ``'gaussian'``.
+        inside: ``'gaussian'`` moves the drawn position to the nearest pixel of the mask. Otherwise
+            the position is rounded to .01 pixels and clipped to the outermost pixel centres of the
+            image.
+        num_points: points per object. Pixels of a mask are drawn without repetition as long as the
+            mask has enough.
+        seed: of the random draws, >= 0.
 
     Raises:
-        ValueError: for an unknown name or centre, numbers out of range, a sigma where nothing is
-            drawn about a centre or none where it is, several points where nothing is drawn.
+        ValueError: for an unknown name or centre, numbers out of range, a missing sigma, or options
+            that the rule does not have; names the command-line options.
     """
 
     name: str
@@ -50,35 +52,45 @@ class PointRule:
                 raise ValueError(f'expected {key} to be one of {known}, got {value!r}')
         if self.name == 'gaussian':
             if self.sigma is None or not (math.isfinite(self.sigma) and self.sigma >= 0):
-                raise ValueError(f"expected a sigma >= 0 for 'gaussian', got {self.sigma}")
-        elif self.sigma is not None or self.relative or self.center != 'mass' or not self.inside:
+                raise ValueError(f'expected --sigma >= 0 with --rule gaussian, got {self.sigma}')
+        elif given := self._gaussian_options():
             raise ValueError(
-                f"expected sigma, relative, center and inside with 'gaussian' only, got {self}"
+                f'expected {" ".join(given)} with --rule gaussian only, got --rule {self.name}'
             )
         if self.num_points < 1 or (self.num_points > 1 and self.name not in _DRAWN):
             raise ValueError(
-                f'expected one point, or more with one of {_DRAWN}, '
-                f'got {self.num_points} with {self.name!r}'
+                f'expected --num-points 1, or more with --rule {" or ".join(_DRAWN)}, '
+                f'got {self.num_points} with --rule {self.name}'
             )
         if self.seed < 0:
-            raise ValueError(f'expected a seed >= 0, got {self.seed}')
+            raise ValueError(f'expected --seed >= 0, got {self.seed}')
+
+    def _gaussian_options(self) -> list[str]:
+        """Return the command-line options of ``'gaussian'`` that differ from their defaults."""
+        given = {
+            '--sigma': self.sigma is not None,
+            '--relative': self.relative,
+            '--center': self.center != 'mass',
+            '--anywhere': not self.inside,
+        }
+        return [option for option, is_given in given.items() if is_given]
 
     @property
     def needs_mask(self) -> bool:
-        """Whether an object's box alone is not enough."""
+        """Whether the rule needs an object's mask."""
         if self.name == 'gaussian':
             return self.inside or self.center == 'mass'
         return self.name != 'box-center'
 
     def describe(self) -> str:
-        """The rule in one line."""
+        """Describe the rule in one line."""
         words = [self.name]
         if self.name == 'gaussian':
             unit = 'root of the area' if self.relative else 'px'
-            place = 'pulled inside the mask' if self.inside else 'not pulled inside the mask'
-            words += [f'sigma {self.sigma:g} {unit} about the centre of the {self.center}', place]
+            place = 'moved inside the mask' if self.inside else 'not moved inside the mask'
+            words += [f'sigma {self.sigma:g} {unit} around the centre of the {self.center}', place]
         if self.num_points > 1:
-            words.append(f'{self.num_points} points an object')
+            words.append(f'{self.num_points} points per object')
         return ', '.join([*words, f'seed {self.seed}'] if self.name in _DRAWN else words)
 
     def draw(
@@ -90,19 +102,19 @@ class PointRule:
         box: Sequence[float] | None = None,
         crop: tuple[np.ndarray, tuple[int, int]] | None = None,
     ) -> list[list[float]]:
-        """Points ``[x, y]`` of an object, continuous coordinates of the image.
+        """Draw points ``[x, y]`` of an object, in continuous coordinates of the image.
 
         Args:
-            number: id of the object, not negative: its random stream comes from it and the seed.
+            number: id of the object, >= 0; the random stream depends on it and the seed.
             height: of the image.
             width: of the image.
-            box: COCO's ``[x, y, w, h]``, where the rule looks at it.
-            crop: see :func:`mmp2seg.converters.segmentation_crops.crop_of_segmentation`; given if
-                ``needs_mask``.
+            box: COCO's ``[x, y, w, h]``, needed by rules with the centre of the box.
+            crop: see :func:`mmp2seg.converters.segmentation_crops.crop_of_segmentation`; required
+                if ``needs_mask``.
 
         Raises:
-            ValueError: no box where one is needed, none of positive area, its centre outside of
-                the image, or a mask without pixels.
+            ValueError: a missing box, a box without area or with its centre outside the image, or a
+                mask without pixels.
         """
         if self.needs_mask and not crop[0].any():
             raise ValueError('its mask has no pixels')
@@ -137,10 +149,10 @@ class PointRule:
 
 
 def box_center(box: Sequence[float] | None, *, height: int, width: int) -> list[float]:
-    """Centre ``[x, y]`` of a box ``[x, y, w, h]``.
+    """Return the centre ``[x, y]`` of a box ``[x, y, w, h]``.
 
     Raises:
-        ValueError: it is no box of positive area, or its centre lies outside of the image.
+        ValueError: it is not a box of positive area, or its centre is outside the image.
     """
     is_box = isinstance(box, list | tuple) and len(box) == 4
     if not is_box or not all(map(is_finite_number, box)):

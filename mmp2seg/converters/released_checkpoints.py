@@ -1,13 +1,12 @@
-"""Checkpoints of the released P2Seg code, turned into ours.
+"""Convert checkpoints of the released P2Seg code to ours.
 
-Both released networks are covered: HRNet-48 and ResNet-101. Their entries are renamed one by one;
-nothing is left out but the centre head, which inference never uses.
+Both released networks are supported: HRNet-48 and ResNet-101. All entries are renamed; only the
+centre head is dropped, which inference does not use.
 """
 
-import os
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +15,15 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from mmp2seg.files.atomic_write import replaced_file
+from mmp2seg.files.image_folder import shorten_names
 from mmp2seg.registry import MODELS
 from mmp2seg.version import __version__
 
 _SHOWN_NAMES = 20
 
-# How a convolution with its norm and a depthwise-separable one are numbered there and named here.
+# Released number -> our name of the layers of a convolution with norm and of a depthwise-separable
+# convolution.
 _CONV = {'0.': 'conv.', '1.': 'bn.'}
 _SEPARABLE = {
     '0.0.0.': 'depthwise_conv.conv.',
@@ -36,10 +38,10 @@ class ReleasedNetwork:
     """One of the released networks.
 
     Attributes:
-        title: for the reader.
-        prefixes: beginning of an entry's name there -> here; no one begins another.
-        dropped: beginnings of the names that have no counterpart here.
-        classifier: name there of the weight whose first axis is background and the classes.
+        title: name for messages.
+        prefixes: prefix of a released entry's name -> our prefix; no key is a prefix of another.
+        dropped: prefix of the released names that have no counterpart in our model.
+        classifier: released name of the weight whose first axis is background and the classes.
     """
 
     title: str
@@ -48,11 +50,11 @@ class ReleasedNetwork:
     classifier: str
 
     def rename(self, name: str) -> str | None:
-        """Our name of a released entry; None if it is not known."""
+        """Return our name of a released entry, or None if it is unknown."""
         return _replace_prefix(name, self.prefixes)
 
     def released_name(self, name: str) -> str:
-        """The inverse of :meth:`rename`."""
+        """Return the released name of our entry, the inverse of :meth:`rename`."""
         inverse = {ours: released for released, ours in self.prefixes.items()}
         return _replace_prefix(name, inverse) or name
 
@@ -63,7 +65,7 @@ class Conversion:
 
     Attributes:
         architecture: ``'hrnet48'`` or ``'resnet101'``.
-        num_classes: K, background not counted.
+        num_classes: number K of classes without background.
         state_dict: our names -> tensors, offsets in ``(dx, dy)`` order.
         dropped: names of the released entries that are not used.
     """
@@ -82,8 +84,8 @@ def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str | None:
 
 
 def _nest(old: str, new: str, inner: Mapping[str, str]) -> dict[str, str]:
-    """``inner`` below ``old`` there and ``new`` here."""
-    return {old + there: new + here for there, here in inner.items()}
+    """Prepend ``old`` to the released names and ``new`` to our names of ``inner``."""
+    return {old + released: new + ours for released, ours in inner.items()}
 
 
 def _hrnet_prefixes() -> dict[str, str]:
@@ -99,7 +101,7 @@ def _hrnet_prefixes() -> dict[str, str]:
 
 
 def _decoder_prefixes(released: str, ours: str) -> dict[str, str]:
-    """A Panoptic-DeepLab decoder with four ASPP branches and three low-level features."""
+    """Return the prefixes of a Panoptic-DeepLab decoder: four ASPP branches, three skip levels."""
     prefixes = {f'{released}.aspp.convs.4.aspp_pooling.1.': f'{ours}.aspp.pooling.conv.'}
     for i in range(4):
         prefixes |= _nest(f'{released}.aspp.convs.{i}.', f'{ours}.aspp.branches.{i}.', _CONV)
@@ -140,20 +142,20 @@ NETWORKS = {
 
 
 def read_released(path: str | Path) -> dict[str, Tensor]:
-    """The state dict of a released checkpoint; code that the file may hold is not run.
+    """Read the state dict of a released checkpoint, without running code that the file may contain.
 
-    The state dict is the entry ``model``, as the released code saves it, or the whole file; a
-    leading ``module.`` is taken off its names.
+    The state dict is the entry ``model``, where the released code saves it, or the whole file. A
+    leading ``module.`` is removed from its names.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not such a checkpoint.
+        ValueError: it is not a checkpoint of this form.
     """
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         foreign = re.search(r'GLOBAL ([\w.]+)', str(error))
-        reason = f', it holds {foreign[1]}, which may run code' if foreign else ''
+        reason = f', got {foreign[1]}, which may run code' if foreign else ''
         raise ValueError(
             f'{path}: expected a file of torch.save with nothing but tensors{reason}'
         ) from error
@@ -166,28 +168,32 @@ def read_released(path: str | Path) -> dict[str, Tensor]:
         if not (isinstance(name, str) and isinstance(value, Tensor))
     ]
     if wrong:
-        raise ValueError(f'{path}: expected named tensors only, got also {_listing(wrong)}')
+        names = shorten_names(wrong, shown=_SHOWN_NAMES)
+        raise ValueError(f'{path}: expected named tensors only, got also {names}')
     return {name.removeprefix('module.'): value for name, value in state.items()}
 
 
 def convert_released(state: Mapping[str, Tensor]) -> Conversion:
-    """Rename the entries of a released state dict, and turn its ``(dy, dx)`` into ``(dx, dy)``.
+    """Rename the entries of a released state dict, and swap its ``(dy, dx)`` to ``(dx, dy)``.
 
     Args:
         state: the released names -> tensors; not changed.
 
     Raises:
-        ValueError: it is of another network, or has entries that are not known.
+        ValueError: it is from another network, or has unknown entries.
     """
     architecture = detect_architecture(state)
     network = NETWORKS[architecture]
     if network.classifier not in state:
-        raise ValueError(f'missing 1 of its entries: {network.classifier}')
+        raise ValueError(
+            f'expected a {network.title} checkpoint with the entry {network.classifier}, got none'
+        )
     dropped = [name for name in state if name.startswith(network.dropped)]
     names = {name: network.rename(name) for name in state if name not in set(dropped)}
     unknown = [name for name, ours in names.items() if ours is None]
     if unknown:
-        raise ValueError(f'unknown entries in a {network.title} checkpoint: {_listing(unknown)}')
+        listed = shorten_names(unknown, shown=_SHOWN_NAMES)
+        raise ValueError(f'unknown entries in a {network.title} checkpoint: {listed}')
     converted = {ours: state[name] for name, ours in names.items()}
     for name in ('offset_head.predictor.weight', 'offset_head.predictor.bias'):
         if name in converted:
@@ -197,10 +203,10 @@ def convert_released(state: Mapping[str, Tensor]) -> Conversion:
 
 
 def detect_architecture(state: Mapping[str, Tensor]) -> str:
-    """``'hrnet48'`` or ``'resnet101'``, by the names and shapes of a released state dict.
+    """Return ``'hrnet48'`` or ``'resnet101'``, by the names and shapes of a released state dict.
 
     Raises:
-        ValueError: neither.
+        ValueError: it is neither.
     """
     blocks = {match[1] for name in state if (match := re.match(r'backbone\.layer3\.(\d+)\.', name))}
     if any(name.startswith('decoder.') for name in state):
@@ -214,19 +220,20 @@ def detect_architecture(state: Mapping[str, Tensor]) -> str:
         raise ValueError(f'expected HRNet-48, transition1.0.0.weight with 48 channels, got {width}')
     raise ValueError(
         'expected the released HRNet-48 or ResNet-101 network, got the entries '
-        f'{_listing(state, shown=3)}'
+        f'{shorten_names(list(state), shown=3)}'
     )
 
 
 def check_conversion(conversion: Conversion, cfg: Config) -> None:
-    """Load the entries into the model of a config, strictly. No weights are made or fetched.
+    """Load the entries strictly into the model of a config, without initializing its weights.
 
     Args:
-        cfg: of a whole stage-1 training; its ``num_classes`` gives way to the checkpoint's.
+        conversion: the converted checkpoint.
+        cfg: config of a stage-1 training; its ``num_classes`` is set to the checkpoint's.
 
     Raises:
-        ValueError: entries are missing, are not the model's, or have another shape; they are named
-            as in the released checkpoint. Or the config is not one of stage 1.
+        ValueError: entries are missing, unknown, or of another shape; the message has their
+            released names. Or the config is not a stage-1 config.
     """
     if 'semantic_head' not in (cfg.get('model') or {}):
         raise ValueError(f'expected the config of a stage-1 network, got {cfg.filename}')
@@ -241,9 +248,9 @@ def check_conversion(conversion: Conversion, cfg: Config) -> None:
         ],
     }
     found = [
-        f'{problem}: {_listing([network.released_name(name) for name in names])}'
+        f'{problem}: {shorten_names(released, shown=_SHOWN_NAMES)}'
         for problem, names in problems.items()
-        if names
+        if (released := [network.released_name(name) for name in names])
     ]
     if found:
         raise ValueError(f'does not fit the {network.title} network; entries ' + '; '.join(found))
@@ -251,7 +258,7 @@ def check_conversion(conversion: Conversion, cfg: Config) -> None:
 
 
 def _build_without_memory(cfg: Config, num_classes: int) -> nn.Module:
-    """The model of a config on the meta device."""
+    """Build the model of a config on the meta device."""
     cfg.model.semantic_head.num_classes = num_classes
     with (
         DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')),
@@ -261,7 +268,7 @@ def _build_without_memory(cfg: Config, num_classes: int) -> nn.Module:
 
 
 def write_converted(path: str | Path, conversion: Conversion) -> None:
-    """Write a checkpoint that mmengine loads, whole or not at all.
+    """Write a checkpoint that mmengine loads, atomically.
 
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
@@ -273,17 +280,5 @@ def write_converted(path: str | Path, conversion: Conversion) -> None:
         num_classes=conversion.num_classes,
         dropped=conversion.dropped,
     )
-    path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
+    with replaced_file(path) as temporary:
         torch.save(dict(meta=meta, state_dict=conversion.state_dict), temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _listing(names: Iterable[str], *, shown: int = _SHOWN_NAMES) -> str:
-    names = list(names)
-    rest = len(names) - shown
-    return ', '.join(names[:shown]) + (f' and {rest} more' if rest > 0 else '')

@@ -1,7 +1,7 @@
-"""A folder of maps of numbers made into one of other numbers.
+"""Change the values of a folder of semantic maps.
 
-For maps of COCO's category ids, which go from 1 to 90 with gaps for its 80 thing classes, and any
-other numbering that is not 0 background, 1..K classes, 255 ignore.
+For maps with COCO's category ids (1 to 90, with gaps, for 80 thing classes), and for any other
+numbering that is not 0 background, 1..K classes, 255 ignore.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class RemapReport:
 
     Attributes:
         num_maps: maps written.
-        num_pixels: pixels of each old value that occurs, ascending.
+        num_pixels: old value that occurs -> number of pixels, ascending.
     """
 
     num_maps: int
@@ -40,20 +40,20 @@ def remap_maps(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> RemapReport:
-    """Write each map of a folder and its sub-folders with other values, as palette PNG.
+    """Write each map of a folder and its subfolders with new values, as palette PNG.
 
     Args:
         source_dir: folder of palette or grey PNG maps of 8 bits.
-        out_dir: folder to make, with the same names, ``.png``; it appears only when it is complete.
-        mapping: old value -> new value, both 0..255. 0 and 255 stay unless it has them; any other
-            value that it lacks is an error.
+        out_dir: folder to create, with the same names, ``.png``; written atomically.
+        mapping: old value -> new value, both 0..255. 0 and 255 do not change unless they are in
+            it; any other missing value is an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of maps; a place for a progress bar.
+        track: wraps the list of maps, for a progress bar.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it has no map, or one is broken or has a value that is not in ``mapping``; names
-            the file and the value.
+        ValueError: it has no map, or a map is broken or has a value that is not in ``mapping``;
+            names the file and the value.
         FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
     """
     maps = find_png_maps(source_dir)
@@ -69,20 +69,17 @@ def remap_maps(
                 if int(value) not in mapping:
                     raise ValueError(f'{path}: expected a value of the mapping, got {value}')
             num_pixels += counts
-            target = folder / f'{name}.png'
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_palette_png(target, table[index_map])
+            write_palette_png(folder / f'{name}.png', table[index_map])
     occurring = np.flatnonzero(num_pixels)
     return RemapReport(len(maps), {int(value): int(num_pixels[value]) for value in occurring})
 
 
 def read_category_mapping(json_path: str | Path) -> dict[int, int]:
-    """Category id -> 1..K in the order of the ids, from the categories of a COCO json.
+    """Map the category ids of a COCO json to 1..K, in the order of the ids.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no json with categories, or has ids that no map of 8 bits can hold beside
-            0 and 255, or one twice.
+        ValueError: it is not a json with categories, or its ids are not unique integers 1..254.
     """
     categories = read_json_object(json_path, lists=('categories',))['categories']
     require_keys(json_path, 'categories', categories, ('id', 'name'))
@@ -91,7 +88,7 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
         number = category['id']
         if not isinstance(number, int) or not 0 < number < IGNORE or number in seen:
             raise ValueError(
-                f'{json_path}: categories[{index}]: expected ids 1..{IGNORE - 1} that differ, '
+                f'{json_path}: categories[{index}]: expected unique ids 1..{IGNORE - 1}, '
                 f'got {number!r}'
             )
         seen.add(number)
@@ -99,12 +96,12 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
 
 
 def read_mapping_file(path: str | Path) -> dict[int, int]:
-    """Mapping of a text file with a line ``from to`` per value; ``#`` begins a comment.
+    """Read a mapping from a text file with a line ``from to`` per value; ``#`` starts a comment.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a line is no pair of numbers 0..255, or maps a value a second time; begins with
-            ``path:line``. Or the file is empty.
+        ValueError: a line is not a pair of integers 0..255, or maps a value a second time; begins
+            with ``path:line``. Or the file has no mapping.
     """
     mapping: dict[int, int] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -118,7 +115,7 @@ def read_mapping_file(path: str | Path) -> dict[int, int]:
         if not (0 <= old <= IGNORE and 0 <= new <= IGNORE):
             raise ValueError(f"{path}:{number}: expected 'from to', both 0..255, got {line!r}")
         if old in mapping:
-            raise ValueError(f'{path}:{number}: {old} is mapped already, to {mapping[old]}')
+            raise ValueError(f'{path}:{number}: {old} is already mapped to {mapping[old]}')
         mapping[old] = new
     if not mapping:
         raise ValueError(f"{path}: expected lines 'from to', got none")

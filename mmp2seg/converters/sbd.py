@@ -1,9 +1,9 @@
-"""VOC 2012 and the Semantic Boundaries Dataset (SBD) merged into one folder in VOC's layout.
+"""Merge VOC 2012 and the Semantic Boundaries Dataset (SBD) into one folder in VOC's layout.
 
 SBD (home page: https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours)
-has objects and classes of 11 355 images of VOC 2011, all of which are among VOC 2012's. Its train
-and val lists are not VOC's: part of VOC's val is in SBD's train. VOC's train and all of SBD without
-VOC's val are the 10 582 images known as train_aug.
+annotates objects and classes of 11 355 images of VOC 2011, which are all in VOC 2012. Its train and
+val lists differ from VOC's: SBD's train has part of VOC's val. VOC's train and all of SBD, without
+VOC's val, are the 10 582 images known as train_aug.
 """
 
 import dataclasses
@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from mmp2seg.converters.voc_masks import read_image_list
-from mmp2seg.datasets.layouts import write_lines
+from mmp2seg.datasets.voc_layout import read_image_list, write_lines
 from mmp2seg.files.folders import complete_folder, link_or_copy
 from mmp2seg.files.image_folder import image_size
 from mmp2seg.files.index_png import write_palette_png
@@ -35,9 +34,9 @@ class SbdReport:
         num_train_aug: images of ``train_aug.txt``.
         num_voc: of these, images with VOC's annotation.
         num_sbd: of these, images with SBD's annotation.
-        num_new_images: image files that are SBD's, as VOC's folder lacks them.
-        differing: images of SBD whose ``cls`` and ``inst`` differ on the class of an object's
-            pixels; ``inst`` counts.
+        num_new_images: image files taken from SBD because VOC's folder lacks them.
+        differing: images of SBD whose ``cls`` and ``inst`` give object pixels different classes;
+            ``inst`` is used.
     """
 
     num_train_aug: int
@@ -57,21 +56,21 @@ def merge_sbd(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> SbdReport:
-    """Write a folder in VOC's layout that has VOC's and SBD's images, maps and ``train_aug.txt``.
+    """Write a folder in VOC's layout with VOC's and SBD's images and maps, and ``train_aug.txt``.
 
-    ``train_aug.txt`` is VOC's train, then SBD's train and val as far as they are not in VOC's train
-    or val. An image that VOC has both maps of keeps them; the others get SBD's. All else of VOC's
-    folder (lists, maps, annotations, weak maps) is in the result as well.
+    ``train_aug.txt`` is VOC's train, followed by the images of SBD's train and val that are not in
+    VOC's train or val. An image keeps VOC's two maps if it has both; otherwise it gets SBD's. The
+    rest of VOC's folder (lists, maps, annotations, weak maps) is included.
 
     Args:
         voc_root: VOC2012, with ``ImageSets/Segmentation/train.txt`` and ``val.txt``.
-        sbd_root: SBD's folder with ``inst``, ``cls``, ``img``, ``train.txt`` and ``val.txt``, or
-            the folder with ``dataset`` that it is in.
-        out_root: folder to make; it appears only when it is complete.
+        sbd_root: SBD's folder with ``inst``, ``cls``, ``img``, ``train.txt`` and ``val.txt``, or a
+            folder that contains it as ``dataset``.
+        out_root: folder to create; written atomically.
         num_classes: number K of classes without background.
         copy: copy VOC's and SBD's files instead of linking them.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of SBD's images; a place for a progress bar.
+        track: wraps the list of the images, for a progress bar.
 
     Raises:
         FileNotFoundError: for a missing list, image or map.
@@ -100,7 +99,7 @@ def merge_sbd(
                 )
             for part, values in zip(_MAP_FOLDERS, (object_map, class_map), strict=True):
                 path = folder / part / f'{name}.png'
-                path.unlink(missing_ok=True)  # the link to VOC's map, where it has but one of them
+                path.unlink(missing_ok=True)  # the link to VOC's map, if VOC has only one of them
                 write_palette_png(path, values)
             num_sbd += 1
             if differs:
@@ -111,21 +110,23 @@ def merge_sbd(
 
 
 def find_sbd(root: str | Path) -> Path:
-    """The folder with SBD's ``inst``: ``root`` itself, or its ``dataset``.
+    """Return the folder with SBD's ``inst``: ``root`` or ``root/dataset``.
 
     Raises:
-        FileNotFoundError: neither has one.
+        FileNotFoundError: neither has it.
     """
     for folder in (Path(root), Path(root) / 'dataset'):
         if (folder / 'inst').is_dir():
             return folder
-    raise FileNotFoundError(f'{root}: expected SBD, with a folder inst or dataset/inst')
+    raise FileNotFoundError(
+        f'{root}: expected SBD, with a folder inst or dataset/inst, got neither'
+    )
 
 
 def merge_lists(
     voc_train: Sequence[str], voc_val: Sequence[str], *sbd_lists: Sequence[str]
 ) -> list[str]:
-    """VOC's train, then the images of SBD's lists that are in neither of VOC's, each once."""
+    """Return VOC's train, then the images of SBD's lists that are not in VOC's lists, each once."""
     names = dict.fromkeys(voc_train)
     for names_of_list in sbd_lists:
         names.update(dict.fromkeys(names_of_list))
@@ -136,7 +137,7 @@ def merge_lists(
 def read_sbd_maps(
     sbd_root: str | Path, name: str, *, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Maps of an image of SBD as VOC has them.
+    """Read the maps of an SBD image in VOC's form.
 
     Args:
         sbd_root: folder with ``inst`` and ``cls``.
@@ -145,13 +146,13 @@ def read_sbd_maps(
 
     Returns:
         object map (H, W) uint8 (0 = none, 1..N, 255 = void), class map (H, W) uint8 (0 =
-        background, k + 1 = class k, 255 = void; by ``inst`` within objects, by ``cls`` outside),
-        and whether the two differ within objects.
+        background, k + 1 = class k, 255 = void; from ``inst`` within objects, from ``cls``
+        outside), and whether the two differ within objects.
 
     Raises:
         FileNotFoundError: for a missing file.
-        ValueError: for a file that is no ``.mat`` file of SBD, different sizes, an object without
-            category, a class out of range; names the file.
+        ValueError: for a file that is not a ``.mat`` file of SBD, different sizes, an object
+            without category, a class out of range; names the file.
     """
     inst_path, cls_path = (Path(sbd_root) / part / f'{name}.mat' for part in ('inst', 'cls'))
     inst, cls = _read_struct(inst_path, 'GTinst'), _read_struct(cls_path, 'GTcls')
@@ -185,7 +186,7 @@ def _read_struct(path: Path, name: str) -> np.void:
         raise FileNotFoundError(f'{path}: no such file')
     try:
         return loadmat(path, variable_names=[name])[name][0, 0]
-    except Exception as error:  # scipy's errors for broken files have no base of their own
+    except Exception as error:  # scipy's errors for broken files have no common base class
         raise ValueError(f'{path}: expected a .mat file with {name}, {error!r}') from error
 
 
@@ -199,7 +200,7 @@ def _read_field(struct: np.void, name: str, path: Path) -> np.ndarray:
 
 
 def _carry_over(voc_root: Path, folder: Path, *, copy: bool) -> None:
-    """VOC's folder in a new one: images, maps and lists in folders of their own, to be added to."""
+    """Link or copy the content of VOC's folder, with new folders for images, maps and lists."""
     for part in (_IMAGES, *_MAP_FOLDERS):
         (folder / part).mkdir()
         if not (voc_root / part).is_dir():

@@ -1,37 +1,37 @@
-"""The mask of a COCO segmentation, as large as its object and not as its image."""
+"""Decode the mask of a COCO segmentation in a crop around the object, not in the whole image."""
 
 import numpy as np
 from pycocotools import mask as mask_utils
 
 from mmp2seg.ops.rle import polygon_values, segmentation_to_rle
 
-# pycocotools places a polygon's corners on a grid of a fifth of a pixel.
+# pycocotools rounds a polygon's corners to a grid of a fifth of a pixel.
 _GRID = 5
 
 
 def crop_of_segmentation(
     segmentation: dict | list, height: int, width: int
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Mask of a segmentation and the place of its crop in the image.
+    """Return the mask of a segmentation in a crop, and the position of the crop in the image.
 
-    The pixels are those that pycocotools gives in the frame of the whole image, but for the
-    rounding of edges that pass exactly half way between two of its steps: about one polygon in a
-    thousand differs, by a pixel.
+    The pixels equal those of pycocotools in the whole image, except for the rounding of edges
+    exactly half way between two of its grid steps: about one polygon in a thousand differs, by one
+    pixel.
 
     Args:
-        segmentation: polygons ``[[x1, y1, x2, y2, ...], ...]`` (their union; those of fewer than
-            three corners are left out), uncompressed RLE (``counts`` a list) or compressed RLE.
+        segmentation: polygons ``[[x1, y1, x2, y2, ...], ...]`` (their union; polygons with fewer
+            than three corners are ignored), uncompressed RLE (``counts`` a list) or compressed RLE.
         height: of the image.
         width: of the image.
 
     Returns:
         tuple: mask ``(h, w)`` bool with the object's pixels, C-contiguous, and ``(left, top)``:
-        the mask's pixel (row, col) is the image's (row + top, col + left). ``(0, 0)`` without
-        pixels where an RLE has none; a polygon's crop may be larger than its pixels need.
+        the mask's pixel (row, col) is the image's (row + top, col + left). A mask of shape
+        ``(0, 0)`` for an empty RLE; a polygon's crop may be larger than necessary.
 
     Raises:
-        ValueError: if it is no segmentation, has no polygon of three corners, a corner that is not
-            finite, or an RLE that does not fill the image.
+        ValueError: if it is not a segmentation, has no polygon with three corners, a corner that is
+            not finite, or an RLE that does not fill the image.
     """
     if isinstance(segmentation, list):
         return _crop_of_polygons(segmentation, height, width)
@@ -47,7 +47,7 @@ def _crop_of_polygons(
         raise ValueError('expected a polygon of at least three corners, got none')
     corners = np.concatenate(steps)
     lowest, highest = (corners.min(0) // _GRID).tolist(), (corners.max(0) // _GRID).tolist()
-    # Only up to the image's border: what lies beyond is cut off there, not moved in.
+    # Clip the crop to the image: the polygon is cut off at the border, not moved inside.
     left, top = (max(int(low), 0) for low in lowest)
     right, bottom = (min(int(h) + 2, side) for h, side in zip(highest, (width, height)))
     if left >= right or top >= bottom:
@@ -60,14 +60,14 @@ def _crop_of_polygons(
 
 
 def _corners_for_pycocotools(steps: np.ndarray) -> np.ndarray:
-    """Coordinates that pycocotools rounds to the given steps: it adds a half and cuts off."""
+    """Return coordinates that pycocotools rounds to the given steps: it adds .5 and truncates."""
     return (np.where(steps < 0, steps - 0.75, steps) / _GRID).ravel()
 
 
 def _grid_steps(polygon: list) -> np.ndarray:
-    """Corners ``(C, 2)`` (x, y) as whole steps of the grid, rounded as pycocotools does.
+    """Return the corners ``(C, 2)`` (x, y) in integer grid steps, rounded like pycocotools.
 
-    Rounded before a polygon is moved: afterwards a corner half way could go to the other side.
+    Call it before the polygon is moved: afterwards a corner half way could round differently.
     """
     values = polygon_values(polygon)
     if len(values) % 2:

@@ -1,4 +1,4 @@
-"""A folder of semantic maps of any kind made into one that the point data sets read."""
+"""Import a folder of semantic maps in the form that the point datasets read."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,11 +14,11 @@ from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 
 @dataclasses.dataclass(frozen=True)
 class SemanticFolderReport:
-    """What was written.
+    """Counts of an import.
 
     Attributes:
         num_maps: maps written.
-        num_resized: of these, maps that had another size than their image.
+        num_resized: of these, maps whose size differed from their image's.
         missing: images without a map, by name.
         unused: maps of the source folder without an image, by name.
         num_pixels: (K + 2,) int64 pixels of background, of each class and of ignore.
@@ -47,27 +47,27 @@ def import_semantic_maps(
     """Write a palette PNG of the image's size and name for each image of a folder.
 
     A map has the name of its image, in the same subfolder: ``<source_dir>/<name><map_suffix>`` for
-    ``<image_dir>/<name>.jpg``. A map of another size is resized, each pixel taking the nearest
-    class, where it is the image's size times a factor (to within a pixel).
+    ``<image_dir>/<name>.jpg``. A map of another size is resized with nearest-neighbour
+    interpolation if its aspect ratio is the image's (to within a pixel).
 
     Args:
         source_dir: folder of maps: palette or grey of 8 bits, 0 background, k + 1 = class k,
             255 ignore.
-        out_dir: folder to make; it appears only when it is complete.
+        out_dir: folder to create; written atomically.
         image_dir: folder of the images.
         num_classes: number K of classes without background.
-        from_palette: the maps' colours count, by VOC's palette, instead of their numbers; for maps
-            in RGB, and for palettes in an order of their own.
-        map_suffix: what a map's file adds to the image's name, such as '_mask.png'.
-        names: of the images, without suffix; all of the folder without it.
-        allow_missing: list images without a map in the report, instead of refusing them.
+        from_palette: use the maps' colours, by VOC's palette, instead of their numbers; for maps in
+            RGB, and for palettes in another order.
+        map_suffix: what follows the image's name in the map's file name, such as '_mask.png'.
+        names: of the images, without suffix; None = all images of the folder.
+        allow_missing: list images without a map in the report, instead of raising an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images; a place for a progress bar.
+        track: wraps the list of images, for a progress bar.
 
     Raises:
         FileNotFoundError: for a missing folder, image or map.
-        ValueError: for a file that is no map or no image, a map of another shape, or with a value
-            that is no class; names the files.
+        ValueError: for a file that is not a map or not an image, a map of another aspect ratio, or
+            a value that is not a class; names the files.
         FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
     """
     source_dir = Path(source_dir)
@@ -77,9 +77,10 @@ def import_semantic_maps(
     maps = {name: source_dir / f'{name}{map_suffix}' for name in images}
     missing = tuple(name for name, path in maps.items() if not path.is_file())
     if len(missing) == len(images) or (missing and not allow_missing):
+        advice = ' (--allow-missing goes on without them)' if len(missing) < len(images) else ''
         raise FileNotFoundError(
             f'{source_dir}: expected a map <name>{map_suffix} for each of {len(images)} images, '
-            f'{len(missing)} are missing: {shorten_names(missing)}'
+            f'{len(missing)} are missing: {shorten_names(missing)}{advice}'
         )
     num_resized, num_pixels = 0, np.zeros(num_classes + 2, np.int64)
     with complete_folder(out_dir, overwrite=overwrite, inputs=[source_dir, image_dir]) as folder:
@@ -92,9 +93,7 @@ def import_semantic_maps(
                 num_pixels += count_values(semantic_map, num_classes=num_classes)
             except ValueError as error:
                 raise ValueError(f'{maps[name]}: {error}') from error
-            path = folder / f'{name}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_palette_png(path, semantic_map)
+            write_palette_png(folder / f'{name}.png', semantic_map)
     unused = _without_image(source_dir, map_suffix, set(maps.values()))
     return SemanticFolderReport(
         len(images) - len(missing), int(num_resized), missing, unused, num_pixels
@@ -108,7 +107,7 @@ def _named(
         return dict(images)
     missing = [name for name in names if name not in images]
     if missing:
-        raise FileNotFoundError(f'{image_dir}: no image of these names: {shorten_names(missing)}')
+        raise FileNotFoundError(f'{image_dir}: no images named {shorten_names(missing)}')
     return {name: images[name] for name in names}
 
 
@@ -119,8 +118,8 @@ def _of_size(
         return semantic_map
     if not is_scaled(semantic_map.shape, size):
         raise ValueError(
-            f'{path}: expected the shape of the image {image}, {size[1]} x {size[0]} or that '
-            f'times a factor, got {semantic_map.shape[1]} x {semantic_map.shape[0]}'
+            f'{path}: expected the aspect ratio of the image {image}, {size[1]} x {size[0]}, '
+            f'got {semantic_map.shape[1]} x {semantic_map.shape[0]}'
         )
     return resize_nearest(semantic_map, size)
 

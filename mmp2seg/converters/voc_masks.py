@@ -1,22 +1,23 @@
-"""PASCAL VOC with instance masks made into a point data set in the layout of BESTIE and P2Seg."""
+"""Convert the instance masks of PASCAL VOC to a point dataset or a COCO instance json."""
 
 import dataclasses
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mmp2seg.datasets.layouts import (
-    AnnotationCollector,
+from mmp2seg.datasets.annotation_collector import AnnotationCollector
+from mmp2seg.datasets.voc_layout import (
     image_class_line,
     numeric_image_ids,
+    read_image_list,
     write_lines,
     write_point_txt,
 )
 from mmp2seg.files.folders import complete_folder, link_or_copy
 from mmp2seg.files.index_png import read_index_png
-from mmp2seg.files.text_reading import read_text
 from mmp2seg.ops.point_sampling import center_inside, random_inside
 
 _VOID = 255
@@ -24,9 +25,22 @@ _VOID = 255
 
 @dataclasses.dataclass(frozen=True)
 class ConversionReport:
-    """Counts of a conversion, per split."""
+    """Counts of a conversion to points, per split."""
 
     num_images: dict[str, int]
+    num_objects: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class InstanceReport:
+    """Counts of a conversion to a COCO instance json.
+
+    Attributes:
+        num_images: images in the file, including those without objects.
+        num_objects: objects in the file, by class name, including classes without an object.
+    """
+
+    num_images: int
     num_objects: dict[str, int]
 
 
@@ -42,23 +56,24 @@ def convert_voc_masks(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> ConversionReport:
-    """Draw a point from each object mask and write the point data set.
+    """Draw a point from each object mask and write a point dataset in VOC's layout.
 
     Reads ``ImageSets/Segmentation/<split>.txt``, ``SegmentationObject`` and ``SegmentationClass``.
     Writes ``Center_points``, ``train_cls.txt`` (images of all splits), ``ImageSets/Segmentation``,
-    ``annotations/points_<split>.json`` and, as truth for evaluation, ``instances_<split>.json``;
-    ``JPEGImages`` and ``SegmentationClass`` become links. Weak maps are not made here.
+    ``annotations/points_<split>.json`` and, as ground truth for evaluation,
+    ``annotations/instances_<split>.json``. ``JPEGImages`` and ``SegmentationClass`` become links.
+    No weak maps are written.
 
     Args:
         voc_root: folder in VOC's layout (VOC2012).
-        out_root: folder to make; it appears only when it is complete.
+        out_root: folder to create; written atomically.
         classes: names of the K classes in the order of the map values 1..K.
         splits: names of the image lists.
-        point: 'center' (of mass, pulled inside) or 'random' (a pixel of the mask).
-        seed: seed of the random pixels; each image has its own stream.
+        point: 'center' (of mass, moved inside the mask) or 'random' (a pixel of the mask).
+        seed: seed of the random pixels; each image has its own random stream.
         copy: copy images and maps instead of linking them.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images of a split; a place for a progress bar.
+        track: wraps the list of images of a split, for a progress bar.
 
     Raises:
         FileNotFoundError: for a missing list, image or map.
@@ -104,31 +119,49 @@ def convert_voc_masks(
     return ConversionReport(num_images, num_objects)
 
 
-def read_image_list(path: str | Path) -> list[str]:
-    """Names of a VOC image list: the first word of each line.
+def voc_masks_to_coco(
+    voc_root: str | Path,
+    out_path: str | Path,
+    *,
+    classes: Sequence[str],
+    split: str = 'val',
+    track: Callable[[Iterable], Iterable] = iter,
+) -> InstanceReport:
+    """Write the objects of an image list as COCO instance json.
+
+    Reads ``ImageSets/Segmentation/<split>.txt``, ``SegmentationObject`` and ``SegmentationClass``.
+    The masks are RLE without VOC's void pixels, which belong to no object. Category ids are 1..K;
+    for image ids see ``numeric_image_ids``.
+
+    Args:
+        voc_root: folder in VOC's layout (VOC2012).
+        out_path: json to write, atomically.
+        classes: names of the K classes in the order of the map values 1..K.
+        split: name of the image list.
+        track: wraps the list of images, for a progress bar.
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if it is empty, names an image twice, or is not UTF-8.
+        FileNotFoundError: for a missing list or map.
+        ValueError: for a broken map, maps of different sizes, an object without class, a class
+            out of range, an image listed twice; names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such image list')
-    names = [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
-    if not names:
-        raise ValueError(f'{path}: expected at least one image, got none')
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f'{path}: expected each image once, got {name} twice')
-        seen.add(name)
-    return names
+    names = read_image_list(Path(voc_root) / 'ImageSets' / 'Segmentation' / f'{split}.txt')
+    collector = AnnotationCollector(classes, description=f'VOC {split}')
+    counts: Counter[int] = Counter()
+    for name, image_id in track(list(zip(names, numeric_image_ids(names), strict=True))):
+        instance_map, labels = read_voc_objects(voc_root, name, num_classes=len(classes))
+        collector.add(
+            image_id=image_id, file_name=f'{name}.jpg', instance_map=instance_map, labels=labels
+        )
+        counts.update(labels.tolist())
+    collector.write_instances(out_path)
+    return InstanceReport(len(names), {name: counts[k] for k, name in enumerate(classes)})
 
 
 def read_voc_objects(
     voc_root: str | Path, name: str, *, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Objects of an image from VOC's two maps.
+    """Read the objects of an image from VOC's two maps.
 
     Args:
         voc_root: folder in VOC's layout.
@@ -137,7 +170,7 @@ def read_voc_objects(
 
     Returns:
         instance map (H, W) int32 (0 = none or void, i + 1 = object i, in the order of VOC's
-        object numbers) and labels (N,) int64: the class most of the object's pixels have.
+        object numbers) and labels (N,) int64: the most frequent class of the object's pixels.
 
     Raises:
         FileNotFoundError: for a missing map.

@@ -1,4 +1,4 @@
-"""A folder of true semantic maps degraded into a folder of weak ones."""
+"""Degrade a folder of true semantic maps to a folder of weak maps."""
 
 import dataclasses
 import zlib
@@ -16,11 +16,11 @@ from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
 
 @dataclasses.dataclass(frozen=True)
 class WeakMapsReport:
-    """What was written, and how good it is."""
+    """Number and quality of the written maps."""
 
     num_images: int
     miou: float
-    """Mean over the classes that occur, background included, in 0..1."""
+    """Mean IoU over the classes that occur, with background, in 0..1."""
     class_iou: np.ndarray
     """(K + 1,) in 0..1, background first; nan for classes that do not occur."""
 
@@ -39,21 +39,21 @@ def degrade_folder(
     """Write a weak map, a palette PNG of the same name, for each true map of a folder.
 
     Each map has its own random stream, from the seed and its name: the result does not depend on
-    which other maps are converted.
+    the other maps.
 
     Args:
         gt_dir: folder of PNG maps, 0 background, k + 1 = class k, 255 ignore.
-        out_dir: folder to make; it appears only when it is complete.
+        out_dir: folder to create; written atomically.
         num_classes: number K of classes without background.
         seed: seed of the degradation.
-        strength: as of ``degrade_semantic_map``.
-        names: stems of the maps to convert; all of the folder without it.
+        strength: see ``degrade_semantic_map``.
+        names: stems of the maps to convert; None = all maps of the folder.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of names; a place for a progress bar.
+        track: wraps the list of names, for a progress bar.
 
     Raises:
         FileNotFoundError: if the folder or a named map does not exist.
-        ValueError: if there is no map, or one is broken or has a wrong value; names the file.
+        ValueError: if there is no map, or a map is broken or has an invalid value; names the file.
         FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
     """
     maps = find_png_maps(gt_dir, subfolders=False)

@@ -1,4 +1,4 @@
-"""Datasets of images, points and weak semantic maps."""
+"""Datasets of images with points and weak semantic maps."""
 
 from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.datasets.point_voc import PointVOCDataset

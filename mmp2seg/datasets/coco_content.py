@@ -1,4 +1,4 @@
-"""Checks of a COCO json's content that every reader of one makes."""
+"""Checks of the content of a COCO json, shared by its readers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ def check_coco_content(
     image_keys: Sequence[str] = (),
     annotation_keys: Sequence[str] = (),
 ) -> None:
-    """Check that images, categories and annotations have what they need and fit together.
+    """Check that images, categories and annotations are complete and consistent.
 
-    Images need an ``id`` and a ``file_name``, categories an ``id`` and a ``name``, and none of
-    these may occur twice. Annotations need a known ``image_id`` and ``category_id``; where they
-    have to have an ``id``, it may not occur twice.
+    Images need an ``id`` and a ``file_name``, categories an ``id`` and a ``name``; all of these
+    must be unique. Annotations need a known ``image_id`` and ``category_id``; their ``id`` must be
+    unique if ``annotation_keys`` has it.
 
     Args:
         path: of the file, for errors.
         content: its lists ``images``, ``categories`` and ``annotations``.
-        image_keys: what images need beside that.
-        annotation_keys: what annotations need beside that.
+        image_keys: further keys that images need.
+        annotation_keys: further keys that annotations need.
 
     Raises:
         ValueError: names the file, the place and the value.
@@ -50,29 +50,48 @@ def check_coco_content(
 
 
 def annotation_place(path: str | Path, index: int, annotation: Mapping) -> str:
-    """Name of an annotation in errors: by its id, or by its position (from 0) without one."""
+    """Return the name of an annotation in errors: its id, or its position (from 0) without id."""
     number = annotation.get('id')
     return f'{path}: ' + (f'annotations[{index}]' if number is None else f'annotation {number}')
 
 
+def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
+    """Check that the sizes of images are positive integers.
+
+    Args:
+        path: of the file, for errors.
+        images: entries with ``height`` and ``width``.
+
+    Raises:
+        ValueError: names the file, the place and the value.
+    """
+    for index, image in enumerate(images):
+        for key in ('height', 'width'):
+            if not isinstance(image[key], int) or image[key] <= 0:
+                raise ValueError(
+                    f'{path}: images[{index}]: expected {key} to be an integer > 0, '
+                    f'got {image[key]!r:.60}'
+                )
+
+
 def ordered_class_names(categories: Sequence[Mapping]) -> list[str]:
-    """Names of the categories in the order of their ids: class k is the k-th of them, from 0."""
+    """Return the category names in the order of their ids: class k is the k-th, counted from 0."""
     return [entry['name'] for entry in sorted(categories, key=lambda entry: entry['id'])]
 
 
 def category_labels(
     path: str | Path, categories: Sequence[Mapping], *, classes: Sequence[str] | None = None
 ) -> dict[int, int]:
-    """Class 0..K-1 of each category id: COCO's 80 things have ids 1..90, with gaps.
+    """Map each category id to a class 0..K-1: COCO's 80 thing classes have ids 1..90, with gaps.
 
     Args:
         path: of the file, for errors.
-        categories: its categories, names and ids distinct.
-        classes: names of the K classes, in order; categories that are not among them get none.
+        categories: its categories; names and ids are unique.
+        classes: names of the K classes, in order; other categories are left out of the result.
             None takes all categories, in the order of their ids.
 
     Raises:
-        ValueError: a class is not among the categories.
+        ValueError: there is no category with the name of a class.
     """
     id_of_name = {entry['name']: entry['id'] for entry in categories}
     names = ordered_class_names(categories) if classes is None else classes
@@ -95,4 +114,4 @@ def _require_distinct(
             raise ValueError(f'{where}: expected {key} to be {expected}, got {value!r:.60}')
         first = place_of.setdefault(value, index)
         if first != index:
-            raise ValueError(f'{where}: {key} {value!r} is that of {part}[{first}] already')
+            raise ValueError(f'{where}: {key} {value!r} duplicates {part}[{first}]')

@@ -1,4 +1,4 @@
-"""Points in a COCO-style json."""
+"""Point dataset of a COCO json."""
 
 from collections import defaultdict
 
@@ -11,7 +11,7 @@ from mmp2seg.datasets.coco_content import (
     ordered_class_names,
 )
 from mmp2seg.datasets.point_dataset import PointDataset
-from mmp2seg.datasets.point_sources import check_point_source, read_annotation_point
+from mmp2seg.datasets.point_reading import check_point_source, read_annotation_point
 from mmp2seg.files.json_reading import parse_json, require_lists
 from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
@@ -19,16 +19,17 @@ from mmp2seg.registry import DATASETS
 
 @DATASETS.register_module()
 class PointCocoDataset(PointDataset):
-    """COCO images with a point per annotation; masks in the file are never looked at.
+    """COCO images with a point per annotation; masks in the file are ignored.
 
     Without ``metainfo['classes']`` the classes are the file's categories, in the order of their
     ids. With it, annotations of other categories are left out, as in mmdet's CocoDataset. Crowd
     annotations are left out. The id of a point is its annotation's id.
 
     Args:
+        *args: forwarded to :class:`PointDataset`.
         point_source: where an annotation's point is, ``'point'``, ``'bbox'`` or ``'keypoints'``;
-            as of :func:`~mmp2seg.datasets.point_sources.read_annotation_point`.
-        others: as of :class:`PointDataset`; ``data_prefix`` has ``img`` and ``seg_map``.
+            see :func:`~mmp2seg.datasets.point_reading.read_annotation_point`.
+        **kwargs: forwarded to :class:`PointDataset`; ``data_prefix`` has ``img`` and ``seg_map``.
     """
 
     METAINFO = dict()
@@ -39,11 +40,11 @@ class PointCocoDataset(PointDataset):
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Entries of all images of the file, also of those without annotations.
+        """Return the entries of all images of the file, with and without annotations.
 
         Raises:
-            ValueError: if the file is no COCO json, a class is not in it, an id or a name is in it
-                twice, or an annotation has no point or an unknown image or category.
+            ValueError: if the file is not a COCO json, lacks a class or has an id or a name twice,
+                or if an annotation has no point or an unknown image or category.
         """
         content = self._read_json()
         classes = self._metainfo.setdefault(

@@ -1,6 +1,5 @@
-"""What point datasets of any layout share."""
+"""Base class of the point datasets."""
 
-import math
 import os.path as osp
 from collections.abc import Mapping
 
@@ -11,15 +10,16 @@ from mmp2seg.files.text_reading import read_text
 
 
 class PointDataset(BaseDataset):
-    """Images with points and weak semantic maps; a layout adds ``load_data_list``.
+    """Images with points and weak semantic maps; subclasses implement ``load_data_list``.
 
-    A subclass never reads instance masks. Images without points stay in: they train background.
+    A subclass never reads instance masks. Images without points are kept: they train background.
 
     Args:
-        seg_map_suffix: of the weak maps' files, whose stem is the image's.
+        *args: forwarded to :class:`mmengine.dataset.BaseDataset`.
+        seg_map_suffix: suffix of the weak map files; their stem is the image's.
         backend_args: of :mod:`mmengine.fileio`, for annotation files.
-        others: as of :class:`mmengine.dataset.BaseDataset`; ``data_prefix['seg_map']`` names the
-            folder of the weak maps and may be missing where no map is needed.
+        **kwargs: forwarded to :class:`mmengine.dataset.BaseDataset`; ``data_prefix['seg_map']`` is
+            the folder of the weak maps and may be missing if no maps are needed.
     """
 
     def __init__(
@@ -34,7 +34,11 @@ class PointDataset(BaseDataset):
         super().__init__(*args, **kwargs)
 
     def filter_data(self) -> list[dict]:
-        """All entries; none at all is an error that names the annotation file."""
+        """Return all entries.
+
+        Raises:
+            ValueError: there are none; names the annotation file.
+        """
         data_list = super().filter_data()
         if not data_list:
             raise ValueError(f'{self.ann_file}: expected at least one image, got none')
@@ -42,7 +46,7 @@ class PointDataset(BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | Config | None = None) -> dict:
-        """mmengine's, with an error that names a file of class names that is not UTF-8."""
+        """Load meta information like mmengine; an error names a class file that is not UTF-8."""
         if isinstance(metainfo, Mapping | Config):
             classes = metainfo.get('classes')
             if isinstance(classes, str) and osp.isfile(classes):
@@ -51,19 +55,19 @@ class PointDataset(BaseDataset):
 
     @property
     def num_classes(self) -> int:
-        """Number of object classes, background not counted."""
+        """Number of object classes, without background."""
         return len(self._metainfo['classes'])
 
     def image_entry(
         self, *, img_id: int, file_name: str, instances: list[dict], points_path: str
     ) -> dict:
-        """The data-list entry of one image.
+        """Return the data-list entry of an image.
 
         Args:
-            img_id: the image's number in pseudo-label files.
+            img_id: the image's id in pseudo-label files.
             file_name: relative to ``data_prefix['img']``.
             instances: dicts with ``point`` (x, y), ``bbox_label`` and ``point_id``.
-            points_path: the file the points came from, for error messages.
+            points_path: the file that the points were read from, for error messages.
         """
         seg_folder = self.data_prefix.get('seg_map')
         seg_map = osp.splitext(file_name)[0] + self.seg_map_suffix
@@ -76,22 +80,3 @@ class PointDataset(BaseDataset):
             num_classes=self.num_classes,
             instances=instances,
         )
-
-
-def parse_point(values, *, where: str) -> list[float]:
-    """``[x, y]`` as finite floats.
-
-    Args:
-        values: two numbers, or strings of numbers.
-        where: file and place, for the error.
-
-    Raises:
-        ValueError: if they are not two finite numbers.
-    """
-    try:
-        point = [float(value) for value in values]
-    except (TypeError, ValueError, OverflowError):
-        point = []
-    if len(point) != 2 or not all(map(math.isfinite, point)):
-        raise ValueError(f'{where}: expected a point of two finite numbers x y, got {values!r}')
-    return point

@@ -1,12 +1,12 @@
-"""Points in the VOC layout that users of BESTIE and P2Seg have on disk."""
+"""Point dataset in the VOC layout that BESTIE and P2Seg use."""
 
 import os.path as osp
 
 from mmdet.datasets import VOCDataset
 from mmengine.fileio import exists, get
 
-from mmp2seg.datasets.layouts import numeric_image_ids, parse_point_line
 from mmp2seg.datasets.point_dataset import PointDataset
+from mmp2seg.datasets.voc_layout import numeric_image_ids, parse_point_line
 from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
 
@@ -15,15 +15,17 @@ from mmp2seg.registry import DATASETS
 class PointVOCDataset(PointDataset):
     """VOC images with ``Center_points/<id>.txt`` and a folder of weak semantic maps.
 
-    ``ann_file`` has an image id as the first word of each line: an image list, such as
+    The first word of each line of ``ann_file`` is an image id: an image list, such as
     ``ImageSets/Segmentation/train_aug.txt``, or BESTIE's ``train_cls.txt``. A point file has a line
-    per point, ``x y class [confidence]``: pixel indices, so that 0.5 is added to reach the pixel's
-    centre, and the class ``0..K-1``. An empty file is an image without points, a missing one an
-    error. The id of a point is its line number, counted from 0.
+    per point, ``x y class [confidence]``. ``x y`` are pixel indices: 0.5 is added, which gives the
+    pixel's centre. The class is ``0..K-1``. The file of an image without points is empty; a missing
+    file is an error. The id of a point is its line number, counted from 0.
 
     Args:
-        img_suffix: of the image files.
-        others: as of :class:`PointDataset`; ``data_prefix`` has ``img``, ``points``, ``seg_map``.
+        *args: forwarded to :class:`PointDataset`.
+        img_suffix: suffix of the image files.
+        **kwargs: forwarded to :class:`PointDataset`; ``data_prefix`` has ``img``, ``points`` and
+            ``seg_map``.
     """
 
     METAINFO = VOCDataset.METAINFO
@@ -33,11 +35,11 @@ class PointVOCDataset(PointDataset):
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Entries of all images that ``ann_file`` lists.
+        """Return the entries of all images that ``ann_file`` lists.
 
         Raises:
-            ValueError: for a line of a point file that cannot be read, a class out of range, or
-                text that is not UTF-8.
+            ValueError: for a malformed line of a point file, a class out of range, or text that is
+                not UTF-8.
             FileNotFoundError: for a missing list or point file.
         """
         names = [line.split()[0] for line in self._read_lines(self.ann_file) if line.strip()]
@@ -58,7 +60,7 @@ class PointVOCDataset(PointDataset):
     def _read_points(self, path: str) -> list[dict]:
         if not exists(path, backend_args=self.backend_args):
             raise FileNotFoundError(
-                f'{path}: the point file does not exist (an image without points has an empty one)'
+                f'{path}: no such point file (an image without points needs an empty one)'
             )
         return [
             self._parse_line(line, point_id=index, where=f'{path}:{index + 1}')

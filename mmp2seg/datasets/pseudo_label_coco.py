@@ -1,4 +1,4 @@
-"""Pseudo labels in a COCO json, with the scores that mmdet's data set leaves out."""
+"""Dataset of pseudo labels in a COCO json, with scores, which mmdet's dataset drops."""
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations
@@ -11,19 +11,20 @@ from mmp2seg.registry import DATASETS
 
 @DATASETS.register_module()
 class PseudoLabelCocoDataset(CocoDataset):
-    """mmdet's CocoDataset, whose ``instances`` also have a ``score``.
+    """mmdet's ``CocoDataset`` with a ``score`` in each of the ``instances``.
 
-    An annotation without a score, as in a file of true instances, has the score 1. The semantic map
-    of an image is ``<name>.png`` in the folder ``data_prefix['seg']``, if there is one.
+    An annotation without a score, as in a file of true instances, gets the score 1. The semantic
+    map of an image is ``<name>.png`` in the folder ``data_prefix['seg']``, if that is set.
 
-    Where the pipeline loads masks with ``poly2mask=False`` (RTMDet-Ins, CondInst), mmdet would
-    leave out every mask that is no polygon, without a word: there the masks are handed on as
-    polygons, with their holes filled. Arguments as of mmdet's ``CocoDataset``.
+    With ``poly2mask=False`` in the pipeline (RTMDet-Ins, CondInst), mmdet silently ignores every
+    instance whose mask is not a polygon. For such pipelines, this dataset converts the masks to
+    polygons and fills their holes. The arguments are those of mmdet's ``CocoDataset``.
     """
 
     def prepare_data(self, idx: int) -> dict | None:
-        """As of mmengine, with the masks in the form that the pipeline reads."""
-        entry = self.get_data_info(idx)  # not in there: batch samplers call it for every image
+        """Run the pipeline on an entry, with the masks in the form that the pipeline reads."""
+        # convert here, not in get_data_info: batch samplers call that for every image
+        entry = self.get_data_info(idx)
         if any(_reads_polygons_alone(step) for step in self.pipeline.transforms):
             for instance in entry['instances']:
                 if isinstance(instance.get('mask'), dict):
@@ -32,13 +33,13 @@ class PseudoLabelCocoDataset(CocoDataset):
         return self.pipeline(entry)
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """mmdet's entry of an image, with scores.
+        """Return mmdet's entry of an image, with scores.
 
         Raises:
-            ValueError: a score below 0 or that is not finite; names file and annotation.
+            ValueError: a score is negative or not finite; names file and annotation.
         """
         annotations = raw_data_info['raw_ann_info']
-        # mmdet skips annotations without telling which, so it is asked for one after the other
+        # mmdet does not report which annotations it skips: parse one at a time
         entry = super().parse_data_info({**raw_data_info, 'raw_ann_info': []})
         for annotation in annotations:
             parsed = super().parse_data_info({**raw_data_info, 'raw_ann_info': [annotation]})

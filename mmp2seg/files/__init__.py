@@ -1,1 +1,1 @@
-"""Reading with errors that name the place, and writing whole or not at all; no mm package."""
+"""Read files with errors that name the place, and write them atomically; no mm package."""

@@ -1,21 +1,41 @@
-"""Files that are either the old ones or the new ones, never something in between."""
+"""Atomic writing: a file holds either its old content or all of the new one."""
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write json so that ``path`` holds either its previous content or all of the new one.
+@contextmanager
+def replaced_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path; when the block ends without error, that file becomes ``path``.
 
-    The text is built first, written to a hidden file in the same folder (a rename is atomic only
-    within a file system) and moved into place. Missing folders are made; where ``path`` is a link,
-    the file that it points to is replaced.
+    The temporary file is hidden and in the same folder, as a rename is atomic only within a file
+    system. Missing folders are created. If ``path`` is a link, the file that it points to is
+    replaced. After an error the old file stays and the temporary file is removed.
+
+    Raises:
+        OSError: The folder cannot be written to, or the disk is full.
+    """
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # not tempfile: its files are readable by the user only, and os.replace keeps the mode
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write json atomically; the text is built before any file is touched.
 
     Args:
         path: The file to write.
-        content: Plain json types. nan and infinity are refused: they are not json.
+        content: Plain json types. nan and infinity are refused: they are not valid json.
 
     Raises:
         TypeError, ValueError: ``content`` cannot be written as json; names ``path``.
@@ -25,25 +45,17 @@ def write_json(path: str | Path, content: Any) -> None:
     try:
         text = json.dumps(content, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise type(error)(f'{path}: not written, the content is no json: {error}') from error
+        raise type(error)(f'{path}: not written, the content is not valid json: {error}') from error
     write_text(path, text)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole or not at all, as :func:`write_json` does.
+    """Write a UTF-8 text file atomically.
 
     Raises:
         OSError: The folder cannot be written to, or the disk is full.
     """
-    path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # not tempfile: its files are private to the user, and os.replace would keep that
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'w', encoding='utf-8') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Keep a folder for one process at a time."""
+"""A lock that reserves a folder for one process at a time."""
 
 import errno
 from collections.abc import Iterator
@@ -7,25 +7,25 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-# what file systems without locks answer, as some networks have
+# error numbers of file systems without locks, such as some network file systems
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class FolderInUse(Exception):
-    """Another process holds the folder; the message names it."""
+    """Another process holds the lock of a folder; the message names the folder."""
 
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder until the end of the block or of this process.
+    """Hold the lock of a folder until the end of the block or of this process.
 
-    A missing folder is made, and removed again if nothing was written to it.
+    A missing folder is created, and removed again if nothing was written to it.
 
-    The lock is advisory: it keeps out those who ask for it. On file systems that refuse to lock
-    nobody is kept out.
+    The lock is advisory: it only affects processes that use this function. On file systems that
+    do not support locks it has no effect.
 
     Raises:
-        FolderInUse: another process holds it.
+        FolderInUse: another process holds the lock.
     """
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise FolderInUse(f'{folder}: another command is at work in this folder') from error
-    except NotImplementedError:  # what some versions of filelock make of ENOSYS
+    except NotImplementedError:  # raised by some versions of filelock for ENOSYS
         pass
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
@@ -43,7 +43,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # somebody removed it, or began to write to it
+        with suppress(OSError):  # another process has removed it or is writing to it
             if is_new and list(folder.iterdir()) == [path]:
                 path.unlink()
                 folder.rmdir()

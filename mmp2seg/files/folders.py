@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and their files as links or copies."""
+"""Atomic writing of folders, and links or copies of files."""
 
 import contextlib
 import os
@@ -12,19 +12,21 @@ from pathlib import Path
 def complete_folder(
     root: str | Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()
 ) -> Iterator[Path]:
-    """Write a folder whole or not at all.
+    """Write a folder atomically.
 
-    Yields a temporary folder beside ``root``, which takes its name when the block ends well and is
-    removed when it does not. With ``overwrite`` the old folder stays in place until then.
+    Yields a temporary folder beside ``root``. It is renamed to ``root`` when the block ends without
+    error, and removed otherwise. With ``overwrite`` the old folder stays in place until then.
 
     Args:
         root: the folder to write.
-        overwrite: replace a folder that is not empty.
-        inputs: files and folders that are read; with ``overwrite`` one in ``root`` would be lost.
+        overwrite: replace a folder that is not empty. The error names the command-line option
+            ``--overwrite``, which every command with this function has.
+        inputs: files and folders that are read; they must not be in ``root``, where ``overwrite``
+            would delete them.
 
     Raises:
-        ValueError: if one of the inputs is ``root`` or lies in it.
-        FileExistsError: if ``root`` is a file, or holds anything and ``overwrite`` is not set.
+        ValueError: if one of the inputs is ``root`` or is in it.
+        FileExistsError: if ``root`` is a file, or is not empty and ``overwrite`` is not set.
     """
     root = Path(root)
     for path in inputs:
@@ -33,7 +35,7 @@ def complete_folder(
     if root.exists() and not root.is_dir():
         raise FileExistsError(f'{root}: expected a folder, got a file')
     if root.is_dir() and any(root.iterdir()) and not overwrite:
-        raise FileExistsError(f'{root}: the folder is not empty (overwrite it explicitly)')
+        raise FileExistsError(f'{root}: the folder is not empty (--overwrite replaces it)')
     root.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f'.{root.name}.partial-', dir=root.parent))
     partial.chmod(0o755)  # mkdtemp gives 0o700
@@ -51,7 +53,7 @@ def complete_folder(
 
 
 def link_or_copy(source: str | Path, target: str | Path, *, copy: bool = False) -> None:
-    """Put a file or folder at another place, as a symbolic link or as a copy.
+    """Make a symbolic link to a file or folder, or copy it; missing folders are created.
 
     Raises:
         FileNotFoundError: if the source does not exist.

@@ -1,4 +1,4 @@
-"""Which images and maps a folder holds, and how large they are."""
+"""Find the images and maps of a folder, and read image sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ _SHOWN_NAMES = 10
 
 
 def find_images(folder: str | Path) -> dict[str, Path]:
-    """Image files of a folder and its subfolders, in the order of their names.
+    """Return the image files of a folder and its subfolders, sorted by name.
 
     Returns:
         dict: path relative to ``folder``, without suffix and with '/', -> the file.
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        ValueError: if it holds no image, or two that differ in the suffix alone.
+        ValueError: if it has no image, or two images whose names differ only in the suffix.
     """
     images = _find(Path(folder), '**/*', suffixes=IMAGE_SUFFIXES, kind='image')
     if not images:
@@ -27,18 +27,18 @@ def find_images(folder: str | Path) -> dict[str, Path]:
 
 
 def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, Path]:
-    """PNG files of a folder, '.png' and '.PNG' alike, in the order of their names.
+    """Return the PNG files of a folder, '.png' or '.PNG', sorted by name.
 
     Args:
-        folder: of the maps; files whose names begin with a dot are none.
-        subfolders: take those of its subfolders as well.
+        folder: of the maps; hidden files are ignored.
+        subfolders: include the subfolders.
 
     Returns:
         dict: path relative to ``folder``, without suffix and with '/', -> the file.
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        ValueError: if it holds no PNG, or two that differ in the case of the suffix alone.
+        ValueError: if it has no PNG, or two whose names differ only in the case of the suffix.
     """
     pattern = '**/*' if subfolders else '*'
     maps = _find(Path(folder), pattern, suffixes=('.png',), kind='map')
@@ -48,24 +48,24 @@ def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, P
 
 
 def relative_stem(file_name: str | Path) -> str:
-    """``'a/b.jpg'`` -> ``'a/b'``: what an image and its maps have in common."""
+    """Return a path without suffix, ``'a/b.jpg'`` -> ``'a/b'``: equal for an image and its map."""
     return Path(file_name).with_suffix('').as_posix()
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """``(H, W)`` of an image as mmcv loads it: turned as its EXIF orientation says.
+    """Return ``(H, W)`` of an image as mmcv loads it, after the EXIF rotation.
 
-    Reads the head of the file only.
+    Reads the file header only.
 
     Raises:
-        FileNotFoundError: if it does not exist.
-        ValueError: if it is no image.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not an image.
     """
     try:
         with Image.open(path) as image:
             width, height = image.size
-            # Pillow turns a TIFF itself, OpenCV does not turn a WebP; and `getexif` of a PNG
-            # without any reads the whole file.
+            # Pillow rotates a TIFF itself and OpenCV does not rotate a WebP; `getexif` of a PNG
+            # without EXIF data reads the whole file.
             orientation = 1
             if image.format == 'JPEG' or (image.format == 'PNG' and 'exif' in image.info):
                 orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -76,10 +76,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
 
-def shorten_names(names: Sequence[str]) -> str:
-    """The first names of a list, and how many there are beside them."""
-    more = len(names) - _SHOWN_NAMES
-    return ', '.join(names[:_SHOWN_NAMES]) + (f' and {more} more' if more > 0 else '')
+def shorten_names(names: Sequence[str], *, shown: int = _SHOWN_NAMES) -> str:
+    """Join the first ``shown`` names of a list, and say how many more there are."""
+    more = len(names) - shown
+    return ', '.join(names[:shown]) + (f' and {more} more' if more > 0 else '')
 
 
 def _find(folder: Path, pattern: str, *, suffixes: Sequence[str], kind: str) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Maps of class or object numbers as PNG."""
+"""Read and write maps of class or object numbers as PNG."""
 
 import io
 from pathlib import Path
@@ -11,10 +11,10 @@ _CONVERTER = 'tools/dataset_converters/import_semantic_maps.py --from-palette'
 
 
 def voc_palette() -> np.ndarray:
-    """PASCAL VOC's colours, (256, 3) uint8 RGB, no two alike.
+    """Return the PASCAL VOC palette, (256, 3) uint8 RGB; all colours differ.
 
-    Bit j of a value goes, from the lowest up, in turn to red, green and blue, the first three bits
-    to the highest bit of the colours, the next three to the one below.
+    The bits of a value, from the lowest up, go to red, green and blue in turn: the first three to
+    the highest bit of the colours, the next three to the bit below, and so on.
     """
     values = np.arange(256)
     palette = np.zeros((256, 3), np.uint8)
@@ -25,21 +25,22 @@ def voc_palette() -> np.ndarray:
 
 
 def write_palette_png(path: str | Path, index_map: np.ndarray) -> None:
-    """Write an (H, W) uint8 map as PNG with VOC's palette."""
+    """Write an (H, W) uint8 map as PNG with VOC's palette; missing folders are created."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(index_map)
     image.putpalette(voc_palette().tobytes())
     image.save(path)
 
 
 def read_index_png(path: str | Path, *, from_palette: bool = False) -> np.ndarray:
-    """Read a map of numbers; what is read and refused is that of :func:`decode_index_map`.
+    """Read a map of numbers from a file, see :func:`decode_index_map`.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        ValueError: as :func:`decode_index_map`; names the file.
-        FileNotFoundError: if it does not exist.
+        ValueError: see :func:`decode_index_map`; names the file.
+        FileNotFoundError: if the file does not exist.
     """
     try:
         data = Path(path).read_bytes()
@@ -52,26 +53,28 @@ def decode_index_map(data: bytes, *, where: str, from_palette: bool = False) -> 
     """Decode a map of numbers.
 
     Args:
-        data: content of a palette or grey image of at most 8 bits, in a format without loss; grey
-            of less than 8 bits is spread over 0..255, as PNG defines it.
+        data: content of a palette or grey image of at most 8 bits, in a lossless format;
+            greyscale of less than 8 bits is scaled to 0..255, as PNG defines it.
         where: the file, for errors.
-        from_palette: take the colours for the numbers instead of the palette's indices: VOC's
-            colour k becomes k. RGB images are read too; grey ones keep their values.
+        from_palette: use the colours instead of the palette indices: VOC's colour k becomes k. RGB
+            images are accepted too; greyscale images keep their values.
 
     Returns:
         (H, W) uint8: palette indices or grey values as stored, or numbers of VOC's colours.
 
     Raises:
         ValueError: for unreadable data, JPEG, 16 bits, colours instead of numbers, or, with
-            ``from_palette``, a colour that VOC's palette lacks; begins with ``where``.
+            ``from_palette``, a colour that is not in VOC's palette; begins with ``where``.
     """
     image = _decode_image(data, where)
     if image.format == 'JPEG':
-        raise ValueError(f'{where}: expected a PNG image, got a JPEG, which changes the numbers')
+        raise ValueError(
+            f'{where}: expected a PNG image, got a JPEG, whose compression changes the numbers'
+        )
     if image.mode.startswith(('I', 'F')):
         raise ValueError(
-            f'{where}: expected a palette or grey image of 8 bits, got more (mode {image.mode}); '
-            'save it as 8-bit grey'
+            f'{where}: expected a palette or grey image of 8 bits, got more (mode '
+            f'{image.mode}); save it as 8-bit grey'
         )
     if from_palette and image.mode in ('P', *_COLOUR_MODES):
         return _numbers_of_colours(image, where)
@@ -88,18 +91,18 @@ def decode_index_map(data: bytes, *, where: str, from_palette: bool = False) -> 
 
 
 def _decode_image(data: bytes, where: str) -> Image.Image:
-    """The loaded image, which keeps its ``format``."""
+    """Load an image; it keeps its ``format``."""
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    # how Pillow reports broken files
+    # the errors that Pillow raises for broken files
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f'{where}: expected a PNG image, got unreadable data ({error})') from error
     return image
 
 
 def _numbers_of_colours(image: Image.Image, where: str) -> np.ndarray:
-    """(H, W) uint8 numbers of an image in VOC's colours; transparency is not looked at."""
+    """Return the (H, W) uint8 numbers of an image in VOC's colours; transparency is ignored."""
     colours, palette = np.array(image.convert('RGB')), voc_palette()
     numbers = np.zeros(512, np.uint8)
     numbers[_high_bits(palette)] = np.arange(256)
@@ -114,15 +117,15 @@ def _numbers_of_colours(image: Image.Image, where: str) -> np.ndarray:
 
 
 def _high_bits(colours: np.ndarray) -> np.ndarray:
-    """(..., 3) uint8 colours as numbers of 9 bits; no two of VOC's give the same."""
+    """Pack (..., 3) uint8 colours into 9-bit numbers, which differ for all of VOC's colours."""
     red, green, blue = np.moveaxis(colours.astype(np.int64) >> 5, -1, 0)
     return red << 6 | green << 3 | blue
 
 
 def _colour_advice(image: Image.Image, where: str) -> str:
-    """What to do about a map in colours."""
+    """Say how to convert a map in colours."""
     try:
         _numbers_of_colours(image, where)
     except ValueError:
-        return "and not all of its colours are those of VOC's palette"
-    return f"in the colours of VOC's palette: {_CONVERTER} makes numbers of them"
+        return "and some of its colours are not in VOC's palette"
+    return f"in the colours of VOC's palette: convert it with {_CONVERTER}"

@@ -1,4 +1,4 @@
-"""Reading json files with errors that name the file and the place."""
+"""Read json files with errors that name the file and the place."""
 
 import json
 import math
@@ -10,15 +10,15 @@ from mmp2seg.files.text_reading import read_text
 
 
 def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
-    """Content of a json file that has been read.
+    """Parse the text of a json file.
 
     Args:
         text: all of the file.
         path: of the file, for errors.
-        drop: keys to leave out of every object, so that what is not needed is never held.
+        drop: keys to remove from every object while parsing, to save memory.
 
     Raises:
-        ValueError: No json; names the file, the line and the column.
+        ValueError: The text is not json; names the file, the line and the column.
     """
 
     def without_dropped(entry: dict) -> dict:
@@ -30,16 +30,16 @@ def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
         return json.loads(text, object_hook=without_dropped if drop else None)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f'{path}: no json, line {error.lineno} column {error.colno}: {error.msg}'
+            f'{path}: invalid json, line {error.lineno} column {error.colno}: {error.msg}'
         ) from error
 
 
 def read_json(path: str | Path, *, drop: Sequence[str] = ()) -> Any:
-    """Read a json file; ``drop`` as of :func:`parse_json`.
+    """Read a json file; for ``drop`` see :func:`parse_json`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: No json; names the file, the line and the column.
+        ValueError: The file is not json; names the file, the line and the column.
     """
     return parse_json(read_text(path), path, drop=drop)
 
@@ -51,7 +51,7 @@ def read_json_object(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: No json, no object, or a list is missing; names the file and the place.
+        ValueError: Not json, not an object, or a list is missing; names the file and the place.
     """
     content = read_json(path, drop=drop)
     require_lists(path, content, lists)
@@ -59,11 +59,11 @@ def read_json_object(
 
 
 def is_finite_number(value: Any) -> bool:
-    """Whether a json value is a number, neither a truth value nor nan, that a float can hold."""
+    """Return whether a json value is a number (not a boolean) that is finite as a float."""
     try:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and math.isfinite(value)
-    except OverflowError:  # an integer beyond the floats
+    except OverflowError:  # an integer that is too large for a float
         return False
 
 

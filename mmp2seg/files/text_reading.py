@@ -1,14 +1,14 @@
-"""Text that others wrote: UTF-8, with or without the mark that Windows begins it with."""
+"""Read text files in UTF-8, with or without a byte order mark."""
 
 from pathlib import Path
 
 
 def read_text(path: str | Path) -> str:
-    """All of a text file, its ends of lines as they are.
+    """Read a text file; line ends are not changed.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not UTF-8; names file and line.
+        ValueError: The file is not UTF-8; names file and line.
     """
     path = Path(path)
     if not path.is_file():
@@ -17,14 +17,14 @@ def read_text(path: str | Path) -> str:
 
 
 def decode_text(data: bytes, *, where: str | Path) -> str:
-    """Text of a file that has been read, from whatever storage.
+    """Decode the content of a text file.
 
     Args:
         data: all of the file.
         where: the file, for errors.
 
     Raises:
-        ValueError: It is not UTF-8; names file and line.
+        ValueError: The data is not UTF-8; names file and line.
     """
     try:
         return data.decode('utf-8-sig')

@@ -2,7 +2,12 @@
 
 from mmp2seg.models.data_preprocessor import PointDataPreprocessor
 from mmp2seg.models.detectors import P2Seg
-from mmp2seg.models.distillation import DistilledTargets, MutualDistiller
+from mmp2seg.models.distillation import (
+    DistilledTargets,
+    MutualDistiller,
+    NetworkMaps,
+    SemanticScorer,
+)
 from mmp2seg.models.heads import AffinityHead, OffsetHead, SemanticHead
 from mmp2seg.models.losses import AffinityLoss, HardPixelCrossEntropyLoss, MDMLoss, OffsetLoss
 from mmp2seg.models.mixing import (
@@ -30,6 +35,7 @@ __all__ = [
     'MDMLoss',
     'MaskRCNNRefiner',
     'MutualDistiller',
+    'NetworkMaps',
     'OffsetAuxHead',
     'OffsetHead',
     'OffsetLoss',
@@ -42,4 +48,5 @@ __all__ = [
     'PseudoLabelSOLOV2Head',
     'SOLOv2Refiner',
     'SemanticHead',
+    'SemanticScorer',
 ]

@@ -1,4 +1,4 @@
-"""Pretrained weights that a config names are had whole, or training does not start."""
+"""Fail early if pretrained weights of a config are missing or incomplete."""
 
 import re
 from collections.abc import Iterator
@@ -7,31 +7,33 @@ from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-# Norms of the maps that a transformer or ConvNeXt returns (norm0, norm1, ...): new beside a
-# classifier's weights.
+# Norms of the maps that a transformer or ConvNeXt returns (norm0, norm1, ...). The weights of a
+# classifier do not have them.
 _OUTPUT_NORM = re.compile(r'norm\d+\.')
 
 
 def require_pretrained(model: nn.Module) -> None:
     """Check that the weights of every ``init_cfg`` of type ``Pretrained`` can be read and fit.
 
-    mmengine stops where a file cannot be had, with whatever error came up. Where entries are
-    missing, even all of them, or have another shape, it logs a warning and goes on from random
-    weights. Call this before ``init_weights``: the file is read twice, but fetched once.
+    mmengine raises an unspecific error if a file cannot be fetched. If entries are missing, even
+    all of them, or have another shape, it only logs a warning and continues with random weights.
+    Call this function before ``init_weights``: it reads the file twice, but downloads it once.
 
-    Not checked to fit: weights that their module renames on loading (``convert_weights`` of mmdet's
-    Swin and PVT), and the norms of its outputs.
+    Two kinds of weights need not fit: weights that their module renames on loading
+    (``convert_weights`` of mmdet's Swin and PVT), and the norms of a module's outputs.
 
     Raises:
-        RuntimeError: weights cannot be fetched or read, or lack an entry of the module; it says
-            which module names them and what to do.
+        RuntimeError: weights cannot be fetched or read, or lack an entry of the module; the message
+            names the module's setting and what to do.
     """
     for name, module in model.named_modules():
         for cfg in _pretrained_cfgs(module):
             setting = '.'.join(filter(None, ('model', name, 'init_cfg')))
             try:
                 state = _read_weights(cfg['checkpoint'], cfg.get('prefix'))
-            except Exception as error:  # no network, no such file, no weights, no torchvision, ...
+            except (
+                Exception
+            ) as error:  # no network, no file, malformed weights, no torchvision, ...
                 reason = f'cannot be loaded ({type(error).__name__}: {error})'
                 raise RuntimeError(_message(setting, cfg['checkpoint'], reason)) from error
             if getattr(module, 'convert_weights', False):
@@ -52,7 +54,7 @@ def _pretrained_cfgs(module: nn.Module) -> Iterator[dict]:
 
 
 def _read_weights(checkpoint: str, prefix: str | None) -> dict[str, Tensor]:
-    """The state dict that mmengine's ``PretrainedInit`` would load."""
+    """Read the state dict that mmengine's ``PretrainedInit`` would load."""
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     state = content.get('state_dict', content)
     state = {name.removeprefix('module.'): value for name, value in state.items()}
@@ -63,7 +65,7 @@ def _read_weights(checkpoint: str, prefix: str | None) -> dict[str, Tensor]:
 
 
 def _entries(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and running statistics; a file may lack the number of batches."""
+    """Return parameters and running statistics, without counters of batches, which are optional."""
     state = module.state_dict()
     return {
         name: state[name]
@@ -82,7 +84,7 @@ def _unmet_entries(module: nn.Module, state: dict[str, Tensor]) -> list[str]:
 
 def _message(setting: str, checkpoint: str, reason: str) -> str:
     return (
-        f'{setting} names pretrained weights, {checkpoint}, that {reason}. Fetch them where there '
-        f'is a network and name the file in {setting}.checkpoint, or start from random weights '
+        f'{setting}: the pretrained weights {checkpoint} {reason}. Download them on a machine with '
+        f'network access and set {setting}.checkpoint to the file, or start from random weights '
         f'with {setting}=None'
     )

@@ -1,1 +1,1 @@
-"""Pure tensor maths: torch, numpy, OpenCV and pycocotools; no state, no config, no mm package."""
+"""Pure tensor maths on torch, numpy, OpenCV and pycocotools: no state, config or mm package."""

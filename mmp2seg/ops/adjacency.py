@@ -1,44 +1,46 @@
-"""Which objects of an image have another object of their class close by."""
+"""Find the objects of an image that have another object of their class close by."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from mmp2seg.ops.rle import decode_rle
+from mmp2seg.ops.rle import Rle, decode_rle
 
 
 def touching_objects(
-    masks: np.ndarray | Sequence[dict],
+    masks: NDArray[np.bool_] | Sequence[Rle],
     labels: Sequence[int],
     *,
     gap: int = 2,
-    void: np.ndarray | None = None,
+    void: NDArray[np.bool_] | None = None,
     void_gap: int = 6,
-) -> np.ndarray:
-    """Objects with another object of the same label at most ``gap`` pixels away.
+) -> NDArray[np.bool_]:
+    """Find the objects with another object of the same label at most ``gap`` pixels away.
 
-    The distance of two objects is the smallest Chebyshev distance of the centres of their pixels:
-    0 where they overlap, 1 for neighbours (also diagonal ones), 2 with one pixel between them.
+    The distance of two objects is the smallest Chebyshev distance between their pixel centres: 0 if
+    they overlap, 1 for neighbours (also diagonal ones), 2 with one pixel in between.
 
-    PASCAL VOC separates its objects by a void band of about five pixels. With ``void`` two objects
-    also touch if at most ``void_gap`` steps from pixel to neighbour (also diagonal) lead from one
-    to the other over nothing but void pixels. On sample images of VOC it was 4 to 6 steps between
-    objects that a band separates, and 9 or more between others; a void region without such a limit
-    would join all objects around it.
+    PASCAL VOC separates its objects by a void band of about five pixels. With ``void``, two objects
+    also touch if a path over void pixels alone connects them in at most ``void_gap`` steps, a step
+    going to one of the 8 neighbours. On sample images of VOC, objects separated by a band were 4 to
+    6 steps apart and all others 9 or more. Without such a limit a void region would join all
+    objects around it.
 
     Args:
         masks: ``(N, H, W)`` bool, or ``N`` RLE dicts, which are decoded one at a time.
         labels: ``(N,)`` integers.
-        gap: Largest distance that still counts, in pixels.
+        gap: Largest distance that counts as touching, in pixels.
         void: ``(H, W)`` bool, the void pixels of the image; None = none.
-        void_gap: Most steps over void pixels that still count, at least 1.
+        void_gap: Largest number of steps over void pixels that counts as touching, at least 1.
 
     Returns:
-        np.ndarray: ``(N,)`` bool. An empty mask touches nothing.
+        NDArray: ``(N,)`` bool. An empty mask touches nothing.
 
     Raises:
-        ValueError: Another number of labels than of masks, a ``gap`` below 0 or a ``void_gap``
+        ValueError: The numbers of labels and masks differ, ``gap`` is below 0 or ``void_gap`` is
             below 1.
     """
     if len(masks) != len(labels):
@@ -52,78 +54,84 @@ def touching_objects(
 
 
 def adjacent_same_class(
-    instance_map: np.ndarray, labels: Sequence[int], *, gap: int = 2
-) -> np.ndarray:
-    """:func:`touching_objects` of the objects of an instance map.
+    instance_map: NDArray[np.integer[Any]], labels: Sequence[int], *, gap: int = 2
+) -> NDArray[np.bool_]:
+    """Apply :func:`touching_objects` to the objects of an instance map.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none, i + 1 = object i.
         labels: ``(N,)`` integer class of each object.
-        gap: Largest distance that counts, in pixels.
+        gap: Largest distance that counts as touching, in pixels.
 
     Returns:
-        np.ndarray: ``(N,)`` bool; an object without pixels is next to none.
+        NDArray: ``(N,)`` bool; an object without pixels touches nothing.
     """
     masks = (instance_map == number for number in range(1, len(labels) + 1))
     return _touching(masks, labels, gap, None, 1)
 
 
-# A crop is a mask cut to its box, with the column and row of its first pixel; None: an empty mask.
-_Crop = tuple[np.ndarray, int, int]
+# A mask cut to its bounding box, and the column and row of the box's first pixel.
+_Crop = tuple[NDArray[np.uint8], int, int]
 
 
 def _touching(
-    masks: Iterable[np.ndarray],
+    masks: Iterable[NDArray[np.bool_]],
     labels: Sequence[int],
     gap: int,
-    void: np.ndarray | None,
+    void: NDArray[np.bool_] | None,
     void_gap: int,
-) -> np.ndarray:
+) -> NDArray[np.bool_]:
     crops = [_crop(mask) for mask in masks]
     touching = np.zeros(len(crops), dtype=bool)
     reach = gap if void is None else max(gap, void_gap)
     for first, (crop, label) in enumerate(zip(crops, labels, strict=True)):
+        if crop is None:
+            continue
         around = None
         for second in range(first + 1, len(crops)):
-            if labels[second] != label or (touching[first] and touching[second]):
+            other = crops[second]
+            if other is None or labels[second] != label:
                 continue
-            if not _boxes_within(crop, crops[second], reach):
+            if (touching[first] and touching[second]) or not _boxes_within(crop, other, reach):
                 continue
             around = _surroundings(crop, gap, void, void_gap) if around is None else around
-            if _overlap(around, crops[second]):
+            if _overlap(around, other):
                 touching[[first, second]] = True
     return touching
 
 
-def _crop(mask: np.ndarray) -> _Crop | None:
-    mask = np.ascontiguousarray(mask, dtype=np.uint8)
-    x, y, width, height = cv2.boundingRect(mask)
-    return (mask[y : y + height, x : x + width].copy(), x, y) if width else None
+def _crop(mask: NDArray[np.bool_]) -> _Crop | None:
+    """Cut a mask to its bounding box; None for an empty mask."""
+    pixels = np.ascontiguousarray(mask, dtype=np.uint8)
+    x, y, width, height = cv2.boundingRect(pixels)
+    return (pixels[y : y + height, x : x + width].copy(), x, y) if width else None
 
 
-def _surroundings(crop: _Crop, gap: int, void: np.ndarray | None, void_gap: int) -> _Crop:
-    """The pixels at most ``gap`` away from a crop or ``void_gap`` steps over void pixels."""
+def _dilate(mask: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
+    side = 2 * reach + 1
+    return cv2.dilate(mask, np.ones((side, side), dtype=np.uint8)).astype(np.uint8, copy=False)
+
+
+def _surroundings(crop: _Crop, gap: int, void: NDArray[np.bool_] | None, void_gap: int) -> _Crop:
+    """Return the pixels at most ``gap`` pixels, or ``void_gap`` steps over void, from a crop."""
     mask, x, y = crop
     reach = gap if void is None else max(gap, void_gap)
     padded = np.pad(mask, reach)
-    around = cv2.dilate(padded, np.ones((2 * gap + 1, 2 * gap + 1), dtype=np.uint8))
+    around = _dilate(padded, gap)
     if void is not None:
         height, width = padded.shape
-        # the map, cut to the frame of the padded crop
+        # the void map, cut to the frame of the padded crop
         passable = np.pad(void.astype(np.uint8), reach)[y : y + height, x : x + width] | padded
-        neighbours = np.ones((3, 3), dtype=np.uint8)
         walked = padded
         for _ in range(void_gap - 1):
-            walked = cv2.dilate(walked, neighbours) & passable
-        around |= cv2.dilate(walked, neighbours)
+            walked = _dilate(walked, 1) & passable
+        around |= _dilate(walked, 1)
     return around, x - reach, y - reach
 
 
-def _boxes_within(first: _Crop | None, second: _Crop | None, gap: int) -> bool:
-    if first is None or second is None:
-        return False
+def _boxes_within(first: _Crop, second: _Crop, gap: int) -> bool:
     (mask1, x1, y1), (mask2, x2, y2) = first, second
-    # number of pixels between the boxes + 1 is the distance of the pixels at their borders
+    # the nearest pixels of two boxes are (pixels between the boxes) + 1 apart
     between_x = max(x1, x2) - min(x1 + mask1.shape[1], x2 + mask2.shape[1])
     between_y = max(y1, y2) - min(y1 + mask1.shape[0], y2 + mask2.shape[0])
     return max(between_x, between_y) + 1 <= gap or max(between_x, between_y) < 0

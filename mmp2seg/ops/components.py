@@ -1,101 +1,122 @@
-"""Regions: connected components of a semantic map, and which points lie in which.
+"""Regions of a semantic map, and which points belong to which region.
 
-A region is an 8-connected component of the pixels of one class. Only classes that an image has
-points of are worth labelling, so only those are.
+A region is an 8-connected component of the pixels of one class.
 """
+
+import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
 
-from mmp2seg.ops.coords import points_to_pixels
-
+# Value of ignored pixels in semantic maps.
 IGNORE = 255
 
 
-def label_regions(
-    semantic_map: np.ndarray, labels: np.ndarray, *, min_area: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Connected components of the classes that occur in ``labels``.
+class Regions(NamedTuple):
+    """The regions of a semantic map.
+
+    Attributes:
+        region_map: ``(H, W)`` int32, 0 = none, ``1..R`` the regions.
+        labels: ``(R,)`` int64, the class ``0..K-1`` of each region.
+        areas: ``(R,)`` int64, the pixels of each region.
+    """
+
+    region_map: Tensor
+    labels: Tensor
+    areas: Tensor
+
+    def to(self, device: torch.device | str) -> 'Regions':
+        """The same regions on a device."""
+        return Regions(*(values.to(device) for values in self))
+
+
+def find_regions(semantic_map: npt.NDArray[np.integer], labels: npt.NDArray[np.integer]) -> Regions:
+    """Find the connected components of the classes in ``labels``.
 
     Args:
         semantic_map: ``(H, W)`` integers, 0 background, ``k + 1`` class ``k``, 255 ignore.
-        labels: ``(N,)`` class of each point, ``0..K-1``; repeats allowed.
-        min_area: components of fewer pixels are left out.
+        labels: ``(N,)`` classes ``0..K-1``, such as the class of each point; repeats allowed.
 
     Returns:
-        tuple: ``region_map`` ``(H, W)`` int32, 0 = none, ``1..R`` the regions; and
-        ``region_values`` ``(R + 1,)`` int64, the semantic value of each region (entry 0 is 0).
+        Regions: on the CPU, numbered class by class; none for an empty ``labels``.
     """
     region_map = np.zeros(semantic_map.shape, dtype=np.int32)
-    region_values = [0]
-    for label in np.unique(np.asarray(labels, dtype=np.int64)):
-        value = int(label) + 1
-        mask = (semantic_map == value).view(np.uint8)
+    region_labels: list[int] = []
+    areas: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    for label in np.unique(np.asarray(labels, dtype=np.int64)).tolist():
+        mask = (semantic_map == label + 1).view(np.uint8)
         left, top, width, height = cv2.boundingRect(mask)
         if width == 0:
             continue
         window = (slice(top, top + height), slice(left, left + width))
         count, components, stats, _ = cv2.connectedComponentsWithStats(mask[window], connectivity=8)
-        kept = stats[:, cv2.CC_STAT_AREA] >= max(min_area, 1)
-        kept[0] = False  # OpenCV's component 0 is everything else
-        new_ids = np.zeros(count, dtype=np.int32)
-        new_ids[kept] = len(region_values) + np.arange(kept.sum(), dtype=np.int32)
+        # OpenCV's component 0 is everything else
+        numbers = len(region_labels) + np.arange(count, dtype=np.int32)
+        numbers[0] = 0
         # mode='clip' spares the check of every index
-        region_map[window] += new_ids.take(components, mode='clip')
-        region_values += [value] * int(kept.sum())
-    return region_map, np.asarray(region_values, dtype=np.int64)
+        region_map[window] += numbers.take(components, mode='clip')
+        region_labels += [label] * (count - 1)
+        areas.append(stats[1:, cv2.CC_STAT_AREA].astype(np.int64))
+    return Regions(
+        torch.from_numpy(region_map),
+        torch.tensor(region_labels, dtype=torch.int64),
+        torch.from_numpy(np.concatenate(areas)),
+    )
 
 
 def regions_of_points(
-    points_xy: np.ndarray,
-    labels: np.ndarray,
-    region_map: np.ndarray,
-    region_values: np.ndarray,
+    points_xy: Tensor,
+    labels: Tensor,
+    regions: Regions,
     *,
+    min_area: int = 0,
     max_snap_distance: float = 0.0,
-) -> np.ndarray:
-    """The region each point belongs to.
+) -> Tensor:
+    """Find the region that each point belongs to, without reading anything back from the device.
 
-    A point belongs to the region of its class that holds its pixel; failing that, to the region of
-    its class with the nearest pixel centre, if that is at most ``max_snap_distance`` away.
+    A point belongs to the region of its class that holds its pixel. Otherwise it belongs to the
+    region of its class with the nearest pixel centre, if that is at most ``max_snap_distance``
+    away. Of equally near pixels the first in reading order counts.
 
     Args:
         points_xy: ``(N, 2)`` floats ``(x, y)``, all inside the map.
-        labels: ``(N,)`` class of each point, ``0..K-1``.
-        region_map, region_values: as :func:`label_regions` returns them.
+        labels: ``(N,)`` int64, the class ``0..K-1`` of each point.
+        regions: of the map.
+        min_area: regions of fewer pixels have no points.
         max_snap_distance: in pixels; 0 switches snapping off.
 
     Returns:
-        np.ndarray: ``(N,)`` int64 region of each point, 0 = none.
+        Tensor: ``(N,)`` int64 region of each point, 0 = none.
     """
-    rows, cols = points_to_pixels(points_xy).T
-    values = np.asarray(labels, dtype=np.int64) + 1
-    regions = region_map[rows, cols].astype(np.int64)
-    regions[region_values[regions] != values] = 0
-    if max_snap_distance > 0:
-        for index in np.flatnonzero(regions == 0):
-            regions[index] = _nearest_region(
-                points_xy[index], values[index], region_map, region_values, max_snap_distance
-            )
-    return regions
-
-
-def _nearest_region(
-    point_xy: np.ndarray,
-    value: int,
-    region_map: np.ndarray,
-    region_values: np.ndarray,
-    max_distance: float,
-) -> int:
-    """Region of semantic value ``value`` nearest to a point, 0 if none is near enough."""
-    height, width = region_map.shape
-    reach = int(np.ceil(max_distance)) + 1
-    col, row = int(point_xy[0]), int(point_xy[1])
-    top, left = max(row - reach, 0), max(col - reach, 0)
-    window = region_map[top : min(row + reach + 1, height), left : min(col + reach + 1, width)]
-    rows, cols = np.nonzero(region_values[window] == value)
-    if rows.size == 0:
-        return 0
-    squared = (cols + left + 0.5 - point_xy[0]) ** 2 + (rows + top + 0.5 - point_xy[1]) ** 2
-    nearest = squared.argmin()
-    return int(window[rows[nearest], cols[nearest]]) if squared[nearest] <= max_distance**2 else 0
+    kept_labels = regions.labels.masked_fill(regions.areas < min_area, -1)
+    label_of_region = torch.cat([kept_labels.new_full((1,), -1), kept_labels])  # by number
+    points_xy = points_xy.double()
+    cols, rows = points_xy.floor().long().unbind(dim=1)
+    own = regions.region_map[rows, cols].long()
+    own = own * (label_of_region[own] == labels)
+    if max_snap_distance <= 0 or not len(points_xy):
+        return own
+    # All pixels of a window around each point, (N, S) each, in reading order.
+    reach = math.ceil(max_snap_distance) + 1
+    steps = torch.arange(-reach, reach + 1, device=points_xy.device)
+    near_rows = (rows[:, None, None] + steps[:, None]).expand(-1, -1, len(steps)).flatten(1)
+    near_cols = (cols[:, None, None] + steps).expand(-1, len(steps), -1).flatten(1)
+    height, width = regions.region_map.shape
+    numbers = regions.region_map[
+        near_rows.clamp(0, height - 1), near_cols.clamp(0, width - 1)
+    ].long()
+    x, y = points_xy[:, :1], points_xy[:, 1:]
+    squared = (near_cols + 0.5 - x).square() + (near_rows + 0.5 - y).square()
+    inside = (near_rows >= 0) & (near_rows < height) & (near_cols >= 0) & (near_cols < width)
+    candidate = inside & (label_of_region[numbers] == labels[:, None])
+    candidate &= squared <= max_snap_distance**2
+    squared = squared.masked_fill(~candidate, torch.inf)
+    is_nearest = candidate & (squared == squared.amin(dim=1, keepdim=True))
+    place = torch.arange(is_nearest.shape[1], device=points_xy.device)
+    first = place.where(is_nearest, is_nearest.shape[1] - 1).amin(dim=1, keepdim=True)
+    nearest = (numbers * candidate).gather(1, first)[:, 0]
+    return torch.where(own > 0, own, nearest)

@@ -6,8 +6,13 @@ A flip is ``W - x``, a resize ``x * s``. A file that stores pixel indices gets +
 """
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+# Share of a side: how far inside points keep off the right and the lower border. It is 16 units of
+# float32 precision, so that no rounding of a product with a scale factor reaches the border.
+BORDER_MARGIN = 2.0**-20
 
 
 def pixel_centers(
@@ -28,7 +33,7 @@ def pixel_centers(
     return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)])
 
 
-def points_to_pixels(points_xy: np.ndarray) -> np.ndarray:
+def points_to_pixels(points_xy: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Index of the pixel that holds each point.
 
     Args:
@@ -41,7 +46,7 @@ def points_to_pixels(points_xy: np.ndarray) -> np.ndarray:
     return np.floor(xy[:, ::-1]).astype(np.int64)
 
 
-def points_inside(points_xy: np.ndarray, height: int, width: int) -> np.ndarray:
+def points_inside(points_xy: npt.ArrayLike, height: int, width: int) -> npt.NDArray[np.bool_]:
     """Which points lie on a pixel of an ``H x W`` image (nan counts as outside).
 
     Args:
@@ -54,18 +59,36 @@ def points_inside(points_xy: np.ndarray, height: int, width: int) -> np.ndarray:
     return (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
 
+def keep_off_border(points_xy: Tensor, height: int, width: int) -> Tensor:
+    """Move points that lie on a pixel, but closer to the border than rounding allows for.
+
+    A point within ``BORDER_MARGIN * side`` of the right or the lower border moves to that distance.
+    It stays on its pixel, and a later resize or conversion to float32 cannot round it out of the
+    image. All other points, also those outside, stay where they are.
+
+    Args:
+        points_xy: ``(..., 2)`` floats, ``(x, y)``.
+
+    Returns:
+        Tensor: ``(..., 2)`` of the same dtype.
+    """
+    sides = points_xy.new_tensor([width, height])
+    farthest = sides * (1 - BORDER_MARGIN)
+    return torch.where(points_xy < sides, torch.minimum(points_xy, farthest), points_xy)
+
+
 def misplaced_points(
-    points_xy: np.ndarray, labels: np.ndarray, height: int, width: int
-) -> np.ndarray:
-    """Why a point cannot have an instance in an image, whatever the image's maps say.
+    points_xy: npt.ArrayLike, labels: npt.ArrayLike, height: int, width: int
+) -> npt.NDArray[np.object_]:
+    """Find points that cannot have an instance, independent of the maps of their image.
 
     Args:
         points_xy: ``(N, 2)`` floats, ``(x, y)``.
         labels: ``(N,)`` integers.
 
     Returns:
-        np.ndarray: ``(N,)`` str objects: ``'outside_image'``, ``'duplicate'`` (place and class of
-        an earlier point) or, for a sound point, ``''``.
+        np.ndarray: ``(N,)`` str objects: ``'outside_image'``, ``'duplicate'`` (same place and class
+        as an earlier point) or ``''`` for a valid point.
     """
     points_xy = np.asarray(points_xy).reshape(-1, 2)
     reasons = np.full(len(points_xy), '', dtype=object)

@@ -1,36 +1,37 @@
-"""Degradation of a true semantic map into a weak one, such as WSSS methods give.
+"""Degrade a true semantic map into a weak one, such as weakly supervised methods (WSSS) produce.
 
-Semantic maps learnt from image-level labels (PMM on VOC: about 70 mIoU) err in typical ways: their
-borders are ragged, parts of objects are missing, small objects are lost, regions of the background
-are taken for a class, and parts of an object for another class. ``degrade_semantic_map`` makes
-these errors on a true map, so that a data set without WSSS maps can be used, and measured, under
-comparable conditions. It reads nothing but the semantic map, and all lengths are relative to the
-component or to the image.
+Semantic maps learnt from image-level labels (PMM on VOC: about 70 mIoU) have typical errors: ragged
+borders, missing parts of objects, missed small objects, background labelled as a class, and parts
+of an object labelled as another class. ``degrade_semantic_map`` adds these errors to a true map, so
+that a dataset without WSSS maps can be used and measured under comparable conditions. It reads the
+semantic map only, and all lengths are relative to the component or to the image.
 """
 
 import dataclasses
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mmp2seg.ops.noise import smooth_noise
 
 
 @dataclasses.dataclass(frozen=True)
 class DegradationLevels:
-    """How much of each error is made at strength 1.
+    """Amount of each error at strength 1.
 
     The defaults give about 70 mIoU, background included: 69 on 20 images of PASCAL VOC's ground
-    truth (mean of ten seeds, standard deviation 4), 72 on 300 scenes of Shapes. *Radius* below is
-    that of the component's largest inscribed circle.
+    truth (mean of ten seeds, standard deviation 4), 72 on 300 scenes of Shapes. *Radius* below
+    means the radius of the component's largest inscribed circle.
     """
 
     border: float = 0.14
     """Standard deviation of the border's displacement, in radii."""
     border_cell: float = 0.7
-    """Length over which the displacement changes, in radii."""
+    """Correlation length of the displacement along the border, in radii."""
     bias: float = 0.08
-    """Standard deviation of a component's displacement as a whole (grown or shrunk), in radii."""
+    """Standard deviation of the growth or shrinkage of a whole component, in radii."""
     holes: float = 0.5
     """Mean number of missing parts of a component (Poisson)."""
     hole_radius: tuple[float, float] = (0.3, 0.8)
@@ -42,17 +43,17 @@ class DegradationLevels:
     false_regions: float = 1.6
     """Mean number of false regions in an image (Poisson)."""
     false_radius: tuple[float, float] = (0.04, 0.09)
-    """Range of a false region's size, relative to the root of the image's area."""
+    """Range of a false region's size, relative to the square root of the image's area."""
     confusion: float = 0.08
-    """Probability that a part of a component is taken for another class."""
+    """Probability that a part of a component is labelled as another class."""
     confusion_radius: tuple[float, float] = (0.5, 1.0)
     """Range of that part's size, in radii."""
     present: float = 0.95
-    """Probability that a false region or a confused part has a class that is in the image (WSSS
-    methods know the image's classes), rather than any class."""
+    """Probability that a false region or a confused part gets one of the image's classes (WSSS
+    methods know them) rather than any class."""
 
     def scaled(self, strength: float) -> 'DegradationLevels':
-        """Levels with the displacements, rates and probabilities times ``strength``."""
+        """Multiply the displacements, rates and probabilities by ``strength``."""
         return dataclasses.replace(
             self,
             border=self.border * strength,
@@ -65,34 +66,34 @@ class DegradationLevels:
 
 
 def degrade_semantic_map(
-    semantic_map: np.ndarray,
+    semantic_map: NDArray[np.uint8],
     *,
     num_classes: int,
     rng: np.random.Generator,
     strength: float = 1.0,
     levels: DegradationLevels = DegradationLevels(),
     ignore_index: int = 255,
-) -> np.ndarray:
-    """Make a weak semantic map of a true one.
+) -> NDArray[np.uint8]:
+    """Turn a true semantic map into a weak one.
 
-    Each connected component of a class (8-neighbours) is lost or drawn anew with a displaced
-    border, missing parts and sometimes a part of another class; false regions are then laid over
+    Each connected component of a class (8-neighbours) is removed, or drawn again with a displaced
+    border, missing parts and sometimes a part of another class. False regions are then drawn over
     the background.
 
     Args:
         semantic_map: (H, W) uint8, 0 background, k + 1 = class k, ``ignore_index`` ignore.
-        num_classes: number K of classes without background.
-        rng: source of all randomness; the same state and map give the same result.
-        strength: factor on all levels, >= 0; 0 returns the map unchanged.
-        levels: how much of each error is made.
-        ignore_index: value that is kept exactly where it is, and never written elsewhere.
+        num_classes: number K of classes, background not included.
+        rng: random generator; the same state and map give the same result.
+        strength: factor on all levels, >= 0; 0 returns a copy of the map.
+        levels: amount of each error.
+        ignore_index: value of ignored pixels, which do not change; no other pixel gets it.
 
     Returns:
-        (H, W) uint8, a new array of the same values.
+        (H, W) uint8, a new array with the values of ``semantic_map``.
 
     Raises:
-        ValueError: on a map of another shape or type, on a value that is neither 0..K nor
-            ``ignore_index``, and on a negative strength.
+        ValueError: the map has another shape or type, a value is neither in 0..K nor
+            ``ignore_index``, there are more than 254 classes or none, or ``strength`` is negative.
     """
     _check(semantic_map, num_classes, strength, ignore_index)
     if strength == 0 or semantic_map.size == 0:
@@ -115,7 +116,9 @@ def degrade_semantic_map(
     return weak_map
 
 
-def _check(semantic_map: np.ndarray, num_classes: int, strength: float, ignore_index: int) -> None:
+def _check(
+    semantic_map: NDArray[np.uint8], num_classes: int, strength: float, ignore_index: int
+) -> None:
     if semantic_map.ndim != 2 or semantic_map.dtype != np.uint8:
         raise ValueError(
             f'expected an (H, W) uint8 map, got {semantic_map.shape} {semantic_map.dtype}'
@@ -131,19 +134,23 @@ def _check(semantic_map: np.ndarray, num_classes: int, strength: float, ignore_i
         )
 
 
+# Slices of rows and columns.
+_Window = tuple[slice, slice]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Component:
-    """A connected component; masks are cut from the class's map one at a time, to save memory."""
+    """A connected component; its mask is cut from the map of its class on demand to save memory."""
 
-    component_map: np.ndarray
+    component_map: NDArray[np.integer[Any]]
     index: int
     value: int
     box: tuple[int, int, int, int]
     """x, y, width, height."""
     area: int
 
-    def cut(self, margin: int) -> tuple[tuple[slice, slice], np.ndarray]:
-        """Window (slices) about the component, and its mask inside it."""
+    def cut(self, margin: int) -> tuple[_Window, NDArray[np.bool_]]:
+        """Return a window around the component, and the component's mask in it."""
         x, y, width, height = self.box
         window = (
             slice(max(y - margin, 0), y + height + margin),
@@ -152,72 +159,78 @@ class _Component:
         return window, self.component_map[window] == self.index
 
 
-def _components(semantic_map: np.ndarray, ignore_index: int) -> list[_Component]:
-    """Connected components of every class."""
-    components = []
+def _components(semantic_map: NDArray[np.uint8], ignore_index: int) -> list[_Component]:
+    """Find the connected components of every class."""
+    components: list[_Component] = []
     for value in np.unique(semantic_map):
         if value in (0, ignore_index):
             continue
         mask = (semantic_map == value).astype(np.uint8)
         _, component_map, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        components += [
-            _Component(component_map, i, int(value), tuple(map(int, row[:4])), int(row[4]))
-            for i, row in enumerate(stats)
-            if i > 0
-        ]
+        for i, (x, y, width, height, area) in enumerate(stats.tolist()):
+            if i > 0:  # 0 is everything else
+                box = (x, y, width, height)
+                components.append(_Component(component_map, i, int(value), box, area))
     return components
 
 
-def _inner_radius(mask: np.ndarray) -> float:
-    """Radius of the largest circle inside; the image's border does not bound a mask."""
+def _inner_radius(mask: NDArray[np.bool_]) -> float:
+    """Return the radius of the largest inscribed circle; the image's border does not limit it."""
     if mask.all():
         return 0.5 * max(mask.shape)
-    return float(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5).max())
+    return float(_distance_to_zero(mask.astype(np.uint8)).max())
+
+
+def _distance_to_zero(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return cv2.distanceTransform(mask, cv2.DIST_L2, 5).astype(np.float32, copy=False)
 
 
 def _window_of(
     component: _Component, levels: DegradationLevels
-) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Window that holds a component and its displaced border, and its mask inside it."""
+) -> tuple[_Window, NDArray[np.bool_]]:
+    """Return a window with room for the displaced border, and the component's mask in it."""
     radius = _inner_radius(component.cut(1)[1])
     return component.cut(int(np.ceil(3 * (levels.border + levels.bias) * radius)) + 2)
 
 
 def _displaced_border(
-    mask: np.ndarray, levels: DegradationLevels, rng: np.random.Generator
-) -> np.ndarray:
-    """Move a mask's border along its normal by a smooth random length."""
+    mask: NDArray[np.bool_], levels: DegradationLevels, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Move the border of a mask along its normal by a smooth random length."""
     radius = _inner_radius(mask)
     inside = mask.astype(np.uint8)
-    # Signed distance to the border: positive inside, steps of 1 across it.
+    # Signed distance to the border, positive inside.
     distance = (
-        cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-        - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+        _distance_to_zero(inside) - _distance_to_zero(1 - inside)
         if not mask.all()
         else np.full(mask.shape, 2 * radius, np.float32)
     )
     cell = max(levels.border_cell * radius, 2)
-    coarse = smooth_noise(mask.shape, cell=cell, rng=rng)
-    fine = smooth_noise(mask.shape, cell=cell / 2, rng=rng)
-    # 0.9^2 + 0.44^2 = 1: the sum keeps the standard deviation.
+    height, width = mask.shape
+    coarse = smooth_noise((height, width), cell=cell, rng=rng)
+    fine = smooth_noise((height, width), cell=cell / 2, rng=rng)
+    # 0.9^2 + 0.44^2 = 1: the sum keeps the standard deviation of its terms.
     shift = levels.border * (0.9 * coarse + 0.44 * fine) + levels.bias * rng.standard_normal()
-    return distance + radius * shift > 0
+    displaced: NDArray[np.bool_] = distance + radius * shift > 0
+    return displaced
 
 
 def _blob(
-    shape: tuple[int, int], *, centre: np.ndarray, radius: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Irregular blob (H, W) bool about ``centre`` (row, column) of about the given radius."""
-    rows = np.arange(shape[0], dtype=np.float32)[:, None] - float(centre[0])
-    cols = np.arange(shape[1], dtype=np.float32)[None, :] - float(centre[1])
-    noise = smooth_noise(shape, cell=max(0.8 * radius, 2), rng=rng)
-    return np.hypot(rows, cols) + 0.3 * radius * noise < radius
+    shape: tuple[int, ...], *, centre: NDArray[Any], radius: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw an irregular blob (H, W) around ``centre`` (row, column), of roughly this radius."""
+    height, width = shape
+    rows = np.arange(height, dtype=np.float32)[:, None] - float(centre[0])
+    cols = np.arange(width, dtype=np.float32)[None, :] - float(centre[1])
+    noise = smooth_noise((height, width), cell=max(0.8 * radius, 2), rng=rng)
+    blob: NDArray[np.bool_] = np.hypot(rows, cols) + 0.3 * radius * noise < radius
+    return blob
 
 
 def _blob_on(
-    mask: np.ndarray, radius_range: tuple[float, float], rng: np.random.Generator
-) -> np.ndarray:
-    """Blob about a random pixel of the mask, its size relative to the mask's inner radius."""
+    mask: NDArray[np.bool_], radius_range: tuple[float, float], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw a blob around a random pixel of the mask, sized relative to the mask's inner radius."""
     pixels = np.argwhere(mask)
     return _blob(
         mask.shape,
@@ -228,8 +241,8 @@ def _blob_on(
 
 
 def _missing_parts(
-    mask: np.ndarray, levels: DegradationLevels, rng: np.random.Generator
-) -> np.ndarray:
+    mask: NDArray[np.bool_], levels: DegradationLevels, rng: np.random.Generator
+) -> NDArray[np.bool_]:
     missing = np.zeros_like(mask)
     for _ in range(rng.poisson(levels.holes)):
         missing |= _blob_on(mask, levels.hole_radius, rng)
@@ -239,19 +252,19 @@ def _missing_parts(
 def _candidates(
     present: list[int], num_classes: int, levels: DegradationLevels, rng: np.random.Generator
 ) -> list[int]:
-    """Map values to choose a wrong class from."""
+    """Return the map values to choose a wrong class from."""
     return present if rng.random() < levels.present else list(range(1, num_classes + 1))
 
 
 def _confused_values(
-    mask: np.ndarray,
+    mask: NDArray[np.bool_],
     value: int,
     present: list[int],
     num_classes: int,
     levels: DegradationLevels,
     rng: np.random.Generator,
-) -> np.ndarray:
-    """Map values (H, W) uint8 of a component: its own, and sometimes another class on a part."""
+) -> NDArray[np.uint8]:
+    """Return a component's map values (H, W): its own, and sometimes another class on a part."""
     values = np.full(mask.shape, value, np.uint8)
     if rng.random() < levels.confusion:
         candidates = [
@@ -264,13 +277,13 @@ def _confused_values(
 
 
 def _add_false_regions(
-    weak_map: np.ndarray,
+    weak_map: NDArray[np.uint8],
     present: list[int],
     num_classes: int,
     levels: DegradationLevels,
     rng: np.random.Generator,
 ) -> None:
-    """Lay blobs of a class over the background of ``weak_map``, in place."""
+    """Draw blobs of a class over the background of ``weak_map``, in place."""
     shape = weak_map.shape
     for _ in range(rng.poisson(levels.false_regions)):
         candidates = _candidates(present, num_classes, levels, rng)

@@ -1,8 +1,8 @@
-"""Nearest point per position: the distance separation of P2Seg, without a table of all pairs.
+"""Find the nearest point of each position: P2Seg's distance separation, without an all-pairs table.
 
 Distance separation (method, section 1): a pixel ``p`` of a region that holds several points of its
-class belongs to ``k* = argmin_k ||e_k - p||``. The same rule on the positions where the predicted
-offsets land gives the grouping 'points first'.
+class belongs to ``k* = argmin_k ||e_k - p||``, ``e_k`` being the points. The same rule, applied to
+the positions where the predicted offsets land, is the grouping 'points first'.
 
 Dimensions: ``N`` points; ``T`` tiles of ``S`` pixels; ``G`` groups that have points.
 """
@@ -13,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Elements of the (positions x points) distance block: large enough to keep a GPU busy with a few
-# kernels.
+# Elements of the (positions x points) distance block: a few kernels of this size keep a GPU busy.
 _BLOCK_ELEMENTS = 1 << 25
-# Side of a tile: with smaller ones few points compete for a tile, with larger ones the bookkeeping
-# of points x tiles is small. Measured from 256 to 2048 pixels a side and 1 to 200 points.
+# Side of a tile: a smaller tile has fewer candidates, a larger one means less bookkeeping of
+# points x tiles. Measured on maps of 256 to 2048 pixels a side with 1 to 200 points.
 _TILE_SIDE = 32
 
 
@@ -29,22 +28,23 @@ def nearest_point(
     point_groups: Tensor,
     max_distance: float = math.inf,
 ) -> Tensor:
-    """For every position the nearest point of its own group.
+    """Find the nearest point of the same group for each position.
 
-    On a CPU by :func:`nearest_point_by_tiles`, elsewhere by :func:`nearest_point_streamed`, which
-    reads nothing back from the device. The two return the same.
+    Uses :func:`nearest_point_by_tiles` on a CPU and :func:`nearest_point_streamed`, which never
+    synchronises with the device, elsewhere. Both return the same.
 
     Args:
-        positions_xy: ``(2, H, W)`` floats ``(x, y)``: pixel centres, or where offsets land.
+        positions_xy: ``(2, H, W)`` floats ``(x, y)``: pixel centres, or landing positions of
+            offsets.
         points_xy: ``(N, 2)`` floats ``(x, y)`` in the same frame.
         position_groups: ``(H, W)`` integers >= 0; 0 = belongs to no point.
-        point_groups: ``(N,)`` int64 >= 0; a point is a candidate for the positions of an equal
+        point_groups: ``(N,)`` int64 >= 0; a point is a candidate for the positions of the same
             non-zero group.
-        max_distance: a point farther from a position than this is no candidate for it.
+        max_distance: points farther away than this are not candidates.
 
     Returns:
         Tensor: ``(H, W)`` int32 instance map, 0 = no candidate, ``n + 1`` = point ``n`` (the first
-        of equally near ones).
+        among equally near ones).
     """
     if points_xy.shape[0] == 0 or position_groups.numel() == 0:
         return position_groups.new_zeros(position_groups.shape, dtype=torch.int32)
@@ -68,15 +68,15 @@ def nearest_point_streamed(
     max_distance: float = math.inf,
     block_elements: int = _BLOCK_ELEMENTS,
 ) -> Tensor:
-    """:func:`nearest_point` of at least one point and pixel, by comparing all points at once.
+    """Compute :func:`nearest_point` by comparing each position with all points.
 
-    Takes O(H W N) time; the result does not depend on ``block_elements``, the positions times
-    points that are held at a time.
+    Needs at least one point and one pixel, and O(H W N) time. The result does not depend on
+    ``block_elements``, the number of positions times points that are held at a time.
     """
     xs, ys = positions_xy.reshape(2, -1).float()
     groups = position_groups.reshape(-1)
     point_x, point_y = points_xy.float().T[..., None]  # (N, 1) each
-    # A group of their own for points without one: it equals no position's.
+    # Points without a group get -1, which no position has.
     candidates = torch.where(point_groups == 0, -1, point_groups)[:, None]
     instance_map = torch.empty_like(groups, dtype=torch.int32)
     step = max(block_elements // points_xy.shape[0], 1)
@@ -98,19 +98,19 @@ def nearest_point_by_tiles(
     max_distance: float = math.inf,
     tile_side: int = _TILE_SIDE,
 ) -> Tensor:
-    """:func:`nearest_point` of at least one point and pixel, by comparing the points that can win.
+    """Compute :func:`nearest_point` by comparing each tile of the map with its candidates only.
 
-    A tile of the map is compared only with the points that can be nearest to one of its positions,
-    of which there are few however many the image has. The result does not depend on ``tile_side``.
-    Reads the numbers of candidates back from the device.
+    Needs at least one point and one pixel. The candidates of a tile are the points that can be
+    nearest to one of its positions: few, even in an image with many points. The result does not
+    depend on ``tile_side``. Reads the number of candidates back from the device.
     """
-    shape = position_groups.shape
+    height, width = position_groups.shape
     position_groups, point_groups = _compact_groups(position_groups, point_groups)
     xs, ys = _to_tiles(positions_xy.float(), tile_side, mode='replicate')  # (T, S) each
     groups = _to_tiles(position_groups[None], tile_side)[0]
     points_xy = points_xy.float()
     can_win = _candidates_of_tiles(xs, ys, groups, points_xy, point_groups, max_distance)
-    # Most candidates first: the tiles that have an r-th candidate are the first ones, whatever r.
+    # Sorted by the number of candidates, descending, the tiles with an r-th candidate come first.
     counts, order = can_win.sum(dim=1).sort(descending=True)
     candidates = can_win[order].byte().argsort(dim=1, descending=True, stable=True)
     tiles_per_rank = torch.bincount(counts).flip(0).cumsum(0).flip(0)[1:].tolist()
@@ -129,16 +129,16 @@ def nearest_point_by_tiles(
         torch.where(wins, index.int() + 1, winner[first], out=winner[first])
     winner *= _within(nearest, max_distance)
     instance_map = torch.zeros_like(groups).index_copy_(0, order, winner)
-    return _from_tiles(instance_map, tile_side, shape)
+    return _from_tiles(instance_map, tile_side, height, width)
 
 
 def _squared_distance(dx: Tensor, dy: Tensor) -> Tensor:
-    """``dx ** 2 + dy ** 2``, in place of ``dx`` and ``dy``."""
+    """Return ``dx ** 2 + dy ** 2``; overwrites ``dx`` and ``dy``."""
     return dx.square_().add_(dy.square_())
 
 
 def _within(squared_distance: Tensor, max_distance: float) -> Tensor:
-    """Where a distance is finite and at most ``max_distance``."""
+    """Return where a distance is finite and at most ``max_distance``."""
     if math.isinf(max_distance):
         return squared_distance < torch.inf
     return squared_distance <= max_distance**2
@@ -149,7 +149,7 @@ def _compact_groups(position_groups: Tensor, point_groups: Tensor) -> tuple[Tens
 
     A position whose group has no point gets 0, a point without a group a number no position has.
     """
-    known, compact = point_groups.unique(return_inverse=True)
+    known, compact = torch.unique(point_groups, return_inverse=True)
     largest = max(int(position_groups.max()), int(known[-1]))
     numbers = torch.zeros(largest + 1, dtype=torch.int32, device=known.device)
     numbers[known] = torch.arange(1, len(known) + 1, dtype=torch.int32, device=known.device)
@@ -166,17 +166,17 @@ def _candidates_of_tiles(
     point_groups: Tensor,
     max_distance: float,
 ) -> Tensor:
-    """The points that can be nearest to a position of a tile, ``(T, N)`` bool.
+    """Return which points can be nearest to a position of each tile, ``(T, N)`` bool.
 
-    A point cannot if no position of its group is in the tile, if the bounding box of the tile's
-    positions is out of its reach, or if it is farther from the box than another point of its group
-    is from the box's farthest corner. Rounding does not make that wrong: differences, squares and
-    sums of floats are monotonic.
+    A point is ruled out if the tile has no position of its group, if the bounding box of the tile's
+    positions is farther away than ``max_distance``, or if it is farther from the box than another
+    point of its group is from the box's farthest corner. This holds despite rounding, because
+    differences, squares and sums of floats are monotonic.
 
     Args:
         xs, ys, groups: ``(T, S)`` positions and their groups, 0 = none.
         points_xy, point_groups: ``(N, 2)``; ``(N,)`` >= 1.
-        max_distance: the reach.
+        max_distance: see :func:`nearest_point`.
     """
     table = (xs.shape[0], int(point_groups.max()) + 1)
     present = torch.zeros(table, dtype=torch.bool, device=xs.device)
@@ -195,16 +195,16 @@ def _candidates_of_tiles(
 
 
 def _to_tiles(maps: Tensor, side: int, *, mode: str = 'constant') -> Tensor:
-    """``(C, H, W)`` -> ``(C, T, S)``, padded by zeros or as ``mode`` says."""
+    """``(C, H, W)`` -> ``(C, T, S)``, padded with zeros or as ``mode`` says."""
     height, width = maps.shape[1:]
     padded = F.pad(maps, (0, -width % side, 0, -height % side), mode=mode)
     # (C, H', W') -> (C, rows, columns, side, side) -> (C, T, S)
     return padded.unfold(1, side, side).unfold(2, side, side).reshape(len(maps), -1, side * side)
 
 
-def _from_tiles(tiles: Tensor, side: int, shape: tuple[int, int]) -> Tensor:
-    """``(T, S)`` -> ``(H, W)`` without the padding, contiguous."""
-    rows, columns = -(-shape[0] // side), -(-shape[1] // side)
+def _from_tiles(tiles: Tensor, side: int, height: int, width: int) -> Tensor:
+    """``(T, S)`` -> ``(H, W)``, padding removed, contiguous."""
+    rows, columns = -(-height // side), -(-width // side)
     # (T, S) -> (rows, side, columns, side) -> (H', W')
     whole = tiles.view(rows, columns, side, side).transpose(1, 2).reshape(rows * side, -1)
-    return whole[: shape[0], : shape[1]].contiguous()
+    return whole[:height, :width].contiguous()

@@ -18,7 +18,7 @@ def instance_map_to_masks(instance_map: Tensor, num_instances: int) -> Tensor:
 
 
 def masks_to_instance_map(masks: Tensor) -> Tensor:
-    """Inverse of :func:`instance_map_to_masks`; where masks overlap the later one counts.
+    """Inverse of :func:`instance_map_to_masks`; where masks overlap, the later one wins.
 
     Args:
         masks: ``(N, H, W)`` bool.
@@ -74,7 +74,7 @@ def mean_over_instances(values: Tensor, instance_map: Tensor, num_instances: int
 def cut_instances(
     instance_map: Tensor, numbers: Tensor, values: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The instances of a map that have pixels; several may be the same region of it.
+    """Masks of the instances that have pixels; several may share a number of the map.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none.
@@ -82,8 +82,8 @@ def cut_instances(
         values: ``(H, W)`` floats.
 
     Returns:
-        tuple: masks ``(M, H, W)`` bool, mean of ``values`` over each ``(M,)`` float32, and which of
-        the instances they are ``(N,)`` bool.
+        tuple: masks ``(M, H, W)`` bool; the mean of ``values`` over each, ``(M,)`` float32; and
+        ``(N,)`` bool, which instances these are.
     """
     highest = [int(found.max()) for found in (instance_map, numbers) if found.numel()]
     count = max(highest, default=0)

@@ -20,10 +20,10 @@ def offsets_to_points(instance_map: Tensor, points_xy: Tensor) -> tuple[Tensor, 
 
     Returns:
         tuple: ``offset`` ``(2, H, W)`` float32, 0 where there is no instance; ``weight``
-        ``(H, W)`` float32, 1 on instances, 0 elsewhere (W of L_off).
+        ``(H, W)`` float32, 1 on instances, 0 elsewhere (the W of the offset loss L_off).
     """
     height, width = instance_map.shape
-    # Column 0 stands for 'no instance', so that a gather needs no mask.
+    # Column 0 means 'no instance', so that the gather needs no mask.
     table = torch.cat([points_xy.new_zeros(1, 2), points_xy]).float().T.contiguous()
     # index_select: several times faster than indexing on a CPU
     targets = table.index_select(1, instance_map.reshape(-1).int()).view(2, height, width)

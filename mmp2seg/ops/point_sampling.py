@@ -1,31 +1,35 @@
-"""Points from instance masks: pixels of a mask, or places drawn about its centre."""
+"""Sample points from an instance mask: its pixels, or positions around its centre."""
+
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
-def center_inside(mask: np.ndarray) -> np.ndarray:
-    """Pixel of the mask that is nearest to its centre of mass.
+def center_inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the pixel of the mask that is nearest to its centre of mass.
 
     Args:
         mask: (H, W) bool, at least one pixel.
 
     Returns:
-        (2,) float32 (x, y), the centre of a pixel of the mask; of equally near ones the first in
-        reading order.
+        (2,) float32 (x, y), the centre of a pixel of the mask; among equally near ones the first in
+        row order.
 
     Raises:
         ValueError: if the mask is empty or not (H, W).
     """
-    return nearest_inside(mask, mass_center(mask)[None])[0].astype(np.float32)
+    nearest: NDArray[np.float64] = nearest_inside(mask, mass_center(mask)[None])[0]
+    return nearest.astype(np.float32)
 
 
-def random_inside(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Random pixel of the mask, each with the same probability.
+def random_inside(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw a pixel of the mask, each with the same probability.
 
     Args:
         mask: (H, W) bool, at least one pixel.
-        rng: source of the choice.
+        rng: random generator.
 
     Returns:
         (2,) float32 (x, y), the centre of a pixel of the mask.
@@ -33,32 +37,35 @@ def random_inside(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Raises:
         ValueError: if the mask is empty or not (H, W).
     """
-    return sample_inside(mask, rng)[0].astype(np.float32)
+    drawn: NDArray[np.float64] = sample_inside(mask, rng)[0]
+    return drawn.astype(np.float32)
 
 
 def near_center_inside(
-    mask: np.ndarray, rng: np.random.Generator, *, spread: float = 0.15
-) -> np.ndarray:
-    """Pixel of the mask nearest to a point drawn about its centre of mass, as annotators click.
+    mask: NDArray[np.bool_], rng: np.random.Generator, *, spread: float = 0.15
+) -> NDArray[np.float32]:
+    """Draw a position around the centre of mass, as annotators click, and move it onto the mask.
 
     Args:
         mask: (H, W) bool, at least one pixel.
-        rng: source of the draw.
-        spread: standard deviation of the draw, relative to the root of the mask's area.
+        rng: random generator.
+        spread: standard deviation of the draw, relative to the square root of the mask's area.
 
     Returns:
-        (2,) float32 (x, y), the centre of a pixel of the mask.
+        (2,) float32 (x, y), the centre of the nearest pixel of the mask.
 
     Raises:
         ValueError: if the mask is empty or not (H, W).
     """
     center_xy = mass_center(mask)
     sigma = spread * np.sqrt(np.count_nonzero(mask))
-    return nearest_inside(mask, scatter(center_xy, rng, sigma=sigma))[0].astype(np.float32)
+    drawn_xy = scatter(center_xy, rng, sigma=sigma)
+    nearest: NDArray[np.float64] = nearest_inside(mask, drawn_xy)[0]
+    return nearest.astype(np.float32)
 
 
-def mass_center(mask: np.ndarray) -> np.ndarray:
-    """Mean of the centres of a mask's pixels; may lie outside of the mask.
+def mass_center(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean of the mask's pixel centres, which may lie outside the mask.
 
     Args:
         mask: (H, W) bool, at least one pixel.
@@ -72,34 +79,37 @@ def mass_center(mask: np.ndarray) -> np.ndarray:
     _require_pixels(mask)
     moments = cv2.moments(np.ascontiguousarray(mask).view(np.uint8), binaryImage=True)
     count = moments['m00']
-    # One rounding only: the sums are whole, so that the centre of a symmetric mask is exact.
+    # The sums are whole numbers and are rounded once, so the centre of a symmetric mask is exact.
     return np.array([moments['m10'] + 0.5 * count, moments['m01'] + 0.5 * count]) / count
 
 
 def scatter(
-    center_xy: np.ndarray, rng: np.random.Generator, *, sigma: float, count: int = 1
-) -> np.ndarray:
-    """Points drawn from a round Gaussian, on any side of any border.
+    center_xy: ArrayLike, rng: np.random.Generator, *, sigma: float, count: int = 1
+) -> NDArray[np.float64]:
+    """Draw points from an isotropic Gaussian; they may lie outside the mask and the image.
 
     Args:
         center_xy: (2,) mean (x, y).
-        rng: source of the draws; a larger ``count`` begins with the points of a smaller one.
+        rng: random generator.
         sigma: standard deviation of x and of y, in pixels; 0 gives the mean.
-        count: number of points.
+        count: number of points; the first points do not depend on it.
 
     Returns:
         (count, 2) float64 (x, y).
     """
-    return np.asarray(center_xy) + sigma * rng.standard_normal((count, 2))
+    return np.asarray(center_xy, dtype=np.float64) + sigma * rng.standard_normal((count, 2))
 
 
-def sample_inside(mask: np.ndarray, rng: np.random.Generator, *, count: int = 1) -> np.ndarray:
-    """Random pixels of the mask, each with the same probability.
+def sample_inside(
+    mask: NDArray[np.bool_], rng: np.random.Generator, *, count: int = 1
+) -> NDArray[np.float64]:
+    """Draw pixels of the mask, each with the same probability.
 
     Args:
         mask: (H, W) bool, at least one pixel.
-        rng: source of the choice; a larger ``count`` begins with the points of a smaller one.
-        count: number of points; they differ until each pixel has been taken once.
+        rng: random generator.
+        count: number of points; the first points do not depend on it. No pixel is drawn twice
+            before all have been drawn once.
 
     Returns:
         (count, 2) float64 (x, y), centres of pixels of the mask.
@@ -118,17 +128,19 @@ def sample_inside(mask: np.ndarray, rng: np.random.Generator, *, count: int = 1)
     return np.stack([cols, rows], 1) + 0.5
 
 
-def nearest_inside(mask: np.ndarray, targets_xy: np.ndarray) -> np.ndarray:
-    """Pixel of the mask nearest to each target.
+def nearest_inside(
+    mask: NDArray[np.bool_], targets_xy: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Find the pixel of the mask nearest to each target.
 
     Args:
         mask: (H, W) bool, at least one pixel.
-        targets_xy: (T, 2) finite (x, y), anywhere. They are served in order, and each pixel once
-            until all of them are taken.
+        targets_xy: (T, 2) finite (x, y), anywhere. Earlier targets choose first, and no pixel is
+            chosen twice before all have been chosen once.
 
     Returns:
-        (T, 2) float64 (x, y), centres of pixels of the mask; of equally near ones the first in
-        reading order.
+        (T, 2) float64 (x, y), centres of pixels of the mask; among equally near ones the first in
+        row order.
 
     Raises:
         ValueError: if the mask is empty or not (H, W).
@@ -146,12 +158,12 @@ def nearest_inside(mask: np.ndarray, targets_xy: np.ndarray) -> np.ndarray:
     return nearest
 
 
-def _nearest_pixel(mask: np.ndarray, x: float, y: float) -> tuple[int, int]:
-    """Row and column of the pixel whose centre is nearest; looks around the target first."""
+def _nearest_pixel(mask: NDArray[np.bool_], x: float, y: float) -> tuple[int, int]:
+    """Return row and column of the pixel with the nearest centre; searches growing windows."""
     height, width = mask.shape
     reach = 8.0
     while True:
-        # Windows hold the centres at most `reach` away, and so each that is nearer than these.
+        # The window holds every centre at most `reach` away: a hit within `reach` is the nearest.
         left, top = max(int(np.ceil(x - reach - 0.5)), 0), max(int(np.ceil(y - reach - 0.5)), 0)
         right, bottom = int(np.floor(x + reach + 0.5)), int(np.floor(y + reach + 0.5))
         rows, cols = np.nonzero(mask[top : max(bottom, 0), left : max(right, 0)])
@@ -163,7 +175,7 @@ def _nearest_pixel(mask: np.ndarray, x: float, y: float) -> tuple[int, int]:
         reach *= 4
 
 
-def _require_pixels(mask: np.ndarray) -> None:
+def _require_pixels(mask: NDArray[np.bool_]) -> None:
     if mask.ndim != 2:
         raise ValueError(f'expected an (H, W) mask, got {mask.shape}')
     if not mask.any():

@@ -1,36 +1,42 @@
-"""Binary masks as polygons, for code that reads no run-length codes."""
+"""Binary masks as polygons, for code that cannot read RLE."""
+
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 
-def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
-    """Outlines of a mask's parts along the edges of its pixels.
+def mask_to_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
+    """Trace the outlines of a mask along the edges of its pixels.
 
-    A polygon of COCO has no inside, so holes are filled; but for them pycocotools makes the same
-    mask of the polygons.
+    COCO polygons cannot have holes, so holes are filled. Otherwise pycocotools turns the polygons
+    back into the same mask.
 
     Args:
         mask: ``(H, W)`` bool.
 
     Returns:
-        list[list[float]]: a polygon ``[x1, y1, x2, y2, ...]`` for each 8-connected part, in
-        continuous coordinates (pixel ``(column, row)`` covers ``[column, column + 1)``).
+        list[list[float]]: one polygon ``[x1, y1, x2, y2, ...]`` per 8-connected part, in continuous
+        coordinates (pixel ``(column, row)`` covers ``[column, column + 1)``).
     """
-    mask = np.ascontiguousarray(mask, dtype=np.uint8)
-    left, top, width, height = cv2.boundingRect(mask)
-    part = mask[top : top + height, left : left + width]
-    # pixel k of the doubled part: even where it begins a pixel of the mask, odd where it ends one
+    pixels = np.ascontiguousarray(mask, dtype=np.uint8)
+    left, top, width, height = cv2.boundingRect(pixels)
+    part = pixels[top : top + height, left : left + width]
+    # pixel c of the mask becomes 2c and 2c + 1: an outline runs on even numbers at the left and
+    # upper edges, on odd ones at the right and lower edges, and (number + 1) // 2 is
+    # the coordinate of the edge
     doubled = part.repeat(2, axis=0).repeat(2, axis=1)
     outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     corner = np.array([left, top])
     return [_simplified((outline.reshape(-1, 2) + 1) // 2 + corner) for outline in outlines]
 
 
-def _simplified(vertices: np.ndarray) -> list[float]:
-    """Without repeated vertices and those in the middle of a straight line."""
+def _simplified(vertices: NDArray[np.integer[Any]]) -> list[float]:
+    """Remove repeated vertices, and those in the middle of a straight line."""
     vertices = vertices[np.any(vertices != np.roll(vertices, 1, axis=0), axis=1)]
     before = vertices - np.roll(vertices, 1, axis=0)
     after = np.roll(vertices, -1, axis=0) - vertices
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    return vertices[turns].ravel().astype(float).tolist()
+    values: list[float] = vertices[turns].ravel().astype(float).tolist()
+    return values

@@ -1,18 +1,26 @@
-"""Run-length encoded masks in the form that both pycocotools and mmdet read."""
+"""Run-length encoded masks (RLE) in the form that both pycocotools and mmdet read."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
-# Corners further off than this are a broken file; pycocotools takes memory for each step to them.
+# 'size' [height, width] and 'counts'
+Rle = dict[str, Any]
+
+# A corner farther away than this means a broken file; pycocotools allocates memory per pixel of an
+# edge.
 _FARTHEST = 1e6
 
 
-def encode_rle(mask: np.ndarray) -> dict:
-    """Compressed RLE of one mask.
+def encode_rle(mask: NDArray[np.bool_]) -> Rle:
+    """Encode a mask as compressed RLE.
 
-    ``counts`` is a ``str``: bytes are no json, and mmdet's ``LoadAnnotations`` silently ignores
-    every instance whose counts are bytes.
+    ``counts`` is a ``str``: json cannot hold bytes, and mmdet's ``LoadAnnotations`` silently
+    ignores every instance whose counts are bytes.
 
     Args:
         mask: ``(H, W)`` bool.
@@ -20,23 +28,24 @@ def encode_rle(mask: np.ndarray) -> dict:
     Returns:
         dict: ``{'size': [H, W], 'counts': str}``.
     """
-    # OpenCV's transpose is twice as fast as numpy's way to column order.
+    # OpenCV transposes twice as fast as numpy copies to column order.
     columns = cv2.transpose(np.ascontiguousarray(mask, dtype=np.uint8))
     rle = mask_utils.encode(columns.T)
     return {'size': [int(side) for side in rle['size']], 'counts': rle['counts'].decode('ascii')}
 
 
-def decode_rle(rle: dict) -> np.ndarray:
-    """Inverse of :func:`encode_rle`.
+def decode_rle(rle: Rle) -> NDArray[np.bool_]:
+    """Decode compressed RLE; the inverse of :func:`encode_rle`.
 
     Returns:
-        np.ndarray: ``(H, W)`` bool.
+        NDArray: ``(H, W)`` bool.
     """
-    return mask_utils.decode(rle).astype(bool)
+    mask: NDArray[np.bool_] = mask_utils.decode(rle).astype(bool)
+    return mask
 
 
-def segmentation_to_rle(segmentation: dict | list, height: int, width: int) -> dict:
-    """Compressed RLE of any COCO segmentation.
+def segmentation_to_rle(segmentation: Rle | list[Any], height: int, width: int) -> Rle:
+    """Convert any COCO segmentation to compressed RLE.
 
     Args:
         segmentation: Polygons, uncompressed RLE (``counts`` a list) or compressed RLE.
@@ -44,19 +53,21 @@ def segmentation_to_rle(segmentation: dict | list, height: int, width: int) -> d
         width: Width of the image.
 
     Returns:
-        dict: RLE; its ``counts`` may be ``bytes`` where it had to be converted.
+        dict: RLE. Its ``counts`` are ``bytes`` if ``segmentation`` had to be converted.
 
     Raises:
-        ValueError: No segmentation; no polygon of three corners, or a corner that is not finite or
-            far off; an RLE of another size, or whose runs do not make up the image. pycocotools
-            crashes on the former, and leaves pixels after the last run as the memory was.
+        ValueError: It is neither polygons nor an RLE; no polygon has three corners; a corner is
+            not finite or very far away; the RLE has another size, or its runs do not add up to the
+            number of pixels. pycocotools crashes on an RLE of another size, and leaves the pixels
+            after the last run uninitialised.
     """
     if isinstance(segmentation, list):
         polygons = [polygon_values(polygon) for polygon in segmentation]
         polygons = [p for p in polygons if len(p) >= 6 and len(p) % 2 == 0]
         if not polygons:
             raise ValueError('expected a polygon with at least three corners, got none')
-        return mask_utils.merge(mask_utils.frPyObjects(polygons, height, width))
+        merged: Rle = mask_utils.merge(mask_utils.frPyObjects(polygons, height, width))
+        return merged
     if not isinstance(segmentation, dict) or not {'size', 'counts'} <= segmentation.keys():
         raise ValueError(f'expected polygons or an RLE, got {segmentation!r:.60}')
     size, counts = segmentation['size'], segmentation['counts']
@@ -68,7 +79,8 @@ def segmentation_to_rle(segmentation: dict | list, height: int, width: int) -> d
             raise ValueError(
                 f'expected runs that make up the {height * width} pixels, got {counts!r:.60}'
             )
-        return mask_utils.frPyObjects(segmentation, height, width)
+        compressed: Rle = mask_utils.frPyObjects(segmentation, height, width)
+        return compressed
     if not isinstance(counts, (str, bytes)) or _num_pixels(counts) != height * width:
         raise ValueError(
             f'expected runs that make up the {height * width} pixels, got {counts!r:.60}'
@@ -76,17 +88,17 @@ def segmentation_to_rle(segmentation: dict | list, height: int, width: int) -> d
     return segmentation
 
 
-def polygon_values(polygon: list) -> np.ndarray:
-    """The numbers of a polygon of a segmentation, fit for pycocotools.
+def polygon_values(polygon: Sequence[float]) -> NDArray[np.float64]:
+    """Check the coordinates of a polygon and return them for pycocotools.
 
     Args:
-        polygon: ``[x1, y1, x2, y2, ...]``; their number is not checked.
+        polygon: ``[x1, y1, x2, y2, ...]``; its length is not checked.
 
     Returns:
-        np.ndarray: ``(V,)`` float64.
+        NDArray: ``(V,)`` float64.
 
     Raises:
-        ValueError: It is no list of numbers, or one is not finite or far off.
+        ValueError: It is not a list of numbers, or one is not finite or very far away.
     """
     try:
         values = np.array(polygon, dtype=np.float64)
@@ -98,23 +110,21 @@ def polygon_values(polygon: list) -> np.ndarray:
 
 
 def _num_pixels(counts: str | bytes) -> int:
-    """Sum of the runs of a compressed RLE; -1 if it cannot be read.
+    """Sum the runs of a compressed RLE; -1 if it cannot be read.
 
-    A run is a sequence of characters of six bits from '0' on, the lowest first: five bits of the
-    number, and one that says that more follow; from the fourth run on it is the difference to the
-    run before the last (pycocotools, maskApi.c, rleToString).
+    A run is a sequence of 6-bit characters, counted from '0', lowest bits first. Each holds five
+    bits of the number and a bit that says whether more characters follow. From the fourth run on
+    the number is the difference to the run two before it (pycocotools, maskApi.c, rleToString).
     """
     try:
-        codes = np.frombuffer(
-            counts.encode('ascii') if isinstance(counts, str) else counts, dtype=np.uint8
-        )
+        characters = counts.encode('ascii') if isinstance(counts, str) else counts
     except UnicodeEncodeError:
         return -1
-    codes = codes.astype(np.int64) - 48
+    codes = np.frombuffer(characters, dtype=np.uint8).astype(np.int64) - ord('0')
     if not codes.size or (codes < 0).any() or (codes > 63).any() or codes[-1] & 32:
         return -1
     last = (codes & 32) == 0
-    runs = np.cumsum(last) - last  # of each character
+    runs = np.cumsum(last) - last  # the run of each character
     starts = np.flatnonzero(np.r_[True, last[:-1]])
     places = np.arange(len(codes)) - starts[runs]
     if places.max() > 8:  # more than 45 bits
@@ -124,7 +134,7 @@ def _num_pixels(counts: str | bytes) -> int:
     ends = np.flatnonzero(last)
     negative = (codes[ends] & 16) > 0
     values -= negative * (np.int64(1) << (5 * (places[ends] + 1)))
-    # differences to the run before the last, from the fourth run on: two interleaved sums
+    # undo the differences to the run two before: two interleaved sums
     if len(values) > 3:
         values[1::2] = np.cumsum(values[1::2])
         values[2::2] = np.cumsum(values[2::2])

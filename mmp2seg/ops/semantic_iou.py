@@ -1,25 +1,34 @@
-"""Mean IoU of semantic maps, from a confusion matrix summed over a data set."""
+"""Mean IoU of semantic maps from a confusion matrix summed over a dataset."""
+
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def confusion_matrix(
-    pred: np.ndarray, target: np.ndarray, *, num_classes: int, ignore_index: int = 255
-) -> np.ndarray:
-    """Count the pixels by true and predicted class.
+    pred: NDArray[np.integer[Any]],
+    target: NDArray[np.integer[Any]],
+    *,
+    num_classes: int,
+    ignore_index: int = 255,
+) -> NDArray[np.int64]:
+    """Count pixels by true and predicted class.
 
     Args:
         pred: (...) integer map, 0 background, k + 1 = class k, ``ignore_index`` = no prediction.
-        target: true map of the same shape and values; its ignored pixels are not counted.
-        num_classes: number K of classes without background.
-        ignore_index: the value for ignore, outside 0..K.
+        target: true map of the same shape and values; ignored pixels are not counted.
+        num_classes: number K of classes, background not included.
+        ignore_index: value of ignored pixels, outside 0..K.
 
     Returns:
         (K + 1, K + 2) int64: row = true value, column = predicted value; the last column counts
-        the pixels without prediction. Matrices of several images add up. Empty maps give zeros.
+        the pixels without prediction. Matrices of several images can be added. Empty maps give
+        zeros.
 
     Raises:
-        ValueError: if the shapes differ, or on a value that is neither 0..K nor ``ignore_index``.
+        ValueError: if the shapes differ, ``ignore_index`` is in 0..K, or a value is neither in 0..K
+            nor ``ignore_index``.
     """
     pred, target = np.asarray(pred), np.asarray(target)
     if pred.shape != target.shape:
@@ -40,15 +49,16 @@ def confusion_matrix(
     return np.bincount(row * cols + col, minlength=rows * cols).reshape(rows, cols)
 
 
-def per_class_iou(matrix: np.ndarray) -> np.ndarray:
-    """IoU of each class from a confusion matrix.
+def per_class_iou(matrix: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return the IoU of each class from a confusion matrix.
 
     Args:
         matrix: (C, D) counts with D >= C, row = true, column = predicted class; columns from C on
-            (pixels without prediction) count against the true class alone.
+            (pixels without prediction) count against the true class only.
 
     Returns:
-        (C,) float64 in [0, 1]; nan for a class that is neither in truth nor in prediction.
+        (C,) float64 in [0, 1]; nan for a class that occurs neither in the truth nor in the
+        prediction.
     """
     count = len(matrix)
     matched = np.diagonal(matrix).astype(np.float64)
@@ -57,7 +67,7 @@ def per_class_iou(matrix: np.ndarray) -> np.ndarray:
         return np.where(union > 0, matched / union, np.nan)
 
 
-def mean_iou(matrix: np.ndarray) -> float:
-    """Mean of ``per_class_iou`` over the classes that occur; nan if none does."""
+def mean_iou(matrix: NDArray[np.integer[Any]]) -> float:
+    """Average ``per_class_iou`` over the classes that occur; nan if none does."""
     iou = per_class_iou(matrix)
     return float(np.nanmean(iou)) if not np.isnan(iou).all() else float('nan')

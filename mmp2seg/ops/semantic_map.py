@@ -1,51 +1,53 @@
-"""Values and size of a semantic map."""
+"""Resize semantic maps and count their values."""
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mmp2seg.ops.components import IGNORE
 
 
 def is_scaled(size: tuple[int, int], full_size: tuple[int, int]) -> bool:
-    """Whether a size is another one times a factor, each side rounded up or down.
+    """Return whether ``size`` is ``full_size`` times one factor, each side rounded up or down.
 
     Args:
         size: (H, W), whole numbers > 0.
         full_size: (H, W), whole numbers > 0.
     """
-    # |side - factor * full| < 1 for both sides and one factor
+    # one factor has |side - factor * full| < 1 for both sides
     lowest = max((side - 1) / full for side, full in zip(size, full_size, strict=True))
     highest = min((side + 1) / full for side, full in zip(size, full_size, strict=True))
     return lowest < highest
 
 
-def resize_nearest(index_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a map of numbers; a pixel takes the number at its centre.
+def resize_nearest(index_map: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize an index map; each pixel takes the value at its centre.
 
     Args:
         index_map: (h, w) uint8.
         size: (H, W) of the result.
 
     Returns:
-        (H, W) uint8, with no number that the map lacks.
+        (H, W) uint8; every value occurs in ``index_map``.
     """
     height, width = size
-    # the EXACT one alone goes by pixel centres
-    return cv2.resize(index_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    # cv2.INTER_NEAREST does not sample at pixel centres
+    resized = cv2.resize(index_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized.astype(np.uint8, copy=False)
 
 
-def count_values(semantic_map: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """Pixels of background, of each class and of ignore.
+def count_values(semantic_map: NDArray[np.uint8], *, num_classes: int) -> NDArray[np.int64]:
+    """Count the pixels of background, of each class and of ignore, in this order.
 
     Args:
         semantic_map: (H, W) uint8, 0 background, k + 1 = class k, 255 ignore.
-        num_classes: number K of classes without background.
+        num_classes: number K of classes, background not included.
 
     Returns:
         (K + 2,) int64.
 
     Raises:
-        ValueError: for a value that is neither 0..K nor 255.
+        ValueError: for a value that is neither in 0..K nor 255.
     """
     counts = np.bincount(semantic_map.ravel(), minlength=IGNORE + 1)
     unknown = np.flatnonzero(counts[num_classes + 1 : IGNORE]) + num_classes + 1

@@ -1,20 +1,124 @@
-"""Scores of classes per pixel -> semantic map."""
+"""Semantic scores per pixel: from logits or a weak map to the scores of an image's own classes.
+
+A network may know 80 classes, but an image has points of a few. Only the channels of these classes
+and of the background are kept. Their semantic values are ``0`` for background and ``k + 1`` for
+class ``k``.
+
+Dimensions: ``K`` classes of the network; ``V`` values of an image; ``h, w`` cells of a coarse grid;
+``H, W`` pixels.
+"""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+# Channels that are upsampled at a time; more than the 21 of VOC.
+_CHUNK = 32
 
-def restricted_argmax(semantic_probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Most likely value among background and the classes in ``labels``, and its probability.
+
+def image_values(labels: Tensor) -> Tensor:
+    """Semantic values that an image can have: background and the classes of its points.
 
     Args:
-        semantic_probs: ``(K + 1, H, W)`` floats, background first; any scores do.
-        labels: ``(N,)`` integers ``0..K-1``, repeats allowed; none leaves background alone.
+        labels: ``(N,)`` int64, the class ``0..K-1`` of each point; repeats allowed.
 
     Returns:
-        tuple: ``(H, W)`` int64 semantic map, 0 background, ``k + 1`` class ``k``, of equal scores
-        the lowest value; and ``(H, W)`` float32 probability.
+        Tensor: ``(V,)`` int64, ascending, ``0`` first; ``[0]`` without points.
     """
-    values = torch.cat([labels.new_zeros(1), labels.unique() + 1])
-    probs, index = semantic_probs.index_select(0, values).float().max(dim=0)
-    return values.take(index), probs
+    return torch.cat([labels.new_zeros(1), torch.unique(labels) + 1])
+
+
+def resize_scores(values: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
+    """Resize ``(B, C, h, w)`` floats bilinearly to ``(B, C, *size)``; as they are if they fit."""
+    if tuple(values.shape[-2:]) == tuple(size):
+        return values
+    return F.interpolate(values, size=size, mode='bilinear', align_corners=align_corners)
+
+
+def value_probs(
+    logits: Tensor,
+    values: Tensor,
+    size: tuple[int, int],
+    *,
+    align_corners: bool = False,
+    chunk: int = _CHUNK,
+) -> Tensor:
+    """Probabilities of some values among all K + 1, at a larger size.
+
+    The logits are upsampled, then the softmax is taken over all K + 1 channels. With many classes
+    the channels are upsampled in chunks, so that the memory grows with V and not with K.
+
+    Args:
+        logits: ``(B, K + 1, h, w)`` floats.
+        values: ``(V,)`` int64 channels to return.
+        size: ``(H, W)``.
+        align_corners: of the upsampling.
+        chunk: channels that are upsampled at a time; the result does not depend on it, up to
+            rounding.
+
+    Returns:
+        Tensor: ``(B, V, H, W)`` float32.
+    """
+
+    def upsample(part: Tensor) -> Tensor:
+        return resize_scores(part.float(), size, align_corners=align_corners)
+
+    if logits.shape[1] <= chunk:
+        return upsample(logits).softmax(dim=1).index_select(1, values)
+    total = torch.full((), -torch.inf, device=logits.device)
+    for part in torch.split(logits, chunk, dim=1):
+        total = torch.logaddexp(total, upsample(part).logsumexp(dim=1, keepdim=True))
+    return upsample(logits.index_select(1, values)).sub_(total).exp_()
+
+
+def map_shares(
+    semantic_map: Tensor, values: Tensor, ignored: Tensor, grid: tuple[int, int]
+) -> Tensor:
+    """Share of each value in the labelled pixels of a cell.
+
+    Args:
+        semantic_map: ``(B, H, W)`` integers, 0 background, ``k + 1`` class ``k``.
+        values: ``(V,)`` int64 values.
+        ignored: ``(B, H, W)`` bool, pixels that do not count.
+        grid: ``(h, w)``; each side divides the map's, or is pooled adaptively.
+
+    Returns:
+        Tensor: ``(B, V, h, w)`` float32; zeros in a cell without a labelled pixel. Sums to less
+        than 1 where the map has values that are not in ``values``.
+    """
+    labelled = ~ignored[:, None]
+    matches = (semantic_map[:, None] == values[:, None, None]) & labelled  # (B, V, H, W)
+    shares = F.interpolate(matches.float(), size=grid, mode='area')
+    return shares / F.interpolate(labelled.float(), size=grid, mode='area').clamp(min=1e-6)
+
+
+def add_coarse_change(
+    probs: Tensor, before: Tensor, after: Tensor, *, align_corners: bool = False
+) -> Tensor:
+    """Add to probabilities what a step on a coarser grid changed; they keep their resolution.
+
+    Args:
+        probs: ``(B, V, H, W)`` floats.
+        before, after: ``(B, V, h, w)`` floats, the scores on the grid before and after the step.
+        align_corners: of the upsampling.
+
+    Returns:
+        Tensor: ``(B, V, H, W)``; rounding may make it slightly negative.
+    """
+    size = (probs.shape[-2], probs.shape[-1])
+    return probs + resize_scores(after - before, size, align_corners=align_corners)
+
+
+def argmax_map(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Most likely value of each pixel, and its score.
+
+    Args:
+        scores: ``(V, H, W)`` floats.
+        values: ``(V,)`` int64, the semantic value of each channel, ascending.
+
+    Returns:
+        tuple: ``(H, W)`` int64 semantic map, of equal scores the lowest value; and ``(H, W)``
+        float32 score.
+    """
+    best, index = scores.float().max(dim=0)
+    return values.take(index), best

@@ -4,17 +4,23 @@ Layout of a file, beyond what COCO prescribes::
 
     annotations[]: score, point [x, y], point_id
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
+
+A point has the numbers of the annotation file, and exactly one entry in one of the two lists.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_utils
+from torch import Tensor
 
 from mmp2seg.files.json_reading import read_json_object, require_keys
 from mmp2seg.ops.rle import encode_rle
+
+# An entry of a json, or a whole one.
+Entry = dict[str, Any]
 
 ANNOTATION_KEYS = (
     'id',
@@ -29,48 +35,37 @@ ANNOTATION_KEYS = (
     'point_id',
 )
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
+_PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 
 
-def encode_instances(
-    masks: np.ndarray,
-    labels: np.ndarray,
-    scores: np.ndarray,
-    points: np.ndarray,
-    point_ids: np.ndarray,
-    *,
-    image_id: int,
-    category_ids: Sequence[int],
-) -> list[dict]:
-    """Annotations of one image, without ids (:func:`assemble` gives them).
+def encode_image(
+    data_sample: Mapping[str, Any], category_ids: Sequence[int]
+) -> tuple[list[Entry], list[Entry]]:
+    """Entries of one image: its instances and its dropped points.
 
     Args:
-        masks: ``(M, H, W)`` bool, in the frame of the image file; encoded one at a time.
-        labels: ``(M,)`` integers ``0..K-1``.
-        scores: ``(M,)`` finite floats.
-        points: ``(M, 2)`` floats, ``(x, y)`` in the same frame.
-        point_ids: ``(M,)`` integers.
-        image_id: COCO id of the image.
-        category_ids: The ``K`` COCO category ids in the order of the labels.
+        data_sample: with ``img_id``, ``pred_instances``, ``dropped_points`` (optional) and
+            ``ori_points`` (optional), as in :mod:`mmp2seg.structures.fields`; their values are
+            tensors or arrays. Masks are encoded one at a time.
+        category_ids: the K COCO category ids in the order of the labels.
 
     Returns:
-        list[dict]: ``M`` annotations of plain json types; ``[]`` for ``M == 0``.
+        tuple: ``annotations`` without ids (:func:`assemble` numbers them) and ``dropped_points``,
+        of plain json types.
 
     Raises:
-        ValueError: Lengths that differ, a label without category, a score that is not finite, or
-            an empty mask (mmdet would silently skip it; such a point belongs in the dropped ones).
+        ValueError: for a label without category, a score that is not finite, an empty mask (mmdet
+            would skip it silently; such a point belongs in the dropped ones), or, with
+            ``ori_points``, a point without an entry or with two; names image and point.
     """
-    masks = np.asarray(masks)
-    fields = (masks, labels, scores, points, point_ids)
-    lengths = [len(field) for field in fields]
-    if len(set(lengths)) > 1:
-        raise ValueError(
-            f'image {image_id}: expected as many masks as labels, scores, points and point ids, '
-            f'got {lengths}'
-        )
-    annotations = []
-    for mask, label, score, point, point_id in zip(*fields, strict=True):
-        where = f'image {image_id}, point {int(point_id)}'
-        if not np.isfinite(float(score)):
+    image_id, pred = data_sample['img_id'], data_sample['pred_instances']
+    dropped_points = data_sample.get('dropped_points') or {}
+    fields = ('labels', 'points', 'point_ids')
+    annotations, dropped = [], []
+    for mask, score, *point in _rows(pred, ('masks', 'scores', *fields), image_id):
+        entry = _point_entry(*point, image_id=image_id, category_ids=category_ids)
+        where = f'image {image_id}, point {entry["point_id"]}'
+        if not np.isfinite(score):
             raise ValueError(f'{where}: expected a finite score, got {float(score)}')
         rle = encode_rle(mask)
         area = int(mask_utils.area(rle))
@@ -78,63 +73,38 @@ def encode_instances(
             raise ValueError(f'{where}: expected a mask with pixels, got an empty one')
         annotations.append(
             {
-                'image_id': image_id,
-                'category_id': _category_of(label, category_ids, where),
+                **entry,
                 'bbox': [float(side) for side in mask_utils.toBbox(rle)],
                 'area': area,
                 'segmentation': rle,
                 'iscrowd': 0,
-                'score': _plain_float(score),
-                'point': [_plain_float(coordinate) for coordinate in point],
-                'point_id': int(point_id),
+                'score': _short_float(score),
             }
         )
-    return annotations
-
-
-def encode_dropped_points(
-    labels: np.ndarray,
-    points: np.ndarray,
-    point_ids: np.ndarray,
-    reasons: Sequence[str],
-    *,
-    image_id: int,
-    category_ids: Sequence[int],
-) -> list[dict]:
-    """Entries of ``dropped_points`` of one image; arguments as in :func:`encode_instances`."""
-    lengths = [len(field) for field in (labels, points, point_ids, reasons)]
-    if len(set(lengths)) > 1:
-        raise ValueError(
-            f'image {image_id}: expected as many labels as points, point ids and reasons of '
-            f'dropped points, got {lengths}'
-        )
-    return [
-        {
-            'image_id': image_id,
-            'category_id': _category_of(label, category_ids, f'image {image_id}, point {point_id}'),
-            'point': [_plain_float(coordinate) for coordinate in point],
-            'point_id': int(point_id),
-            'reason': str(reason),
-        }
-        for label, point, point_id, reason in zip(labels, points, point_ids, reasons, strict=True)
-    ]
+    for reason, *point in _rows(dropped_points, ('reasons', *fields), image_id):
+        entry = _point_entry(*point, image_id=image_id, category_ids=category_ids)
+        dropped.append({**entry, 'reason': str(reason)})
+    if 'ori_points' in data_sample:
+        expected = _to_numpy(data_sample['ori_points']['point_ids']).tolist()
+        _check_each_point_once(image_id, expected, [*annotations, *dropped])
+    return annotations, dropped
 
 
 def assemble(
-    images: Iterable[dict],
-    categories: Iterable[dict],
-    annotations: Iterable[dict],
-    dropped: Iterable[dict],
-    info: dict,
-) -> dict:
+    images: Iterable[Entry],
+    categories: Iterable[Entry],
+    annotations: Iterable[Entry],
+    dropped: Iterable[Entry],
+    info: Entry,
+) -> Entry:
     """One COCO json of the parts.
 
     Images and categories are kept as they come. Annotations get the ids 1, 2, ... in the order of
     image and point id, so the file does not depend on the order in which ranks delivered them.
 
     Raises:
-        ValueError: An image or category that is not listed, a mask of another size than its image,
-            or a point with two entries; named by image and point.
+        ValueError: for an image or category that is not listed, a mask of another size than its
+            image, or a point with two entries; names image and point.
     """
     images, categories = [dict(image) for image in images], [dict(c) for c in categories]
     annotations = sorted(annotations, key=_image_and_point)
@@ -152,13 +122,13 @@ def assemble(
     }
 
 
-def load(path: str | Path) -> dict:
+def load(path: str | Path) -> Entry:
     """Read a pseudo label json and check it.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no json, a part or key is missing, or its entries contradict each other;
-            names the file and the place.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no json, a part or key is missing, a mask is no compressed RLE, or
+            entries contradict each other; names the file and the place.
     """
     content = read_json_object(path, lists=('images', 'categories', 'annotations'))
     content.setdefault('info', {})
@@ -174,23 +144,23 @@ def load(path: str | Path) -> dict:
     return content
 
 
-def merge(*paths: str | Path) -> dict:
+def merge(*paths: str | Path) -> Entry:
     """Join several pseudo label jsons, e.g. of parts of a data set.
 
-    An image may be listed in several files, a point have its entry in only one of them.
+    An image may be listed in several files, but a point has its entry in only one of them.
 
     Returns:
-        dict: As :func:`assemble`; ``info`` is that of the first file plus ``merged_from``.
+        dict: see :func:`assemble`; ``info`` is that of the first file plus ``merged_from``.
 
     Raises:
-        ValueError: No files, other categories, an image id or file name with two meanings, or a
-            point with two entries; names the two files.
+        ValueError: for no files, different categories, an image id or file name with two meanings,
+            or a point with two entries; names the two files.
     """
     if not paths:
         raise ValueError('expected at least one file to merge, got none')
     contents = [load(path) for path in paths]
-    images: dict[int, dict] = {}
-    seen: dict[tuple, Any] = {}
+    images: dict[int, Entry] = {}
+    seen: dict[tuple[Any, ...], Any] = {}
     for path, content in zip(paths, contents, strict=True):
         if content['categories'] != contents[0]['categories']:
             raise ValueError(f'{paths[0]} and {path}: expected the same categories in both')
@@ -224,15 +194,15 @@ def merge(*paths: str | Path) -> dict:
     )
 
 
-def category_ids_of(categories: Sequence[dict], classes: Sequence[str] | None) -> list[int]:
+def category_ids_of(categories: Sequence[Entry], classes: Sequence[str] | None) -> list[int]:
     """COCO category ids in the order of the labels.
 
     Args:
         categories: ``categories`` of a COCO json.
-        classes: Names of the labels ``0..K-1``; ``None``: the categories in their order.
+        classes: names of the labels ``0..K-1``; None = the categories in their order.
 
     Raises:
-        ValueError: A class without category.
+        ValueError: for a class without category.
     """
     if classes is None:
         return [category['id'] for category in categories]
@@ -243,11 +213,8 @@ def category_ids_of(categories: Sequence[dict], classes: Sequence[str] | None) -
     return [id_of_name[name] for name in classes]
 
 
-_PARTS = ('images', 'categories', 'annotations', 'dropped_points')
-
-
 def _check_entries(
-    images: list[dict], categories: list[dict], annotations: list[dict], dropped: list[dict]
+    images: list[Entry], categories: list[Entry], annotations: list[Entry], dropped: list[Entry]
 ) -> None:
     image_of_id = {image['id']: image for image in images}
     if len(image_of_id) < len(images):
@@ -267,27 +234,70 @@ def _check_entries(
     for ann in annotations:
         image = image_of_id[ann['image_id']]
         where = f'image {ann["image_id"]} ({image["file_name"]}), point {ann["point_id"]}'
-        size = [image['height'], image['width']]
-        if ann['segmentation']['size'] != size:
+        size, mask = [image['height'], image['width']], ann['segmentation']
+        if not (isinstance(mask, dict) and {'size', 'counts'} <= set(mask)):
+            kind = 'polygons' if isinstance(mask, list) else f'{mask!r:.60}'
+            raise ValueError(f"{where}: expected RLE with 'size' and 'counts', got {kind}")
+        if mask['size'] != size:
             raise ValueError(
-                f'{where}: expected a mask of the image size {size}, '
-                f'got {ann["segmentation"]["size"]}'
+                f'{where}: expected a mask of the image size {size}, got {mask["size"]!r:.60}'
             )
-        if not isinstance(ann['segmentation']['counts'], str):
+        if not isinstance(mask['counts'], str):
             raise ValueError(f'{where}: expected RLE counts as str, mmdet ignores all others')
 
 
-def _image_and_point(entry: dict) -> tuple[int, int]:
+def _image_and_point(entry: Entry) -> tuple[int, int]:
     return entry['image_id'], entry['point_id']
 
 
-def _category_of(label: int, category_ids: Sequence[int], where: str) -> int:
+def _rows(
+    instances: Mapping[str, Any], keys: Sequence[str], image_id: int
+) -> Iterable[tuple[Any, ...]]:
+    """The entries of an ``InstanceData`` (or dict) one by one; none for an empty one."""
+    columns = [_to_numpy(instances[key]) for key in keys] if len(instances) else []
+    lengths = [len(column) for column in columns]
+    if len(set(lengths)) > 1:
+        raise ValueError(f'image {image_id}: expected as many {", ".join(keys)}, got {lengths}')
+    return zip(*columns)
+
+
+def _point_entry(
+    label: int,
+    point: Sequence[float],
+    point_id: int,
+    *,
+    image_id: int,
+    category_ids: Sequence[int],
+) -> Entry:
     label = int(label)
     if not 0 <= label < len(category_ids):
-        raise ValueError(f'{where}: expected a label in 0..{len(category_ids) - 1}, got {label}')
-    return int(category_ids[label])
+        raise ValueError(
+            f'image {image_id}, point {int(point_id)}: expected a label in '
+            f'0..{len(category_ids) - 1}, got {label}'
+        )
+    return {
+        'image_id': image_id,
+        'category_id': int(category_ids[label]),
+        'point': [_short_float(coordinate) for coordinate in point],
+        'point_id': int(point_id),
+    }
 
 
-def _plain_float(value: float) -> float:
-    # the shortest decimal that reads back as the same float32: 12.3, not 12.300000190734863
-    return float(str(np.float32(value)))
+def _check_each_point_once(
+    image_id: int, expected: Sequence[int], entries: Sequence[Mapping[str, Any]]
+) -> None:
+    got = sorted(entry['point_id'] for entry in entries)
+    if got != sorted(expected):
+        raise ValueError(
+            f'image {image_id}: expected one instance or one dropped point for each of the points '
+            f'{sorted(expected)}, got {got}'
+        )
+
+
+def _to_numpy(values: Any) -> Any:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _short_float(value: Any) -> float:
+    """Shortest decimal that reads back as the same number of its type: float32 12.3 -> 12.3."""
+    return float(str(value))

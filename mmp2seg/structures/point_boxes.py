@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from mmdet.structures.bbox import BaseBoxes, register_box
-from torch import BoolTensor, Tensor
+from torch import Tensor
+
+from mmp2seg.ops.coords import BORDER_MARGIN, keep_off_border
 
 
 # `force` because a second import under another module name must not break a config.
@@ -14,14 +17,18 @@ class PointBoxes(BaseBoxes):
     """Points ``(x, y)`` that mmdet's Resize, RandomFlip, RandomCrop, RandomAffine, ... understand.
 
     Coordinates are continuous (pixel centres at ``+0.5``). A point has no extent: areas, widths and
-    heights are 0, ``resize_`` keeps it, and ``clip_`` keeps it too, because a point that left the
-    image is gone (``is_inside`` says so) and must not be moved onto its border.
+    heights are 0, and ``resize_`` keeps it. ``clip_`` never moves a point from outside onto the
+    border; ``is_inside`` drops such a point.
+
+    A point inside an image stays inside under every flip and resize: it keeps off the right and the
+    lower border by a margin, see :func:`mmp2seg.ops.coords.keep_off_border`.
 
     Args:
-        data: ``(N, 2)`` floats; further arguments as of :class:`mmdet.structures.bbox.BaseBoxes`.
+        data: ``(N, 2)`` floats; see :class:`mmdet.structures.bbox.BaseBoxes` for the others.
     """
 
     box_dim = 2
+    tensor: Tensor
 
     @property
     def centers(self) -> Tensor:
@@ -44,10 +51,10 @@ class PointBoxes(BaseBoxes):
         return self.areas
 
     def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
-        """Flip in place: ``W - x``, and ``H - y``.
+        """Flip in place: ``W - x`` and ``H - y``.
 
-        A point on the border, ``x = 0``, lies on the first pixel and has to lie on the last one
-        afterwards: it becomes the largest number below ``W``, as ``W`` itself is outside.
+        ``x = 0`` lies on the first pixel. It becomes a number just below ``W``, on the last pixel,
+        because ``W`` itself is outside.
 
         Args:
             img_shape: ``(H, W)``.
@@ -57,17 +64,29 @@ class PointBoxes(BaseBoxes):
             raise ValueError(
                 f"expected direction 'horizontal', 'vertical' or 'diagonal', got {direction!r}"
             )
+        height, width = img_shape
+        flipped = self.tensor.clone()
         if direction != 'vertical':
-            self.tensor[..., 0] = _mirrored(self.tensor[..., 0], img_shape[1])
+            flipped[..., 0] = width - self.tensor[..., 0]
         if direction != 'horizontal':
-            self.tensor[..., 1] = _mirrored(self.tensor[..., 1], img_shape[0])
+            flipped[..., 1] = height - self.tensor[..., 1]
+        # What was in [0, side) is now in (0, side], and goes back into [0, side).
+        sides = flipped.new_tensor([width, height])
+        inside = (self.tensor >= 0) & (self.tensor < sides)
+        last = sides * (1 - BORDER_MARGIN)
+        self.tensor = torch.where(inside, torch.minimum(flipped, last), flipped)
 
     def translate_(self, distances: tuple[float, float]) -> None:
         """Move in place by ``(dx, dy)``."""
         self.tensor = self.tensor + self.tensor.new_tensor(distances)
 
     def clip_(self, img_shape: tuple[int, int]) -> None:
-        """Keep the points: one outside is dropped by ``is_inside``, never moved."""
+        """Keep the points off the border; a point outside stays outside.
+
+        Args:
+            img_shape: ``(H, W)``.
+        """
+        self.tensor = keep_off_border(self.tensor, *img_shape[:2])
 
     def rotate_(self, center: tuple[float, float], angle: float) -> None:
         """Rotate in place about ``center`` by ``angle`` degrees, clockwise on screen."""
@@ -77,7 +96,7 @@ class PointBoxes(BaseBoxes):
         origin = self.tensor.new_tensor(center)
         self.tensor = (self.tensor - origin) @ matrix.T + origin
 
-    def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
+    def project_(self, homography_matrix: Tensor | npt.NDArray[np.floating]) -> None:
         """Map in place by a ``(3, 3)`` homography."""
         matrix = torch.as_tensor(
             homography_matrix, dtype=self.tensor.dtype, device=self.tensor.device
@@ -98,7 +117,7 @@ class PointBoxes(BaseBoxes):
         img_shape: tuple[int, int],
         all_inside: bool = False,
         allowed_border: int = 0,
-    ) -> BoolTensor:
+    ) -> Tensor:
         """Which points lie on a pixel of the image.
 
         Args:
@@ -107,7 +126,7 @@ class PointBoxes(BaseBoxes):
             allowed_border: pixels by which a point may lie outside.
 
         Returns:
-            BoolTensor: ``(...,)``.
+            Tensor: bool, ``(...,)``.
         """
         height, width = img_shape
         x, y = self.tensor[..., 0], self.tensor[..., 1]
@@ -118,7 +137,7 @@ class PointBoxes(BaseBoxes):
             & (y < height + allowed_border)
         )
 
-    def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> BoolTensor:
+    def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> Tensor:
         """Which query points lie in the boxes: only those equal to the point.
 
         Args:
@@ -126,7 +145,7 @@ class PointBoxes(BaseBoxes):
             is_aligned: compare pair by pair (``M == N``).
 
         Returns:
-            BoolTensor: ``(M, N)``, or ``(M,)`` if aligned.
+            Tensor: bool, ``(M, N)``, or ``(M,)`` if aligned.
         """
         if is_aligned:
             return (points == self.tensor).all(dim=-1)
@@ -145,16 +164,10 @@ class PointBoxes(BaseBoxes):
         Returns:
             Tensor: ``(N, M)``, or ``(N,)`` if aligned.
         """
-        return boxes2.find_inside_points(boxes1.tensor, is_aligned).float()
+        same: Tensor = boxes2.find_inside_points(boxes1.tensor, is_aligned)
+        return same.float()
 
     @staticmethod
-    def from_instance_masks(masks: Sequence) -> 'PointBoxes':
+    def from_instance_masks(masks: Sequence[object]) -> 'PointBoxes':
         """Points are annotated, not derived from masks."""
         raise TypeError('expected points from the annotation; PointBoxes cannot come from masks')
-
-
-def _mirrored(values: Tensor, side: int) -> Tensor:
-    """``side - values``; what was in ``[0, side)`` stays in it."""
-    mirrored = side - values
-    last = torch.nextafter(values.new_tensor(float(side)), values.new_tensor(0.0))
-    return torch.where((values >= 0) & (mirrored >= side), last, mirrored)

@@ -1,4 +1,4 @@
-"""How exact and how fast the fused affinity is on a GPU, beside the streamed and the dense way."""
+"""Accuracy and speed of the fused affinity on a GPU, against the streamed and the dense path."""
 
 import functools
 from collections.abc import Callable
@@ -7,18 +7,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmp2seg.ops.affinity import fused, streamed
+from mmp2seg.ops.affinity import IGNORED, fused, streamed
 from mmp2seg.ops.affinity.fused import Blocks
 
-# Largest relative errors. Of values: float32 sums. Of the gradient: the same, or the rounding of
-# one of its factors. With a threshold an affinity beside it may fall on either side.
+# Largest relative errors. Values are float32 sums. A gradient has the same error or, in half
+# precision, the rounding error of one of its factors. With a threshold, an affinity close to it may
+# fall on either side.
 VALUE_LIMIT, THRESHOLD_LIMIT = 1e-5, 1e-3
 GRAD_LIMITS = {torch.float32: 1e-5, torch.float16: 1e-4, torch.bfloat16: 1e-2}
 
 
 @dataclass(frozen=True)
 class AffinityCase:
-    """Arguments of ``pair_loss_and_grad``, and values to propagate."""
+    """Arguments of ``pair_loss_and_grad``, and values to propagate.
+
+    For the shapes see :mod:`mmp2seg.ops.affinity.streamed`.
+    """
 
     rows: Tensor
     codes: Tensor
@@ -32,7 +36,7 @@ class AffinityCase:
     def to(
         self, device: torch.device | str, dtype: torch.dtype, weight_dtype: torch.dtype
     ) -> 'AffinityCase':
-        """The case on a device, with an embedding of ``dtype``."""
+        """Copy the case to a device, with an embedding of ``dtype``."""
         return AffinityCase(
             self.rows.to(device, dtype),
             self.codes.to(device),
@@ -43,9 +47,14 @@ class AffinityCase:
 
 @dataclass(frozen=True)
 class Finding:
-    """A relative error that was measured, beside that of the streamed path in float32 on the CPU.
+    """A measured relative error, and the error of the streamed path in float32 on the CPU.
 
-    ``dtype`` is the embedding's, as text.
+    Attributes:
+        what: name of the measured value.
+        dtype: dtype of the embedding, as text.
+        error: relative error of the fused path.
+        cpu_error: relative error of the streamed path in float32 on the CPU.
+        limit: largest accepted ``error``.
     """
 
     what: str
@@ -56,20 +65,20 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        return self.error <= self.limit  # nan is not
+        return self.error <= self.limit  # False for nan
 
 
 def make_case(
     *, size: int = 104, channels: int = 256, maps: int = 2, batch: int = 1, share: float = 1.0
 ) -> AffinityCase:
-    """Images of ``size * size`` pixels, of which each belongs to the nearest of 12 random points.
+    """Make images in which each pixel belongs to the nearest of 12 random points.
 
     Args:
-        size: side of the maps in pixels.
-        channels: D.
+        size: height and width of the maps in pixels.
+        channels: number of channels of the embedding.
         maps: label maps per image.
-        batch: images.
-        share: of the pixels that take part in the loss, those nearest to the points.
+        batch: number of images.
+        share: share of the pixels that take part in the loss: the ones nearest to the points.
     """
     generator = torch.Generator().manual_seed(0)
     axis = (torch.arange(size) + 0.5) / size
@@ -77,8 +86,8 @@ def make_case(
     points = torch.rand(batch, maps, 12, 2, generator=generator)
     distance, nearest = torch.cdist(pixels, points).min(dim=-1)
     far = distance > distance.quantile(share, dim=-1, keepdim=True)
-    codes = torch.where(far, -1, nearest).int()  # one of the 12 is background
-    # the instances of the first map have directions of their own in a noisy embedding
+    codes = torch.where(far, IGNORED, nearest).int()  # code 0, one of the 12, is background
+    # noise, plus one random direction for each instance of the first map
     directions = torch.randn(batch, 12, channels, generator=generator)
     directions = directions.take_along_dim(codes[:, 0, :, None].clamp(min=0).long(), dim=1)
     noise = torch.randn(batch, size * size, channels, generator=generator)
@@ -92,16 +101,16 @@ def make_case(
 
 
 def fused_errors(case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda') -> list[Finding]:
-    """Errors of the fused path on a device against float64 on the CPU.
+    """Measure the errors of the fused path on a device against float64 on the CPU.
 
-    The reference has the embedding rounded to ``dtype`` as well. The last finding is 1 if the
-    gradient of a second call differs in a bit, else 0.
+    The reference uses the same embedding, rounded to ``dtype``. The error of the last finding is 1
+    if the gradient of a second call differs in any bit, else 0.
     """
-    fused = case.to(device, dtype, torch.float32)
+    on_device = case.to(device, dtype, torch.float32)
     rounded = case.to('cpu', dtype, torch.float64)
-    # (streamed in float32, in float64)
+    # streamed, in float32 and in float64
     plain = [rounded.to('cpu', kind, torch.float64) for kind in (torch.float32, torch.float64)]
-    pairs = functools.partial(fused.pair_loss_and_grad, *fused.pair_arguments)
+    pairs = functools.partial(fused.pair_loss_and_grad, *on_device.pair_arguments)
     loss, grad = pairs(needs_grad=True)
     losses, grads = zip(
         *(streamed.pair_loss_and_grad(*p.pair_arguments, needs_grad=True) for p in plain)
@@ -114,7 +123,7 @@ def fused_errors(case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda'
     for beta, threshold, limit in ((1.0, 0.0, VALUE_LIMIT), (2.5, 0.6, THRESHOLD_LIMIT)):
         options = dict(beta=beta, threshold=threshold)
         sums = [streamed.propagate(p.rows, p.values.to(p.rows), **options) for p in plain]
-        value = fused.propagate(fused.rows, fused.values, **options)
+        value = fused.propagate(on_device.rows, on_device.values, **options)
         found.append((f'propagation, beta {beta}, threshold {threshold}', value, sums, limit))
     kind = str(dtype).removeprefix('torch.')
     findings = [
@@ -122,17 +131,19 @@ def fused_errors(case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda'
         for what, value, (cpu, exact), limit in found
     ]
     differs = float(not torch.equal(pairs(needs_grad=True)[1], grad))
-    return [*findings, Finding('another gradient the second time', kind, differs, 0.0, 0.0)]
+    return [*findings, Finding('gradient differs in a second call', kind, differs, 0.0, 0.0)]
 
 
 def relative_error(value: Tensor, reference: Tensor) -> float:
-    """Norm of the difference over the norm of the reference."""
+    """Return the norm of the difference divided by the norm of the reference."""
     return float((value.cpu().double() - reference).norm() / reference.norm())
 
 
-def fused_calls(case: AffinityCase, dtype: torch.dtype) -> dict[str, Callable]:
-    """Functions to time on the CUDA device, with ``blocks`` as an optional argument."""
-    case = case.to('cuda', dtype, torch.float32)
+def fused_calls(
+    case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda'
+) -> dict[str, Callable]:
+    """Functions that time the fused path; they take ``blocks`` as an optional argument."""
+    case = case.to(device, dtype, torch.float32)
     return {
         'loss and gradient': functools.partial(
             fused.pair_loss_and_grad, *case.pair_arguments, needs_grad=True
@@ -143,23 +154,26 @@ def fused_calls(case: AffinityCase, dtype: torch.dtype) -> dict[str, Callable]:
     }
 
 
-def plain_calls(case: AffinityCase) -> dict[str, Callable]:
-    """What the fused calls stand for, streamed and dense in torch on the CUDA device."""
-    streamed = case.to('cuda', torch.float32, torch.float64)
-    dense = case.to('cuda', torch.float32, torch.float32)
+def plain_calls(case: AffinityCase, *, device: str = 'cuda') -> dict[str, Callable]:
+    """The same operations as :func:`fused_calls`, streamed and dense in torch."""
+    exact = case.to(device, torch.float32, torch.float64)
+    plain = case.to(device, torch.float32, torch.float32)
     return {
         'loss and gradient, streamed': functools.partial(
-            streamed.pair_loss_and_grad, *streamed.pair_arguments, needs_grad=True
+            streamed.pair_loss_and_grad, *exact.pair_arguments, needs_grad=True
         ),
-        'loss and gradient, dense': functools.partial(dense_loss_and_grad, *dense.pair_arguments),
+        'loss and gradient, dense': functools.partial(dense_loss_and_grad, *plain.pair_arguments),
         'propagation, streamed': functools.partial(
-            streamed.propagate, dense.rows, dense.values, beta=2.0, threshold=0.0
+            streamed.propagate, plain.rows, plain.values, beta=2.0, threshold=0.0
         ),
     }
 
 
 def dense_loss_and_grad(rows: Tensor, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The N x N way in plain torch; arguments and results as of ``pair_loss_and_grad``."""
+    """Compute ``pair_loss_and_grad`` with N x N matrices in plain torch.
+
+    Arguments and results are the ones of :func:`mmp2seg.ops.affinity.streamed.pair_loss_and_grad`.
+    """
     rows = rows.detach().requires_grad_()
     affinity = (rows @ rows.mT).sigmoid()[:, None]
     first, second = codes[..., :, None], codes[..., None, :]
@@ -172,7 +186,7 @@ def dense_loss_and_grad(rows: Tensor, codes: Tensor, weights: Tensor) -> tuple[T
 
 
 def measure(call: Callable[[], object]) -> tuple[float, float] | None:
-    """Median milliseconds and extra peak megabytes on the CUDA device; None: it lacks the room."""
+    """Return median milliseconds and extra peak megabytes on CUDA; None when out of memory."""
     import triton
 
     try:
@@ -188,6 +202,6 @@ def measure(call: Callable[[], object]) -> tuple[float, float] | None:
 
 
 def candidate_blocks() -> list[Blocks]:
-    """The blocks that are chosen from, and some more to find better ones."""
+    """Return the block sizes in use, and some more to find better ones."""
     more = ((128, 64, 8, 3), (128, 32, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2), (64, 32, 8, 1))
     return [*fused.BLOCKS, *(Blocks(*sizes) for sizes in more)]

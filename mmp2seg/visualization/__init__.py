@@ -1,1 +1,1 @@
-"""Pictures of points, maps, offset fields and instances."""
+"""Draw points, maps, offset fields and instances."""

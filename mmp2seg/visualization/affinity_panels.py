@@ -1,7 +1,7 @@
-"""What the affinity of an image's points says, as one picture.
+"""Draw the affinity of points to all pixels of their image.
 
-Frames: ``H, W`` pixels of the picture, ``h, w`` cells of the embedding's grid, which covers a frame
-at least as large as the picture (the network's input with its padding).
+``H, W`` is the size of the picture in pixels. ``h, w`` is the size of the embedding in cells. The
+cells cover the padded input of the network, which is at least as large as the picture.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from mmp2seg.visualization.panels import (
 
 
 def draw_heat_map(values: np.ndarray) -> np.ndarray:
-    """Values on a fixed colour scale: 0 dark violet, 0.5 teal, 1 yellow.
+    """Draw values on a fixed colour scale: 0 dark violet, 0.5 teal, 1 yellow.
 
     Args:
         values: ``(H, W)`` floats in [0, 1].
@@ -30,9 +30,9 @@ def draw_heat_map(values: np.ndarray) -> np.ndarray:
         np.ndarray: ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        ValueError: Values outside of [0, 1]; names their range.
+        ValueError: values are outside [0, 1] or nan; names their range.
     """
-    if values.size and not (values.min() >= 0 and values.max() <= 1):  # nan is refused as well
+    if values.size and not (values.min() >= 0 and values.max() <= 1):  # also true for nan
         raise ValueError(f'expected values in [0, 1], got {values.min():g}..{values.max():g}')
     levels = np.round(255 * np.asarray(values, dtype=np.float64)).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
@@ -41,12 +41,12 @@ def draw_heat_map(values: np.ndarray) -> np.ndarray:
 def cells_to_pixels(
     values: np.ndarray, *, padded_size: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
-    """Values of cells, each for all pixels of its cell.
+    """Repeat the value of each cell for all its pixels.
 
     Args:
         values: ``(h, w)`` floats.
-        padded_size: Height and width of the frame that the grid covers.
-        size: Height and width of the picture, the frame's upper left part.
+        padded_size: height and width of the padded input, in pixels.
+        size: height and width of the picture, the upper left part of the padded input.
 
     Returns:
         np.ndarray: ``(H, W)`` float32.
@@ -65,11 +65,14 @@ def draw_cell(
     padded_size: tuple[int, int],
     text: str = '',
 ) -> np.ndarray:
-    """A frame around a cell, whose own pixels stay as they are, and a text at its side.
+    """Draw a frame around a cell, outside its pixels, and a text beside it.
 
     Args:
+        image: image to draw on.
         cell: ``(row, col)``.
-        grid, padded_size: Height and width of the grid, in cells, and in pixels.
+        grid: height and width of the padded input, in cells.
+        padded_size: height and width of the padded input, in pixels.
+        text: text to draw.
     """
     canvas = image.copy()
     (top, left), (bottom, right) = (
@@ -97,16 +100,16 @@ def affinity_row(
     palette: Palette,
     padded_size: tuple[int, int],
 ) -> list[tuple[str, np.ndarray]]:
-    """Panels: the image with its points and the chosen cells; the affinity of each of those.
+    """Make the panels of the image with its points, and of the affinity of each chosen point.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
         points_xy: ``(N, 2)`` floats, all points.
-        labels: ``(N,)`` integers, their classes.
-        cells: ``(P, 2)`` integers, ``(row, col)`` of the chosen points' cells.
-        affinity: ``(P, h, w)`` floats in [0, 1], theirs to all cells.
+        labels: ``(N,)`` integers, classes of the points.
+        cells: ``(P, 2)`` integers, ``(row, col)`` of the cells of the chosen points.
+        affinity: ``(P, h, w)`` floats in [0, 1], affinity of the chosen points to all cells.
         palette: RGB colours of the classes.
-        padded_size: Height and width of the frame that the grid covers.
+        padded_size: height and width of the padded input, in pixels.
     """
     grid, panels = affinity.shape[1:], []
     with_points = draw_points(image, points_xy, labels, palette)
@@ -122,10 +125,10 @@ def affinity_row(
 def semantic_row(
     semantic_maps: Mapping[str, np.ndarray], palette: Palette
 ) -> list[tuple[str, np.ndarray]]:
-    """Panels of the semantic maps ``(H, W)`` by their titles."""
+    """Make a panel of each semantic map ``(H, W)``; the keys are the titles."""
     return [(title, draw_semantic_map(values, palette)) for title, values in semantic_maps.items()]
 
 
 def join_rows(*rows: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Rows of panels as one RGB picture; empty rows are left out."""
+    """Join rows of panels to one RGB picture; skip empty rows."""
     return panel_grid([panel_row(row) for row in rows if row])

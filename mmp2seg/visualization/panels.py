@@ -1,7 +1,7 @@
-"""Pictures of points, maps, offset fields and instances as plain arrays.
+"""Draw points, maps, offset fields and instances as arrays, and join them to panels.
 
 All images are ``(H, W, 3)`` uint8 RGB. Coordinates are continuous: the centre of pixel (col, row)
-is ``(col + 0.5, row + 0.5)``. No function changes its input.
+is ``(col + 0.5, row + 0.5)``. No function modifies its input.
 """
 
 import colorsys
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from mmcv.visualization import flow2rgb
 
+from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.coords import points_to_pixels
 
 IGNORE_COLOR = (224, 224, 224)
@@ -20,7 +21,7 @@ Palette = Sequence[Sequence[int]]
 
 
 def distinct_colors(num: int) -> list[tuple[int, int, int]]:
-    """``num`` saturated RGB colours, neighbours in the list far apart in hue."""
+    """Return ``num`` saturated RGB colours; neighbours in the list differ clearly in hue."""
     golden_ratio = 0.618034  # spreads any number of hues evenly
     hues = [(index * golden_ratio) % 1 for index in range(num)]
     values = [(1.0, 0.75)[index // 5 % 2] for index in range(num)]
@@ -38,13 +39,14 @@ def draw_points(
     *,
     crossed: bool = False,
 ) -> np.ndarray:
-    """Points as discs in the colour of their class, or as crosses.
+    """Draw points as discs or crosses in the colour of their class.
 
     Args:
+        image: image to draw on.
         points_xy: ``(N, 2)`` floats; points outside the image are not visible.
         labels: ``(N,)`` integers ``0..K-1``.
         palette: ``K`` RGB colours.
-        crossed: Draw crosses, e.g. for points without instance.
+        crossed: draw crosses instead of discs, e.g. for points without instance.
     """
     canvas = image.copy()
     radius = max(2, round(min(image.shape[:2]) / 100))
@@ -61,7 +63,7 @@ def draw_points(
 
 
 def draw_semantic_map(semantic_map: np.ndarray, palette: Palette) -> np.ndarray:
-    """A semantic map in the colours of its classes.
+    """Draw a semantic map in the colours of its classes.
 
     Args:
         semantic_map: ``(H, W)`` integers: 0 background (black), ``k + 1`` class ``k``, 255 ignore
@@ -69,15 +71,15 @@ def draw_semantic_map(semantic_map: np.ndarray, palette: Palette) -> np.ndarray:
         palette: ``K`` RGB colours.
 
     Raises:
-        ValueError: A value that is neither; names it.
+        ValueError: the map contains another value; names it.
     """
     values = np.unique(semantic_map)
-    unknown = values[(values > len(palette)) & (values != 255) | (values < 0)]
+    unknown = values[(values > len(palette)) & (values != IGNORE) | (values < 0)]
     if len(unknown):
-        raise ValueError(f'expected values 0..{len(palette)} or 255, got {unknown.tolist()}')
+        raise ValueError(f'expected values 0..{len(palette)} or {IGNORE}, got {unknown.tolist()}')
     table = np.zeros((256, 3), dtype=np.uint8)
     table[1 : len(palette) + 1] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
-    table[255] = IGNORE_COLOR
+    table[IGNORE] = IGNORE_COLOR
     return table[semantic_map]
 
 
@@ -88,15 +90,15 @@ def draw_offset_field(
     max_length: float | None = None,
     legend: bool = True,
 ) -> np.ndarray:
-    """An offset field as colour wheel: hue is the direction, saturation the length.
+    """Draw an offset field by a colour wheel: hue is the direction, saturation the length.
 
     Args:
         offset: ``(2, H, W)`` floats, ``(dx, dy)`` in pixels.
-        valid: ``(H, W)`` bool; the rest is black.
-        max_length: Length with full saturation, longer vectors look like it; by default the
-            longest vector.
-        legend: Put a small wheel into the lower right corner. Its centre stands for the zero
-            vector, its rim for vectors of ``max_length`` in the direction from the centre.
+        valid: ``(H, W)`` bool; other pixels are black.
+        max_length: length with full saturation; longer vectors look the same. Defaults to the
+            length of the longest vector.
+        legend: draw a small wheel in the lower right corner. Its centre is the zero vector, its rim
+            are vectors of ``max_length`` in the direction from the centre.
     """
     field = np.moveaxis(np.asarray(offset, dtype=np.float32), 0, -1).copy()  # (H, W, 2)
     if valid is not None:
@@ -107,7 +109,7 @@ def draw_offset_field(
         max_length = float(finite.max()) if finite.size else 0.0
     max_length = max(max_length, 1e-6)
     field *= np.minimum(1, max_length / np.maximum(lengths, 1e-6))
-    # flow2rgb scales by the longest vector: the added column, and the legend's rim, fix the scale
+    # flow2rgb scales by the longest vector; an added column of max_length fixes the scale
     scale = np.full((len(field), 1, 2), (max_length, 0), dtype=np.float32)
     field = np.concatenate([field, scale], axis=1)
     if legend:
@@ -124,14 +126,15 @@ def draw_instances(
     palette: Palette | None = None,
     alpha: float = 0.5,
 ) -> np.ndarray:
-    """Instances over the image: a colour and a contour for each, and its point.
+    """Draw instances over the image, each with its own colour, a contour and its point.
 
     Args:
+        image: image to draw on.
         masks: ``(M, H, W)`` bool.
-        labels: ``(M,)`` integers ``0..K-1``: the colour of the points.
-        points_xy: ``(M, 2)`` floats, or ``None``.
-        palette: ``K`` RGB colours of the classes; by default distinct ones.
-        alpha: Opacity of the masks.
+        labels: ``(M,)`` integers ``0..K-1``, which select the colours of the points.
+        points_xy: ``(M, 2)`` floats. None: no points.
+        palette: ``K`` RGB colours of the classes. None: distinct colours.
+        alpha: opacity of the masks.
     """
     canvas = image.copy()
     colors = distinct_colors(len(masks))
@@ -150,30 +153,37 @@ def draw_instances(
 
 
 def panel_row(panels: Sequence[tuple[str, np.ndarray]], *, height: int = 320) -> np.ndarray:
-    """Images side by side, all of one height, each with its title above.
+    """Join images side by side at the same height, each with its title above.
 
     Args:
-        panels: At least one ``(title, image)``.
-        height: Height of the images; they are enlarged pixel by pixel or shrunk to it.
+        panels: at least one ``(title, image)``.
+        height: height of the images; smaller ones are enlarged without interpolation.
+
+    Raises:
+        ValueError: there is no panel.
     """
     return _join([_titled(title, _resize(image, height)) for title, image in panels], axis=1)
 
 
 def panel_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of :func:`panel_row` below each other; shorter ones are filled up with white."""
+    """Join rows of :func:`panel_row` below each other; pad shorter ones with white.
+
+    Raises:
+        ValueError: there is no row.
+    """
     return _join(rows, axis=0)
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Write an RGB image; missing folders are made.
+    """Write an RGB image; create missing folders.
 
     Raises:
-        OSError: It cannot be written; names the file.
+        OSError: the file cannot be written; names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    assert ok, f'{path}: no png of an image of shape {image.shape}'
+    assert ok, f'{path}: cannot encode an image of shape {image.shape} as PNG'
     path.write_bytes(data.tobytes())
 
 

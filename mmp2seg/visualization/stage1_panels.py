@@ -1,4 +1,4 @@
-"""What stage 1 made of an image, as one picture."""
+"""Draw the inputs and outputs of stage 1 for an image as one picture."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from mmp2seg.evaluation.functional.truth_maps import decode_masks, is_crowd
+from mmp2seg.ops.components import IGNORE
 from mmp2seg.visualization.panels import (
     Palette,
     distinct_colors,
@@ -29,21 +30,23 @@ def stage1_panels(
     *,
     palette: Palette | None = None,
 ) -> list[tuple[str, np.ndarray]]:
-    """Panels of one image: points, weak map, predicted map, offset field, instances, truth.
+    """Make the panels of an image: points, weak map, predicted map, offsets, instances, truth.
 
-    Panels whose field the data sample does not have are left out. Points without instance are
-    crosses.
+    Points without instance are crosses. There is no panel for a field that the data sample lacks.
 
     Args:
-        image: ``(H, W, 3)`` uint8 RGB, the image file.
-        data_sample: Output of stage 1: ``pred_instances``, and as far as present
-            ``dropped_points``, ``gt_sem_seg`` (the weak map, in the network's input frame),
-            ``pred_sem_seg`` and ``pred_offset``.
-        truth: COCO annotations of the image.
-        palette: RGB colours of the classes; by default distinct ones.
+        image: ``(H, W, 3)`` uint8 RGB, the original image.
+        data_sample: output of stage 1 with ``pred_instances`` and, optionally, ``dropped_points``,
+            ``gt_sem_seg`` (the weak map, in the frame of the network's input), ``pred_sem_seg`` and
+            ``pred_offset``.
+        truth: COCO annotations of the image. None: no panel of the truth.
+        palette: RGB colours of the classes. None: distinct colours.
+
+    Returns:
+        list: ``(title, (H, W, 3) uint8 RGB)`` of each panel.
 
     Raises:
-        ValueError: A predicted map that does not have the size of the image.
+        ValueError: a predicted map does not have the size of the image.
     """
     height, width = image.shape[:2]
     palette = palette or distinct_colors(_num_classes(data_sample))
@@ -63,7 +66,7 @@ def stage1_panels(
     if 'pred_sem_seg' in data_sample:
         pred_map = _numpy(data_sample.pred_sem_seg.sem_seg)[0]
         _check_size('pred_sem_seg', pred_map, height, width)
-        foreground = (pred_map > 0) & (pred_map != 255)
+        foreground = (pred_map > 0) & (pred_map != IGNORE)
         panels.append(('predicted map', draw_semantic_map(pred_map, palette)))
     if 'pred_offset' in data_sample:
         offset = _numpy(data_sample.pred_offset.offset)
@@ -83,7 +86,7 @@ def draw_stage1(
     *,
     palette: Palette | None = None,
 ) -> np.ndarray:
-    """The panels of :func:`stage1_panels` as one RGB picture, three in a row."""
+    """Join the panels of :func:`stage1_panels` to one RGB picture, three in a row."""
     panels = stage1_panels(image, data_sample, truth, palette=palette)
     starts = range(0, len(panels), _PANELS_PER_ROW)
     return panel_grid([panel_row(panels[start : start + _PANELS_PER_ROW]) for start in starts])
@@ -91,7 +94,7 @@ def draw_stage1(
 
 def _draw_offset(offset: np.ndarray, valid: np.ndarray | None) -> tuple[str, np.ndarray]:
     lengths = np.hypot(*offset)[valid if valid is not None else ...]
-    # not the longest: beside a few far-off pixels all small objects would look white
+    # not the longest vector: a few outliers would make all small objects look white
     rim = float(np.quantile(lengths, 0.9)) if lengths.size else 0.0
     title = f'offset field, rim of the wheel = {rim:.0f} px'
     return title, draw_offset_field(offset, valid=valid, max_length=rim)
@@ -115,7 +118,7 @@ def _num_classes(data_sample: DetDataSample) -> int:
         labels.append(data_sample.dropped_points.labels)
     maps = [data_sample.get(name) for name in ('gt_sem_seg', 'pred_sem_seg')]
     classes = [_numpy(part) for part in labels]
-    classes += [_numpy(m.sem_seg)[_numpy(m.sem_seg) != 255] - 1 for m in maps if m is not None]
+    classes += [_numpy(m.sem_seg)[_numpy(m.sem_seg) != IGNORE] - 1 for m in maps if m is not None]
     return int(max((part.max() for part in classes if part.size), default=-1)) + 1
 
 

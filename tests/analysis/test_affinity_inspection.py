@@ -17,6 +17,7 @@ from mmp2seg.analysis.affinity_inspection import (
     require_affinity_head,
 )
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.models.distillation import SemanticScorer, semantic_scorer
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import tiny_p2seg_config
 
@@ -54,6 +55,12 @@ def data(points, labels, *, hole=True):
         points=torch.tensor(points).reshape(-1, 2),
         labels=torch.tensor(labels, dtype=torch.int64),
         point_ids=torch.arange(len(labels)),
+    )
+    ori_points = sample.gt_instances.points.double() / 2
+    sample.ori_points = InstanceData(
+        points=ori_points,
+        labels=sample.gt_instances.labels,
+        point_ids=sample.gt_instances.point_ids,
     )
     image = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
     return dict(inputs=image, data_samples=sample)
@@ -113,16 +120,17 @@ def test_maps_hold_the_classes_of_the_image_alone(model):
     assert all(set(np.unique(maps[title])) <= {0, 2} for title in TITLES[1:])
 
 
-def test_rounds_are_the_distillers_and_one_where_it_has_none(model):
-    seen = []
-    original = model.distiller.semantic_scores
-    model.distiller.semantic_scores = lambda *args, **options: (
-        seen.append((options['rounds'], options['network_weight'])) or original(*args, **options)
+def test_rounds_are_the_distillers_and_one_where_it_has_none(model, monkeypatch):
+    seen, original = [], semantic_scorer.propagate
+    monkeypatch.setattr(
+        semantic_scorer,
+        'propagate',
+        lambda *args, **options: seen.append(options['rounds']) or original(*args, **options),
     )
     for rounds in (3, 0):
-        model.distiller.rounds = rounds
+        model.distiller.scorer = SemanticScorer(rounds=rounds)
         inspect_affinity(model, data([[3.0, 5.0]], [0]))
-    assert seen == [(3, 0.0)] * 2 + [(1, 0.0)] * 2
+    assert seen == [3] * 2 + [1] * 2
 
 
 def test_without_truth_the_figures_are_of_decoded_instances(model):

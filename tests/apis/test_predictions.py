@@ -98,7 +98,7 @@ def test_maps_for_a_model_that_reads_none(cfg, folder):
 
 
 def test_a_config_of_stage_2(cfg, folder):
-    cfg.model.pop('labeler')
+    cfg.model = dict(type='MaskRCNN')
     with pytest.raises(CommandError, match='expected a config of stage 1'):
         apis.set_prediction_data(cfg, **files(folder))
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mmp2seg.apis import pseudo_labels as apis
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.runner import enable_tta
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.testing import TINY_CLASSES, tiny_p2seg_config, write_tiny_voc
 
@@ -83,7 +84,22 @@ def test_set_label_run(cfg):
     assert cfg.test_evaluator.outfile == 'x.json'  # the truth is not asked for
     assert cfg.test_dataloader.dataset == apis.label_dataset(cfg, 'train')
     assert cfg.test_cfg.type == 'TestLoop'
-    assert cfg.model.test_cfg.grouping == 'nearest'
+    assert cfg.model.test_cfg.decoder.grouping == 'nearest'
+
+
+def test_grouping_reaches_the_detector_inside_test_time_augmentation(cfg):
+    cfg.tta_model, cfg.tta_pipeline = dict(type='mmp2seg.P2SegTTA'), TEST_PIPELINE
+    enable_tta(cfg)
+    cfg.model.module.test_cfg = dict(rounds=1, decoder=dict(anchor='point'))
+    apis.set_label_run(cfg, split='test', outfile='x.json', grouping='nearest')
+    expected = dict(rounds=1, decoder=dict(anchor='point', grouping='nearest'))
+    assert cfg.model.module.test_cfg == expected
+
+
+def test_a_config_of_stage_2_has_no_detector_of_stage_1(cfg):
+    cfg.model = dict(type='MaskRCNN')
+    with pytest.raises(CommandError, match='expected a config of stage 1'):
+        apis.stage1_model(cfg)
 
 
 def test_grouping_is_left_alone_unless_asked_for(cfg):
@@ -120,7 +136,7 @@ def test_baseline_labels(cfg, tmp_path, rule):
         '  no_pixels: 0'
     )
     nothing = {**figures, 'pseudo_labels/num_instances': 0}
-    assert 'No stage 2 can train on this file' in apis.describe_labels(outfile, nothing)
+    assert 'Stage 2 cannot train on this file' in apis.describe_labels(outfile, nothing)
 
 
 def test_baseline_follows_the_models_labeler(cfg, tmp_path):

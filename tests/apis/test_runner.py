@@ -115,3 +115,27 @@ def test_draw_predictions():
     assert cfg.default_hooks.visualization.wait_time == 0.5
     with pytest.raises(CommandError, match='default_hooks.visualization'):
         apis.draw_predictions(Config(dict()), show=True)
+
+
+def test_tta_takes_the_models_settings_along():
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='TestTimeAug')]
+    cfg = Config(
+        dict(
+            model=dict(type='P2Seg', test_cfg=dict(rounds=1)),
+            test_dataloader=dict(dataset=dict(type='Repeat', dataset=dict(pipeline=[]))),
+            tta_model=dict(type='mmp2seg.P2SegTTA'),
+            tta_pipeline=pipeline,
+        )
+    )
+    apis.enable_tta(cfg)
+    assert cfg.model.type == 'mmp2seg.P2SegTTA'
+    assert cfg.model.module == dict(type='P2Seg', test_cfg=dict(rounds=1))
+    assert cfg.test_dataloader.dataset.dataset.pipeline == pipeline
+
+
+@pytest.mark.parametrize('missing', ['tta_model', 'tta_pipeline', 'test_dataloader'])
+def test_tta_needs_its_settings(missing):
+    settings = dict(tta_model={}, tta_pipeline=[], test_dataloader=dict(dataset={}))
+    cfg = Config({key: value for key, value in settings.items() if key != missing})
+    with pytest.raises(CommandError, match=f'--tta: the config has no {missing}'):
+        apis.enable_tta(cfg)

@@ -1,13 +1,17 @@
+import dataclasses
+
+import pytest
 import torch
 
-from mmp2seg.codecs import DROP_REASONS, PointPseudoLabeler
+from mmp2seg.codecs import DROP_REASONS, PointTargets
 
 
-def test_only_the_listed_reasons_occur():
-    points = torch.tensor([[0.5, 0.5], [0.5, 0.5], [5.0, 0.5], [1.5, 0.5]])
-    probs = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])[:, None]  # (3, 1, 2)
-    decoded = PointPseudoLabeler(max_snap_distance=0).decode(
-        probs, torch.zeros(2, 1, 2), points, torch.tensor([0, 0, 0, 1])
-    )
-    assert decoded.reasons == ['duplicate', 'outside_image', 'no_region']
-    assert set(decoded.reasons) < set(DROP_REASONS)
+def test_every_reason_has_an_explanation():
+    assert list(DROP_REASONS) == ['duplicate', 'outside_image', 'no_region', 'no_pixels']
+    assert all(text and not text.endswith('.') for text in DROP_REASONS.values())
+
+
+def test_results_are_not_changed_in_place():
+    targets = PointTargets(*[torch.zeros(1)] * 3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        targets.weight = torch.ones(1)

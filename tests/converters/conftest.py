@@ -1,4 +1,4 @@
-"""Names and shapes of the released checkpoints, as rules."""
+"""Generate the names and shapes of the released checkpoints."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ def _norm(name, channels):
 
 
 def _conv(name, norm, out, channels, kernel):
-    """A convolution without bias and its norm."""
+    """Return the shapes of a convolution without bias and its norm."""
     return {f'{name}.weight': (out, channels, kernel, kernel), **_norm(norm, out)}
 
 
@@ -23,7 +23,7 @@ def _biased(name, out, channels, kernel):
 
 
 def _block(name, kernels, widths):
-    """Convolutions of one residual block; ``widths`` are those between them."""
+    """Return the shapes of a residual block; ``widths`` are the channels before and after convs."""
     shapes = {}
     for i, kernel in enumerate(kernels, start=1):
         shapes |= _conv(f'{name}.conv{i}', f'{name}.bn{i}', widths[i], widths[i - 1], kernel)
@@ -110,7 +110,7 @@ def _resnet101(num_classes):
 
 @pytest.fixture
 def released_state():
-    """Entries of the right names and shapes that take no memory, each of a value of its own."""
+    """Makes entries with the released names and shapes, in little memory, each with its value."""
 
     def make(architecture, num_classes=20):
         shapes = {'hrnet48': _hrnet48, 'resnet101': _resnet101}[architecture](num_classes)

@@ -9,7 +9,7 @@ def test_names_files_and_known_data_sets(tmp_path):
     path = tmp_path / 'classes.txt'
     path.write_text('cat\n\n dining table \n')
     assert resolve_classes([str(path)]) == ['cat', 'dining table']
-    path.write_text('chaise\nthé\n', encoding='utf-8-sig')  # with a mark, as Windows has it
+    path.write_text('chaise\nthé\n', encoding='utf-8-sig')  # with a byte order mark
     assert resolve_classes([str(path)]) == ['chaise', 'thé']
     voc, coco = resolve_classes(['voc']), resolve_classes(['coco'])
     assert (len(voc), voc[0], voc[-1]) == (20, 'aeroplane', 'tvmonitor')

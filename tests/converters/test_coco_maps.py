@@ -9,7 +9,7 @@ from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.rle import encode_rle
 
-# COCO's ids have gaps: 90 is the third class here, its value 3.
+# COCO's ids have gaps: id 90 is the third class here, with map value 3.
 CATEGORIES = [dict(id=90, name='toothbrush'), dict(id=1, name='person'), dict(id=13, name='sign')]
 
 
@@ -32,9 +32,9 @@ def uncompressed(mask):
 
 @pytest.fixture
 def content():
-    def annotation(number, category, segmentation, **others):
+    def annotation(number, category, segmentation, **entries):
         return dict(
-            id=number, image_id=7, category_id=category, segmentation=segmentation, **others
+            id=number, image_id=7, category_id=category, segmentation=segmentation, **entries
         )
 
     return dict(
@@ -147,7 +147,8 @@ def test_annotations_without_mask_stop_or_are_reported(
     convert, content, tmp_path, segmentation, message
 ):
     content['annotations'][0]['segmentation'] = segmentation
-    with pytest.raises(ValueError, match=rf'instances\.json: annotation 1: .*{message}'):
+    advice = r'.* \(--skip-refused leaves it out\)$'
+    with pytest.raises(ValueError, match=rf'instances\.json: annotation 1: .*{message}{advice}'):
         convert(content)
     assert not (tmp_path / 'maps').exists()
     report = convert(content, skip_refused=True)
@@ -162,9 +163,12 @@ def test_annotations_without_mask_stop_or_are_reported(
         (dict(file_name='/a.jpg'), r"images\[0\]: expected a file in the image folder, got '/a"),
         (dict(file_name='../a.jpg'), r'images\[0\]: expected a file in the image folder'),
         (dict(file_name=''), r'images\[0\]: expected a file in the image folder'),
-        (dict(file_name='b.jpg'), r'images\[1\]: its map b\.png is that of .*images\[0\]'),
-        (dict(height=0), r'images\[0\]: expected a height > 0, got 0'),
-        (dict(width='8'), r"images\[0\]: expected a width > 0, got '8'"),
+        (
+            dict(file_name='b.jpg'),
+            r'images\[1\]: its map b\.png duplicates the map of .*images\[0\]',
+        ),
+        (dict(height=0), r'images\[0\]: expected height to be an integer > 0, got 0'),
+        (dict(width='8'), r"images\[0\]: expected width to be an integer > 0, got '8'"),
     ],
 )
 def test_broken_images_are_named(convert, content, tmp_path, images, message):
@@ -175,7 +179,7 @@ def test_broken_images_are_named(convert, content, tmp_path, images, message):
 
 
 def test_broken_files_and_existing_folders(convert, content, tmp_path):
-    with pytest.raises(ValueError, match=r'instances\.json: no json, line 1'):
+    with pytest.raises(ValueError, match=r'instances\.json: invalid json, line 1'):
         convert('{"images": ')
     with pytest.raises(ValueError, match=r'instances\.json: expected 1\.\.254 classes, got 0'):
         convert({**content, 'categories': [], 'annotations': []})

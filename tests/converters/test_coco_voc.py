@@ -5,16 +5,13 @@ import pytest
 from PIL import Image
 
 from mmp2seg.analysis.dataset_check.image_classes import read_image_classes
-from mmp2seg.converters.coco_voc import (
-    coco_to_voc_points,
-    read_coco_points,
-    voc_points_to_coco,
-)
+from mmp2seg.converters.coco_voc import coco_to_voc_points, voc_points_to_coco
+from mmp2seg.converters.point_json import read_point_json
 from mmp2seg.datasets.point_voc import PointVOCDataset
 
 CATEGORIES = [dict(id=90, name='hot dog'), dict(id=1, name='person'), dict(id=13, name='sign')]
 CLASSES = ['person', 'sign', 'hot dog']
-# In an order of their own, and with coordinates that a difference of floats changes.
+# Not sorted by id, and with coordinates that float subtraction would change.
 POINTS = [
     (12, 7, 90, (0.1, 2.0)),
     (11, 9, 1, (1 / 3, 17.3)),
@@ -201,10 +198,10 @@ def test_broken_jsons_and_missing_images_are_named(convert, content, tmp_path):
     with pytest.raises(ValueError, match=r'points\.json: expected at least one image'):
         convert({**content, 'images': [], 'annotations': []})
     with pytest.raises(ValueError, match="got 'mask'"):
-        read_coco_points(tmp_path / 'points.json', point_source='mask')
+        read_point_json(tmp_path / 'points.json', point_source='mask')
     (tmp_path / 'points.json').write_text('[]')
     with pytest.raises(ValueError, match=r'points\.json: expected a json object, got a list'):
-        read_coco_points(tmp_path / 'points.json')
+        read_point_json(tmp_path / 'points.json')
     (tmp_path / 'points.json').write_text(json.dumps(content))
     (tmp_path / 'images/a.jpg').unlink()
     with pytest.raises(FileNotFoundError, match=r'images/a\.jpg: no such file, of .*images\[1\]'):
@@ -246,7 +243,7 @@ def test_broken_point_files_are_named(voc_root):
         convert_back(voc_root)
     (voc_root.parent / 'back.json').unlink()
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r'a\.txt: the point file does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'a\.txt: no such point file'):
         convert_back(voc_root)
     assert not (voc_root.parent / 'back.json').exists()
 

@@ -16,11 +16,11 @@ from mmp2seg.ops.rle import encode_rle
 
 
 def write_many_instances(path, *, num_annotations, seed=0):
-    """A COCO json with about the outlines that COCO has.
+    """Write a COCO json with outlines similar to COCO's.
 
     Images of 640 x 480 with seven objects each; one of a hundred is a crowd. Polygons have 3 to 37
-    corners (COCO's have 20 on the average), every tenth has two parts; every twentieth mask is a
-    compressed RLE, every twentieth an uncompressed one. A box is 120 x 120 pixels on the average.
+    corners (COCO: 20 on average), every tenth has two parts; every twentieth mask is a compressed
+    RLE, every twentieth an uncompressed RLE. A box is 120 x 120 pixels on average.
     """
     rng = random.Random(seed)
     num_images = max(num_annotations // 7, 1)
@@ -106,7 +106,7 @@ CONTENT = dict(
 
 @pytest.fixture
 def convert(tmp_path):
-    """Convert a content with a rule; returns content of the result and report."""
+    """Converts a content with a rule; returns the content of the result and the report."""
 
     def run(content, rule, **options):
         source, target = tmp_path / 'instances.json', tmp_path / 'points.json'
@@ -118,7 +118,7 @@ def convert(tmp_path):
 
 
 def changed(**values):
-    """CONTENT with other values in its first annotation; None takes a key out."""
+    """Return CONTENT with changed values in its first annotation; None removes a key."""
     content = json.loads(json.dumps(CONTENT))
     first = {**content['annotations'][0], **values}
     content['annotations'][0] = {key: value for key, value in first.items() if value is not None}
@@ -191,7 +191,7 @@ def test_coincident_points_are_counted(convert):
     points, report = convert(content, PointRule('box-center'))
     assert [annotation['id'] for annotation in points['annotations']] == [70, 20, 71]
     assert report.num_coincident == 1
-    assert '1 points at the place of an earlier one' in str(report)
+    assert '1 points at the position of an earlier point' in str(report)
     content['annotations'][3]['category_id'] = 6
     assert convert(content, PointRule('box-center'))[1].num_coincident == 0
 
@@ -209,7 +209,7 @@ def test_coincident_points_are_counted(convert):
         (dict(image_id=8), 'box-center', 'unknown image_id 8'),
         (dict(image_id=[7]), 'box-center', r'unknown image_id \[7\]'),
         (dict(category_id=91), 'box-center', 'unknown category_id 91'),
-        (dict(id=-1), 'random', 'expected a whole number >= 0 as id, got -1'),
+        (dict(id=-1), 'random', 'expected an integer >= 0 as id, got -1'),
         (dict(id='70'), 'random', "as id, got '70'"),
     ],
 )
@@ -237,22 +237,22 @@ def test_many_refused_annotations_are_shortened(convert):
     with pytest.raises(ValueError) as info:
         convert(content, PointRule('box-center'))
     lines = str(info.value).splitlines()
-    assert lines[0] == 'no point can be drawn of 14 annotations:'
+    assert lines[0] == '14 annotations without a point (--skip-refused leaves them out):'
     assert len(lines) == 12 and lines[-1] == '  ... and 4 more'
 
 
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('[1', 'instances.json: no json, line 1'),
+        ('[1', 'instances.json: invalid json, line 1'),
         (dict(images=[], categories=[]), "expected a list 'annotations'"),
         (changed(category_id=None), r"annotations\[0\] lacks \['category_id'\]"),
         (changed(id=None), r"annotations\[0\] lacks \['id'\]"),
-        (dict(CONTENT, images=CONTENT['images'] * 2), 'images: .* differ, got 7 twice'),
+        (dict(CONTENT, images=CONTENT['images'] * 2), 'images: .* unique ids, got 7 twice'),
         (dict(CONTENT, categories=CONTENT['categories'] * 2), 'categories: .* got 90 twice'),
         (
             dict(CONTENT, images=[dict(CONTENT['images'][0], height=0)]),
-            r'images\[0\]: expected a whole number > 0 as height, got 0',
+            r'images\[0\]: expected height to be an integer > 0, got 0',
         ),
     ],
 )
@@ -266,7 +266,7 @@ def test_source_is_not_overwritten(tmp_path):
     path = tmp_path / 'instances.json'
     path.write_text(json.dumps(CONTENT))
     (tmp_path / 'link.json').symlink_to(path)
-    with pytest.raises(ValueError, match='link.json: expected another file'):
+    with pytest.raises(ValueError, match='link.json: expected an output file that is not the inp'):
         convert_instances(path, tmp_path / 'link.json', rule=PointRule('box-center'))
     with pytest.raises(FileNotFoundError, match='gone.json'):
         convert_instances(tmp_path / 'gone.json', path, rule=PointRule('box-center'))
@@ -287,7 +287,7 @@ def test_result_is_read_by_the_data_set_and_by_other_converters(convert, tmp_pat
 
 
 def test_many_annotations_are_quick_and_small(tmp_path):
-    # A hundredth of what has to pass in seconds; a mask as large as its image takes 1 ms.
+    # COCO has a hundred times as many annotations; decoding a mask of image size takes 1 ms.
     path = tmp_path / 'many.json'
     write_many_instances(path, num_annotations=1000)
     start = time.process_time()

@@ -18,7 +18,7 @@ ROW = scored(slice(0, 1), slice(0, 8), 0.8)
 def test_a_point_takes_the_best_mask_that_holds_it():
     points = np.array([[0.5, 2.5], [3.5, 2.5], [0.0, 0.0], [7.99, 3.99], [8.0, 1.0]])
     chosen = choose_masks([LEFT, RIGHT, ROW], points, np.zeros(5, int))
-    # of equal scores the smaller mask; nothing outside of the image
+    # for equal scores the smaller mask; no mask for a point outside the image
     assert chosen.tolist() == [0, 1, 2, 1, -1]
     assert chosen.tolist() == choose_masks([LEFT, RIGHT, ROW], points, np.arange(5)).tolist()
 
@@ -59,7 +59,7 @@ def test_the_better_mask_lies_on_top():
         )
         assert drawn.tolist() == expected
         assert conflict == 8
-    # at equal scores the smaller one
+    # for equal scores the smaller mask
     drawn, _ = draw_masks([ROW, LEFT], np.array([0, 1]), np.array([1, 0]), height=4, width=8)
     assert drawn.tolist() == [[2] * 8] + [[1] * 5 + [0] * 3] * 3
 
@@ -72,7 +72,7 @@ def test_overlaps_of_different_classes_may_be_ignored():
     drawn, conflict = draw_masks([LEFT, RIGHT], np.array([0, 1]), np.array([2, 2]), **arguments)
     assert drawn.tolist() == [[3] * 8] * 4
     assert conflict == 0
-    # a mask that points of two classes share
+    # a mask shared by points of two classes
     drawn, conflict = draw_masks([LEFT], np.array([0, 0]), np.array([0, 1]), **arguments)
     assert drawn.tolist() == [[255] * 5 + [0] * 3] * 4
 

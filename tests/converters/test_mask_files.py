@@ -24,7 +24,7 @@ def points_path(tmp_path):
         dict(id=7, file_name='a.jpg', height=4, width=6),
         dict(id=9, file_name='sub/b.jpg', height=4, width=6),
     ]
-    # ids of categories out of order: label 0 is that of the lower id
+    # category ids out of order: the lowest id has label 0
     categories = [dict(id=5, name='dog'), dict(id=2, name='cat')]
     annotations = [
         dict(id=31, image_id=9, category_id=5, point=[1.5, 2.5]),
@@ -51,7 +51,7 @@ def test_images_with_ids_of_points_and_labels(points_path):
     assert (a.id, a.file_name, a.height, a.width) == (7, 'a.jpg', 4, 6)
     assert b.point_ids == {31: 0, 32: 1} and b.labels.tolist() == [1, 0]
     assert b.points_xy.tolist() == [[1.5, 2.5], [3.5, 2.0]]
-    assert b.places[0] == f'{points_path}: annotations[0]: dog of sub/b.jpg'
+    assert b.places[0] == f'{points_path}: annotation 31: dog of sub/b.jpg'
     assert a.labels.dtype == np.int64
 
 
@@ -89,7 +89,7 @@ def test_list_with_the_ids_of_the_point_json(points_path, tmp_path):
         [
             dict(image_id=9, segmentation=encode_rle(MASK), point_id=32),
             dict(image_id=9, segmentation=encode_rle(MASK), category_id=5),
-            dict(image_id=8, segmentation=[]),  # another image: not looked at
+            dict(image_id=8, segmentation=[]),  # another image: ignored
         ],
     )
     masks = masks_of(path, points_path, 'sub/b.jpg')
@@ -137,7 +137,7 @@ def test_folder_of_sams_files(points_path, tmp_path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{"images":', r'm\.json: no json, line 1 column 11'),
+        ('{"images":', r'm\.json: invalid json, line 1 column 11'),
         ('3', r'm\.json: expected an object or a list, got 3'),
         (dict(annotations=[]), r"m\.json: expected a list 'images', got None"),
         (dict(images=[], annotations=[], categories=3), "a list 'categories', got 3"),
@@ -189,7 +189,7 @@ def test_runs_that_end_too_soon_never_become_a_mask(points_path, tmp_path, monke
     listed = dict(size=[4, 6], counts=[3, 5])
     compressed = mask_utils.frPyObjects(listed, 4, 6)
     compressed['counts'] = compressed['counts'].decode()
-    # pycocotools leaves the pixels after the last run as the memory was
+    # pycocotools does not initialize the pixels after the last run
     decode = mask_utils.decode
     monkeypatch.setattr(mask_utils, 'decode', lambda rle: np.ones_like(decode(rle)))
     for rle in (listed, compressed):
@@ -202,7 +202,7 @@ def test_missing_files(points_path, tmp_path):
     with pytest.raises(FileNotFoundError, match='gone.json: no such file or folder'):
         masks_of(tmp_path / 'gone.json', points_path)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match=r'empty: expected a file for each image, as a\.json'):
+    with pytest.raises(ValueError, match=r'empty: expected a file per image, such as a\.json'):
         masks_of(tmp_path / 'empty', points_path)
     content = json.loads(points_path.read_text())
     del content['annotations'][1]['id']

@@ -46,7 +46,7 @@ test_pipeline = [
 
 @pytest.fixture(autouse=True)
 def keep_default_scope():
-    """mmseg's ``init_model`` sets the scope of the whole process."""
+    """Restore the default scope, which mmseg's ``init_model`` sets for the whole process."""
     before = DefaultScope._instance_dict.copy()
     yield
     DefaultScope._instance_dict.clear()
@@ -55,7 +55,7 @@ def keep_default_scope():
 
 @pytest.fixture
 def project(tmp_path):
-    """Config, checkpoint of random weights, and folder of two images of an mmseg model."""
+    """Make config and checkpoint (random weights) of an mmseg model, and a folder of two images."""
     config, checkpoint = tmp_path / 'tiny.py', tmp_path / 'tiny.pth'
     config.write_text(CONFIG)
     torch.manual_seed(0)
@@ -87,18 +87,22 @@ def write_points(path, *, size=(30, 45), classes=OURS, points=((1, 2),)):
 
 def test_classes_are_matched_by_name():
     assert match_classes(MODEL_CLASSES, OURS, rename=RENAME) == [0, 2, 3, 0, 1]
-    # several of the model's may become one
+    # several of the model's classes may map to one
     values = match_classes(['car', 'truck', 'cat'], ['car'], rename={'truck': 'car'})
     assert values == [1, 1, 0]
 
 
 def test_classes_that_do_not_match():
-    message = r"it lacks \['diningtable'\].*ours: \['dog'.*its own: \['background', 'cat'"
+    message = (
+        r"it lacks \['diningtable'\] \(--rename MODEL=OURS .*ours: \['dog'.*"
+        r"the model's: \['background', 'cat'"
+    )
     with pytest.raises(ValueError, match=message):
         match_classes(MODEL_CLASSES, OURS)
-    with pytest.raises(ValueError, match=r"rename one of .*'dining table'.*, got 'table'"):
+    with pytest.raises(ValueError, match=r"--rename: expected one of .*'dining table'.*, got 'tab"):
         match_classes(MODEL_CLASSES, OURS, rename={'table': 'diningtable'})
-    with pytest.raises(ValueError, match=r"'dining table' to become one of \['dog'.*got 'desk'"):
+    message = r"--rename: expected 'dining table' to become one of \['dog'.*got 'desk'"
+    with pytest.raises(ValueError, match=message):
         match_classes(MODEL_CLASSES, OURS, rename={'dining table': 'desk'})
 
 
@@ -118,7 +122,7 @@ def test_the_highest_channel_wins():
 
 
 def test_pixels_of_low_probability_are_left_open():
-    # channels of one value add up: background has .3 + .4 at the second pixel
+    # the channels of a value are summed: background has .3 + .4 at the second pixel
     assert pixels(min_score=0.5) == [2, 0, 255]
     assert pixels(min_score=0.65) == [255, 0, 255]
 
@@ -127,7 +131,7 @@ def test_only_classes_with_points_take_part():
     assert pixels(present=[1]) == [1, 0, 1]
     assert pixels(present=[]) == [0, 0, 0]
     assert pixels(present=[1, 2]) == pixels()
-    # probabilities are of those that take part: .2 / .4
+    # softmax over the channels in use: .2 / .4
     assert pixels(present=[1], min_score=0.49) == [1, 0, 1]
     assert pixels(present=[1], min_score=0.51) == [255, 0, 1]
 
@@ -170,7 +174,7 @@ def test_points_say_which_images_and_classes(project, tmp_path):
 def test_points_that_do_not_fit(project, tmp_path):
     options = dict(classes=OURS, rename=RENAME, points=tmp_path / 'points.json')
     for points, message in (
-        (dict(size=(45, 30)), r'a\.png: expected 30 x 45 as the point json has, got 45 x 30'),
+        (dict(size=(45, 30)), r'a\.png: expected 30 x 45 as in the point json, got 45 x 30'),
         (dict(classes=['dog', 'bird']), r"points\.json: expected .* among .*, got \['bird'\]"),
     ):
         write_points(tmp_path / 'points.json', **points)
@@ -191,7 +195,7 @@ def test_names_come_from_the_checkpoint_and_are_never_guessed(project, tmp_path)
         if expected:
             assert load_segmentor(config, checkpoint)[1] == expected
         else:
-            with pytest.raises(ValueError, match=r'tiny\.pth: expected class names in it'):
+            with pytest.raises(ValueError, match=r'tiny\.pth: .* class names, .*--model-classes'):
                 load_segmentor(config, checkpoint)
             _, names = load_segmentor(config, checkpoint, model_classes=MODEL_CLASSES)
             assert names == list(MODEL_CLASSES)
@@ -218,7 +222,7 @@ def test_files_that_are_missing_or_broken(project, tmp_path):
     config, checkpoint, images = project
     with pytest.raises(FileNotFoundError, match='gone.pth: no such file'):
         load_segmentor(config, tmp_path / 'gone.pth')
-    with pytest.raises(ValueError, match='min_score in 0..1, got 2'):
+    with pytest.raises(ValueError, match='expected --min-score in 0..1, got 2'):
         write_mmseg_maps(*project, tmp_path / 'out', classes=OURS, rename=RENAME, min_score=2)
     (images / 'a.png').write_bytes(b'no image')
     with pytest.raises(ValueError, match=r'a\.png: failed to load'):

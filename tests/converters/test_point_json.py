@@ -7,7 +7,6 @@ from mmp2seg.converters.point_json import (
     SourceImage,
     SourcePoint,
     assemble_point_json,
-    number_pair,
     read_point_json,
 )
 
@@ -62,7 +61,7 @@ def test_round_trip(tmp_path):
     [
         ((60.0, 5.0, 'cat'), r'src:1: point \(60, 5\) is outside of b.jpg, 60 x 40 pixels'),
         ((5.0, 40.0, 'cat'), r'src:1: point \(5, 40\) is outside'),
-        ((-0.1, 5.0, 'cat'), 'src:1: .*outside'),
+        ((-0.1, 5.0, 'cat'), r'src:1: point \(-0.1, 5\) is outside'),
         ((math.nan, 5.0, 'cat'), r'src:1: expected finite coordinates, got \(nan, 5'),
         ((5.0, 5.0, 'cow'), r"src:1: class 'cow' is not one of \['cat'\]"),
         ((1.0, 2.0, 'cat'), r"src:1: a second 'cat' at \(1, 2\) in b.jpg"),
@@ -70,7 +69,8 @@ def test_round_trip(tmp_path):
 )
 def test_refused(point, reason):
     images = [image('b.jpg', (1.0, 2.0, 'cat'), point)]
-    with pytest.raises(ValueError, match=f'(?s)1 points cannot be placed.*{reason}'):
+    title = r'1 points cannot be used \(--skip-refused leaves them out\)'
+    with pytest.raises(ValueError, match=f'{title}:\n  {reason}'):
         assemble_point_json(images, classes=['cat'])
     content, report = assemble_point_json(images, classes=['cat'], skip_refused=True)
     assert len(content['annotations']) == 1
@@ -86,11 +86,11 @@ def test_many_refused_are_shortened():
 
 
 def test_bad_images():
-    with pytest.raises(ValueError, match='src of 1.jpg: image 1.jpg has an entry already: src of'):
+    with pytest.raises(ValueError, match='src of 1.jpg: image 1.jpg duplicates src of'):
         assemble_point_json([image('1.jpg'), image('1.jpg')])
     with pytest.raises(ValueError, match='src of 1.jpg: expected a size .* got height 0, width 60'):
         assemble_point_json([image('1.jpg', height=0)])
-    with pytest.raises(ValueError, match='expected classes that differ'):
+    with pytest.raises(ValueError, match='expected unique class names'):
         assemble_point_json(IMAGES, classes=['cat', 'cat'])
 
 
@@ -103,8 +103,8 @@ def test_nothing():
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'point': None}, r'annotations\[1\]: expected two numbers x, y, got None'),
-        ({'point': [1]}, r'annotations\[1\]: expected two numbers'),
+        ({'point': None}, 'annotation 2: expected a point of two finite numbers x y, got None'),
+        ({'point': [1]}, 'annotation 2: expected a point of two finite numbers'),
         ({'image_id': 9}, r'annotation 2: unknown image_id 9'),
         ({'category_id': 9}, r'annotation 2: unknown category_id 9'),
         ({'image_id': []}, r'annotation 2: unknown image_id \[\]'),
@@ -123,10 +123,10 @@ def test_malformed_json(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ('part', 'key', 'message'),
     [
-        ('images', 'id', r'images\[1\]: id 1 is that of images\[0\] already'),
-        ('images', 'file_name', r"images\[1\]: file_name 'a/1.jpg' is that of images\[0\]"),
-        ('categories', 'id', r'categories\[1\]: id 1 is that of categories\[0\] already'),
-        ('categories', 'name', r"categories\[1\]: name 'cat' is that of categories\[0\]"),
+        ('images', 'id', r'images\[1\]: id 1 duplicates images\[0\]'),
+        ('images', 'file_name', r"images\[1\]: file_name 'a/1.jpg' duplicates images\[0\]"),
+        ('categories', 'id', r'categories\[1\]: id 1 duplicates categories\[0\]'),
+        ('categories', 'name', r"categories\[1\]: name 'cat' duplicates categories\[0\]"),
     ],
 )
 def test_ids_and_names_twice(tmp_path, part, key, message):
@@ -147,7 +147,9 @@ def test_annotations_without_point(tmp_path):
     del content['annotations'][1]['point']
     path = tmp_path / 'points.json'
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"points.json: annotations\[1\] lacks \['point'\]"):
+    with pytest.raises(
+        ValueError, match=r'points.json: annotation 2: expected a point .* got None'
+    ):
         read_point_json(path)
 
 
@@ -158,7 +160,7 @@ def test_crowds_are_left_out(tmp_path):
     path.write_text(json.dumps(content))
     images, _ = read_point_json(path)
     assert [point.label for point in images[0].points] == ['cat', 'dog']
-    assert images[0].points[1].where.endswith('annotations[2]')
+    assert images[0].points[1].where.endswith('annotation 3')
 
 
 def test_what_the_reader_left_out_is_reported():
@@ -166,17 +168,3 @@ def test_what_the_reader_left_out_is_reported():
     _, report = assemble_point_json([source, image('2.jpg')])
     assert report.refused == ('src: shapes[2]: a polygon',)
     assert '1 points left out:\n  src: shapes[2]: a polygon' in str(report)
-
-
-@pytest.mark.parametrize('values', ['12', {1: 0, 2: 0}, [1], [1, 2, 3], [1, None], 5])
-def test_no_number_pair(values):
-    with pytest.raises(ValueError, match='w: expected two numbers x, y, got'):
-        number_pair(values, where='w')
-
-
-def test_number_pair():
-    assert number_pair(['1.5', 2], where='w') == (1.5, 2.0)
-    with pytest.raises(ValueError, match='w: expected two numbers x, y, got .1000'):
-        number_pair([10**400, 1], where='w')
-    with pytest.raises(ValueError, match="w: expected two numbers x, y, got 'a'"):
-        number_pair('a', where='w')

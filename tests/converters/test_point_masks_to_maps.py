@@ -52,7 +52,7 @@ def test_maps_and_report(points_path, masks_path, tmp_path, uncertain):
     assert read_index_png(out_dir / 'a.png').tolist() == expected
     assert not read_index_png(out_dir / 'sub' / 'b.png').any()  # an image without points
     assert (report.num_maps, report.num_points, report.num_masks, report.num_other) == (2, 3, 2, 1)
-    assert report.without_mask == (f'{points_path}: annotations[2]: dog of a.jpg',)
+    assert report.without_mask == (f'{points_path}: annotation 3: dog of a.jpg',)
     assert report.conflict_share == 8 / 80
 
 

@@ -4,7 +4,7 @@ import pytest
 from mmp2seg.converters.point_rules import PointRule, box_center
 
 SIZE = dict(height=30, width=40)
-# A ring of 7 x 5 pixels whose crop begins at pixel (row 10, col 20).
+# A ring of 7 x 5 pixels whose crop starts at pixel (row 10, col 20).
 RING = np.ones((5, 7), bool)
 RING[1:-1, 1:-1] = False
 CROP = (RING, (20, 10))
@@ -64,7 +64,7 @@ def test_gaussian_about_the_box_has_its_sigma():
     points = np.array([draw(rule, n, box=box, crop=None)[0] for n in range(2000)])
     np.testing.assert_allclose(points.mean(0), [20, 15], atol=0.15)
     np.testing.assert_allclose(points.std(0), 2, atol=0.1)
-    # An eighth of the root of the area, 20 x 20, is 2.5 pixels.
+    # An eighth of the square root of the area, 20 x 20, is 2.5 pixels.
     relative = PointRule('gaussian', sigma=0.125, relative=True, center='box', inside=False)
     wide = np.array([draw(relative, n, box=box, crop=None)[0] for n in range(2000)])
     np.testing.assert_allclose(wide.std(0) / points.std(0), 1.25, atol=0.01)
@@ -129,14 +129,23 @@ def test_masks_without_pixels(name):
     [
         (dict(name='center'), r"expected rule to be one of .*, got 'center'"),
         (dict(name='gaussian', sigma=1.0, center='point'), "expected center .*, got 'point'"),
-        (dict(name='gaussian'), "sigma >= 0 for 'gaussian', got None"),
+        (dict(name='gaussian'), 'expected --sigma >= 0 with --rule gaussian, got None'),
         (dict(name='gaussian', sigma=-1.0), 'got -1.0'),
         (dict(name='gaussian', sigma=float('inf')), 'got inf'),
-        (dict(name='random', sigma=1.0), "with 'gaussian' only"),
-        (dict(name='random', center='box'), "with 'gaussian' only"),
-        (dict(name='random', num_points=0), 'got 0 with'),
-        (dict(name='mass-center', num_points=2), "got 2 with 'mass-center'"),
-        (dict(name='random', seed=-1), 'seed >= 0, got -1'),
+        (
+            dict(name='random', sigma=1.0, inside=False),
+            'expected --sigma --anywhere with --rule gaussian only, got --rule random',
+        ),
+        (
+            dict(name='random', center='box', relative=True),
+            'expected --relative --center with --rule gaussian only, got --rule random',
+        ),
+        (dict(name='random', num_points=0), 'expected --num-points 1, .* got 0 with'),
+        (
+            dict(name='mass-center', num_points=2),
+            'or more with --rule random or gaussian, got 2 with --rule mass-center',
+        ),
+        (dict(name='random', seed=-1), '--seed >= 0, got -1'),
     ],
 )
 def test_rules_that_make_no_sense(options, message):
@@ -147,10 +156,10 @@ def test_rules_that_make_no_sense(options, message):
 def test_describe():
     assert PointRule('box-center', seed=3).describe() == 'box-center'
     assert PointRule('random', seed=3, num_points=2).describe() == (
-        'random, 2 points an object, seed 3'
+        'random, 2 points per object, seed 3'
     )
     rule = PointRule('gaussian', sigma=0.15, relative=True, center='box', inside=False)
     assert rule.describe() == (
-        'gaussian, sigma 0.15 root of the area about the centre of the box, '
-        'not pulled inside the mask, seed 0'
+        'gaussian, sigma 0.15 root of the area around the centre of the box, '
+        'not moved inside the mask, seed 0'
     )

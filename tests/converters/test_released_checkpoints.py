@@ -80,7 +80,7 @@ def _random(shapes):
 
 
 def _load_heads(state, **options):
-    """A semantic head (K = 2) and an offset head of few channels with converted entries."""
+    """Yield a semantic head (K = 2 classes) and an offset head, small, with converted entries."""
     converted = convert_released(state).state_dict
     for name, own in (('Semantic', dict(num_classes=2)), ('Offset', {})):
         options.update(in_channels=4, channels=8)
@@ -166,7 +166,7 @@ def test_other_networks_are_refused(released_state):
         detect_architecture(shallow)
     with pytest.raises(ValueError, match='HRNet-48 or ResNet-101 network, got the entries a, b, c'):
         detect_architecture(dict.fromkeys('abc', torch.zeros(1)))
-    with pytest.raises(ValueError, match=r'missing .*: seg\.2\.weight'):
+    with pytest.raises(ValueError, match=r'HRNet-48 checkpoint with the entry seg\.2\.weight'):
         convert_released({**narrow, 'transition1.0.0.weight': torch.zeros(48)})
 
 
@@ -190,7 +190,7 @@ def test_reading_takes_the_forms_that_are_about(form, tmp_path):
 
 
 class Trap:
-    """Pickled, a program that leaves a file behind."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, path):
         self.path = path

@@ -88,7 +88,7 @@ def test_mapping_files(tmp_path):
         ('256 1', "expected 'from to'"),
         ('1 256', "expected 'from to'"),
         ('-1 0', "expected 'from to'"),
-        ('5 7', r'mapping\.txt:2: 5 is mapped already, to 6'),
+        ('5 7', r'mapping\.txt:2: 5 is already mapped to 6'),
     ):
         path.write_text(f'5 6\n{line}\n')
         with pytest.raises(ValueError, match=message):

@@ -5,7 +5,7 @@ from scipy.io import savemat
 
 from mmp2seg.converters.sbd import find_sbd, merge_lists, merge_sbd, read_sbd_maps
 from mmp2seg.converters.voc_masks import convert_voc_masks, read_voc_objects
-from mmp2seg.datasets.layouts import write_lines
+from mmp2seg.datasets.voc_layout import write_lines
 from mmp2seg.files.index_png import read_index_png, write_palette_png
 
 CLASSES = ('cat', 'dog', 'cow')
@@ -20,7 +20,7 @@ def write_image(path, shape):
 
 
 def write_sbd(root, name, *, objects=OBJECTS, semantic=SEMANTIC, categories=CATEGORIES):
-    """As SBD has them: a struct with the maps, the categories as a column, and boundaries."""
+    """Write SBD's files: a struct with the maps, the categories as a column, and boundaries."""
     for part in ('inst', 'cls'):
         (root / part).mkdir(parents=True, exist_ok=True)
     boundaries = np.zeros((len(categories), 1), object)
@@ -41,7 +41,7 @@ def write_voc(root, name, *, value=1):
 
 @pytest.fixture
 def roots(tmp_path):
-    """VOC with a train and a val image, SBD with both of them and two of its own."""
+    """Make VOC with a train and a val image, and SBD with both of them and two more."""
     voc, sbd = tmp_path / 'voc', tmp_path / 'benchmark' / 'dataset'
     for name in ('2007_1', '2007_2'):
         write_voc(voc, name)
@@ -103,7 +103,7 @@ def test_the_merged_folder(roots):
     assert (lists / 'train.txt').read_text() == '2007_1\n'
     assert (out_root / 'ImageSets/Main/cat_train.txt').is_file()
     assert (out_root / 'WSSS_maps').is_dir()
-    for name in ('2007_1', '2007_2'):  # VOC's own maps come first
+    for name in ('2007_1', '2007_2'):  # VOC's maps take precedence
         for part in ('SegmentationObject', 'SegmentationClass'):
             assert (read_index_png(out_root / part / f'{name}.png') == 1).all()
     for name in ('2008_1', '2008_2'):

@@ -11,7 +11,7 @@ def pasted(segmentation, height, width):
     assert mask.dtype == bool and mask.flags.c_contiguous
     whole = np.zeros((height, width), bool)
     whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    assert whole.sum() == mask.sum()  # nothing beyond the image
+    assert whole.sum() == mask.sum()  # no pixel outside the image
     return whole
 
 
@@ -30,7 +30,7 @@ def box(x1, y1, x2, y2):
         box(7.3, 5.1, 20.9, 11.5),
         box(133.1 - 120, 5.7, 30.3, 11.9),  # .1, .3, .5, .7 and .9 are half way on the grid
         box(0, 0, 40, 30),
-        box(-5.5, -3.3, 9.2, 8),  # cut off by the image on every side
+        box(-5.5, -3.3, 9.2, 8),  # cut off by the image border
         box(25, 20, 70.4, 55.2),
         box(-9, -9, 90, 90),
         box(3.2, 3.2, 3.3, 3.3),
@@ -126,7 +126,7 @@ def test_no_segmentation(segmentation, message):
 
 
 def test_rounding_is_pycocotools_own():
-    # The grid that the crops rely on: corners count in fifths of a pixel, also left of the image.
+    # The grid that the crops rely on: fifths of a pixel, also for negative coordinates.
     for x in (0.29, 0.3, 0.31, -0.29, -0.3, -0.31):
         polygon = [*box(x, 0.0, 9, 4)]
         snapped = [np.trunc(5 * v + 0.5) / 5 for v in polygon]

@@ -17,7 +17,7 @@ def true_map(number):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Folder of three images, one of them in a subfolder, and of their maps."""
+    """Make a folder of three images, one of them in a subfolder, and a folder of their maps."""
     images, maps = tmp_path / 'images', tmp_path / 'maps'
     for number, name in enumerate(('a', 'b', 'sub/c'), start=1):
         for folder in (images, maps):
@@ -75,16 +75,18 @@ def test_colours_on_request(folders, tmp_path):
 
 def test_missing_and_unused_maps(folders, tmp_path):
     (folders[1] / 'a.png').rename(folders[1] / 'other.png')
-    with pytest.raises(FileNotFoundError, match=r'maps: .* 3 images, 1 are missing: a$'):
+    message = r'maps: .* 3 images, 1 are missing: a \(--allow-missing goes on without them\)$'
+    with pytest.raises(FileNotFoundError, match=message):
         convert(folders, tmp_path)
     report = convert(folders, tmp_path, allow_missing=True)
     assert (report.num_maps, report.missing, report.unused) == (2, ('a',), ('other.png',))
     assert not (tmp_path / 'out' / 'a.png').exists()
     report = convert(folders, tmp_path, names=['b', 'sub/c'], overwrite=True)
     assert (report.num_maps, report.missing) == (2, ())
-    with pytest.raises(FileNotFoundError, match='no image of these names: absent'):
+    with pytest.raises(FileNotFoundError, match='no images named absent'):
         convert(folders, tmp_path, names=['absent'], overwrite=True)
-    with pytest.raises(FileNotFoundError, match='3 are missing'):  # none at all is a mistake
+    # allow_missing does not help if all maps are missing
+    with pytest.raises(FileNotFoundError, match=r'3 are missing: a, b, sub/c$'):
         convert(folders, tmp_path, map_suffix='_x.png', allow_missing=True, overwrite=True)
 
 
@@ -99,7 +101,7 @@ def test_suffix_of_maps(folders, tmp_path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (np.zeros((40, 30), np.uint8), r'a\.png: expected .*a\.jpg, 40 x 30 .* got 30 x 40'),
+        (np.zeros((40, 30), np.uint8), r'a\.png: expected .*a\.jpg, 40 x 30, got 30 x 40'),
         (np.full(SIZE, 4, np.uint8), r'a\.png: expected 0 .* 1\.\.3 .* got 4'),
         (np.zeros(SIZE, np.uint16), r'a\.png: .* 8 bits, got more'),
     ],
@@ -118,6 +120,6 @@ def test_broken_files_and_folders(folders, tmp_path):
     (folders[0] / 'b.jpg').write_bytes(b'no image')
     with pytest.raises(ValueError, match=r'b\.jpg: expected an image file'):
         convert(folders, tmp_path, overwrite=True)
-    np.testing.assert_array_equal(read_out(tmp_path, 'b'), true_map(2))  # the old folder stays
+    np.testing.assert_array_equal(read_out(tmp_path, 'b'), true_map(2))  # the old folder is kept
     with pytest.raises(FileNotFoundError, match='nowhere: no such folder'):
         convert((folders[0], tmp_path / 'nowhere'), tmp_path, overwrite=True)

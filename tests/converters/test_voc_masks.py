@@ -5,17 +5,13 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mmp2seg.converters.voc_masks import (
-    convert_voc_masks,
-    read_image_list,
-    read_voc_objects,
-)
-from mmp2seg.datasets.layouts import write_lines
+from mmp2seg.converters.voc_masks import convert_voc_masks, read_voc_objects, voc_masks_to_coco
 from mmp2seg.datasets.point_voc import PointVOCDataset
+from mmp2seg.datasets.voc_layout import write_lines
 from mmp2seg.files.index_png import write_palette_png
 
 CLASSES = ('cat', 'dog', 'cow')
-# Two objects with void between them; numbers with a gap, as after VOC's own removals.
+# Two objects with void between them; the object numbers have a gap, as in VOC.
 OBJECTS = np.array(
     [[1, 1, 255, 4, 4, 0], [1, 1, 255, 4, 4, 0], [1, 1, 255, 255, 4, 0], [0, 0, 0, 0, 0, 0]],
     np.uint8,
@@ -160,17 +156,56 @@ def test_missing_files_are_named(voc_root):
         convert(voc_root, point='corner')
 
 
-def test_image_lists(tmp_path):
-    write_lines(tmp_path / 'list.txt', ['a 1', '', 'b -1'])
-    assert read_image_list(tmp_path / 'list.txt') == ['a', 'b']
-    (tmp_path / 'marked.txt').write_text('a\nb\n', encoding='utf-8-sig')
-    assert read_image_list(tmp_path / 'marked.txt') == ['a', 'b']
-    (tmp_path / 'latin.txt').write_bytes('a\nthé\n'.encode('latin-1'))
-    with pytest.raises(ValueError, match=r'latin\.txt: expected text in UTF-8'):
-        read_image_list(tmp_path / 'latin.txt')
-    write_lines(tmp_path / 'twice.txt', ['a', 'b', 'a'])
-    with pytest.raises(ValueError, match='twice.txt: expected each image once, got a twice'):
-        read_image_list(tmp_path / 'twice.txt')
-    write_lines(tmp_path / 'empty.txt', [])
-    with pytest.raises(ValueError, match='empty.txt: expected at least one image'):
-        read_image_list(tmp_path / 'empty.txt')
+COCO_OBJECTS = np.array([[2, 2, 255, 5], [2, 255, 5, 5], [0, 0, 0, 0]], np.uint8)
+COCO_SEMANTIC = np.array([[3, 3, 255, 1], [3, 255, 1, 1], [0, 0, 0, 0]], np.uint8)
+
+
+@pytest.fixture
+def val_root(tmp_path):
+    root = tmp_path / 'voc'
+    add_image(root, '2007_000032', COCO_OBJECTS, COCO_SEMANTIC)
+    add_image(root, '2007_000039', np.zeros_like(COCO_OBJECTS), np.zeros_like(COCO_SEMANTIC))
+    write_lines(root / 'ImageSets/Segmentation/val.txt', ['2007_000039', '2007_000032'])
+    return root
+
+
+def test_instance_json_has_masks_boxes_and_categories(val_root, tmp_path):
+    path = tmp_path / 'new' / 'instances_val.json'
+    report = voc_masks_to_coco(val_root, path, classes=CLASSES)
+    assert (report.num_images, report.num_objects) == (2, {'cat': 1, 'dog': 0, 'cow': 1})
+    truth = COCO(path)
+    assert [(c['id'], c['name']) for c in truth.dataset['categories']] == [
+        (1, 'cat'),
+        (2, 'dog'),
+        (3, 'cow'),
+    ]
+    assert truth.dataset['images'] == [
+        dict(id=2007000039, file_name='2007_000039.jpg', height=3, width=4),
+        dict(id=2007000032, file_name='2007_000032.jpg', height=3, width=4),
+    ]
+    cow, cat = truth.dataset['annotations']
+    assert (cow['category_id'], cat['category_id']) == (3, 1)
+    assert {cow['image_id'], cat['image_id']} == {2007000032}
+    for annotation, number in ((cow, 2), (cat, 5)):
+        np.testing.assert_array_equal(truth.annToMask(annotation), number == COCO_OBJECTS)
+        assert annotation['area'] == 3
+        assert annotation['iscrowd'] == 0
+        assert 'point' not in annotation
+    assert (cow['bbox'], cat['bbox']) == ([0, 0, 2, 2], [2, 0, 2, 2])
+
+
+def test_broken_maps_leave_the_old_instance_json(val_root, tmp_path):
+    path = tmp_path / 'instances.json'
+    path.write_text('old')
+    with pytest.raises(ValueError, match=r'SegmentationClass/2007_000032\.png: .* 1\.\.2 .* got 3'):
+        voc_masks_to_coco(val_root, path, classes=CLASSES[:2])
+    with pytest.raises(FileNotFoundError, match=r'test\.txt: no such image list'):
+        voc_masks_to_coco(val_root, path, classes=CLASSES, split='test')
+    (val_root / 'SegmentationObject/2007_000032.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'SegmentationObject/2007_000032\.png'):
+        voc_masks_to_coco(val_root, path, classes=CLASSES)
+    assert path.read_text() == 'old'
+    val_root.joinpath('SegmentationObject/2007_000032.png').write_text('broken')
+    with pytest.raises(ValueError, match=r'SegmentationObject/2007_000032\.png: expected a PNG'):
+        voc_masks_to_coco(val_root, tmp_path / 'other.json', classes=CLASSES)
+    assert json.dumps([file.name for file in tmp_path.iterdir()]).count('json') == 1

@@ -4,10 +4,11 @@ from mmp2seg.datasets.coco_content import (
     annotation_place,
     category_labels,
     check_coco_content,
+    check_image_sizes,
     ordered_class_names,
 )
 
-# ids with a gap and out of order, as of COCO's categories
+# ids with a gap, like COCO's categories, and out of order
 CATEGORIES = [dict(id=90, name='toothbrush'), dict(id=1, name='person'), dict(id=13, name='sign')]
 
 
@@ -50,25 +51,25 @@ def test_sound_content_passes():
         (dict(images=[dict(id=[5], file_name='a')]), r'images\[0\]: expected id to be int or str'),
         (
             dict(images=[dict(id=5, file_name='a'), dict(id=5, file_name='b')]),
-            r'images\[1\]: id 5 is that of images\[0\] already',
+            r'images\[1\]: id 5 duplicates images\[0\]',
         ),
         (
             dict(images=[dict(id=5, file_name='a'), dict(id=6, file_name='a')]),
-            r"images\[1\]: file_name 'a' is that of images\[0\] already",
+            r"images\[1\]: file_name 'a' duplicates images\[0\]",
         ),
         (
             dict(categories=[*CATEGORIES, dict(id=13, name='stop')]),
-            r'categories\[3\]: id 13 is that of categories\[2\] already',
+            r'categories\[3\]: id 13 duplicates categories\[2\]',
         ),
         (
             dict(categories=[*CATEGORIES, dict(id=14, name='sign')]),
-            r"categories\[3\]: name 'sign' is that of categories\[2\] already",
+            r"categories\[3\]: name 'sign' duplicates categories\[2\]",
         ),
         (dict(annotations=[dict(id=1, image_id=5)]), r"annotations\[0\] lacks \['category_id'\]"),
         (dict(annotations=[dict(image_id=5, category_id=1)]), r"annotations\[0\] lacks \['id'\]"),
         (
             dict(annotations=[dict(id=1, image_id=5, category_id=1)] * 2),
-            r'annotations\[1\]: id 1 is that of annotations\[0\] already',
+            r'annotations\[1\]: id 1 duplicates annotations\[0\]',
         ),
         (
             dict(annotations=[dict(id=1, image_id=6, category_id=1)]),
@@ -85,9 +86,19 @@ def test_broken_content_is_named(changes, message):
         check_coco_content('a.json', make_content(**changes), annotation_keys=('id',))
 
 
-def test_further_keys_are_asked_for():
+def test_further_keys_are_required():
     with pytest.raises(ValueError, match=r"images\[0\] lacks \['height'\]"):
         check_coco_content('a.json', make_content(), image_keys=('height',))
+
+
+@pytest.mark.parametrize(('key', 'value'), [('height', 0), ('width', '8'), ('width', 2.5)])
+def test_image_sizes(key, value):
+    images = [dict(height=4, width=6), dict(height=5, width=7)]
+    check_image_sizes('a.json', images)
+    images[1][key] = value
+    message = rf'a.json: images\[1\]: expected {key} to be an integer > 0, got {value!r}'
+    with pytest.raises(ValueError, match=message):
+        check_image_sizes('a.json', images)
 
 
 def test_places_of_annotations():

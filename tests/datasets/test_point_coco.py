@@ -18,7 +18,7 @@ CONTENT = dict(
             point=[4.5, 2.0],
             bbox=[0, 0, 4, 6],
             keypoints=[0, 0, 0, 5, 6, 2],
-            segmentation='never looked at',
+            segmentation='ignored',
         ),
         dict(
             id=12, image_id=7, category_id=1, point=[1, 1], bbox=[1, 1, 2, 2], keypoints=[3, 4, 1]
@@ -78,7 +78,7 @@ def test_other_sources_of_points(build, source, expected):
     ('content', 'message'),
     [
         (b'{"images": "\xe9"}', r'points\.json: expected text in UTF-8, .* in line 1'),
-        (b'{"images": ', r'points\.json: no json, line 1 column'),
+        (b'{"images": ', r'points\.json: invalid json, line 1 column'),
         (b'[]', r'points\.json: expected a json object, got a list'),
         (dict(images=[], annotations=[]), "expected a list 'categories'"),
         (_with_annotation(point=None), 'annotation 11: expected a point of two finite numbers'),
@@ -89,11 +89,11 @@ def test_other_sources_of_points(build, source, expected):
         (_with_annotation(id=None), r'annotations\[0\]: expected id to be int or str, got None'),
         (
             {**CONTENT, 'annotations': CONTENT['annotations'][:1] * 2},
-            r'annotations\[1\]: id 11 is that of annotations\[0\] already',
+            r'annotations\[1\]: id 11 duplicates annotations\[0\]',
         ),
         (
             {**CONTENT, 'categories': [dict(id=3, name='dog'), dict(id=1, name='dog')]},
-            r"categories\[1\]: name 'dog' is that of categories\[0\] already",
+            r"categories\[1\]: name 'dog' duplicates categories\[0\]",
         ),
     ],
 )

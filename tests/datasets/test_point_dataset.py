@@ -1,7 +1,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmp2seg.datasets.point_dataset import PointDataset, parse_point
+from mmp2seg.datasets.point_dataset import PointDataset
 
 
 class _TwoImages(PointDataset):
@@ -36,10 +36,3 @@ def test_classes_from_a_file(tmp_path, kind):
     path.write_bytes('thé\n'.encode('latin-1'))
     with pytest.raises(ValueError, match=f'{path}: expected text in UTF-8'):
         _TwoImages(metainfo=kind(dict(classes=str(path))))
-
-
-def test_parse_point():
-    assert parse_point(['1.5', '2'], where='here') == [1.5, 2.0]
-    for values in (None, [], [1], [1, 2, 3], ['x', 1], [float('inf'), 0], [10**400, 1]):
-        with pytest.raises(ValueError, match='here: expected a point of two finite numbers'):
-            parse_point(values, where='here')

@@ -85,7 +85,7 @@ def test_classes_written_as_floats_are_read(tiny_voc):
 
 
 def test_train_cls_is_an_image_list(tiny_voc):
-    """BESTIE has no other list: its first words are the images, the classes come from points."""
+    """BESTIE has only this list: the first words are the images, the classes come from points."""
     root, arguments = tiny_voc
     (root / 'train_cls.txt').write_text('img_2 1\nimg_1 0 1\nimg_3\n')
     dataset = _build(arguments, ann_file='train_cls.txt')
@@ -102,7 +102,7 @@ def test_small_coordinates_keep_their_digits(tiny_voc):
 def test_missing_point_file_is_named(tiny_voc):
     root, arguments = tiny_voc
     (root / 'Center_points' / 'img_2.txt').unlink()
-    with pytest.raises(FileNotFoundError, match=r'img_2\.txt: the point file does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'img_2\.txt: no such point file'):
         _build(arguments)
 
 
@@ -114,7 +114,7 @@ def test_no_images_at_all_is_an_error(tiny_voc):
 
 
 def test_only_the_listed_folders_are_read(tiny_voc):
-    """Ground truth beside the weak maps is never picked up by itself."""
+    """Ground truth next to the weak maps is never used implicitly."""
     root, arguments = tiny_voc
     (root / 'SegmentationClass').mkdir()
     info = _build(arguments).get_data_info(0)

@@ -47,10 +47,10 @@ def make(tmp_path):
 def test_instances_are_mmdets_with_scores(make):
     annotations = [
         annotation(1, 5, 9),
-        annotation(2, 5, 3, area=0),  # mmdet skips it
+        annotation(2, 5, 3, area=0),  # skipped by mmdet
         annotation(3, 5, 3),
         annotation(4, 7, 9, iscrowd=1),
-        annotation(5, 5, 9, bbox=[-9, 0, 4, 4]),  # and this
+        annotation(5, 5, 9, bbox=[-9, 0, 4, 4]),  # skipped by mmdet
     ]
     entries = make(annotations).load_data_list()
     expected = make(annotations, CocoDataset).load_data_list()
@@ -74,7 +74,7 @@ def test_scores_that_are_none(make, score):
 
 def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
     crowd = annotation(4, 5, 3, iscrowd=1)
-    crowd['segmentation'] = dict(size=[8, 10], counts=[0, 16, 64])  # uncompressed, as COCO's
+    crowd['segmentation'] = dict(size=[8, 10], counts=[0, 16, 64])  # uncompressed, as in COCO
     annotations = [annotation(1, 5, 9), annotation(2, 5, 3), crowd]
 
     def steps(poly2mask):
@@ -83,12 +83,12 @@ def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
 
     bitmaps = make(annotations, pipeline=steps(True))[0]['gt_masks']
     dataset = make(annotations, pipeline=steps(False), serialize_data=True)
-    for _ in range(2):  # entries are not changed in place
+    for _ in range(2):  # the first access must not change the entry
         loaded = dataset[0]
         assert isinstance(loaded['gt_masks'], PolygonMasks)
         assert loaded['gt_ignore_flags'].tolist() == [False, False, True]
         assert np.array_equal(loaded['gt_masks'].to_ndarray(), bitmaps.to_ndarray())
-    # samplers read it of every image, for its size or its categories
+    # samplers call get_data_info for every image, for its size or categories: no conversion there
     assert all(isinstance(one['mask'], dict) for one in dataset.get_data_info(0)['instances'])
     mmdets = make(annotations, CocoDataset, pipeline=steps(False))[0]
-    assert mmdets['gt_ignore_flags'].all()  # what it is for
+    assert mmdets['gt_ignore_flags'].all()  # mmdet ignores all instances

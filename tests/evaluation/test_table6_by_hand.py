@@ -1,4 +1,4 @@
-"""Table 6 on a drawing: counts over IoU 50, 70 and 90, and the mean IoU."""
+"""Table 6 by hand on a small drawing: counts above IoU 50, 70 and 90, and the mean IoU."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image, summarize_ious
 from mmp2seg.ops.rle import encode_rle
 
-# Capitals are cats, small letters dogs. A and B touch, as do d and e.
+# Capitals are cats, small letters are dogs. A and B touch, and d and e touch.
 TRUTH = [
     'AAAAABBBBB',
     'AAAAABBBBB',
@@ -15,8 +15,9 @@ TRUTH = [
     'CC..ddddee',
     'CC..ddddee',
 ]
-# A has 9 of its 10 pixels: .9, not over it; B all and two of the background: 10 / 12; C: none;
-# d has its 8 pixels and the half of e: 8 / 10; e: 2 of 4, not over .5
+# A has 9 of its 10 pixels, so its IoU is .9, not above. B has all its pixels and two of the
+# background: 10 / 12. C has none. d has its 8 pixels and half of e: 8 / 10. e has 2 of 4 pixels, so
+# its IoU is .5, not above.
 PSEUDO = [
     'AAAAABBBBB',
     'AAAA.BBBBB',

@@ -23,7 +23,7 @@ with folder_lock(Path(sys.argv[1])):
 
 @pytest.fixture
 def holder(tmp_path):
-    """A process that holds the folder 'work' until it ends."""
+    """Start a process that holds the lock of the folder 'work' until it ends."""
     command = [sys.executable, '-c', HOLDER, str(tmp_path / 'work')]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:

@@ -28,10 +28,10 @@ def test_complete_folder_vanishes_on_an_error(tmp_path):
 def test_complete_folder_overwrites_on_demand_only(tmp_path):
     root = tmp_path / 'data'
     root.mkdir()
-    with complete_folder(root) as folder:  # an empty folder is no loss
+    with complete_folder(root) as folder:  # an empty folder may be replaced
         (folder / 'first').touch()
     with (
-        pytest.raises(FileExistsError, match='data: the folder is not empty'),
+        pytest.raises(FileExistsError, match=r'data: the folder is not empty \(--overwrite repl'),
         complete_folder(root),
     ):
         pass

@@ -61,7 +61,7 @@ def test_relative_stem():
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif', 'webp'])
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_size_is_that_of_the_image_as_training_loads_it(tmp_path, orientation, suffix):
-    """As mmcv decodes it, from bytes: `cv2.imread` cannot read a turned TIFF."""
+    """Compare with mmcv's decoding from bytes: `cv2.imread` cannot read a rotated TIFF."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f'a.{suffix}'

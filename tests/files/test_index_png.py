@@ -29,9 +29,10 @@ def test_palette_is_that_of_voc():
 
 
 def test_index_png_round_trip(tmp_path):
-    write_palette_png(tmp_path / 'map.png', INDEX_MAP)
-    np.testing.assert_array_equal(read_index_png(tmp_path / 'map.png'), INDEX_MAP)
-    with Image.open(tmp_path / 'map.png') as image:
+    path = tmp_path / 'new' / 'map.png'
+    write_palette_png(path, INDEX_MAP)
+    np.testing.assert_array_equal(read_index_png(path), INDEX_MAP)
+    with Image.open(path) as image:
         assert image.mode == 'P'
         assert image.convert('RGB').getpixel((1, 0)) == (128, 0, 0)
     Image.fromarray(INDEX_MAP).save(tmp_path / 'grey.png')
@@ -58,8 +59,8 @@ def test_unreadable_maps_name_the_file(tmp_path):
         (Image.fromarray(np.zeros((2, 2), np.uint16)), r'8 bits, got more \(mode I;16\)'),
         (Image.new('1', (2, 2)), 'of 8 bits, got mode 1'),
         (Image.new('LA', (2, 2)), 'of 8 bits, got mode LA'),
-        (Image.fromarray(voc_palette()[INDEX_MAP]), "VOC's palette: .*maps.py --from-palette make"),
-        (Image.new('RGB', (2, 2), (1, 2, 3)), "not all of its colours are those of VOC's palette"),
+        (Image.fromarray(voc_palette()[INDEX_MAP]), "VOC's palette: conv.*maps.py --from-palette$"),
+        (Image.new('RGB', (2, 2), (1, 2, 3)), "some of its colours are not in VOC's palette"),
     ],
 )
 def test_what_is_no_map_of_numbers_is_refused_with_advice(image, message):

@@ -10,12 +10,7 @@ def _sample(height, width):
     return DetDataSample(
         gt_instances=InstanceData(points=torch.zeros(1, 2)),
         gt_sem_seg=PixelData(sem_seg=torch.zeros(1, height, width, dtype=torch.uint8)),
-        gt_point_targets=PixelData(
-            instance_map=ones.int(),
-            region_map=ones.int(),
-            offset=ones.expand(2, -1, -1),
-            offset_weight=ones,
-        ),
+        gt_region_map=PixelData(region_map=ones.int()),
     )
 
 
@@ -31,7 +26,7 @@ def _process(training):
     )
 
 
-def test_padding_is_ignore_and_no_target():
+def test_padding_is_ignore_and_no_region():
     data = _process(training=True)
     assert data['inputs'].shape == (2, 3, 8, 8)
     for sample, (height, width) in zip(data['data_samples'], [(4, 6), (7, 5)]):
@@ -39,10 +34,10 @@ def test_padding_is_ignore_and_no_target():
         assert semantic_map.shape == (1, 8, 8)
         assert (semantic_map[:, :height, :width] == 0).all()
         assert (semantic_map == 255).sum() == 64 - height * width
-        for value in sample.gt_point_targets.values():
-            assert value.shape[1:] == (8, 8)
-            assert value[:, :height, :width].all()
-            assert value.sum() == value.shape[0] * height * width
+        region_map = sample.gt_region_map.region_map
+        assert region_map.shape == (1, 8, 8) and region_map.dtype == torch.int32
+        assert region_map[:, :height, :width].all()
+        assert region_map.sum() == height * width
 
 
 def test_inference_keeps_the_maps_and_missing_fields_are_fine():

@@ -29,7 +29,7 @@ def _weights():
 
 @pytest.fixture
 def network_from(tmp_path):
-    """A network whose trunk starts from the given file content."""
+    """Make a network whose trunk starts from a file with the given content."""
 
     def make(content, **options):
         path = str(tmp_path / 'weights.pth')
@@ -48,7 +48,7 @@ def _without(state, *names):
     [
         (_weights(), {}),
         ({'state_dict': {f'module.{name}': value for name, value in _weights().items()}}, {}),
-        ({**_weights(), 'fc.weight': torch.zeros(9)}, {}),  # a classifier that is left over
+        ({**_weights(), 'fc.weight': torch.zeros(9)}, {}),  # classifier, unused
         (_without(_weights(), 'bn.num_batches_tracked'), {}),
         ({f'trunk.{name}': value for name, value in _weights().items()}, {'prefix': 'trunk'}),
     ],
@@ -90,13 +90,13 @@ def test_weights_that_do_not_fit_are_an_error_instead_of_a_random_start(
         'open-mmlab://no/such/name',
     ],
 )
-def test_weights_that_cannot_be_had_are_an_error_with_a_way_out(monkeypatch, checkpoint):
+def test_missing_weights_are_an_error_that_says_what_to_do(monkeypatch, checkpoint):
     def offline(*args, **kwargs):
         raise URLError('no network')
 
     monkeypatch.setattr(mmengine.runner.checkpoint, 'load_url', offline)
     network = Network([dict(type=PretrainedInit, checkpoint=checkpoint)])
-    with pytest.raises(RuntimeError, match=r'name the file in model\.trunk\.init_cfg\.checkpoint'):
+    with pytest.raises(RuntimeError, match=r'set model\.trunk\.init_cfg\.checkpoint to the file'):
         require_pretrained(network)
 
 

@@ -6,7 +6,7 @@ from mmp2seg.ops.rle import encode_rle
 
 
 def masks_of(rows):
-    """A mask for each letter of a drawing, in alphabetical order."""
+    """Return a mask per letter of a drawing, in alphabetical order."""
     grid = np.array([list(row) for row in rows])
     letters = sorted(set(grid.ravel()) - {'.'})
     return np.stack([grid == letter for letter in letters])
@@ -84,7 +84,7 @@ def test_agrees_with_the_rule_for_instance_maps():
 
 
 def bands(rows):
-    """Masks and void pixels (``+``) of a drawing."""
+    """Return the masks and the void pixels (``+``) of a drawing."""
     masks = masks_of([row.replace('+', '.') for row in rows])
     return masks, np.array([list(row) for row in rows]) == '+'
 
@@ -96,13 +96,13 @@ def bands(rows):
         ('aa++++++bb', False),  # 7
         ('aa++.++bb', False),  # background between
         ('aa.....bb', False),
-        ('aa.bb', True),  # the gap of 2 counts as ever
+        ('aa.bb', True),  # within the gap of 2
     ],
 )
 def test_objects_across_a_void_band(row, expected):
     for rows in ([row], [row[::-1]], [*row]):
         masks, void = bands(rows)
-        for shifted in range(3):  # an object away from the border too
+        for shifted in range(3):  # also with an object away from the border
             masks, void = np.pad(masks, ((0, 0), (0, 1), (1, 0))), np.pad(void, ((0, 1), (1, 0)))
             found = touching_objects(masks, [0, 0], void=void)
             assert found.tolist() == [expected] * 2, shifted

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
-from mmp2seg.ops.components import label_regions, regions_of_points
+from mmp2seg.ops.components import Regions, find_regions, regions_of_points
 
 SEMANTIC_MAP = np.array(
     [
@@ -14,87 +15,140 @@ SEMANTIC_MAP = np.array(
 )
 
 
-def _regions(labels, **options):
-    return label_regions(SEMANTIC_MAP, np.array(labels), **options)
+def _regions(labels):
+    return find_regions(SEMANTIC_MAP, np.array(labels, dtype=np.int64))
+
+
+def _of_points(points, labels, regions=None, **options):
+    regions = _regions(labels) if regions is None else regions
+    points = torch.tensor(points, dtype=torch.float64).reshape(-1, 2)
+    found = regions_of_points(points, torch.tensor(labels, dtype=torch.int64), regions, **options)
+    return found.tolist()
+
+
+def _at(regions, *pixels):
+    return [int(regions.region_map[pixel]) for pixel in pixels]
 
 
 def test_regions_are_components_of_the_points_classes_only():
-    region_map, values = _regions([0, 0, 1])
+    regions = _regions([0, 0, 1])
+    region_map = regions.region_map.numpy()
     # Class 2 (value 3) has no point; 255 is no class.
-    assert values.tolist() == [0, 1, 1, 1, 2]
+    assert regions.labels.tolist() == [0, 0, 0, 1]
     assert (region_map > 0).tolist() == np.isin(SEMANTIC_MAP, [1, 2]).tolist()
-    assert values[region_map][SEMANTIC_MAP < 3].tolist() == (
-        SEMANTIC_MAP[SEMANTIC_MAP < 3].tolist()
-    )
-    assert len({region_map[0, 0], region_map[3, 0], region_map[3, 4], region_map[0, 3]}) == 4
+    values = np.append(0, regions.labels.numpy() + 1)[region_map]
+    assert values[SEMANTIC_MAP < 3].tolist() == SEMANTIC_MAP[SEMANTIC_MAP < 3].tolist()
+    assert len(set(_at(regions, (0, 0), (3, 0), (3, 4), (0, 3)))) == 4
     assert region_map[0, 0] == region_map[0, 1]
 
 
+def test_areas_count_the_pixels():
+    regions = _regions([1, 0])
+    counts = torch.bincount(regions.region_map.flatten().long(), minlength=5)[1:]
+    assert torch.equal(regions.areas, counts)
+    assert sorted(regions.areas.tolist()) == [1, 2, 2, 3]
+
+
 def test_a_class_without_pixels_has_no_region():
-    region_map, values = _regions([7, 1])
-    assert values.tolist() == [0, 2]
-    assert region_map.tolist() == (SEMANTIC_MAP == 2).astype(int).tolist()
+    regions = _regions([7, 1])
+    assert regions.labels.tolist() == [1]
+    assert regions.region_map.tolist() == (SEMANTIC_MAP == 2).astype(int).tolist()
 
 
 @pytest.mark.parametrize('order', ['C', 'F'])
 def test_memory_order_of_the_map_does_not_matter(order):
     flipped = np.array(SEMANTIC_MAP[:, ::-1], order=order)[:, ::-1]
-    region_map, values = label_regions(flipped, np.array([0, 1]))
-    expected, expected_values = _regions([0, 1])
-    assert region_map.tolist() == expected.tolist()
-    assert values.tolist() == expected_values.tolist()
+    found, expected = find_regions(flipped, np.array([0, 1])), _regions([0, 1])
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
 
 
 def test_diagonal_neighbours_are_connected():
-    region_map, values = label_regions(np.eye(3, dtype=np.uint8), np.array([0]))
-    assert values.tolist() == [0, 1]
-    assert region_map.tolist() == np.eye(3, dtype=int).tolist()
-
-
-def test_small_components_are_left_out():
-    region_map, values = _regions([0, 1], min_area=2)
-    assert values.tolist() == [0, 1, 1, 2]
-    assert region_map[3, 4] == 0
-    assert region_map[3, 0] > 0
+    regions = find_regions(np.eye(3, dtype=np.uint8), np.array([0]))
+    assert regions.labels.tolist() == [0]
+    assert regions.region_map.tolist() == np.eye(3, dtype=int).tolist()
 
 
 def test_no_points_no_regions():
-    region_map, values = _regions(np.zeros(0, dtype=np.int64))
-    assert not region_map.any()
-    assert values.tolist() == [0]
+    regions = _regions([])
+    assert not regions.region_map.any()
+    assert regions.labels.shape == regions.areas.shape == (0,)
+    assert [values.dtype for values in regions] == [torch.int32, torch.int64, torch.int64]
 
 
 def test_point_belongs_to_the_region_of_its_class_at_its_pixel():
-    labels = np.array([0, 0, 1, 1])
-    points = np.array([[0.0, 0.0], [4.9, 3.9], [3.5, 1.5], [0.5, 0.5]])
-    region_map, values = _regions(labels)
-    regions = regions_of_points(points, labels, region_map, values)
-    assert regions[:3].tolist() == [region_map[0, 0], region_map[3, 4], region_map[1, 3]]
-    assert regions[3] == 0  # on class 0, but labelled class 1
+    labels = [0, 0, 1, 1]
+    points = [[0.0, 0.0], [4.9, 3.9], [3.5, 1.5], [0.5, 0.5]]
+    expected = _at(_regions(labels), (0, 0), (3, 4), (1, 3))
+    assert _of_points(points, labels) == [*expected, 0]  # the last: on class 0, labelled class 1
+
+
+def test_small_regions_have_no_points():
+    labels = [0, 0]
+    points = [[4.5, 3.5], [0.5, 3.5]]
+    expected = _at(_regions(labels), (3, 4), (3, 0))
+    assert _of_points(points, labels, min_area=1) == expected
+    assert _of_points(points, labels, min_area=2) == [0, expected[1]]
+    near = _of_points(points, labels, min_area=2, max_snap_distance=50)
+    assert near[0] in expected[1:] + _at(_regions(labels), (0, 0))
 
 
 def test_point_off_its_class_snaps_to_the_nearest_region_within_reach():
-    labels = np.array([0])
-    points = np.array([[1.5, 2.5]])  # pixel (2, 1); class-0 pixels at distance 1 and 2
-    region_map, values = _regions(labels)
-    options = dict(region_map=region_map, region_values=values)
-    assert regions_of_points(points, labels, **options, max_snap_distance=0.9).tolist() == [0]
-    snapped = regions_of_points(points, labels, **options, max_snap_distance=1.0)
-    assert snapped.tolist() == [region_map[2, 0]]
+    point = [[1.5, 2.5]]  # pixel (2, 1); class-0 pixels at distance 1 and 2
+    assert _of_points(point, [0], max_snap_distance=0.9) == [0]
+    assert _of_points(point, [0], max_snap_distance=1.0) == _at(_regions([0]), (2, 0))
 
 
 def test_snapping_ignores_nearer_regions_of_other_classes():
-    labels = np.array([0, 1])
-    points = np.array([[2.5, 0.5], [2.5, 0.5]])  # class 0 at its left, class 1 at its right
-    region_map, values = _regions(labels)
-    regions = regions_of_points(points, labels, region_map, values, max_snap_distance=2)
-    assert regions.tolist() == [region_map[0, 1], region_map[0, 3]]
+    points = [[2.5, 0.5], [2.5, 0.5]]  # class 0 at its left, class 1 at its right
+    expected = _at(_regions([0, 1]), (0, 1), (0, 3))
+    assert _of_points(points, [0, 1], max_snap_distance=2) == expected
 
 
-def test_a_negative_reach_over_the_border_is_cut():
-    labels = np.array([0])
-    region_map, values = _regions(labels)
-    regions = regions_of_points(
-        np.array([[0.0, 1.2]]), labels, region_map, values, max_snap_distance=50
-    )
-    assert regions.tolist() == [region_map[0, 0]]
+def test_of_equally_near_regions_the_first_in_reading_order_counts():
+    rows = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 1]], dtype=np.uint8)
+    regions = find_regions(rows, np.array([0]))
+    point = [[1.5, 1.5]]
+    assert _of_points(point, [0], regions, max_snap_distance=1) == _at(regions, (0, 1))
+    assert _of_points([[1.5, 2.5]], [0], regions, max_snap_distance=1) == _at(regions, (2, 0))
+
+
+def test_a_reach_over_the_border_is_cut():
+    assert _of_points([[0.0, 1.2]], [0], max_snap_distance=50) == _at(_regions([0]), (0, 0))
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_snapping_is_that_of_a_search_over_all_pixels(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.choice([0, 1, 2, 255], (17, 23), p=[0.8, 0.08, 0.08, 0.04]).astype(np.uint8)
+    labels = rng.integers(0, 2, 30)
+    points = rng.random((30, 2)) * [23, 17]
+    regions, reach = find_regions(rows, labels), 3.0
+    found = _of_points(points.tolist(), labels.tolist(), regions, max_snap_distance=reach)
+    ys, xs = np.nonzero(rows >= 0)
+    for (x, y), label, region in zip(points, labels, found, strict=True):
+        squared = (xs + 0.5 - x) ** 2 + (ys + 0.5 - y) ** 2
+        squared[(rows[ys, xs] != label + 1) | (squared > reach**2)] = np.inf
+        squared[(ys == int(y)) & (xs == int(x)) & (rows[ys, xs] == label + 1)] = -1
+        best = squared.argmin()
+        expected = 0 if np.isinf(squared[best]) else regions.region_map[ys[best], xs[best]]
+        assert region == expected
+
+
+def test_no_points_and_no_regions():
+    assert _of_points([], [], max_snap_distance=8) == []
+    assert _of_points([[0.5, 0.5]], [9], max_snap_distance=8) == [0]
+
+
+def test_the_region_of_a_point_is_found_without_reading_from_the_device():
+    """Meta tensors have no values: whatever needs one raises."""
+    with torch.device('meta'):
+        regions = Regions(
+            torch.zeros(20, 30, dtype=torch.int32),
+            torch.zeros(4, dtype=torch.int64),
+            torch.zeros(4, dtype=torch.int64),
+        )
+        labels = torch.zeros(7, dtype=torch.int64)
+        found = regions_of_points(
+            torch.zeros(7, 2), labels, regions, min_area=3, max_snap_distance=8
+        )
+    assert found.shape == (7,) and found.device.type == 'meta'

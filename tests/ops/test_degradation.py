@@ -57,7 +57,7 @@ def test_values_are_valid_and_ignore_stays_where_it_is(seed):
 
 
 def test_miou_falls_with_strength():
-    levels = DegradationLevels(present=1.0)  # a class of no image would count as IoU 0
+    levels = DegradationLevels(present=1.0)  # a class that the truth lacks would have IoU 0
     values = []
     for strength in (0.25, 0.5, 1, 2):
         weak_maps = [degrade(scene(), i, strength=strength, levels=levels) for i in range(12)]

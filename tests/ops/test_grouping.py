@@ -101,7 +101,7 @@ def test_result_does_not_depend_on_the_block_size_and_equals_a_dense_table(
 @pytest.mark.parametrize('spread', [0.0, 6.0])
 @pytest.mark.parametrize('max_distance', [8.0, math.inf])
 def test_tiles_return_what_the_stream_returns(tile_side, num_points, spread, max_distance):
-    """Positions as offsets land, points on pixel centres, so that some pixels have two nearest."""
+    """Random landing positions and points on pixel centres, so that some positions have ties."""
     generator = torch.Generator().manual_seed(num_points)
     regions = torch.randint(0, 5, (3, 4), generator=generator)
     groups = regions.repeat_interleave(13, 0).repeat_interleave(12, 1) * 7  # gaps in the numbering
@@ -120,7 +120,7 @@ def test_tiles_return_what_the_stream_returns(tile_side, num_points, spread, max
 
 
 def test_a_tile_is_compared_with_few_of_many_points():
-    """Two hundred points of one region: a tile's candidates are the points around it."""
+    """The candidates of a tile are the points around it, not all 200 points of its region."""
     points = torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) * 256
     xs, ys = pixel_centers(32, 32).reshape(2, 1, -1) + 128
     groups, point_groups = torch.ones(xs.shape, dtype=torch.int32), torch.ones(200).long()

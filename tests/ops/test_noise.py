@@ -12,7 +12,7 @@ def test_noise_is_standard_and_smooth_at_its_cell(cell):
     assert fields.dtype == np.float32
     assert abs(fields.mean()) < 0.1
     assert abs(fields.std() - 1) < 0.1
-    # Neighbours are alike within a cell, and not beyond it.
+    # Values are similar within a cell and not beyond it.
     step = np.abs(np.diff(fields, axis=2)).mean()
     assert step < 3 / cell
     assert abs((fields[:, :, : -3 * cell] * fields[:, :, 3 * cell :]).mean()) < 0.1

@@ -105,7 +105,7 @@ def test_nearest_inside_is_that_of_all_pixels():
     for case in range(200):
         mask = rng.random(rng.integers(1, 60, 2)) < (0.002, 0.02, 0.5)[case % 3]
         mask.flat[rng.integers(mask.size)] = True
-        # Half of the targets in the corners of pixels, where several are equally near.
+        # Half of the targets are pixel corners, where several centres are equally near.
         target_xy = rng.uniform(-30, 90, 2)
         target_xy = target_xy.round() if case % 2 else target_xy
         (found,) = nearest_inside(mask, target_xy[None])
@@ -124,7 +124,7 @@ def test_nearest_inside_serves_targets_in_order_and_each_pixel_once():
     found = nearest_inside(mask, np.full((7, 2), [2.5, 1.5]))
     xs = [2.5, 1.5, 3.5]
     assert found.tolist() == [[x, 1.5] for x in [*xs, *xs, 2.5]]
-    assert mask.sum() == 3  # the argument is as it was
+    assert mask.sum() == 3  # the argument is not changed
     assert nearest_inside(mask, np.zeros((0, 2))).shape == (0, 2)
 
 

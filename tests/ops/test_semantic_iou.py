@@ -17,7 +17,7 @@ def test_matrix_of_a_small_map():
 
 def test_iou_of_a_small_map():
     matrix = confusion_matrix(PRED, TARGET, num_classes=3)
-    # Class 0: one pixel matched, one missed (no prediction), one too many.
+    # Class 0: one pixel matched, one missed (no prediction), one false.
     np.testing.assert_allclose(per_class_iou(matrix), [1 / 2, 1 / 3, 1, math.nan])
     assert mean_iou(matrix) == pytest.approx((1 / 2 + 1 / 3 + 1) / 3)
 

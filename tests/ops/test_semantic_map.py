@@ -15,7 +15,7 @@ def test_sizes_times_a_factor(factor, rounding):
 @pytest.mark.parametrize(
     ('size', 'full_size'),
     [
-        ((500, 375), (375, 500)),  # turned
+        ((500, 375), (375, 500)),  # height and width swapped
         ((100, 100), (375, 500)),
         ((513, 513), (375, 500)),
         ((375, 496), (375, 500)),

@@ -2,14 +2,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.ops.rle import decode_rle
 from mmp2seg.pseudo_labels.coco_json import (
     assemble,
     category_ids_of,
-    encode_dropped_points,
-    encode_instances,
+    encode_image,
     load,
     merge,
 )
@@ -32,22 +34,29 @@ def make_masks():
     return masks
 
 
-def encode(image_id=4, point_ids=(9, 2), **changes):
-    fields = dict(
-        masks=make_masks(),
-        labels=np.array([1, 0]),
-        scores=np.array([0.75, 0.1], dtype=np.float32),
-        points=np.array([[2.3, 1.5], [4.5, 0.5]], dtype=np.float32),
-        point_ids=np.array(point_ids),
+def sample(image_id=4, point_ids=(9, 2), dropped=None, **changes):
+    pred = dict(
+        masks=torch.from_numpy(make_masks()),
+        labels=torch.tensor([1, 0]),
+        scores=torch.tensor([0.75, 0.1], requires_grad=True),
+        points=torch.tensor([[2.3, 1.5], [4.5, 0.5]], dtype=torch.float64),
+        point_ids=torch.tensor(point_ids),
     )
-    fields.update(changes)
-    return encode_instances(*fields.values(), image_id=image_id, category_ids=[11, 30])
+    pred.update(changes)
+    return dict(img_id=image_id, pred_instances=pred, dropped_points=dropped or {})
+
+
+def dropped_points(point_id=5, **changes):
+    points = dict(labels=[0], points=[[0.5, 1.5]], point_ids=[point_id], reasons=['no_region'])
+    return {**points, **changes}
+
+
+def encode(*args, **options):
+    return encode_image(sample(*args, **options), [11, 30])[0]
 
 
 def dropped_entry(image_id=4, point_id=5):
-    return encode_dropped_points(
-        [0], [[0.5, 1.5]], [point_id], ['no_region'], image_id=image_id, category_ids=[11, 30]
-    )[0]
+    return encode_image(sample(image_id, dropped=dropped_points(point_id)), [11, 30])[1][0]
 
 
 def assembled(annotations=None, dropped=(), images=IMAGES, categories=CATEGORIES):
@@ -75,18 +84,42 @@ def test_encode_gives_plain_json_types():
     assert json.loads(json.dumps(entries)) == entries
 
 
-def test_floats_read_back_as_the_same_float32():
-    points = np.random.default_rng(0).uniform(0, 5000, (2, 2)).astype(np.float32)
+def test_dropped_by_hand():
+    assert dropped_entry() == dict(
+        image_id=4, category_id=11, point=[0.5, 1.5], point_id=5, reason='no_region'
+    )
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_floats_read_back_as_the_same_numbers_of_their_type(dtype):
+    points = np.random.default_rng(0).uniform(0, 5000, (2, 2)).astype(dtype)
     got = [ann['point'] for ann in encode(points=points)]
-    assert np.array_equal(np.array(got, dtype=np.float32), points)
+    assert np.array_equal(np.array(got, dtype=dtype), points)
+
+
+def test_points_of_the_file_are_written_as_they_are():
+    points = np.array([[0.1, 499.99999], [12.0, 1 / 3]])
+    assert [ann['point'] for ann in encode(points=points)] == points.tolist()
 
 
 def test_encode_nothing():
-    empty = encode_instances(
-        np.zeros((0, 3, 5), bool), [], [], np.zeros((0, 2)), [], image_id=1, category_ids=[1]
+    nothing = sample(
+        masks=np.zeros((0, 3, 5), bool), labels=[], scores=[], points=np.zeros((0, 2)), point_ids=[]
     )
-    assert empty == []
-    assert encode_dropped_points([], [], [], [], image_id=1, category_ids=[1]) == []
+    assert encode_image(nothing, [1]) == ([], [])
+    assert encode_image({**nothing, 'dropped_points': None}, [1]) == ([], [])
+    del nothing['dropped_points']
+    assert encode_image(nothing, [1]) == ([], [])
+
+
+def test_a_data_sample_of_mmdet_is_read_as_well():
+    plain = sample(dropped=dropped_points())
+    element = DetDataSample(metainfo=dict(img_id=4))
+    element.pred_instances = InstanceData(**plain['pred_instances'])
+    element.dropped_points = InstanceData(**plain['dropped_points'])
+    assert encode_image({**element.to_dict(), 'img_id': 4}, [11, 30]) == encode_image(
+        plain, [11, 30]
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +129,7 @@ def test_encode_nothing():
         ({'labels': [-1, 0]}, r'image 4, point 9: expected a label in 0\.\.1, got -1'),
         ({'scores': [0.5, np.nan]}, 'image 4, point 2: expected a finite score, got nan'),
         ({'masks': make_masks() & False}, 'image 4, point 9: .* got an empty one'),
-        ({'scores': [0.5]}, r'image 4: expected as many masks .*got \[2, 2, 1, 2, 2\]'),
+        ({'scores': [0.5]}, r'image 4: expected as many masks, scores, .*got \[2, 1, 2, 2, 2\]'),
     ],
 )
 def test_encode_errors(changes, message):
@@ -104,11 +137,37 @@ def test_encode_errors(changes, message):
         encode(**changes)
 
 
-def test_dropped_errors():
-    with pytest.raises(ValueError, match='image 1: expected as many labels as points'):
-        encode_dropped_points([0], [], [3], ['x'], image_id=1, category_ids=[1])
-    with pytest.raises(ValueError, match=r'image 1, point 3: expected a label in 0\.\.0, got 1'):
-        encode_dropped_points([1], [[0, 0]], [3], ['x'], image_id=1, category_ids=[1])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        ({'points': []}, 'image 4: expected as many reasons, labels, .*got'),
+        ({'labels': [2]}, r'image 4, point 5: expected a label in 0\.\.1, got 2'),
+    ],
+)
+def test_dropped_errors(changes, message):
+    with pytest.raises(ValueError, match=message):
+        encode(dropped=dropped_points(**changes))
+
+
+@pytest.mark.parametrize(
+    ('known', 'message'),
+    [
+        ([2, 5, 9], None),
+        ([2, 9], r'image 4: .* of the points \[2, 9\], got \[2, 5, 9\]'),
+        ([1, 2, 5, 9], r'of the points \[1, 2, 5, 9\], got \[2, 5, 9\]'),
+        ([5, 5, 2, 9], r'of the points \[2, 5, 5, 9\], got \[2, 5, 9\]'),
+    ],
+)
+def test_each_point_of_the_file_has_one_entry(known, message):
+    data_sample = {
+        **sample(dropped=dropped_points()),
+        'ori_points': {'point_ids': torch.tensor(known)},
+    }
+    if message is None:
+        assert len(encode_image(data_sample, [11, 30])[0]) == 2
+        return
+    with pytest.raises(ValueError, match=message):
+        encode_image(data_sample, [11, 30])
 
 
 def test_assemble_keeps_images_and_categories_and_numbers_by_image_and_point():
@@ -165,6 +224,24 @@ def test_load_refuses_counts_that_mmdet_ignores(tmp_path):
     content['annotations'][0]['segmentation']['counts'] = [4, 2, 9]
     write_json(tmp_path / 'a.json', content)
     with pytest.raises(ValueError, match=r'a\.json: image 4 .*expected RLE counts as str'):
+        load(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize(
+    ('mask', 'message'),
+    [
+        ([[0, 0, 4, 0, 4, 2]], "expected RLE with 'size' and 'counts', got polygons"),
+        ({'size': [3, 5]}, "expected RLE with 'size' and 'counts', got {'size"),
+        ({'counts': 'abc'}, "expected RLE with 'size' and 'counts', got {'counts"),
+        (7, "expected RLE with 'size' and 'counts', got 7"),
+        ({'size': 3, 'counts': 'abc'}, r'expected a mask of the image size \[3, 5\], got 3'),
+    ],
+)
+def test_load_refuses_masks_of_other_kinds(tmp_path, mask, message):
+    content = assembled()
+    content['annotations'][1]['segmentation'] = mask
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=rf'a\.json: image 4 \(a\.jpg\), point 9: {message}'):
         load(tmp_path / 'a.json')
 
 

@@ -35,15 +35,16 @@ def test_registered_as_a_box_type():
 )
 def test_flip_through_mmdet(direction, expected):
     results = RandomFlip(prob=1.0, direction=direction)(_results())
-    # y = 0 becomes the largest number below 5
-    assert np.allclose(results['gt_bboxes'].tensor, expected, atol=1e-6, rtol=0)
+    # y = 0 becomes a number just below 5
+    assert np.allclose(results['gt_bboxes'].tensor, expected, atol=1e-5, rtol=0)
+    assert results['gt_bboxes'].is_inside(SHAPE).all()
 
 
 def test_flip_twice_is_nothing_and_the_direction_is_checked():
     points = PointBoxes(POINTS)
     points.flip_(SHAPE)
     points.flip_(SHAPE)
-    assert points.tensor.tolist() == POINTS
+    assert points.tensor.tolist() == POINTS  # no x is on the border
     with pytest.raises(ValueError, match="got 'upwards'"):
         points.flip_(SHAPE, 'upwards')
 
@@ -57,6 +58,37 @@ def test_a_flip_keeps_points_of_the_border_on_the_image(side):
     assert points.is_inside((side, side)).tolist() == [True, True, True, False]
     assert np.floor(points.numpy()[:3, 0]).tolist() == [side - 1, side - 1, 0]
     assert points.tensor[3].tolist() == [side + 0.5, -0.5]
+
+
+@pytest.mark.parametrize('width', [3, 97, 500, 1021, 4096])
+@pytest.mark.parametrize('scale', [0.1, 1 / 3, 0.7000001, 1.3, 7.77])
+def test_points_of_the_border_stay_inside_under_flips_resizes_and_crops(width, scale):
+    """A point that lies on a pixel lies on one afterwards, through mmdet's own transforms."""
+    height, last = 8, float(np.nextafter(np.float32(width), np.float32(0)))
+    points = [[0.0, 0.0], [1e-9, 7.9999999], [last, 0.0], [width - 1e-5, 4.0], [width / 2, 7.0]]
+    results = dict(
+        img=np.zeros((height, width, 3), dtype=np.uint8),
+        img_shape=(height, width),
+        gt_bboxes=PointBoxes(np.array(points, dtype=np.float32)),
+        gt_bboxes_labels=np.arange(5),
+        gt_instances_ids=np.arange(5),
+    )
+    results['gt_bboxes'].clip_((height, width))
+    flip = RandomFlip(prob=1.0, direction='diagonal')
+    for factor in (scale, 1 / scale, scale):
+        size = (max(round(results['img'].shape[1] * factor), 1), height)
+        results = flip(Resize(scale=size, keep_ratio=False)(flip(results)))
+        assert results['gt_bboxes'].is_inside(results['img_shape']).all()
+        crop = RandomCrop(crop_size=results['img_shape'][1::-1], allow_negative_crop=True)
+        results = crop(results)
+        assert len(results['gt_bboxes']) == 5
+
+
+def test_a_point_off_the_border_is_not_moved():
+    points = [[3.0, 2.0], [0.0, 0.0], [7.9, 4.9], [8.0, 1.0], [-1.0, 9.0]]
+    boxes = PointBoxes(np.array(points))
+    boxes.clip_(SHAPE)
+    assert boxes.tensor.tolist() == points
 
 
 def test_resize_through_mmdet():

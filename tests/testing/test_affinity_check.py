@@ -14,7 +14,7 @@ def case():
 def test_a_case_has_balanced_pairs_of_the_given_share_of_pixels(case):
     assert case.rows.shape == (2, 81, 12) and case.values.shape[:2] == (2, 81)
     assert case.codes.dtype == torch.int32 and int(case.codes.max()) <= 11
-    assert ((case.codes >= 0).sum(dim=-1) == 41).all()  # half of 81, and the one at the border
+    assert ((case.codes >= 0).sum(dim=-1) == 41).all()  # half of 81, and the one in the middle
     assert (make_case(size=9, channels=12).codes >= 0).all()
     counts = streamed.pair_counts(case.codes)
     assert (counts > 0).all()
@@ -23,7 +23,7 @@ def test_a_case_has_balanced_pairs_of_the_given_share_of_pixels(case):
 
 @pytest.fixture
 def fused_in_torch(monkeypatch):
-    """The streamed path in place of the kernels, which need a CUDA device; returns its knobs."""
+    """Replace the kernels, which need CUDA, by the streamed path; return knobs that falsify it."""
     knobs = {'grad_factor': 1.0, 'value_offset': 0.0}
 
     def pair_loss_and_grad(rows, codes, weights, *, needs_grad):
@@ -51,7 +51,7 @@ def test_a_right_path_has_no_errors(case, fused_in_torch, dtype):
         'gradient',
         'propagation, beta 1.0, threshold 0.0',
         'propagation, beta 2.5, threshold 0.6',
-        'another gradient the second time',
+        'gradient differs in a second call',
     ]
     for finding in findings:
         assert finding.ok and finding.error < 1e-6 and finding.cpu_error < 1e-6
@@ -63,6 +63,19 @@ def test_a_wrong_path_is_found(case, fused_in_torch):
     assert found['gradient'].error == pytest.approx(1e-3, rel=1e-2)
     assert not found['gradient'].ok and found['loss'].ok
     assert not found['propagation, beta 1.0, threshold 0.0'].ok
+
+
+def test_calls_to_time_compute_the_same(case, fused_in_torch):
+    results = {
+        **affinity_check.fused_calls(case, torch.float32, device='cpu'),
+        **affinity_check.plain_calls(case, device='cpu'),
+    }
+    results = {name: call() for name, call in results.items()}
+    for name in ('loss and gradient, streamed', 'loss and gradient, dense'):
+        torch.testing.assert_close(
+            results[name], results['loss and gradient'], check_dtype=False, rtol=1e-4, atol=1e-6
+        )
+    torch.testing.assert_close(results['propagation, streamed'], results['propagation'])
 
 
 def test_nan_is_not_ok():

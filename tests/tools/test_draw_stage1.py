@@ -36,7 +36,7 @@ class DrawPack:
 
 @MODELS.register_module()
 class DrawModel(BaseModel):
-    def __init__(self, test_cfg=None):
+    def __init__(self, offset_head, test_cfg=None):
         super().__init__()
         self.test_cfg = test_cfg
         self.weight = torch.nn.Parameter(torch.zeros(1))
@@ -62,7 +62,7 @@ dataset = dict(type='DrawData', ann_file='images.json', pipeline=[dict(type='Dra
 test_dataloader = dict(dataset=dataset)
 broken = dict(type='DrawData', ann_file='images.json', pipeline=[dict(type='NoSuchTransform')])
 train_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, dataset=broken))
-model = dict(type='DrawModel')
+model = dict(type='DrawModel', offset_head=None)
 """
 
 

@@ -9,11 +9,18 @@ import pytest
 
 from mmp2seg.evaluation.functional.pseudo_masks import MATCH_RULES
 from mmp2seg.files.atomic_write import write_json
-from mmp2seg.pseudo_labels.coco_json import assemble, encode_instances
+from mmp2seg.pseudo_labels.coco_json import assemble, encode_image
 
 from .tool_runs import run_tool
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'eval_pseudo_labels.py'
+
+
+def annotations(masks, *, score, point):
+    """Entries of one instance of image 1."""
+    pred = dict(masks=masks, labels=[0], scores=[score], points=[point], point_ids=[0])
+    pred = {key: np.array(value) for key, value in pred.items()}
+    return encode_image(dict(img_id=1, pred_instances=pred), [1])[0]
 
 
 def test_table_and_json(tmp_path):
@@ -21,7 +28,7 @@ def test_table_and_json(tmp_path):
     masks[0, :, :4] = True
     images = [{'id': 1, 'file_name': 'a.png', 'height': 4, 'width': 8}]
     categories = [{'id': 1, 'name': 'cat'}]
-    anns = encode_instances(masks, [0], [1.0], [[1, 1]], [0], image_id=1, category_ids=[1])
+    anns = annotations(masks, score=1.0, point=[1, 1])
     labels = assemble(images, categories, anns, [], {})
     write_json(tmp_path / 'pred.json', labels)
     polygon = [[0, 0, 3, 0, 3, 4, 0, 4]]
@@ -49,8 +56,7 @@ def test_table_and_json(tmp_path):
 def test_points_that_match_no_object_are_reported(tmp_path, capsys):
     """Moved points, matched by their position: no silent figure of 0."""
     mask = np.ones((4, 4), bool)
-    fields = (mask[None], [0], [0.5], [[2.5, 1.5]], [0])
-    anns = encode_instances(*map(np.array, fields), image_id=1, category_ids=[1])
+    anns = annotations(mask[None], score=0.5, point=[2.5, 1.5])
     images = [{'id': 1, 'file_name': 'a.jpg', 'height': 4, 'width': 4}]
     labels = assemble(images, [{'id': 1, 'name': 'cat'}], anns, [], {})
     write_json(tmp_path / 'pred.json', labels)

@@ -12,7 +12,7 @@ from mmp2seg.visualization.affinity_panels import (
 
 PALETTE = [(200, 10, 20), (30, 210, 40)]
 FRAME = dict(grid=(4, 6), padded_size=(40, 60))  # cells of 10 pixels
-IMAGE = np.full((38, 55, 3), 90, dtype=np.uint8)  # without padding
+IMAGE = np.full((38, 55, 3), 90, dtype=np.uint8)  # smaller than the padded input
 
 
 def test_heat_map_scale_is_fixed():

@@ -150,7 +150,7 @@ def test_row_scales_to_one_height_and_titles_every_panel():
     assert not row[title_height:, :480].any()  # 60 * 320 / 40
     assert (row[title_height:, 480:488] == 255).all()
     narrow = row.shape[1] - 488
-    assert narrow > 32  # the width of the second image: its title needs more
+    assert narrow > 32  # wider than the second image, as its title is longer
 
 
 def test_grid_fills_up_with_white():

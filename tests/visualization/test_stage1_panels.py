@@ -12,7 +12,7 @@ PALETTE = [(200, 10, 20), (30, 210, 40)]
 
 
 def make_sample(maps=True, masks=2, dropped=1):
-    """Two rectangles of class 0 and 1; the input frame is twice the original, padded by 20."""
+    """Two rectangles of class 0 and 1; the input is twice the original size, padded by 20."""
     sample = DetDataSample(
         metainfo={'ori_shape': (HEIGHT, WIDTH), 'img_shape': (2 * HEIGHT, 2 * WIDTH)}
     )
@@ -37,7 +37,7 @@ def make_sample(maps=True, masks=2, dropped=1):
     return sample
 
 
-# the length of (24, 7)
+# 25 is the length of (24, 7)
 OFFSET_TITLE = 'offset field, rim of the wheel = 25 px'
 IMAGE = np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)
 
@@ -63,7 +63,7 @@ def test_panels_of_a_full_sample():
     assert tuple(points[45, 50]) == tuple(points[10, 70]) == PALETTE[1]
     assert tuple(panels['predicted map'][20, 25]) == PALETTE[0]
     assert not np.array_equal(panels['instances'][12, 12], IMAGE[12, 12])
-    assert np.array_equal(panels['truth'][45, 50], IMAGE[45, 50])  # no crowd
+    assert np.array_equal(panels['truth'][45, 50], IMAGE[45, 50])  # crowds are not drawn
     assert not np.array_equal(panels['truth'][12, 12], IMAGE[12, 12])
 
 

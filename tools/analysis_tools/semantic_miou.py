@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
 
     from mmp2seg.analysis.semantic_miou import compare_semantic_folders
     from mmp2seg.converters.class_names import resolve_classes
-    from mmp2seg.converters.voc_masks import read_image_list
+    from mmp2seg.datasets.voc_layout import read_image_list
     from mmp2seg.files.atomic_write import write_json
 
     names = [f'class {k}' for k in range(1, (args.num_classes or 0) + 1)]

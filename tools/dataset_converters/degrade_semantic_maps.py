@@ -31,8 +31,8 @@ def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.converters.voc_masks import read_image_list
     from mmp2seg.converters.weak_maps import degrade_folder
+    from mmp2seg.datasets.voc_layout import read_image_list
 
     report = degrade_folder(
         args.gt_dir,

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.converters.semantic_folder import import_semantic_maps
-    from mmp2seg.converters.voc_masks import read_image_list
+    from mmp2seg.datasets.voc_layout import read_image_list
     from mmp2seg.files.image_folder import shorten_names
 
     report = import_semantic_maps(

@@ -5,7 +5,6 @@ Example: python tools/dataset_converters/instances_to_points.py instances_train2
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -13,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
-    CommandError,
     at_least,
     make_parser,
     run_command,
@@ -59,32 +57,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         action='store_true',
         help='leave out objects without a possible point, instead of stopping',
     )
-    args = parser.parse_args(argv)
-    require_options_of_rule(args)
-    return args
-
-
-def require_options_of_rule(args: argparse.Namespace) -> None:
-    """Check that the options are those of the rule.
-
-    Raises:
-        CommandError: for an option of another rule, or a missing one; names it.
-    """
-    if args.rule == 'gaussian':
-        if args.sigma is None:
-            raise CommandError('--rule gaussian needs --sigma')
-        if not 0 <= args.sigma < math.inf:
-            raise CommandError(f'--sigma: expected at least 0, got {args.sigma}')
-        return
-    given = {
-        '--sigma': args.sigma is not None,
-        '--relative': args.relative,
-        '--center': args.center != 'mass',
-        '--anywhere': args.anywhere,
-        '--num-points': args.num_points > 1 and args.rule != 'random',
-    }
-    for option in (name for name, is_given in given.items() if is_given):
-        raise CommandError(f'{option}: not an option of --rule {args.rule}')
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str]) -> None:

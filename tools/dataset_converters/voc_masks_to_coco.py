@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.converters.class_names import resolve_classes
-    from mmp2seg.converters.voc_to_coco import voc_masks_to_coco
+    from mmp2seg.converters.voc_masks import voc_masks_to_coco
 
     image_list = Path(args.voc_root, 'ImageSets', 'Segmentation', f'{args.split}.txt')
     if Path(args.out).resolve() in (Path(args.voc_root).resolve(), image_list.resolve()):

@@ -4,7 +4,6 @@ dataset_type = 'mmp2seg.PointCocoDataset'
 ann_file = 'points.json'
 # images/<name>.<any format>, WSSS_maps/<name>.png: 0 background, k + 1 class k, 255 ignore
 data_prefix = dict(img='images', seg_map='WSSS_maps')
-labeler = dict(type='mmp2seg.PointPseudoLabeler', conflict='nearest')
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -26,7 +25,7 @@ train_pipeline = [
     ),
     # The mean colour becomes 0 after normalisation; the map's padding is ignore.
     dict(type='Pad', size=(256, 256), pad_val=dict(img=(104, 116, 124), seg=255)),
-    dict(type='mmp2seg.GeneratePointTargets', labeler=labeler),
+    dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 test_pipeline = [

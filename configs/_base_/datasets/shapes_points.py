@@ -2,7 +2,6 @@
 dataset_type = 'mmp2seg.PointVOCDataset'
 data_root = 'data/shapes/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'ring'))
-labeler = dict(type='mmp2seg.PointPseudoLabeler', conflict='nearest')
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -17,7 +16,7 @@ train_pipeline = [
         saturation_range=(0.8, 1.2),
         hue_delta=9,
     ),
-    dict(type='mmp2seg.GeneratePointTargets', labeler=labeler),
+    dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 test_pipeline = [

@@ -8,13 +8,6 @@ weak_map_folder = 'WSSS_maps'
 points_folder = 'Center_points'
 image_folder = 'JPEGImages'
 
-# One rule for initial targets, refined targets and instances: the pipeline's and the model's.
-labeler = dict(
-    type='mmp2seg.PointPseudoLabeler',
-    conflict='nearest',  # paper: distance separation
-    min_region_area=50,  # released code
-)
-
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations'),
@@ -37,7 +30,7 @@ train_pipeline = [
     ),
     # The mean colour becomes 0 after normalisation; the map's padding is ignore.
     dict(type='Pad', size=(416, 416), pad_val=dict(img=(104, 116, 124), seg=255)),
-    dict(type='mmp2seg.GeneratePointTargets', labeler=labeler),
+    dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 test_pipeline = [

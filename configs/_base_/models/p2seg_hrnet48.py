@@ -63,6 +63,12 @@ model = dict(
         channels=256,
     ),
     affinity_head=dict(type='mmp2seg.AffinityHead', in_channels=48, channels=256),
+    # Rules of the regions and targets; the decoder of test_cfg uses the same regions.
+    labeler=dict(
+        type='mmp2seg.PointPseudoLabeler',
+        conflict='nearest',  # paper: distance separation
+        min_region_area=50,  # released code
+    ),
     mdm_loss=dict(
         type='mmp2seg.MDMLoss',
         lambda_s2i=1.0,  # paper

@@ -35,6 +35,7 @@ model = dict(
         in_index=-1,
         init_cfg=head_init,
     ),
+    labeler=dict(type='mmp2seg.PointPseudoLabeler', conflict='nearest'),
     mdm_loss=dict(
         type='mmp2seg.MDMLoss',
         # From scratch on noisy maps the paper's 0.2 would mostly train the noise.

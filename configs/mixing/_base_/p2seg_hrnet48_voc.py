@@ -5,5 +5,3 @@ _base_ = [
     '../../_base_/schedules/schedule_50k.py',
     './default_runtime.py',
 ]
-
-model = dict(labeler=_base_.labeler)

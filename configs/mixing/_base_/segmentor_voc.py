@@ -1,6 +1,6 @@
-# Training of an mmseg segmentor that also has point targets: the weak maps are its labels, what
-# mmp2seg.GeneratePointTargets makes of the points is for our heads. Measured as any mmseg segmentor
-# on the true maps of the val split.
+# Training of an mmseg segmentor with our auxiliary heads: the weak maps are its labels, the points
+# give the targets of our heads. It is tested like any mmseg segmentor, on the true maps of the val
+# split.
 _base_ = [
     './voc_points.py',
     '../../_base_/schedules/schedule_50k.py',

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmp2seg.analysis.benchmarks.scene import make_scene
-from mmp2seg.models.distillation import mutual_distiller
+from mmp2seg.models.distillation import semantic_scorer
 from mmp2seg.models.losses import affinity_loss
 from mmp2seg.ops.affinity import BACKGROUND, IGNORED, pair_loss, propagate
 
@@ -49,6 +49,7 @@ def dense_propagate(
     embedding: Tensor,
     scores: Tensor,
     *,
+    rounds: int = 1,
     beta: float = 1.0,
     threshold: float = 0.0,
     radius: float | None = None,
@@ -69,18 +70,20 @@ def dense_propagate(
     if valid is not None:
         affinity = affinity * valid.flatten(1)[:, None]
     affinity = affinity / affinity.sum(dim=2, keepdim=True).clamp(min=1e-30)
-    result = affinity @ scores.flatten(2).transpose(1, 2)  # (B, N, C)
+    result = scores.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, N, C)
+    for _ in range(rounds):
+        result = affinity @ result
     return result.transpose(1, 2).reshape(scores.shape)
 
 
 @contextmanager
 def dense_affinity() -> Iterator[None]:
     """Make networks of this process use the dense versions."""
-    affinity_loss.pair_loss, mutual_distiller.propagate = dense_pair_loss, dense_propagate
+    affinity_loss.pair_loss, semantic_scorer.propagate = dense_pair_loss, dense_propagate
     try:
         yield
     finally:
-        affinity_loss.pair_loss, mutual_distiller.propagate = pair_loss, propagate
+        affinity_loss.pair_loss, semantic_scorer.propagate = pair_loss, propagate
 
 
 def make_loss_call(options: Mapping) -> Callable[[], object]:

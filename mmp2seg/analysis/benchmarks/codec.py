@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from mmp2seg.analysis.benchmarks.scene import make_scene, network_maps
-from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.codecs import InstanceDecoder, PointPseudoLabeler
+from mmp2seg.ops.components import find_regions
+from mmp2seg.ops.semantic_scores import image_values, value_probs
 
 INITIAL, REFINED = 'initial labels', 'refined targets'
 DECODED, UPSAMPLED = 'decoding, logits to masks', 'decoding, stride 4 to masks'
@@ -28,23 +30,29 @@ def codec_calls(
     """
     scene = make_scene(num_points, size)
     labeler = PointPseudoLabeler(min_region_area=50)  # as for VOC
-    targets = labeler.encode(scene.points_xy, scene.labels, scene.weak_map)
-    regions = dict(
-        region_map=targets.region_map.to(device), point_regions=targets.point_regions.to(device)
-    )
+    decoder = InstanceDecoder(labeler=labeler)
+    regions = find_regions(scene.weak_map, scene.labels).to(device)
     points_xy = torch.from_numpy(scene.points_xy).to(device)
     labels = torch.from_numpy(scene.labels).to(device)
+    point_regions = labeler.point_regions(points_xy, labels, regions)
     small = [values.to(device) for values in network_maps(scene, channels=1)[:2]]
     logits, offset = (_upsample(values, size) for values in small)
 
+    def refine() -> object:
+        return labeler.targets(
+            points_xy, region_map=regions.region_map, point_regions=point_regions, offset=offset[0]
+        )
+
     def decode(logits: torch.Tensor, offset: torch.Tensor) -> object:
-        return labeler.decode(logits.softmax(dim=1)[0], offset[0], points_xy, labels)
+        values = image_values(labels)
+        scores = value_probs(logits, values, size)[0]
+        return decoder.decode(scores, offset[0], points_xy, labels, values=values)
 
     return {
         INITIAL: lambda: labeler.encode(scene.points_xy, scene.labels, scene.weak_map),
-        REFINED: lambda: labeler.refine(offset[0], points_xy, **regions),
+        REFINED: refine,
         DECODED: lambda: decode(logits, offset),
-        UPSAMPLED: lambda: decode(*(_upsample(values, size) for values in small)),
+        UPSAMPLED: lambda: decode(small[0], _upsample(small[1], size)),
     }
 
 

@@ -40,7 +40,7 @@ def make_training_step(options: Mapping) -> Callable[[], object]:
     scene = make_scene(options['points'], size, num_classes=cfg.model.semantic_head.num_classes)
     model = build_network(cfg.model, scene, device=options['device']).train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    batch = pseudo_collate([training_sample(scene, cfg.model.labeler)])
+    batch = pseudo_collate([training_sample(scene)])
 
     def step() -> object:
         with dense_affinity() if options['dense'] else nullcontext():
@@ -61,7 +61,7 @@ def make_inference(options: Mapping) -> Callable[[], object]:
     num_classes = cfg.model.semantic_head.num_classes
     scene = make_scene(options['points'], tuple(options['size']), num_classes=num_classes)
     model = build_network(cfg.model, scene, device=options['device']).eval()
-    sample = training_sample(scene, cfg.model.labeler)
+    sample = training_sample(scene)
 
     def infer() -> object:
         with torch.no_grad():

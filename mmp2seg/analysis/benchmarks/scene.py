@@ -4,19 +4,17 @@ The time of the point codec and of the distillation depends on the maps: random 
 thousands of regions, unlike a trained network.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.structures import BaseDataElement
+from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor
 
-from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.datasets.transforms import PackPointInputs
-from mmp2seg.ops.components import IGNORE
+from mmp2seg.ops.components import IGNORE, find_regions
 from mmp2seg.ops.noise import smooth_noise
 from mmp2seg.ops.offsets import offsets_to_points
 from mmp2seg.structures import PointBoxes
@@ -105,15 +103,10 @@ def network_maps(
     return logits[None], offset, directions[instances].permute(2, 0, 1)[None]
 
 
-def training_sample(scene: Scene, labeler: Mapping) -> dict[str, Tensor | BaseDataElement]:
-    """Return what the data pipeline gives for the scene with a random image.
-
-    Args:
-        labeler: config of the :class:`mmp2seg.codecs.PointPseudoLabeler` that makes the targets.
-    """
+def training_sample(scene: Scene) -> dict[str, Tensor | BaseDataElement]:
+    """Return what the data pipeline gives for the scene with a random image."""
     height, width = scene.weak_map.shape
-    options = {key: value for key, value in labeler.items() if key != 'type'}
-    targets = PointPseudoLabeler(**options).encode(scene.points_xy, scene.labels, scene.weak_map)
+    point_ids = np.arange(len(scene.labels))
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     results = dict(
         img=image,
@@ -121,8 +114,13 @@ def training_sample(scene: Scene, labeler: Mapping) -> dict[str, Tensor | BaseDa
         ori_shape=(height, width),
         gt_bboxes=PointBoxes(scene.points_xy),
         gt_bboxes_labels=scene.labels,
-        gt_instances_ids=np.arange(len(scene.labels)),
+        gt_instances_ids=point_ids,
+        ori_points=InstanceData(
+            points=torch.from_numpy(scene.points_xy).double(),
+            labels=torch.from_numpy(scene.labels),
+            point_ids=torch.from_numpy(point_ids),
+        ),
         gt_seg_map=scene.weak_map,
-        gt_point_targets=targets,
+        gt_regions=find_regions(scene.weak_map, scene.labels),
     )
     return PackPointInputs().transform(results)

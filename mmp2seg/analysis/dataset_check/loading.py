@@ -9,7 +9,7 @@ from mmengine.fileio import get
 from mmp2seg.datasets.coco_content import annotation_place, check_coco_content
 from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.datasets.point_dataset import PointDataset
-from mmp2seg.datasets.point_sources import read_annotation_point
+from mmp2seg.datasets.point_reading import read_annotation_point
 from mmp2seg.datasets.point_voc import PointVOCDataset
 from mmp2seg.files.json_reading import parse_json
 from mmp2seg.files.text_reading import decode_text

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from mmp2seg.ops.components import IGNORE, label_regions, regions_of_points
+from mmp2seg.ops.components import IGNORE, find_regions, regions_of_points
 from mmp2seg.ops.coords import points_inside, points_to_pixels
 
 PLACES = ('on_class', 'other_class', 'background', 'ignore', 'outside')
@@ -73,31 +74,28 @@ def regions_and_points(
         points_xy: (N, 2) floats (x, y) in the map's frame; points outside have no region.
         labels: (N,) classes 0..K-1.
         semantic_map: (H, W) integers, 0 background, k + 1 class k, 255 ignore.
-        min_area: see :func:`mmp2seg.ops.components.label_regions`.
-        max_snap_distance: see :func:`mmp2seg.ops.components.regions_of_points`.
+        min_area, max_snap_distance: see :func:`mmp2seg.ops.components.regions_of_points`.
     """
     labels = np.asarray(labels, dtype=np.int64)
     values = np.unique(semantic_map).astype(np.int64)
     values = values[(values != 0) & (values != IGNORE)]
-    region_map, region_values = label_regions(semantic_map, values - 1)
-    num_small = 0
-    if min_area > 1:
-        num_all = len(region_values)
-        region_map, region_values = label_regions(semantic_map, values - 1, min_area=min_area)
-        num_small = num_all - len(region_values)
+    regions = find_regions(semantic_map, values - 1)
     inside = points_inside(points_xy, *semantic_map.shape)
     point_regions = np.zeros(len(labels), np.int64)
     point_regions[inside] = regions_of_points(
-        np.asarray(points_xy).reshape(-1, 2)[inside],
-        labels[inside],
-        region_map,
-        region_values,
+        torch.from_numpy(np.asarray(points_xy, np.float64).reshape(-1, 2)[inside]),
+        torch.from_numpy(labels[inside]),
+        regions,
+        min_area=min_area,
         max_snap_distance=max_snap_distance,
-    )
+    ).numpy()
+    areas = regions.areas.numpy()
+    large = areas >= min_area
+    numbers = np.append(0, large.cumsum() * large)  # of the large regions, without gaps
     return RegionsAndPoints(
-        point_regions=point_regions,
-        areas=np.bincount(region_map.ravel(), minlength=len(region_values))[1:],
-        labels=region_values[1:] - 1,
-        num_small=num_small,
-        num_pixels=int(np.isin(semantic_map, values).sum()),
+        point_regions=numbers[point_regions],
+        areas=areas[large],
+        labels=regions.labels.numpy()[large],
+        num_small=int((~large).sum()),
+        num_pixels=int(areas.sum()),
     )

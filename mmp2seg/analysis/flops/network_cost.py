@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -217,7 +218,7 @@ def _measure_network(
     """Count operations on the CPU, and measure time on the device of ``settings``."""
     num_classes = model_cfg['semantic_head']['num_classes']
     scene = make_scene(case.points, case.shape, num_classes=num_classes)
-    samples = [training_sample(scene, model_cfg['labeler']) for _ in range(case.batch)]
+    samples = [training_sample(scene) for _ in range(case.batch)]
     model = _build(model_cfg, scene, device='cpu')
     shapes: dict[str, tuple] = {}
     _note_shape(model.backbone, shapes, 'input', of_input=True)
@@ -235,7 +236,7 @@ def _measure_network(
         name,
         input_shape=shapes['input'][1:],
         embedding_shape=shapes.get('embedding'),
-        num_scores=num_classes + 1,
+        num_scores=len(np.unique(scene.labels)) + 1,  # those of the image's classes
         rounds=model.test_cfg['rounds'] if case.phase == 'test' else 0,
         parts=_part_costs(model, counts, seconds, case),
     )

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mmp2seg.models.detectors import P2Seg
-from mmp2seg.models.distillation import mutual_distiller
+from mmp2seg.models.distillation import semantic_scorer
 from mmp2seg.models.losses import affinity_loss
 
 PROPAGATION = 'propagation'
@@ -92,9 +92,9 @@ def metered(model: P2Seg, read: Callable[[], Mapping[str, float]]) -> Iterator[P
     """Meter the parts of ``model``; the model is restored afterwards."""
     meter = PartMeter(read)
     functions = (
-        (mutual_distiller, 'propagate', PROPAGATION),
+        (semantic_scorer, 'propagate', PROPAGATION),
         (affinity_loss, 'pair_loss', AFFINITY_LOSS),
-        (model.test_labeler, 'decode', GROUPING),
+        (model.decoder, 'decode', GROUPING),
         (model.distiller, 'distill', TARGETS),
     )
     with ExitStack() as stack:

@@ -1,10 +1,13 @@
-"""Points as annotation tools store them, read into and written from ``SourceImage``.
+"""Read and write the point formats of annotation tools, as ``SourceImage``.
 
-A module per format with ``read(path, *, image_dir=None, ...) -> list[SourceImage]`` and
-``write(images, path, ...)``. All of them keep the order of the points, name file and place in
-``where``, raise on what they cannot place unless told to leave it out, and then say so in
-``SourceImage.left_out``. Classes, places inside the image and duplicates are checked by
-``assemble_point_json``.
+Each format is a module with ``read(path, *, image_dir=None, ...) -> list[SourceImage]`` and
+``write(images, path, ...)``. Readers keep the order of the points and name file and place in
+``where``. They raise an error for shapes that they cannot convert, unless an option skips these;
+then ``SourceImage.left_out`` lists them. ``assemble_point_json`` checks classes, that points are
+inside the image, and duplicates.
+
+The options of a command are the arguments of ``read`` and ``write``. Error messages name the
+options: ``--image-dir`` for ``image_dir``.
 """
 
 from types import ModuleType

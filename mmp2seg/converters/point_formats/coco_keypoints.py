@@ -1,18 +1,18 @@
 """Points of a COCO keypoints json.
 
-Facts of the format, from https://cocodataset.org/#format-data: an annotation's ``keypoints`` are
-``x1, y1, v1, x2, ...`` with x, y counted from 0 as pixel indices and v = 0 not labelled, 1 labelled
-but hidden, 2 visible; ``num_keypoints`` counts those with v > 0 and is 0 for crowds and small
-objects.
+The format, see https://cocodataset.org/#format-data: an annotation's ``keypoints`` are
+``x1, y1, v1, x2, ...``; x and y are pixel indices from 0; the visibility v is 0 for not labelled, 1
+for labelled but hidden, 2 for visible. ``num_keypoints`` counts the keypoints with v > 0; it is 0
+for crowds and small objects.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmp2seg.converters.point_formats.other_shapes import check_choice
-from mmp2seg.converters.point_formats.source_sizes import check_sizes
-from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.converters.point_formats.reading import check_choice, check_sizes
+from mmp2seg.converters.point_json import SourceImage, SourcePoint, coco_source_images
 from mmp2seg.datasets.coco_content import check_coco_content
+from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.json_reading import read_json_object
 
@@ -34,10 +34,10 @@ def read(
     Args:
         path: the json.
         image_dir: folder of the images, to check their sizes.
-        all_keypoints: take all labelled keypoints instead, for files in which each is an object.
-        unlabelled: what to do about annotations without a labelled keypoint: 'error' or 'skip'.
-        pixel_indices: coordinates are pixel indices, as COCO has it, and get .5 added; False for
-            tools that write canvas coordinates into this format.
+        all_keypoints: take all labelled keypoints, for files where each keypoint is an object.
+        unlabelled: what to do with annotations without a labelled keypoint: 'error' or 'skip'.
+        pixel_indices: coordinates are pixel indices, as in COCO, and get .5 added. False for files
+            with continuous coordinates.
 
     Raises:
         FileNotFoundError: no such file, or an image is missing in ``image_dir``.
@@ -53,17 +53,7 @@ def read(
         unlabelled=unlabelled,
         shift=_PIXEL_CENTER if pixel_indices else 0.0,
     )
-    images = [
-        SourceImage(
-            image['file_name'],
-            image['height'],
-            image['width'],
-            points[image['id']],
-            f'{path}: images[{index}]',
-            left_out[image['id']],
-        )
-        for index, image in enumerate(content['images'])
-    ]
+    images = coco_source_images(path, content['images'], points, left_out=left_out)
     check_sizes(images, image_dir=image_dir)
     return images
 
@@ -77,13 +67,14 @@ def write(
 ) -> None:
     """Write an annotation with one visible keypoint per point.
 
-    Boxes are empty, at the point. Coordinates keep all their digits, up to rounding by the .5.
+    The box of an annotation has size 0 and is at the point. Coordinates are written with all their
+    digits; with ``pixel_indices``, subtracting .5 may round.
 
     Args:
-        images: their points.
-        path: the file, which appears whole or not at all.
+        images: the images with their points.
+        path: the file to write, atomically.
         classes: names of the categories 1..K; None takes those of the points, sorted.
-        pixel_indices: as in :func:`read`.
+        pixel_indices: see :func:`read`.
 
     Raises:
         ValueError: a point's class is not among ``classes``.
@@ -120,14 +111,14 @@ def write(
 
 
 def _annotation(x: float, y: float) -> dict:
-    """Entries of an annotation with one visible keypoint, in the file's coordinates."""
+    """Return the entries of an annotation with one visible keypoint, in the file's coordinates."""
     return dict(keypoints=[x, y, 2], num_keypoints=1, bbox=[x, y, 0.0, 0.0], area=0.0, iscrowd=0)
 
 
 def _read_annotations(
     path: str | Path, content: dict, *, all_keypoints: bool, unlabelled: str, shift: float
 ) -> tuple[dict[int, list[SourcePoint]], dict[int, list[str]]]:
-    """Points, and what is left out, by image id."""
+    """Return the points, and a line for each annotation that is left out, by image id."""
     names = {category['id']: category['name'] for category in content['categories']}
     points: dict = {image['id']: [] for image in content['images']}
     left_out: dict = {image['id']: [] for image in content['images']}
@@ -139,7 +130,10 @@ def _read_annotations(
             continue
         pairs = _labelled(annotation.get('keypoints'), where=where)
         if not pairs and unlabelled == 'error':
-            raise ValueError(f'{where}: expected a labelled keypoint (v > 0), got none')
+            raise ValueError(
+                f'{where}: expected a labelled keypoint (v > 0), got none '
+                '(--unlabelled skip leaves it out)'
+            )
         if not pairs:
             left_out[image_id].append(f'{where}: no labelled keypoint')
         for x, y in pairs if all_keypoints else pairs[:1]:
@@ -148,7 +142,7 @@ def _read_annotations(
 
 
 def _labelled(keypoints: object, *, where: str) -> list[tuple[float, float]]:
-    """Coordinates of the keypoints with v > 0."""
+    """Return the coordinates of the keypoints with v > 0."""
     if keypoints is None:
         return []
     if not isinstance(keypoints, list) or len(keypoints) % 3:

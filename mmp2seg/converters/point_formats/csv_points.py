@@ -1,4 +1,4 @@
-"""Points of a table: a text file with a line per point, ``file,x,y,class`` and a header."""
+"""Points of a CSV table: a header ``file,x,y,class`` and a line per point."""
 
 import csv
 import io
@@ -6,8 +6,9 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 
-from mmp2seg.converters.point_formats.source_sizes import size_from_file
-from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.converters.point_formats.reading import size_from_file
+from mmp2seg.converters.point_json import SourceImage, SourcePoint
+from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_text
 from mmp2seg.files.image_folder import IMAGE_SUFFIXES
 from mmp2seg.files.text_reading import read_text
@@ -26,17 +27,17 @@ def read(
 ) -> list[SourceImage]:
     """Read a table whose header names the columns ``file``, ``x``, ``y`` and ``class``.
 
-    Their order, their case and further columns do not matter; they are separated by comma,
-    semicolon or tab. The file is UTF-8, with or without a mark at its beginning; its lines end as
-    on any system.
+    The columns may be in any order and in upper or lower case; other columns are ignored. The
+    delimiter is comma, semicolon or tab. The file is UTF-8, with or without a byte order mark, and
+    with the line ends of any system.
 
     Args:
         path: the table.
-        image_dir: folder of the images, which ``file`` is relative to and does not lead out of; the
-            sizes come from them.
+        image_dir: folder of the images; ``file`` is a path relative to it that stays inside it. The
+            sizes are read from the images.
         pixel_indices: coordinates are pixel indices and get .5 added; otherwise continuous.
-        list_images: also list the images of the folder and its subfolders that have no line, as
-            images without points; they come last.
+        list_images: append the images of the folder and its subfolders that have no line, as
+            images without points.
 
     Returns:
         list: images in the order of their first lines.
@@ -55,7 +56,10 @@ def read(
         point = SourcePoint(x_value + shift, y_value + shift, label, where)
         points.setdefault(_relative_name(file_name, where=where), []).append(point)
     if not points and not list_images:
-        raise ValueError(f'{path}: expected rows below the header, got none')
+        raise ValueError(
+            f'{path}: expected rows below the header, got none (--list-images takes images without '
+            'a row)'
+        )
     if list_images:
         for name in _image_names(Path(image_dir)):
             points.setdefault(name, [])
@@ -68,14 +72,14 @@ def read(
 
 
 def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: bool = False) -> None:
-    """Write a table with commas; coordinates keep all their digits.
+    """Write a comma-separated table; coordinates are written with all their digits.
 
     An image without points has no line: ``read(..., list_images=True)`` finds it in the folder.
 
     Args:
-        images: their points.
-        path: the file, which appears whole or not at all.
-        pixel_indices: as in :func:`read`.
+        images: the images with their points.
+        path: the file to write, atomically.
+        pixel_indices: see :func:`read`.
     """
     shift = _PIXEL_CENTER if pixel_indices else 0.0
     table = io.StringIO()
@@ -89,8 +93,8 @@ def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: boo
 
 
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Place and values, in the order of ``COLUMNS``, of each line that is not blank."""
-    # ends of lines of any system, and left as they are
+    """Yield place and values, in the order of ``COLUMNS``, of each line that is not blank."""
+    # newline='': accept the line ends of any system and leave them to csv
     lines = io.StringIO(read_text(path), newline='')
     delimiter, header = _header(lines.readline().rstrip('\r\n'), where=f'{path}:1')
     lines.seek(0)
@@ -105,11 +109,11 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
                 raise ValueError(f'{where}: expected {len(header)} values, got {len(row)}: {row}')
             yield where, [row[header.index(name)].strip() for name in COLUMNS]
     except csv.Error as error:
-        raise ValueError(f'{path}:{reader.line_num}: no table, {error}') from error
+        raise ValueError(f'{path}:{reader.line_num}: invalid table, {error}') from error
 
 
 def _header(line: str, *, where: str) -> tuple[str, list[str]]:
-    """The delimiter that makes the columns' names of the first line, and the names."""
+    """Return the delimiter with which the first line has all columns, and the column names."""
     for delimiter in _DELIMITERS:
         names = next(csv.reader([line], delimiter=delimiter), [])
         header = [name.strip().lower() for name in names]
@@ -122,7 +126,7 @@ def _header(line: str, *, where: str) -> tuple[str, list[str]]:
 
 
 def _relative_name(file_name: str, *, where: str) -> str:
-    """One spelling per image: './a.jpg' and 'b/../a.jpg' are 'a.jpg'."""
+    """Normalize a path: './a.jpg' and 'b/../a.jpg' are 'a.jpg'."""
     name = posixpath.normpath(file_name.replace('\\', '/'))
     if name.split('/')[0] in ('', '.', '..') or PureWindowsPath(name).drive:
         raise ValueError(f'{where}: expected a file in the image folder, got {file_name!r}')
@@ -130,7 +134,7 @@ def _relative_name(file_name: str, *, where: str) -> str:
 
 
 def _image_names(folder: Path) -> list[str]:
-    """Images of a folder and its subfolders, relative to it."""
+    """Return the paths of the images of a folder and its subfolders, relative to it."""
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder}: no such folder')
     return sorted(

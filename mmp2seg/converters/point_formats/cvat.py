@@ -1,10 +1,10 @@
 """Points of CVAT: the XML of 'CVAT for images 1.1'.
 
-Facts of the format, from https://docs.cvat.ai/docs/other/xml_format: ``<image>`` with ``id``,
-``name`` (a path), ``width`` and ``height``; in it shapes with ``label``, of which ``<points>`` has
-``points="x0,y0;x1,y1;..."``, a ``<box>`` ``xtl ytl xbr ybr`` (turned, if at all, about its centre),
-and ``<tag>`` describes the whole image. Exports carry two digits. Coordinates are those of the
-canvas: continuous. The XML of a video has ``<track>`` instead.
+The format, see https://docs.cvat.ai/docs/other/xml_format: ``<image>`` has ``id``, ``name`` (a
+path), ``width`` and ``height``, and contains shapes with ``label``. ``<points>`` has
+``points="x0,y0;x1,y1;..."``, ``<box>`` has ``xtl ytl xbr ybr`` (a rotation is about its centre),
+and ``<tag>`` describes the whole image. Exports have two decimal places. Coordinates are continuous
+(of the canvas). The XML of a video has ``<track>`` instead.
 """
 
 import xml.etree.ElementTree as ET
@@ -13,24 +13,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.parsers import expat
 
-from mmp2seg.converters.point_formats.other_shapes import OTHER_SHAPES, check_choice, takes_center
-from mmp2seg.converters.point_formats.source_sizes import check_sizes
-from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.converters.point_formats.reading import (
+    OTHER_SHAPES,
+    check_choice,
+    check_sizes,
+    takes_center,
+)
+from mmp2seg.converters.point_json import SourceImage, SourcePoint
+from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_text
 
-# attributes of the two ends of a shape, whose middle is its centre
+# attributes of two points of a shape; the centre is midway between them
 _CENTERED = {'box': (('xtl', 'ytl'), ('xbr', 'ybr')), 'ellipse': (('cx', 'cy'), ('cx', 'cy'))}
 
 
 def read(
     path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
 ) -> list[SourceImage]:
-    """Read the images of an XML; each place of a ``<points>`` is a point of its own.
+    """Read the images of an XML; each coordinate pair of a ``<points>`` is a separate point.
 
     Args:
         path: the ``annotations.xml`` of an export.
         image_dir: folder of the images, to check their sizes.
-        other_shapes: what to do about shapes that are no points: 'error', 'skip', or 'center' (of
+        other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (of
             boxes and ellipses).
 
     Raises:
@@ -51,11 +56,13 @@ def read(
 def write(
     images: Sequence[SourceImage], path: str | Path, *, classes: Sequence[str] | None = None
 ) -> None:
-    """Write an XML to upload to a CVAT task with these images; coordinates keep all their digits.
+    """Write an XML to upload to a CVAT task with these images.
+
+    Coordinates are written with all their digits.
 
     Args:
-        images: their points.
-        path: the file, which appears whole or not at all.
+        images: the images with their points.
+        path: the file to write, atomically.
         classes: labels to list; None lists those of the points.
     """
     root = ET.Element('annotations')
@@ -81,7 +88,7 @@ def write(
 
 
 def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
-    """Each ``<image>`` with its place; it is emptied afterwards, which keeps memory small."""
+    """Yield each ``<image>`` with its place; clear it afterwards to save memory."""
     depth = 0
     for event, element in _events(path):
         depth += 1 if event == 'start' else -1
@@ -91,7 +98,7 @@ def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
             if depth == 2 and element.tag == 'track':
                 raise ValueError(
                     f"{path}: expected an export of 'CVAT for images 1.1', got <track>, "
-                    'which is of a video'
+                    'the export of a video'
                 )
         elif element.tag == 'image':
             yield element, f'{path}: image {element.get("id")} ({element.get("name")})'
@@ -99,15 +106,17 @@ def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
 
 
 def _events(path: str | Path) -> Iterator[tuple[str, ET.Element]]:
-    """Beginnings and ends of the elements, with errors that name the file."""
+    """Yield the start and end events of the elements, with errors that name the file."""
     try:
         yield from ET.iterparse(path, events=('start', 'end'))
     except ET.ParseError as error:
         line, column = error.position
         reason = expat.ErrorString(error.code)
-        raise ValueError(f'{path}: no xml, line {line} column {column + 1}: {reason}') from error
-    except (LookupError, ValueError) as error:  # an encoding that Python's parser does not read
-        raise ValueError(f'{path}: no xml, {error}') from error
+        raise ValueError(
+            f'{path}: invalid xml, line {line} column {column + 1}: {reason}'
+        ) from error
+    except (LookupError, ValueError) as error:  # an encoding that Python's parser does not support
+        raise ValueError(f'{path}: invalid xml, {error}') from error
 
 
 def _read_image(element: ET.Element, *, where: str, other_shapes: str) -> SourceImage:

@@ -1,30 +1,80 @@
 """Points of Label Studio: its JSON and JSON-MIN exports.
 
-Facts of the format. https://labelstud.io/tags/keypointlabels: a result has ``original_width``,
-``original_height``, ``image_rotation`` and a ``value`` whose ``x``, ``y`` are per cent of the
-image's size and whose ``keypointlabels`` name the class. https://labelstud.io/guide/export: JSON is
-a list of tasks with ``data`` and ``annotations``, skipped ones with ``was_cancelled``; JSON-MIN has
-the fields of ``data`` and, by the name of their tag, the values; label_studio_sdk's converter adds
-``original_width`` and ``original_height`` to each. label_studio/data_import/models.py of
-https://github.com/HumanSignal/label-studio: uploads get 8 hex digits and '-' before their names.
-Coordinates are those of the canvas: continuous.
+The format. https://labelstud.io/tags/keypointlabels: a result has ``original_width``,
+``original_height``, ``image_rotation`` and a ``value``; its ``x`` and ``y`` are per cent of the
+image size, its ``keypointlabels`` is the class. https://labelstud.io/guide/export: JSON is a list
+of tasks with ``data`` and ``annotations``; skipped annotations have ``was_cancelled``. A row of
+JSON-MIN has the fields of ``data`` and, under the names of the tags, the values;
+label_studio_sdk's converter adds ``original_width`` and ``original_height`` to each.
+label_studio/data_import/models.py of https://github.com/HumanSignal/label-studio: the names of
+uploaded files get a prefix of 8 hex digits and '-'. Coordinates are continuous (of the canvas).
+
+:func:`read_tasks` converts both exports to :class:`Task`.
 """
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
-from mmp2seg.converters.point_formats.label_studio_tasks import Region, Task, read_tasks
-from mmp2seg.converters.point_formats.other_shapes import OTHER_SHAPES, check_choice, takes_center
-from mmp2seg.converters.point_formats.source_sizes import check_sizes, size_from_file
-from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.converters.point_formats.reading import (
+    OTHER_SHAPES,
+    base_name,
+    check_choice,
+    check_sizes,
+    size_from_file,
+    takes_center,
+)
+from mmp2seg.converters.point_json import SourceImage, SourcePoint
+from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_json
+from mmp2seg.files.json_reading import read_json
 
 _POINT = 'keypointlabels'
 ANNOTATIONS = ('error', 'first', 'last')
 _CENTERED = ('rectanglelabels', 'ellipselabels')
 _UPLOAD_PREFIX = re.compile('^[0-9a-f]{8}-')
+_IMAGE_KEYS = ('image', 'img')
+_LOCAL_FILE = re.compile(r'/local-files/?\?(?:.*&)?d=([^&]*)')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Region:
+    """A labelled region of an image, as stored in the export.
+
+    Attributes:
+        kind: 'keypointlabels', 'rectanglelabels', ...
+        value: the region's ``value`` in the export; ``value[kind]`` is the list of its labels.
+        height: of the image, in pixels; None if the export does not state it.
+        width: see ``height``.
+        rotation: of the image, in degrees.
+        where: file and place.
+    """
+
+    kind: str
+    value: dict
+    height: object
+    width: object
+    rotation: object
+    where: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """An image with its annotations, without cancelled ones.
+
+    Attributes:
+        image_name: name of the file, without folders.
+        annotations: the regions of each annotation.
+        left_out: the cancelled annotations, a line each.
+        where: file and place.
+    """
+
+    image_name: str
+    annotations: Sequence[Sequence[Region]]
+    left_out: Sequence[str]
+    where: str
 
 
 def read(
@@ -36,21 +86,21 @@ def read(
     strip_prefix: bool = False,
     image_key: str | None = None,
 ) -> list[SourceImage]:
-    """Read the annotations of all tasks; predictions and drafts are not looked at.
+    """Read the annotations of all tasks; predictions and drafts are ignored.
 
     Args:
         path: a JSON or JSON-MIN export, or the json of a single task.
-        image_dir: folder of the images, to check their sizes, and to take them from where the
-            export has none, as for tasks without results.
-        other_shapes: what to do about regions that are no keypoints: 'error', 'skip', or 'center'
-            (of rectangles that are not turned, and of ellipses).
-        annotation: which annotation to take where a task has several that are not cancelled:
-            'first' or 'last' in the file, or 'error'.
-        strip_prefix: remove what Label Studio put before the names of uploaded files.
-        image_key: field of a task's data with the image; None looks for 'image' and 'img'.
+        image_dir: folder of the images, to check their sizes, and to read the sizes that the
+            export does not state, as for tasks without results.
+        other_shapes: what to do with regions that are not keypoints: 'error', 'skip', or 'center'
+            (of rectangles without rotation, and of ellipses).
+        annotation: which annotation to take if a task has several that are not cancelled: 'first'
+            or 'last' in the file, or 'error'.
+        strip_prefix: remove the prefix that Label Studio adds to the names of uploaded files.
+        image_key: field of a task's data with the image; None tries 'image' and 'img'.
 
     Returns:
-        list: an image per task; its name is that of the file in the URL, without folders.
+        list: an image per task; its name is the file name in the URL, without folders.
 
     Raises:
         FileNotFoundError: no such file, or an image is missing in ``image_dir``.
@@ -76,14 +126,14 @@ def write(
     from_name: str = 'label',
     to_name: str = 'image',
 ) -> None:
-    """Write tasks with an annotation each, to import into a project with ``<KeyPointLabels>``.
+    """Write tasks with one annotation each, to import into a project with ``<KeyPointLabels>``.
 
-    Coordinates come back up to the rounding of per cent: 1e-9 pixels.
+    The conversion to per cent and back changes coordinates by at most 1e-9 pixels.
 
     Args:
-        images: reading them back gives their names without folders.
-        path: the file, which appears whole or not at all.
-        image_prefix: put before the names to make URLs, as '/data/local-files/?d=images/'.
+        images: the images with their points. Reading them back drops the folders in their names.
+        path: the file to write, atomically.
+        image_prefix: prefix of the names in the URLs, such as '/data/local-files/?d=images/'.
         from_name: name of the ``<KeyPointLabels>`` tag.
         to_name: name of the ``<Image>`` tag, whose value is ``$image``.
     """
@@ -111,11 +161,125 @@ def write(
     write_json(path, tasks)
 
 
+def read_tasks(path: str | Path, *, image_key: str | None = None) -> list[Task]:
+    """Read the tasks of a JSON or a JSON-MIN export.
+
+    Results that describe the whole image (choices, texts, ...) are skipped. Rows of a JSON-MIN with
+    the same ``id`` are annotations of one task.
+
+    Args:
+        path: the export, or the json of a single task.
+        image_key: field of the data with the image; None tries 'image' and 'img'.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: malformed; names the file and the place.
+    """
+    entries = _read_entries(path)
+    tasks: list[Task] = []
+    rows: dict[object, list[tuple[str, dict]]] = {}
+    for index, entry in enumerate(entries):
+        where = f'{path}: tasks[{index}]'
+        if not isinstance(entry, dict):
+            raise ValueError(f'{where}: expected an object, got {entry!r:.60}')
+        if 'annotations' in entry or 'data' in entry:
+            tasks.append(_full_task(entry, where=where, image_key=image_key))
+        else:
+            rows.setdefault(str(entry.get('id', where)), []).append((where, entry))
+    return tasks + [_minimal_task(of_task, image_key=image_key) for of_task in rows.values()]
+
+
+def image_name(url: str) -> str:
+    """Return the file name in a URL or path: '/data/local-files/?d=a/b%20c.jpg' -> 'b c.jpg'."""
+    local_file = _LOCAL_FILE.search(url)
+    return base_name(unquote(local_file[1] if local_file else urlsplit(url).path))
+
+
+def _read_entries(path: str | Path) -> list:
+    content = read_json(path)
+    if isinstance(content, dict):
+        content = [content]
+    if not isinstance(content, list):
+        raise ValueError(f'{path}: expected a list of tasks, got a {type(content).__name__}')
+    return content
+
+
+def _full_task(entry: dict, *, where: str, image_key: str | None) -> Task:
+    data, annotations = entry.get('data'), entry.get('annotations')
+    if not isinstance(data, dict):
+        raise ValueError(f"{where}: expected an object 'data', got {data!r:.60}")
+    if not isinstance(annotations, list):
+        raise ValueError(f"{where}: expected a list 'annotations', got {annotations!r:.60}")
+    kept, left_out = [], []
+    for index, annotation in enumerate(annotations):
+        place = f'{where}.annotations[{index}]'
+        results = annotation.get('result') if isinstance(annotation, dict) else None
+        if not isinstance(results, list):
+            raise ValueError(
+                f"{place}: expected an object with a list 'result', got {annotation!r:.60}"
+            )
+        if annotation.get('was_cancelled') or annotation.get('skipped'):
+            left_out.append(f'{place}: cancelled')
+            continue
+        regions = [_region(result, f'{place}.result[{i}]') for i, result in enumerate(results)]
+        kept.append([region for region in regions if region is not None])
+    return Task(_image_of(data, where=where, image_key=image_key), kept, left_out, where)
+
+
+def _region(result: object, where: str) -> Region | None:
+    """Return the region of a result, or None if it describes the whole image."""
+    if not isinstance(result, dict) or not isinstance(result.get('type'), str):
+        raise ValueError(f"{where}: expected an object with a 'type', got {result!r:.60}")
+    value = result.get('value')
+    if not isinstance(value, dict):
+        if result['type'] == 'relation':
+            return None
+        raise ValueError(f"{where}: expected an object 'value', got {value!r:.60}")
+    if not {'x', 'points', 'rle'} & value.keys() and not result['type'].endswith('labels'):
+        return None
+    size = (result.get('original_height'), result.get('original_width'))
+    return Region(result['type'], value, *size, result.get('image_rotation', 0), where)
+
+
+def _minimal_task(rows: Sequence[tuple[str, dict]], *, image_key: str | None) -> Task:
+    where, first = rows[0]
+    annotations = [_minimal_regions(row, place) for place, row in rows]
+    return Task(_image_of(first, where=where, image_key=image_key), annotations, (), where)
+
+
+def _minimal_regions(row: dict, where: str) -> list[Region]:
+    """Return the regions of a row, from its lists of objects that have a list of labels."""
+    regions = []
+    for tag, values in row.items():
+        for index, value in enumerate(values if isinstance(values, list) else ()):
+            if not isinstance(value, dict):
+                continue
+            kinds = [key for key in value if key.endswith('labels')]
+            place = f'{where}.{tag}[{index}]'
+            if len(kinds) != 1 and 'x' in value:
+                raise ValueError(f'{place}: expected keypointlabels, got {value!r:.60}')
+            if kinds:
+                size = (value.get('original_height'), value.get('original_width'))
+                regions.append(Region(kinds[0], value, *size, 0, place))
+    return regions
+
+
+def _image_of(data: dict, *, where: str, image_key: str | None) -> str:
+    keys = _IMAGE_KEYS if image_key is None else (image_key,)
+    for key in keys:
+        if isinstance(data.get(key), str) and image_name(data[key]):
+            return image_name(data[key])
+    raise ValueError(
+        f'{where}: expected an image in {" or ".join(keys)}, got the fields {sorted(data)} '
+        '(--image-key FIELD selects one)'
+    )
+
+
 def _choose(task: Task, annotation: str) -> Sequence[Region]:
     if len(task.annotations) > 1 and annotation == 'error':
         raise ValueError(
             f'{task.where}: expected one annotation of the task, got {len(task.annotations)} '
-            "(annotation: 'first' or 'last' takes one of them)"
+            '(--annotation first or --annotation last takes one of them)'
         )
     if not task.annotations:
         return []
@@ -123,7 +287,11 @@ def _choose(task: Task, annotation: str) -> Sequence[Region]:
 
 
 def _size(regions: Sequence[Region]) -> tuple[int, int] | None:
-    """``(H, W)`` that the regions agree on; None without regions that state it."""
+    """Return the ``(H, W)`` that the regions state, or None if no region does.
+
+    Raises:
+        ValueError: a size is not valid, or the regions state different sizes.
+    """
     stated = [
         region for region in regions if region.height is not None and region.width is not None
     ]
@@ -147,7 +315,7 @@ def _read_image(
     for region in regions:
         if region.rotation:
             raise ValueError(
-                f'{region.where}: expected an image that is not turned, got image_rotation '
+                f'{region.where}: expected an image without rotation, got image_rotation '
                 f'{region.rotation!r}'
             )
         centered = _CENTERED[1:] if region.value.get('rotation') else _CENTERED
@@ -167,7 +335,10 @@ def _read_image(
 
 
 def _per_cent(region: Region) -> tuple[float, float]:
-    """The point, or the centre of a rectangle, whose x, y are its corner, or of an ellipse."""
+    """Return the position of a point, or the centre of a rectangle or ellipse, in per cent.
+
+    x and y of a rectangle are its corner, those of an ellipse its centre.
+    """
     value, where = region.value, region.where
     x, y = number_pair([value.get('x'), value.get('y')], where=where)
     if region.kind == 'rectanglelabels':

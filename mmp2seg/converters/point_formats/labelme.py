@@ -1,10 +1,10 @@
 """Points of LabelMe: a folder with a json per image.
 
-Facts of the format, from https://github.com/wkentaro/labelme (labelme/label_file.py and
-examples/primitives/primitives.json): ``imagePath`` leads from the json to the image;
-``imageHeight``, ``imageWidth``; ``shapes`` with ``label``, ``points`` and ``shape_type`` (a polygon
-where it is missing). A rectangle has two corners, a circle its centre and a place on it. The image
-is shown turned as its EXIF entry says, and coordinates are those of the canvas: continuous.
+The format, see https://github.com/wkentaro/labelme (labelme/label_file.py and
+examples/primitives/primitives.json): ``imagePath`` is the image's path relative to the json;
+``imageHeight``, ``imageWidth``; ``shapes`` with ``label``, ``points`` and ``shape_type`` (polygon
+if missing). A rectangle has two corners, a circle its centre and a point on it. LabelMe applies the
+EXIF rotation; coordinates are continuous (of the canvas).
 """
 
 import json
@@ -12,9 +12,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmp2seg.converters.point_formats.other_shapes import OTHER_SHAPES, check_choice, takes_center
-from mmp2seg.converters.point_formats.source_sizes import base_name, check_sizes, size_from_file
-from mmp2seg.converters.point_json import SourceImage, SourcePoint, number_pair
+from mmp2seg.converters.point_formats.reading import (
+    OTHER_SHAPES,
+    base_name,
+    check_choice,
+    check_sizes,
+    size_from_file,
+    takes_center,
+)
+from mmp2seg.converters.point_json import SourceImage, SourcePoint
+from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.json_reading import read_json_object, require_keys
 
@@ -26,14 +33,14 @@ def read(
 
     Args:
         path: the folder; links to other folders in it are not followed.
-        image_dir: folder of the images, to check their sizes, and to take them from where a json
-            has none.
-        other_shapes: what to do about shapes that are no points: 'error', 'skip', or 'center' (of
+        image_dir: folder of the images, to check their sizes, and to read the sizes that a json
+            does not state.
+        other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (of
             rectangles and circles).
 
     Returns:
-        list: an image per json. Its name is its path in ``image_dir`` where ``imagePath`` leads to
-        a file there; elsewhere the subfolder that its json is in and the file's name.
+        list: an image per json. The image's name is its path in ``image_dir`` if ``imagePath``
+        points to a file there, otherwise the subfolder of the json and the image's file name.
 
     Raises:
         FileNotFoundError: no such folder, or an image is missing in ``image_dir``.
@@ -60,12 +67,13 @@ def write(
     image_dir: str | Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a folder of jsons that LabelMe opens; coordinates keep all their digits.
+    """Write a folder of jsons that LabelMe opens; coordinates are written with all their digits.
 
     Args:
-        images: reading them back gives their folders only where ``image_dir`` is given, then too.
-        path: the folder, which appears whole or not at all.
-        image_dir: where the images are, for ``imagePath``; None says: beside the jsons.
+        images: the images with their points. The folders in their names are only restored on
+            reading if ``image_dir`` is set both here and there.
+        path: the folder to write, atomically.
+        image_dir: folder of the images, for ``imagePath``; None = beside the jsons.
         overwrite: replace a folder that is not empty.
 
     Raises:
@@ -112,7 +120,7 @@ def _read_image(
 
 
 def _file_name(file: Path, image_path: str, *, root: Path, image_dir: str | Path | None) -> str:
-    """Path of a json's image, relative to ``image_dir``."""
+    """Return the path of a json's image, relative to ``image_dir``."""
     image = file.parent / image_path.replace('\\', '/')
     if image_dir is not None and image.is_file():
         folder, image_root = image.parent.resolve(), Path(image_dir).resolve()
@@ -122,7 +130,7 @@ def _file_name(file: Path, image_path: str, *, root: Path, image_dir: str | Path
 
 
 def _place(kind: str, corners: object, *, where: str) -> tuple[float, float]:
-    """The point of a shape: itself, or the centre of a rectangle or a circle."""
+    """Return the coordinates of a point, or the centre of a rectangle or a circle."""
     count = 1 if kind == 'point' else 2
     if not isinstance(corners, list) or len(corners) != count:
         raise ValueError(f'{where}: expected points of {count} [x, y], got {corners!r:.60}')

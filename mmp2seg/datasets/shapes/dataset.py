@@ -1,8 +1,8 @@
-"""The generated data set Shapes on disk.
+"""Write the generated dataset Shapes to disk.
 
-Shapes stands in for photographs where none may be fetched: small scenes with objects of a few
-classes that touch and overlap, with points, weak semantic maps and, for evaluation only, the true
-masks. ``shapes_scene.py`` makes the scenes, this module writes them in the layouts users have.
+Shapes replaces photographs when none can be downloaded: small scenes with objects of a few classes
+that touch and overlap, with points, weak semantic maps and, for evaluation only, the true masks.
+``scene.py`` generates the scenes; this module writes them in the VOC and the COCO layout.
 """
 
 import dataclasses
@@ -12,18 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmp2seg.datasets.layouts import (
-    AnnotationCollector,
-    image_class_line,
-    write_lines,
-    write_point_txt,
-)
+from mmp2seg.datasets.annotation_collector import AnnotationCollector
 from mmp2seg.datasets.shapes.scene import (
     SHAPES_CLASSES,
     SHAPES_PALETTE,
     Scene,
     generate_scene,
 )
+from mmp2seg.datasets.voc_layout import image_class_line, write_lines, write_point_txt
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.ops.adjacency import adjacent_same_class
@@ -39,29 +35,29 @@ __all__ = [
     'write_shapes',
 ]
 
-# Scenes are numbered through the splits from far apart starts, so that a split does not change
-# with the size of the other one.
+# The scene numbers of the splits start far apart, so that a split does not depend on the size of
+# the other one.
 _FIRST_INDEX = {'train': 0, 'val': 1_000_000}
 _JPEG_QUALITY = 95
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitReport:
-    """Figures of a written split."""
+    """Statistics of a written split."""
 
     num_images: int
     num_objects: int
     num_touching: int
-    """Objects at most 2 px from another one of their class, see ``adjacent_same_class``."""
+    """Objects at most 2 px from another object of their class, see ``adjacent_same_class``."""
     num_empty: int
     """Images without objects."""
     weak_miou: float
-    """Mean IoU, background included, of the weak maps with the truth, in 0..1; nan if empty."""
+    """Mean IoU of the weak maps with the true maps, with background, in 0..1; nan if empty."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ShapesReport:
-    """Figures of a written data set."""
+    """Statistics of a written dataset."""
 
     train: SplitReport
     val: SplitReport
@@ -78,22 +74,22 @@ def write_shapes(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> ShapesReport:
-    """Write the data set to a folder, which appears only when it is complete.
+    """Write the dataset to a folder, atomically.
 
     'voc' is the layout of BESTIE and P2Seg: JPEGImages, Center_points, WSSS_maps, train_cls.txt
     (all images), SegmentationClass, ImageSets/Segmentation and annotations. 'coco' has the images
     in train and val, the weak maps in semantic_maps/train and semantic_maps/val, and annotations.
-    In both, annotations has points_{train,val}.json and, as truth, instances_{train,val}.json.
+    In both, annotations has points_{train,val}.json and the ground truth
+    instances_{train,val}.json.
 
     Args:
-        root: folder to make.
+        root: folder to create.
         layout: 'voc' or 'coco'; the contents are the same.
         num_train, num_val: number of scenes of each split, >= 0.
-        seed: seed of the data set.
+        seed: seed of the dataset.
         size: (H, W) of the images.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of scene indices of a split while it is worked off; a place for a
-            progress bar.
+        track: wraps the list of scene indices of a split, for a progress bar.
 
     Raises:
         ValueError: on an unknown layout or a negative number.
@@ -157,8 +153,8 @@ class _Figures:
 
 def _write_voc_scene(folder: Path, split: str, name: str, scene: Scene) -> None:
     _write_image(folder / 'JPEGImages' / f'{name}.jpg', scene.image)
-    _write_map(folder / 'WSSS_maps' / f'{name}.png', scene.weak_map)
-    _write_map(folder / 'SegmentationClass' / f'{name}.png', scene.semantic_map)
+    write_palette_png(folder / 'WSSS_maps' / f'{name}.png', scene.weak_map)
+    write_palette_png(folder / 'SegmentationClass' / f'{name}.png', scene.semantic_map)
     points = folder / 'Center_points' / f'{name}.txt'
     points.parent.mkdir(exist_ok=True)
     write_point_txt(points, scene.points_xy, scene.labels)
@@ -177,15 +173,10 @@ def _write_voc_lists(folder: Path, image_labels: dict[str, dict[str, np.ndarray]
 
 def _write_coco_scene(folder: Path, split: str, name: str, scene: Scene) -> None:
     _write_image(folder / split / f'{name}.jpg', scene.image)
-    _write_map(folder / 'semantic_maps' / split / f'{name}.png', scene.weak_map)
+    write_palette_png(folder / 'semantic_maps' / split / f'{name}.png', scene.weak_map)
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
         raise OSError(f'{path}: the image cannot be written')
-
-
-def _write_map(path: Path, index_map: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_palette_png(path, index_map)

@@ -1,6 +1,7 @@
-"""Drawing of Shapes scenes: textures, backgrounds, clutter, shaded objects, camera effects.
+"""Draw Shapes scenes: textures, backgrounds, clutter, shaded objects, camera effects.
 
 All images are float32 BGR in 0..255 until ``photograph`` rounds them. Lengths are in pixels.
+``unit`` is the length of a detail: 1 in an image of 128 pixels.
 """
 
 import cv2
@@ -8,8 +9,8 @@ import numpy as np
 
 from mmp2seg.ops.noise import smooth_noise
 
-# Ranges of saturation. Backgrounds and clutter are duller than objects, which stand out a little,
-# as what people point at does.
+# Ranges of saturation. Objects are more saturated than backgrounds and clutter: what people
+# annotate usually stands out a little.
 DULL = (0.0, 0.3)
 VIVID = (0.4, 0.9)
 
@@ -20,12 +21,12 @@ def random_colour(
     saturation: tuple[float, float] = VIVID,
     hue: float | None = None,
 ) -> np.ndarray:
-    """A colour (3,) float32 BGR, never near black or white.
+    """Draw a random colour (3,) float32 BGR, never near black or white.
 
     Args:
-        rng: source of the colour.
+        rng: random generator.
         saturation: range of the saturation, in 0..1.
-        hue: in degrees, the hue that three of four colours are near; None = any hue.
+        hue: in degrees; three of four colours have a hue near it. None = any hue.
     """
     if hue is None or rng.random() < 0.25:
         hue = rng.uniform(0, 360)
@@ -36,12 +37,12 @@ def random_colour(
 
 
 def _soft_step(values: np.ndarray, sharpness: float) -> np.ndarray:
-    """Values about 0 to 0..1."""
+    """Map values around 0 to 0..1 with a sigmoid."""
     return 1 / (1 + np.exp(-sharpness * values))
 
 
 def _grid(shape: tuple[int, int], *, centre_xy=(0.0, 0.0), angle: float = 0.0):
-    """Pixel coordinates u, v (H, W) about ``centre_xy``, turned by ``angle`` (radians)."""
+    """Return pixel coordinates u, v (H, W) around ``centre_xy``, rotated by ``angle`` (radians)."""
     x = np.arange(shape[1], dtype=np.float32)[None] + 0.5 - centre_xy[0]
     y = np.arange(shape[0], dtype=np.float32)[:, None] + 0.5 - centre_xy[1]
     cos, sin = np.cos(angle), np.sin(angle)
@@ -57,15 +58,15 @@ def texture(
     period: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Pattern (H, W) float32 in 0..1 of a texture family.
+    """Return a pattern (H, W) float32 in 0..1 of a texture family.
 
     Args:
         family: 'spots', 'stripes', 'grain', 'spokes' or 'plain' (hardly any pattern).
         shape: (H, W).
-        centre_xy: origin of the pattern; the spokes meet here.
+        centre_xy: origin of the pattern, where the spokes meet.
         angle: direction of the pattern in radians.
-        period: distance of two spots, stripes or grains; spokes are 6 to 9 whatever it is.
-        rng: source of phase, distortion and grain.
+        period: distance between spots, stripes or grains; ignored for spokes, which are 6 to 9.
+        rng: random generator of phase, distortion and grain.
 
     Raises:
         ValueError: if the family is unknown.
@@ -90,9 +91,9 @@ def texture(
 
 
 def background(shape: tuple[int, int], *, unit: float, rng: np.random.Generator) -> np.ndarray:
-    """Textured background (H, W, 3): two or three tones mixed by patterns of several sizes.
+    """Return a textured background (H, W, 3): three tones mixed by patterns of several sizes.
 
-    Object textures occur here too, so that texture alone does not tell an object.
+    Object textures occur here too, so that texture alone does not identify an object.
     """
     height, width = shape
     tones = [random_colour(rng, saturation=DULL) for _ in range(3)]
@@ -114,7 +115,7 @@ def background(shape: tuple[int, int], *, unit: float, rng: np.random.Generator)
     else:
         mix = (smooth_noise(shape, cell=rng.uniform(16, 40) * unit, rng=rng) > 0).astype(np.float32)
     image = tones[0] + (tones[1] - tones[0]) * mix[..., None]
-    # Finer detail in the third tone and in brightness.
+    # Add finer detail in the third tone and in brightness.
     detail = _soft_step(smooth_noise(shape, cell=rng.uniform(3, 9) * unit, rng=rng), 2)
     image += rng.uniform(0.05, 0.35) * (tones[2] - image) * detail[..., None]
     image *= 1 + rng.uniform(0.02, 0.08) * smooth_noise(shape, cell=2 * unit, rng=rng)[..., None]
@@ -157,16 +158,16 @@ def paint_object(
     unit: float,
     rng: np.random.Generator,
 ) -> None:
-    """Lay a textured, shaded object with a soft shadow over the image, in place.
+    """Draw a textured, shaded object with a soft shadow over the image, in place.
 
     Args:
         image: (H, W, 3) float32 BGR.
-        alpha: (H, W) float32 in 0..1, the object's cover of each pixel.
+        alpha: (H, W) float32 in 0..1, the share of each pixel that the object covers.
         family: texture family of the object's class.
         colour: (3,) the object's main colour.
-        centre_xy, radius, angle: place, size and direction of the object.
-        unit: length of a detail (1 at images of 128 pixels).
-        rng: source of the variation within the class.
+        centre_xy, radius, angle: position, size and direction of the object.
+        unit: length of a detail (1 in an image of 128 pixels).
+        rng: random generator of the variation within the class.
     """
     shape = alpha.shape
     pattern = texture(
@@ -179,7 +180,7 @@ def paint_object(
     )
     if rng.random() < 0.5 and family != 'plain':
         pattern = 1 - pattern
-    # The second tone is the first one darker, with a tint of its own.
+    # The second tone is a darker first tone, mixed with a random tint.
     second = rng.uniform(0.3, 0.55) * (0.75 * colour + 0.25 * random_colour(rng))
     surface = colour + (second - colour) * pattern[..., None]
     # Light from one side, and a rim that falls off within about 2 pixels of the edge.
@@ -190,7 +191,7 @@ def paint_object(
     rim = 1 - rng.uniform(0.25, 0.5) * np.exp(-np.square(depth / (1.5 * unit)))
     wear = 1 + rng.uniform(0.02, 0.08) * smooth_noise(shape, cell=2 * unit, rng=rng)
     surface = surface * (light * rim * wear)[..., None]
-    # The shadow shows where the object lies on another one of the same look.
+    # The shadow separates the object from a similar object below it.
     drop = rng.uniform(0.5, 2, size=2) * unit
     shadow = cv2.warpAffine(
         alpha, np.float32([[1, 0, drop[0]], [0, 1, drop[1]]]), (shape[1], shape[0])
@@ -201,7 +202,7 @@ def paint_object(
 
 
 def photograph(image: np.ndarray, *, unit: float, rng: np.random.Generator) -> np.ndarray:
-    """Uneven light, lens blur, contrast and sensor noise; returns (H, W, 3) uint8."""
+    """Add uneven light, lens blur, contrast and sensor noise; return (H, W, 3) uint8."""
     shape = image.shape[:2]
     u, _ = _grid(shape, angle=rng.uniform(0, 2 * np.pi))
     ramp = 2 * (u - u.min()) / max(np.ptp(u), 1) - 1

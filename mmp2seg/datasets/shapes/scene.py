@@ -1,4 +1,4 @@
-"""One scene of the generated data set Shapes: where the objects are, and what is seen of them."""
+"""Generate one scene of the dataset Shapes: the objects, the image, the maps and the points."""
 
 import dataclasses
 
@@ -18,8 +18,8 @@ from mmp2seg.ops.point_sampling import near_center_inside, random_inside
 SHAPES_CLASSES = ('disc', 'square', 'triangle', 'ring')
 SHAPES_PALETTE = [(220, 60, 60), (70, 150, 230), (90, 190, 90), (240, 180, 50)]
 
-# Each class has a form and a texture of its own; its colour is a hint only: a class has a typical
-# hue, in degrees, which one of four objects does not have.
+# Form and texture identify a class. The colour is only a hint: a class has a typical hue, in
+# degrees, but one of four objects has another hue.
 _FAMILIES = ('spots', 'stripes', 'plain', 'spokes')
 _HUES = (0.0, 210.0, 120.0, 45.0)
 _SUPERSAMPLING = 4
@@ -28,7 +28,7 @@ MIN_VISIBLE_PIXELS = 25
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """An image with its truth, its points and its weak semantic map; N may be 0."""
+    """An image with its ground truth, its N points and its weak semantic map; N may be 0."""
 
     image: np.ndarray
     """(H, W, 3) uint8, BGR."""
@@ -41,7 +41,7 @@ class Scene:
     labels: np.ndarray
     """(N,) int64 in 0..K-1."""
     points_xy: np.ndarray
-    """(N, 2) float32, centre of a visible pixel of each object."""
+    """(N, 2) float32 continuous (x, y), the centre of a visible pixel of each object."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +51,11 @@ class _Shape:
     radius: float
     angle: float
     flatness: float
-    """Height over width before the turn."""
+    """Height over width before the rotation."""
     colour: np.ndarray
 
     def alpha(self, size: tuple[int, int]) -> np.ndarray:
-        """Cover of each pixel, (H, W) float32 in 0..1."""
+        """Return the covered share of each pixel, (H, W) float32 in 0..1."""
         canvas = np.zeros((size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING), np.uint8)
         # Even-odd filling: the ring's inner contour is its hole.
         contours = [self._to_canvas(c) for c in _unit_contours(SHAPES_CLASSES[self.label])]
@@ -71,7 +71,7 @@ class _Shape:
 
 
 def _unit_contours(name: str) -> list[np.ndarray]:
-    """Contours [(P, 2), ...] of a class's form in the unit circle."""
+    """Return the contours [(P, 2), ...] of a class's form, scaled to about the unit circle."""
 
     def polygon(corners: int, radius: float = 1.0) -> np.ndarray:
         angles = 2 * np.pi * (np.arange(corners) + 0.5) / corners
@@ -87,7 +87,7 @@ def _unit_contours(name: str) -> list[np.ndarray]:
 
 
 def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) -> list[_Shape]:
-    """Groups of one class whose members touch or overlap, and single objects, bottom first."""
+    """Place single objects and groups of one class that touch or overlap, bottom object first."""
     if rng.random() < 0.05:
         return []
     shapes = []
@@ -96,7 +96,7 @@ def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) 
         label = int(rng.integers(len(SHAPES_CLASSES)))
         members = int(rng.choice([1, 2, 3, 4], p=[0.45, 0.28, 0.17, 0.10]))
         radius = unit * rng.uniform(8, 28 if members < 4 else 19)
-        # Members often look alike, as animals of a herd do; others differ.
+        # In most groups the members look alike, like the animals of a herd.
         alike = rng.random() < 0.6
         colour = random_colour(rng, hue=_HUES[label])
         centre = rng.uniform(0.05, 0.95, size=2) * size[::-1]
@@ -121,7 +121,7 @@ def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) 
 
 
 def _visible(shapes: list[_Shape], size: tuple[int, int]):
-    """Leave out shapes of which hardly anything is seen.
+    """Drop shapes with fewer than ``MIN_VISIBLE_PIXELS`` visible pixels.
 
     Returns:
         the kept shapes, bottom first, their alphas, and the (H, W) int32 instance map.
@@ -134,7 +134,7 @@ def _visible(shapes: list[_Shape], size: tuple[int, int]):
         areas = np.bincount(instance_map.ravel(), minlength=len(shapes) + 1)[1:]
         if (areas >= MIN_VISIBLE_PIXELS).all():
             return shapes, alphas, instance_map
-        # The smallest goes first: what it covered may save another.
+        # Drop one at a time, smallest first: the pixels that it covered may save another shape.
         smallest = int(np.argmin(areas))
         shapes = shapes[:smallest] + shapes[smallest + 1 :]
         alphas = alphas[:smallest] + alphas[smallest + 1 :]
@@ -148,15 +148,15 @@ def generate_scene(
     center_points: float = 0.6,
     weak_strength: float = 1.2,
 ) -> Scene:
-    """Generate a scene, which depends on the arguments alone.
+    """Generate a scene; the result depends on the arguments only.
 
     Args:
         index: number of the scene, >= 0.
-        seed: seed of the data set, >= 0.
+        seed: seed of the dataset, >= 0.
         size: (H, W) in pixels, each at least 32; objects scale with the shorter side.
-        center_points: share of the objects whose point is drawn about the centre of mass; the
-            others have a random pixel.
-        weak_strength: strength of the degradation that makes the weak map.
+        center_points: share of the objects whose point is drawn near the centre of mass; the
+            others get a random pixel.
+        weak_strength: strength of the degradation from true map to weak map.
 
     Raises:
         ValueError: on a negative index or seed, or a size below 32.
@@ -165,7 +165,7 @@ def generate_scene(
         raise ValueError(f'expected index and seed >= 0, got {index} and {seed}')
     if min(size) < 32:
         raise ValueError(f'expected a size of at least 32 x 32, got {size[0]} x {size[1]}')
-    # Separate streams: changing how points or maps are made leaves the images as they are.
+    # Separate random streams: a change of the points or maps does not change the images.
     place_rng, paint_rng, point_rng, weak_rng = (
         np.random.default_rng([seed, index, stream]) for stream in range(4)
     )

@@ -1,4 +1,4 @@
-"""Transforms: load points and weak maps, let points drift, make targets, pack the data sample."""
+"""Transforms: load points and weak maps, move points, find regions, pack the data sample."""
 
 from mmp2seg.datasets.transforms.drift import DriftPoints
 from mmp2seg.datasets.transforms.geometric import CachedMosaic, RandomAffine
@@ -9,13 +9,14 @@ from mmp2seg.datasets.transforms.pseudo_labels import (
     LoadPseudoLabels,
     PackPseudoLabels,
 )
+from mmp2seg.datasets.transforms.regions import FindRegions, GeneratePointTargets
 from mmp2seg.datasets.transforms.seg_packing import PackSegPointInputs
-from mmp2seg.datasets.transforms.targets import GeneratePointTargets
 
 __all__ = [
     'CachedMosaic',
     'DriftPoints',
     'FilterPseudoLabels',
+    'FindRegions',
     'GeneratePointTargets',
     'LoadPointAnnotations',
     'LoadPseudoLabels',

@@ -1,9 +1,10 @@
-"""Points that miss their place, as hasty clicks do."""
+"""Points that miss their place, like hasty clicks."""
 
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from mmp2seg.ops.coords import keep_off_border, points_inside
 from mmp2seg.registry import TRANSFORMS
 from mmp2seg.structures import PointBoxes
 
@@ -12,18 +13,19 @@ from mmp2seg.structures import PointBoxes
 class DriftPoints(BaseTransform):
     """Move each point by Gaussian noise (table 13 of the paper).
 
-    The drift of a point depends on the seed, its image's id and its own id alone: it is the same in
-    every epoch, in training and at inference, on any worker. It belongs right after
-    ``LoadPointAnnotations``. A point that would leave the image stays on its outermost pixel; where
-    a point drifts off its region, the labeler looks for the region as for any other point.
+    The drift of a point depends only on the seed, its image's id and its own id. It is the same in
+    every epoch, in training and at inference, on any worker. The step belongs right after
+    ``LoadPointAnnotations``. A point that would leave the image moves to the nearest pixel centre
+    inside. A point that drifts off its region is assigned to a region by the labeler, like any
+    other point.
 
-    The pseudo labels have the moved points: to compare them with the truth, match by ``'order'``
+    The pseudo labels report the moved points. To compare them with the truth, match by ``'order'``
     (VOC layout) or ``'point_id'`` (COCO), not by ``'point'``.
 
     Required Keys:
 
     - gt_bboxes (PointBoxes)
-    - gt_instances_ids
+    - ori_points
     - img_id
     - img_shape
     - ori_shape
@@ -31,14 +33,15 @@ class DriftPoints(BaseTransform):
     Modified Keys:
 
     - gt_bboxes
+    - ori_points
 
     Args:
         sigma: standard deviation of x and of y, in pixels of the image file; 0 moves nothing.
         seed: of the noise, not negative.
 
     Raises:
-        ValueError: for a negative ``sigma`` or ``seed``; when called, for an image that a
-            transform has resized or flipped before.
+        ValueError: for a negative ``sigma`` or ``seed``. When called, for an image that has already
+            been resized, cropped or flipped.
     """
 
     def __init__(self, *, sigma: float, seed: int = 0) -> None:
@@ -57,18 +60,24 @@ class DriftPoints(BaseTransform):
                 'cropped or flipped'
             )
         height, width = results['img_shape'][:2]
-        points = results['gt_bboxes'].numpy()
-        moved = points + self._drift(results['img_id'], results['gt_instances_ids'])
-        # What was outside before stays there, to be reported as such.
-        inside = results['gt_bboxes'].is_inside((height, width)).numpy()[:, None]
-        moved = np.where(inside, np.clip(moved, 0.5, [width - 0.5, height - 0.5]), moved)
-        results['gt_bboxes'] = PointBoxes(torch.from_numpy(moved.astype(np.float32)))
+        points = results['ori_points'].points
+        drift = self._drift(results['img_id'], results['ori_points'].point_ids.tolist())
+        moved = points + torch.from_numpy(drift)
+        # A point that was outside before stays there, to be reported as such.
+        left = torch.from_numpy(
+            points_inside(points.numpy(), height, width)
+            & ~points_inside(moved.numpy(), height, width)
+        )
+        last = moved.new_tensor([width - 0.5, height - 0.5])
+        moved[left] = torch.minimum(moved[left].clamp(min=0.5), last)
+        results['ori_points'].points = moved
+        results['gt_bboxes'] = PointBoxes(keep_off_border(moved, height, width).float())
         return results
 
-    def _drift(self, image_id: int, point_ids: np.ndarray) -> np.ndarray:
+    def _drift(self, image_id: int, point_ids: list[int]) -> np.ndarray:
         """Drift of each point, ``(N, 2)`` float64."""
         drift = np.zeros((len(point_ids), 2))
-        for row, point_id in zip(drift, point_ids.tolist(), strict=True):
+        for row, point_id in zip(drift, point_ids, strict=True):
             stream = np.random.default_rng([self.seed, image_id, point_id])
             row[:] = self.sigma * stream.standard_normal(2)
         return drift

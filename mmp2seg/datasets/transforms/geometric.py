@@ -1,7 +1,7 @@
-"""mmdet's RandomAffine and CachedMosaic, with the weak semantic map moved along.
+"""mmdet's RandomAffine and CachedMosaic for data with points and a weak semantic map.
 
-mmdet's own move image and boxes alone. On data with points and a weak map they stop with
-``KeyError: 'gt_ignore_flags'``, a key that ``LoadPointAnnotations`` leaves out; these do the rest.
+mmdet's transforms move only image and boxes. On data with points they fail with
+``KeyError: 'gt_ignore_flags'``, as ``LoadPointAnnotations`` does not set this key.
 """
 
 import cv2
@@ -19,7 +19,7 @@ _FROM_PIXEL_INDEX = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 
 @TRANSFORMS.register_module()
 class RandomAffine(MMDetRandomAffine):
-    """mmdet's random rotation, scaling, shear and translation of image, points and weak map.
+    """Random rotation, scaling, shear and translation of image, points and weak map.
 
     Required Keys:
 
@@ -29,13 +29,14 @@ class RandomAffine(MMDetRandomAffine):
 
     Modified Keys:
 
-    - all of them: what comes from outside the image is 255 in the map, points that leave it go
-
+    - all required keys: the map is 255 outside the original image, points outside the new image
+      are dropped
     - img_shape
 
     Args:
-        all: as of :class:`mmdet.datasets.transforms.RandomAffine`; ``bbox_clip_border`` has no
-            effect on points.
+        *args: forwarded to :class:`mmdet.datasets.transforms.RandomAffine`.
+        **kwargs: forwarded to :class:`mmdet.datasets.transforms.RandomAffine`.
+            ``bbox_clip_border`` has no effect on points.
     """
 
     def transform(self, results: dict) -> dict:
@@ -56,22 +57,22 @@ class RandomAffine(MMDetRandomAffine):
                 flags=cv2.INTER_NEAREST,
                 borderValue=IGNORE,
             )
-        # OpenCV's matrix maps pixel indices, points have their pixel's centre at + 0.5.
+        # OpenCV's matrix maps pixel indices; in the coordinates of points, centres are at + 0.5.
         results['gt_bboxes'].project_(_FROM_PIXEL_INDEX @ matrix @ _TO_PIXEL_INDEX)
         inside = results['gt_bboxes'].is_inside((height, width)).numpy()
         for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_instances_ids'):
             results[key] = results[key][inside]
+        results['gt_bboxes'].clip_((height, width))
         return results
 
 
 @TRANSFORMS.register_module()
 class CachedMosaic(MMDetCachedMosaic):
-    """mmdet's mosaic of four images, with their points and weak maps.
+    """Mosaic of four images with their points and weak maps.
 
-    The ids of the points stay those of their own images, so that an id may occur several times.
-    What is no image is 255 in the map. The result has twice the size of ``img_scale``; the first
-    four images that a worker sees pass as they are. It has to be followed by a crop and a pad to a
-    fixed size.
+    Points keep the ids of their own images, so an id may occur several times. Pixels outside the
+    four images are 255 in the map. The result has twice the size of ``img_scale``, but a worker
+    returns its first four images unchanged. Therefore a crop and a pad to a fixed size must follow.
 
     Required Keys:
 
@@ -81,37 +82,40 @@ class CachedMosaic(MMDetCachedMosaic):
 
     Modified Keys:
 
-    - all of them, and img_shape
+    - all required keys
+    - img_shape
 
     Args:
-        all: as of :class:`mmdet.datasets.transforms.CachedMosaic`.
+        *args: forwarded to :class:`mmdet.datasets.transforms.CachedMosaic`.
+        **kwargs: forwarded to :class:`mmdet.datasets.transforms.CachedMosaic`.
     """
 
     def transform(self, results: dict) -> dict:
         """Transform ``results``."""
-        self._indices, self._places = [], []  # what mmdet's method draws
-        # mmdet's method joins and filters these flags, whatever they are, along with the points.
+        self._indices, self._places = [], []  # filled by mmdet's method
+        # mmdet's method joins and filters gt_ignore_flags along with the points, so the ids use it.
         results['gt_ignore_flags'] = results['gt_instances_ids']
         results = super().transform(results)
         results['gt_instances_ids'] = results.pop('gt_ignore_flags')
+        results.pop('ori_points', None)  # those of one of the four images
         if self._places and 'gt_seg_map' in results:
             others = [self.results_cache[index]['gt_seg_map'] for index in self._indices]
             results['gt_seg_map'] = self._mosaic_map([results['gt_seg_map'], *others])
         return results
 
     def get_indexes(self, cache: list) -> list:
-        """Indices of the three other images, kept for their maps."""
+        """Draw the indices of the three other images and store them for their maps."""
         self._indices = super().get_indexes(cache)
         return self._indices
 
     def _mosaic_combine(self, loc, center_position_xy, img_shape_wh):
-        """Where to paste and to crop a resized image, kept for its map."""
+        """Compute where to paste and crop a resized image, and store it for its map."""
         place = super()._mosaic_combine(loc, center_position_xy, img_shape_wh)
         self._places.append((place, img_shape_wh))
         return place
 
     def _mosaic_map(self, maps: list[np.ndarray]) -> np.ndarray:
-        """``(2 H, 2 W)`` map from those of the four images."""
+        """Join the maps of the four images to one of ``(2 H, 2 W)``."""
         width, height = self.img_scale
         mosaic = np.full((2 * height, 2 * width), IGNORE, dtype=np.uint8)
         for semantic_map, ((paste, crop), (map_width, map_height)) in zip(

@@ -1,11 +1,13 @@
 """Loading of points and weak semantic maps."""
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
+from mmengine.structures import InstanceData
 
 from mmp2seg.files.index_png import decode_index_map
-from mmp2seg.ops.coords import points_inside
+from mmp2seg.ops.coords import keep_off_border, points_inside
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.registry import TRANSFORMS
 from mmp2seg.structures import PointBoxes
@@ -26,19 +28,21 @@ class LoadPointAnnotations(BaseTransform):
 
     Added Keys:
 
-    - gt_bboxes (PointBoxes, (N, 2) float32)
+    - ori_points (InstanceData: ``points`` (N, 2) float64, ``labels``, ``point_ids``; the points as
+      the file gives them, which no later transform changes)
+    - gt_bboxes (PointBoxes, (N, 2) float32; the same points, which later transforms move)
     - gt_bboxes_labels ((N,) int64)
-    - gt_instances_ids ((N,) int64, the point ids; the key that mmdet's RandomCrop filters too)
+    - gt_instances_ids ((N,) int64, the point ids; mmdet's RandomCrop filters this key too)
     - gt_seg_map ((H, W) uint8, if ``with_seg``)
 
     Args:
         with_seg: load the semantic map. Training needs it, inference does not.
-        allow_outside: keep points outside the image (inference reports them as dropped); otherwise
-            they are an error.
-        resize_seg_map: resize a map of another size to the image's, each pixel taking the nearest
-            class, where it is the image's size times a factor (to within a pixel). Otherwise, and
-            always for a map of another shape, another size is an error.
-        backend_args: of :func:`mmengine.fileio.get`.
+        allow_outside: keep points outside the image, which inference reports as dropped. Without
+            it they are an error.
+        resize_seg_map: resize a map of another size to the image's, if both have the same aspect
+            ratio (to within a pixel); each pixel takes the nearest class. Any other size is an
+            error.
+        backend_args: see :func:`mmengine.fileio.get`.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class LoadPointAnnotations(BaseTransform):
 
         Raises:
             ValueError: for a point outside the image, a map of another size (see
-                ``resize_seg_map``) or with a value that is no class, or a file that is no
+                ``resize_seg_map``), a map value that is no class, or a map file that is no
                 single-channel image.
             FileNotFoundError: if the map is missing.
         """
@@ -71,14 +75,22 @@ class LoadPointAnnotations(BaseTransform):
 
     def _load_points(self, results: dict) -> None:
         instances = results.get('instances', [])
-        points = np.array([instance['point'] for instance in instances], dtype=np.float32)
+        points = np.array([instance['point'] for instance in instances], dtype=np.float64)
         points = points.reshape(-1, 2)
         if not self.allow_outside:
             _check_inside(points, results)
-        results['gt_bboxes'] = PointBoxes(points)
-        for key, field in (('gt_bboxes_labels', 'bbox_label'), ('gt_instances_ids', 'point_id')):
-            values = [instance[field] for instance in instances]
-            results[key] = np.array(values, dtype=np.int64)
+        labels = np.array([instance['bbox_label'] for instance in instances], dtype=np.int64)
+        point_ids = np.array([instance['point_id'] for instance in instances], dtype=np.int64)
+        results['ori_points'] = InstanceData(
+            points=torch.from_numpy(points),
+            labels=torch.from_numpy(labels),
+            point_ids=torch.from_numpy(point_ids),
+        )
+        # In float64, where the file's 499.99999 is still less than a width of 500.
+        moved = keep_off_border(torch.from_numpy(points), *results['img_shape'][:2])
+        results['gt_bboxes'] = PointBoxes(moved.float())
+        results['gt_bboxes_labels'] = labels.copy()
+        results['gt_instances_ids'] = point_ids.copy()
 
     def _load_semantic_map(self, results: dict) -> np.ndarray:
         path = results.get('seg_map_path')
@@ -121,7 +133,7 @@ def read_semantic_map(path: str, *, backend_args: dict | None = None) -> np.ndar
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no image of numbers, see
+        ValueError: if it is no single-channel image, see
             :func:`mmp2seg.files.index_png.decode_index_map`.
     """
     try:
@@ -133,11 +145,12 @@ def read_semantic_map(path: str, *, backend_args: dict | None = None) -> np.ndar
 
 def _size_error(semantic_map: np.ndarray, results: dict, *, is_resizable: bool) -> str:
     height, width = results['img_shape'][:2]
-    advice = 'its shape is another one, too'
+    advice = 'the aspect ratio differs too'
     if is_resizable:
         advice = (
-            'the shape agrees: LoadPointAnnotations(resize_seg_map=True) resizes it on loading, '
-            'tools/dataset_converters/import_semantic_maps.py once for all'
+            'the aspect ratio agrees: resize it when loading, with '
+            'LoadPointAnnotations(resize_seg_map=True), or once, with '
+            'tools/dataset_converters/import_semantic_maps.py'
         )
     return (
         f'{results["seg_map_path"]}: expected a map of {width} x {height} like the image '

@@ -22,14 +22,15 @@ META_KEYS = (
 
 @TRANSFORMS.register_module()
 class PackPointInputs(BaseTransform):
-    """Pack image, points, weak map and targets; :mod:`mmp2seg.structures.fields` lists the fields.
+    """Pack image, points, weak map and regions; :mod:`mmp2seg.structures.fields` lists the fields.
 
     Required Keys:
 
     - img
     - gt_bboxes (PointBoxes), gt_bboxes_labels, gt_instances_ids
+    - ori_points (optional; inference needs them)
     - gt_seg_map (optional)
-    - gt_point_targets (optional)
+    - gt_regions (optional; training needs them)
 
     Args:
         meta_keys: keys of ``results`` that become the data sample's metainfo.
@@ -51,15 +52,12 @@ class PackPointInputs(BaseTransform):
         if 'gt_seg_map' in results:
             semantic_map = np.ascontiguousarray(results['gt_seg_map'])
             sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(semantic_map)[None])
-        if 'gt_point_targets' in results:
-            targets = results['gt_point_targets']
-            sample.gt_instances.point_regions = targets.point_regions
-            sample.gt_point_targets = PixelData(
-                instance_map=targets.instance_map[None],
-                region_map=targets.region_map[None],
-                offset=targets.offset,
-                offset_weight=targets.weight[None],
-            )
+        if 'gt_regions' in results:
+            regions = results['gt_regions']
+            sample.gt_region_map = PixelData(region_map=regions.region_map[None])
+            sample.gt_regions = InstanceData(labels=regions.labels, areas=regions.areas)
+        if 'ori_points' in results:
+            sample.ori_points = results['ori_points']
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
 

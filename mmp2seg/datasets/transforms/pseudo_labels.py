@@ -1,4 +1,4 @@
-"""Loading and packing of pseudo labels for stage 2."""
+"""Load, filter and pack pseudo labels for stage 2."""
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from mmp2seg.registry import TRANSFORMS
 class LoadPseudoLabels(LoadAnnotations):
     """mmdet's LoadAnnotations, for pseudo labels.
 
-    It numbers the instances, for :class:`PackPseudoLabels`, reads semantic maps of any kind that
-    stage 1 reads (mmdet's turns a palette into colours), and has boxes and masks on by default.
+    It numbers the instances for :class:`PackPseudoLabels`, and loads boxes and masks by default. It
+    reads every kind of semantic map that stage 1 reads; mmdet's transform would convert a palette
+    to colours.
 
     Added Keys, beyond mmdet's:
 
@@ -21,10 +22,11 @@ class LoadPseudoLabels(LoadAnnotations):
 
     Args:
         with_mask: load masks, as bitmaps.
-        others: as of mmdet's ``LoadAnnotations``; maps are read without ``imdecode_backend``.
+        **kwargs: forwarded to mmdet's ``LoadAnnotations``. ``imdecode_backend`` is not used for
+            maps.
 
     Raises:
-        ValueError: ``reduce_zero_label``, 0 is the background of our maps.
+        ValueError: ``reduce_zero_label`` is set; 0 is background in our maps.
     """
 
     def __init__(self, *, with_mask: bool = True, **kwargs) -> None:
@@ -42,14 +44,15 @@ class LoadPseudoLabels(LoadAnnotations):
         """Read the semantic map.
 
         Raises:
-            ValueError: there is none, it is no single-channel image, or of another size.
-            FileNotFoundError: its file does not exist.
+            ValueError: the dataset has no map, the map has several channels, or its size is not
+                that of the image.
+            FileNotFoundError: the file of the map does not exist.
         """
         path = results.get('seg_map_path')
         if path is None:
             raise ValueError(
-                f"{results['img_path']}: expected a semantic map, but the dataset's data_prefix "
-                "has no 'seg'"
+                f'{results["img_path"]}: expected a semantic map, got a data_prefix of the dataset '
+                "without 'seg'"
             )
         semantic_map = read_semantic_map(path, backend_args=self.backend_args)
         if semantic_map.shape != tuple(results['ori_shape'][:2]):
@@ -63,16 +66,20 @@ class LoadPseudoLabels(LoadAnnotations):
 
 @TRANSFORMS.register_module()
 class FilterPseudoLabels(FilterAnnotations):
-    """mmdet's FilterAnnotations, which filters ``gt_instances_ids`` as well.
+    """mmdet's FilterAnnotations, for pseudo labels: it also filters ``gt_instances_ids``.
 
-    A crop can cut off all of a mask and leave a part of its box; such an instance has a box without
-    an extent, and a box loss that is no number. Arguments as of mmdet's ``FilterAnnotations``.
+    A crop can remove the whole mask of an instance but keep a part of its box. The recomputed box
+    then has no extent and its loss is nan, so such instances must be filtered.
+
+    Args:
+        *args: forwarded to mmdet's ``FilterAnnotations``.
+        **kwargs: forwarded to mmdet's ``FilterAnnotations``.
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Filter the instances; None if none is left and ``keep_empty``."""
+        """Filter the instances; return None if none is left and ``keep_empty`` is set."""
         ids, ignored = results['gt_instances_ids'], results['gt_ignore_flags']
-        # mmdet's tells what it keeps by the keys it knows alone
+        # mmdet's filter handles only its own keys, so one of them carries the indices
         filtered = super().transform({**results, 'gt_ignore_flags': np.arange(len(ids))})
         if filtered is None:
             return None
@@ -82,27 +89,28 @@ class FilterPseudoLabels(FilterAnnotations):
 
 @TRANSFORMS.register_module()
 class PackPseudoLabels(PackDetInputs):
-    """mmdet's PackDetInputs, whose ``gt_instances`` also have ``scores``, (N,) float32.
+    """mmdet's PackDetInputs, for pseudo labels: adds ``scores``, (N,) float32, to ``gt_instances``.
 
     Required Keys, beyond mmdet's:
 
-    - instances (with ``score``, of :class:`mmp2seg.datasets.PseudoLabelCocoDataset`)
-    - gt_instances_ids (of :class:`LoadPseudoLabels`)
+    - instances (with ``score``, from :class:`mmp2seg.datasets.PseudoLabelCocoDataset`)
+    - gt_instances_ids (from :class:`LoadPseudoLabels`)
 
-    Transforms that drop or add instances must do the same to ``gt_instances_ids``, as mmdet's
-    RandomCrop and :class:`FilterPseudoLabels` do. mmdet's FilterAnnotations does not, nor do those
-    that mix images (Mosaic, MixUp, CopyPaste). What does not fit is an error, but an instance in
-    the place of another one of its class is not noticed.
+    Transforms that drop or add instances must update ``gt_instances_ids``. mmdet's RandomCrop and
+    :class:`FilterPseudoLabels` do; mmdet's FilterAnnotations and transforms that mix images
+    (Mosaic, MixUp, CopyPaste) do not. Instances whose labels do not fit their ids are an error. An
+    instance that was exchanged for another one of its class is not detected.
 
     Args:
-        others: as of mmdet's ``PackDetInputs``.
+        *args: forwarded to mmdet's ``PackDetInputs``.
+        **kwargs: forwarded to mmdet's ``PackDetInputs``.
     """
 
     def transform(self, results: dict) -> dict:
         """Pack the sample.
 
         Raises:
-            ValueError: ids or scores are missing, or the ids are not those of the labels.
+            ValueError: ids or scores are missing, or the labels do not fit the ids.
         """
         packed = super().transform(results)
         ids = self._ids_of(results)
@@ -115,14 +123,14 @@ class PackPseudoLabels(PackDetInputs):
     def _ids_of(self, results: dict) -> np.ndarray:
         ids, labels = results.get('gt_instances_ids'), results['gt_bboxes_labels']
         if ids is None:
-            raise ValueError('PackPseudoLabels expected gt_instances_ids, of LoadPseudoLabels')
+            raise ValueError('PackPseudoLabels expected gt_instances_ids from LoadPseudoLabels')
         expected = [results['instances'][index]['bbox_label'] for index in ids]
         if expected != labels.tolist():
             raise ValueError(
                 f'{results.get("img_path", "a sample")}: expected the labels {expected} of the '
                 f'instances in gt_instances_ids, got {labels.tolist()}; a transform of the '
-                'pipeline changed the instances without them (mmdet: Mosaic, MixUp, CopyPaste; '
-                'FilterAnnotations, which mmp2seg.FilterPseudoLabels replaces)'
+                "pipeline changed the instances without their ids: remove mmdet's Mosaic, MixUp "
+                'and CopyPaste, and use mmp2seg.FilterPseudoLabels instead of FilterAnnotations'
             )
         return ids
 
@@ -130,7 +138,7 @@ class PackPseudoLabels(PackDetInputs):
         instance = results['instances'][index]
         if 'score' not in instance:
             raise ValueError(
-                f'{results.get("img_path", "a sample")}: expected instances with scores, those of '
+                f'{results.get("img_path", "a sample")}: expected instances with scores from '
                 'mmp2seg.PseudoLabelCocoDataset'
             )
         return instance['score']

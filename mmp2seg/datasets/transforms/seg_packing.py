@@ -9,15 +9,12 @@ from mmp2seg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackSegPointInputs(PackPointInputs):
-    """As :class:`PackPointInputs`, but the data sample is mmseg's.
+    """Pack the fields of :class:`PackPointInputs` into a data sample of mmseg.
 
     The weak map is ``gt_sem_seg.data``, (1, H, W) int64, which mmseg's heads train on (background
-    is their class 0). ``gt_instances`` and ``gt_point_targets`` are those of
-    :mod:`mmp2seg.structures.fields`.
+    is their class 0). :mod:`mmp2seg.structures.fields` lists the other fields.
 
-    Required Keys:
-
-    - as of :class:`PackPointInputs`
+    Required Keys: see :class:`PackPointInputs`.
     """
 
     def transform(self, results: dict) -> dict:
@@ -25,9 +22,8 @@ class PackSegPointInputs(PackPointInputs):
         packed = super().transform(results)
         source = packed['data_samples']
         sample = SegDataSample(metainfo=source.metainfo)
-        sample.gt_instances = source.gt_instances
-        if 'gt_sem_seg' in source:
-            sample.gt_sem_seg = PixelData(data=source.gt_sem_seg.sem_seg.long())
-        if 'gt_point_targets' in source:
-            sample.gt_point_targets = source.gt_point_targets
+        for name, field in source.items():
+            if name == 'gt_sem_seg':
+                field = PixelData(data=field.sem_seg.long())
+            setattr(sample, name, field)
         return dict(inputs=packed['inputs'], data_samples=sample)

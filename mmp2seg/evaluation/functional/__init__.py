@@ -1,1 +1,1 @@
-"""Maths of the metrics in numpy and pycocotools; import the modules themselves."""
+"""Computations of the metrics in numpy and pycocotools; import the modules themselves."""

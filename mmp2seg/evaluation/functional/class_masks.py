@@ -1,4 +1,4 @@
-"""Masks of an image with their categories, and their IoUs class by class."""
+"""Masks of an image with their categories, and IoUs per class."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -23,26 +23,26 @@ class ClassMasks(NamedTuple):
 
     @classmethod
     def of(cls, rles: Sequence[dict], category_ids: Sequence[int]) -> 'ClassMasks':
-        """The masks with their categories as an array, also when there are none."""
+        """Build the masks with an array of categories; both may be empty."""
         return cls(list(rles), np.asarray(category_ids, dtype=np.int64).reshape(-1))
 
     def select(self, indices: np.ndarray) -> 'ClassMasks':
-        """The masks at ``indices`` (integers), in that order."""
+        """Return the masks at ``indices`` (integers), in that order."""
         return ClassMasks([self.rles[i] for i in indices], self.category_ids[indices])
 
     def of_categories(self, category_ids: Sequence[int]) -> 'ClassMasks':
-        """The masks of the given categories."""
+        """Return the masks of the given categories."""
         return self.select(np.flatnonzero(np.isin(self.category_ids, list(category_ids))))
 
 
 def truth_masks(truth: TruthFile, image_id: int) -> tuple[ClassMasks, ClassMasks]:
-    """Objects and crowd regions of an image.
+    """Return the objects and the crowd regions of an image.
 
     Returns:
-        tuple: the objects, and the regions with ``iscrowd``.
+        tuple: the objects, and the annotations with ``iscrowd``.
 
     Raises:
-        ValueError: The image is not in the file, or a mask is malformed; names file, image
+        ValueError: the image is not in the file, or a mask is malformed; names file, image
             and annotation.
     """
     annotations = truth.annotations_of(image_id)
@@ -52,10 +52,10 @@ def truth_masks(truth: TruthFile, image_id: int) -> tuple[ClassMasks, ClassMasks
 
 
 def check_sizes(rles: Sequence[dict], truth: TruthFile, image_id: int) -> None:
-    """Check that predicted masks have the size of their image in the truth's file.
+    """Check that predicted masks have the size of their image in the file of the truth.
 
     Raises:
-        ValueError: Names file, image and sizes.
+        ValueError: a mask has another size; names file, image and sizes.
     """
     size = [truth.images[image_id][side] for side in ('height', 'width')]
     for rle in rles:
@@ -69,12 +69,13 @@ def check_sizes(rles: Sequence[dict], truth: TruthFile, image_id: int) -> None:
 def best_indices(
     scores: np.ndarray, *, score_thr: float = 0.0, max_per_image: int | None = None
 ) -> np.ndarray:
-    """Indices of the predictions of an image that count, rising.
+    """Select predictions of an image by their scores; return their indices in ascending order.
 
     Args:
         scores: ``(P,)`` floats.
-        score_thr: lower scores are left out.
-        max_per_image: the best so many of the others are kept, of equal ones the first; None = all.
+        score_thr: drop predictions with lower scores.
+        max_per_image: keep at most this many, the ones with the highest scores; the first of equal
+            scores. None: no limit.
     """
     ranked = np.argsort(-scores, kind='stable')[:max_per_image]
     return np.sort(ranked[scores[ranked] >= score_thr])
@@ -83,17 +84,17 @@ def best_indices(
 def ious_by_class(
     pred: ClassMasks, truth: ClassMasks, *, crowd: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """IoUs of the predictions of each class with the true masks of the same class.
+    """Compute the IoUs of the predictions of each class with the true masks of the same class.
 
     Args:
-        pred: Predicted masks.
-        truth: True masks of the same image and size.
-        crowd: Share of the predicted mask that lies in the true one, in place of the IoU.
+        pred: predicted masks.
+        truth: true masks of the same image and size.
+        crowd: compute the share of the predicted mask inside the true one instead of the IoU.
 
     Yields:
-        tuple: for each category of ``pred``, in the order of the ids, the ``(P,)`` indices of its
-        predictions, the ``(G,)`` indices of its true masks, either may be empty, and the
-        ``(P, G)`` float64 IoUs; 0 for two empty masks.
+        tuple: for each category of ``pred``, in the order of the ids: the ``(P,)`` indices of its
+        predictions, the ``(G,)`` indices of its true masks, which may be none, and the ``(P, G)``
+        float64 IoUs; 0 for two empty masks.
     """
     for category_id in np.unique(pred.category_ids):
         of_pred = np.flatnonzero(pred.category_ids == category_id)

@@ -1,4 +1,4 @@
-"""Every figure of a file of predictions, without a network: VOC AP, table 8, COCO AP."""
+"""All figures of a file of predictions: VOC AP, missing and adjacent rate, COCO AP."""
 
 import contextlib
 import io
@@ -33,8 +33,8 @@ class InstanceReport(NamedTuple):
 
     Attributes:
         aps: ``(K, T)`` VOC APs of the truth's categories, nan without objects.
-        found: of :func:`~mmp2seg.evaluation.functional.missing_adjacent.summarize_found`.
-        num_predictions: of those that took part.
+        found: result of :func:`~mmp2seg.evaluation.functional.missing_adjacent.summarize_found`.
+        num_predictions: number of predictions that were compared.
     """
 
     aps: np.ndarray
@@ -49,13 +49,13 @@ def compare_instances(
     iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> InstanceReport:
-    """Compare a file of predictions with the truth, the masks of one image at a time.
+    """Compare a file of predictions with the truth; decode one image at a time.
 
     Args:
-        pred: The predictions, and the images that count.
-        adjacent: The rule of adjacent objects; its truth is that of ``pred``.
-        iou_thresholds: ``T`` IoUs of the VOC APs.
-        track: Wraps the image ids, to show progress.
+        pred: predictions and ids of the images to compare.
+        adjacent: rule of adjacent objects, with the same truth as ``pred``.
+        iou_thresholds: ``T`` IoU thresholds of the VOC APs.
+        track: wrapper of the image ids that shows progress.
     """
     truth = pred.truth
     matches, found, flags, num_predictions = [], [np.zeros(0, bool)], [np.zeros(0, bool)], 0
@@ -75,7 +75,7 @@ def compare_instances(
 
 
 def coco_ap(pred: PredictionFile) -> dict[str, float]:
-    """COCO's mask AP by pycocotools, at most 100 predictions per image.
+    """Compute COCO's mask AP by pycocotools, with at most 100 predictions per image.
 
     Returns:
         dict: :data:`COCO_FIGURES` as fractions; nan where there are no objects.
@@ -102,7 +102,7 @@ def _coco(truth: TruthFile, image_ids: Sequence[int]) -> COCO:
     annotations = []
     for image_id in image_ids:
         parts = truth_masks(truth, image_id)
-        rles = [iter(part.rles) for part in parts]  # those of objects, those of crowds
+        rles = [iter(part.rles) for part in parts]  # of objects, of crowds
         for ann in truth.annotations_of(image_id):
             rle = next(rles[is_crowd(ann)])
             entry = {key: ann[key] for key in ('image_id', 'category_id')}

@@ -1,4 +1,4 @@
-"""Figures of instances as text."""
+"""Figures of instance segmentation as percentages and as tables."""
 
 import math
 from collections.abc import Sequence
@@ -11,27 +11,27 @@ from mmp2seg.evaluation.functional.voc_instance_ap import mean_over_classes
 
 
 def threshold_name(iou: float) -> str:
-    """The IoU of a figure in its name: 0.5 -> ``'50'``, 0.725 -> ``'72.5'``."""
+    """Format an IoU threshold for the name of a figure: 0.5 -> ``'50'``, 0.725 -> ``'72.5'``."""
     return f'{100 * iou:.6g}'
 
 
 def percent(value: float) -> float:
-    """A fraction in percent with two decimals; nan stays nan."""
+    """Convert a fraction to percent with two decimals; nan stays nan."""
     return round(100 * float(value), 2)
 
 
 def voc_figures(
     aps: np.ndarray, iou_thresholds: Sequence[float], classes: Sequence[str] | None = None
 ) -> dict[str, float]:
-    """VOC APs by name, in percent.
+    """Convert VOC APs to figures in percent with names.
 
     Args:
         aps: ``(K, T)`` fractions, nan for a class without objects.
-        iou_thresholds: ``T`` IoUs.
-        classes: names of the ``K`` classes, for the figures of each; None: the means alone.
+        iou_thresholds: ``T`` IoU thresholds.
+        classes: names of the ``K`` classes, to include the figures of each class. None: only means.
 
     Returns:
-        dict: ``mAP50`` and so on, and ``AP50/<class>`` and so on.
+        dict: the means as ``mAP50`` etc., and the classes as ``AP50/<class>`` etc.
     """
     figures = {}
     means = mean_over_classes(aps)
@@ -46,7 +46,7 @@ def voc_figures(
 def class_table(
     aps: np.ndarray, iou_thresholds: Sequence[float], classes: Sequence[str] | None = None
 ) -> str:
-    """VOC APs as a table of percentages; arguments as in :func:`voc_figures`."""
+    """Format VOC APs as a table of percentages; for the arguments see :func:`voc_figures`."""
     head = ['category', *(f'AP{threshold_name(iou)}' for iou in iou_thresholds)]
     rows = zip(classes or [], aps if classes else [], strict=True)
     body = [[name, *map(_cell, row)] for name, row in rows]
@@ -56,21 +56,21 @@ def class_table(
 
 
 def row_table(figures: dict[str, float]) -> str:
-    """Fractions by name as a table of one row of percentages."""
+    """Format named fractions as a table with one row of percentages."""
     return AsciiTable([list(figures), [_cell(value) for value in figures.values()]]).table
 
 
 def found_figures(figures: dict[str, float]) -> dict[str, float]:
-    """Figures of table 8 with their rates in percent; the counts stay."""
+    """Convert the rates of table 8 to percent; counts are kept."""
     return {key: percent(v) if 'rate' in key else v for key, v in figures.items()}
 
 
 def missing_adjacent_table(figures: dict[str, float], adjacent: AdjacentObjects) -> str:
-    """Figures of table 8, with their definition.
+    """Format the figures of table 8 as a table, followed by their definition.
 
     Args:
-        figures: of :func:`~mmp2seg.evaluation.functional.missing_adjacent.summarize_found`.
-        adjacent: the rule that they were counted by.
+        figures: result of :func:`~mmp2seg.evaluation.functional.missing_adjacent.summarize_found`.
+        adjacent: rule of adjacent objects that the figures are based on.
     """
     rows = [
         ['figure', '%', 'objects'],
@@ -90,7 +90,8 @@ def missing_adjacent_table(figures: dict[str, float], adjacent: AdjacentObjects)
         f'{AsciiTable(rows).table}\n'
         'The paper gives no formula for these rates, the definition is ours: missing = no '
         'prediction of the class\nreaches IoU 50; adjacent = another object of the class is at '
-        f'most {adjacent.gap} px away{across},\nadjacent rate = share of those that are found.'
+        f'most {adjacent.gap} px away{across};\nadjacent rate = share of adjacent objects that are '
+        'found.'
     )
 
 

@@ -1,4 +1,4 @@
-"""Scored instances of a file: COCO results, or pseudo labels."""
+"""Scored instances from a file of COCO results or of pseudo labels."""
 
 import math
 from collections import defaultdict
@@ -15,22 +15,23 @@ _KEYS = ('image_id', 'category_id', 'segmentation', 'score')
 
 
 class PredictionFile:
-    """The predictions of a file, image by image.
+    """Predictions of a file by image.
 
     Args:
-        path: A list of COCO results, which stands for all images of the truth, or a pseudo label
-            json, whose ``images`` are those that count. The entries have ``image_id``,
-            ``category_id``, ``segmentation`` (any of COCO's) and ``score``.
-        truth: The true instances; the files have their ids of images and categories in common.
-        score_thr: Predictions with lower scores are left out.
-        max_per_image: The best so many of the others are kept; None = all.
+        path: list of COCO results, which covers all images of the truth, or pseudo label json,
+            which covers its ``images``. Its entries have ``image_id``, ``category_id``,
+            ``segmentation`` (any kind of COCO's) and ``score``.
+        truth: true instances; images and categories have the same ids in both files.
+        score_thr: drop predictions with lower scores.
+        max_per_image: keep the top ``max_per_image`` predictions of an image. None: keep all.
 
     Attributes:
-        image_ids: The images that count, rising.
+        image_ids: ids of the images that the file covers, ascending.
 
     Raises:
-        FileNotFoundError, ValueError: As the file is missing, malformed or not of the same images
-            and categories as the truth; names file and place.
+        FileNotFoundError: the file is missing.
+        ValueError: the file is malformed, or its images and categories are not the truth's; names
+            file and place.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class PredictionFile:
             self._entries[entry['image_id']].append((place, entry))
 
     def of_image(self, image_id: int) -> tuple[ClassMasks, np.ndarray]:
-        """Masks of an image and their ``(N,)`` float64 scores, in the order of the file.
+        """Return the masks of an image and their ``(N,)`` float64 scores, in the file's order.
 
         Raises:
-            ValueError: A malformed mask, or one of another size; names file and place.
+            ValueError: a mask is malformed or has another size; names file and place.
         """
         entries = self._entries.get(image_id, [])
         scores = np.array([entry['score'] for _, entry in entries], dtype=np.float64)
@@ -80,9 +81,8 @@ class PredictionFile:
                 raise ValueError(f'{place}: no mask of image {image_id}: {error}') from error
             rles.append(rle)
         check_sizes(rles, self.truth, image_id)
-        return ClassMasks.of(rles, [entries[index][1]['category_id'] for index in kept]), scores[
-            kept
-        ]
+        category_ids = [entries[index][1]['category_id'] for index in kept]
+        return ClassMasks.of(rles, category_ids), scores[kept]
 
 
 def _is_among(value: object, ids: set) -> bool:
@@ -90,7 +90,7 @@ def _is_among(value: object, ids: set) -> bool:
 
 
 def _is_score(value: object) -> bool:
-    """Whether it is a number that fits a float; infinities do, nan does not count."""
+    """Return whether ``value`` is a number that fits a float; infinity is one, nan is not."""
     try:
         return isinstance(value, (int, float)) and not math.isnan(value)
     except OverflowError:
@@ -98,12 +98,12 @@ def _is_score(value: object) -> bool:
 
 
 def _read(path: Path, truth: TruthFile) -> tuple[str, list, set[int]]:
-    """Name of the list of predictions, the list, and the ids of the images that count."""
+    """Return the name of the list of predictions, the list, and the ids of the covered images."""
     if not _is_list(path):
         content = read_json_object(path, lists=('images', 'categories', 'annotations'))
         require_keys(path, 'images', content['images'], ('id', 'file_name'))
         require_keys(path, 'categories', content['categories'], ('id', 'name'))
-        _check_same(path, content, truth)
+        truth.check_same_ids(content, where=str(path))
         return 'annotations', content['annotations'], {image['id'] for image in content['images']}
     return 'results', read_json(path), set(truth.images)
 
@@ -113,22 +113,3 @@ def _is_list(path: Path) -> bool:
         raise FileNotFoundError(f'{path}: there is no such file')
     with path.open('rb') as file:
         return file.read(64).lstrip()[:1] == b'['
-
-
-def _check_same(path: Path, content: dict, truth: TruthFile) -> None:
-    names = {category['id']: category['name'] for category in truth.categories}
-    for category in content['categories']:
-        if names.get(category['id']) != category['name']:
-            raise ValueError(
-                f'{path}: expected category {category["id"]} to be '
-                f'{names.get(category["id"])!r} as in {truth.path}, got {category["name"]!r}'
-            )
-    for image in content['images']:
-        known = truth.images.get(image['id'])
-        if known is None:
-            raise ValueError(f'{path}: image {image["id"]} is not among those of {truth.path}')
-        if Path(known['file_name']).name != Path(image['file_name']).name:
-            raise ValueError(
-                f'{path}: image {image["id"]} is {image["file_name"]}, '
-                f'{known["file_name"]} in {truth.path}'
-            )

@@ -1,7 +1,6 @@
-"""Pseudo masks against the truth, each object compared with the instance of its own point.
+"""IoU of each true object with the pseudo instance of its own point (table 6 of the P2Seg paper).
 
-Unlike AP this needs no ranking and no matching by overlap: a point names its object. It is the
-comparison of table 6 of the P2Seg paper.
+Unlike AP this needs neither a ranking nor matching by overlap: the point identifies the object.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,39 +8,41 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmp2seg.evaluation.functional.truth_maps import is_crowd
 from mmp2seg.ops.adjacency import touching_objects
 from mmp2seg.ops.rle import segmentation_to_rle
 
 MATCH_RULES = ('point', 'point_id', 'order')
-# Points are float32 in data samples and decimals in files: equal up to this many pixels.
+# Points are float32 in data samples and decimals in files, so they are compared with a tolerance,
+# in pixels.
 POINT_TOLERANCE = 1e-2
 
 
 def point_matched_ious(
     pred_anns: Sequence[dict], truth_anns: Sequence[dict], *, match: str = 'point'
 ) -> np.ndarray:
-    """IoU of each true object of one image with the pseudo instance of its point.
+    """Compute the IoU of each true object of an image with the pseudo instance of its point.
 
-    An instance belongs to one object at most, in the order of ``pred_anns``.
+    Each instance is assigned to at most one object, in the order of ``pred_anns``.
 
     Args:
-        pred_anns: Pseudo annotations of the image: ``category_id``, ``point``, ``point_id`` and
+        pred_anns: pseudo annotations of the image with ``category_id``, ``point``, ``point_id`` and
             ``segmentation`` (compressed RLE).
-        truth_anns: True annotations of the image: ``category_id``, ``segmentation`` (compressed
-            RLE) and, by ``match``, ``point`` or ``id``. No crowd regions.
-        match: ``'point'``: the object of the instance's class with the same ``point``; for objects
-            without ``point``, the smallest one of the class whose mask holds the point.
-            ``'point_id'``: the object whose ``id`` is the instance's ``point_id`` (files with a
-            common id space). ``'order'``: the object at the place ``point_id``, counted from 0
-            (VOC layout, where a point's id is its line and the objects have the points' order).
-            The last two serve where points were moved.
+        truth_anns: true annotations of the image, without crowd regions, with ``category_id``,
+            ``segmentation`` (compressed RLE) and, depending on ``match``, ``point`` or ``id``.
+        match: how to find the object of an instance. ``'point'``: the object of the instance's
+            class with the same ``point``; if the objects have no ``point``, the smallest one of the
+            class whose mask contains the point. ``'point_id'``: the object whose ``id`` equals the
+            instance's ``point_id``, for files that share ids. ``'order'``: the object at index
+            ``point_id``, from 0, for VOC layout, where the id of a point is its line and the
+            objects are in the same order. The last two also work for points that were moved.
 
     Returns:
         np.ndarray: ``(len(truth_anns),)`` float64; 0 for an object without instance.
 
     Raises:
-        ValueError: Unknown ``match``, masks of different sizes, or, by ``'order'``, no object of
-            the instance's class at its place.
+        ValueError: ``match`` is unknown, masks have different sizes, or, with ``'order'``, the
+            object at the index has another class than the instance or does not exist.
     """
     if match not in MATCH_RULES:
         raise ValueError(f'expected match to be one of {MATCH_RULES}, got {match!r}')
@@ -66,13 +67,15 @@ def compare_image(
     match: str = 'point',
     gap: int = 2,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """IoUs and touching flags of the true objects of one image; crowd regions are left out.
+    """Compute IoUs and touching flags of the true objects of an image, without crowd regions.
 
     Args:
-        truth_anns: As in a COCO json: polygons and both kinds of RLE.
-        height: Height of the image.
-        width: Width of the image.
-        gap: See :func:`~mmp2seg.ops.adjacency.touching_objects`.
+        pred_anns: pseudo annotations of the image, see :func:`point_matched_ious`.
+        truth_anns: annotations of a COCO json, with polygons or either kind of RLE.
+        height: height of the image.
+        width: width of the image.
+        match: see :func:`point_matched_ious`.
+        gap: see :func:`~mmp2seg.ops.adjacency.touching_objects`.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: ``(N,)`` float64 IoUs (:func:`point_matched_ious`) and
@@ -81,7 +84,7 @@ def compare_image(
     objects = [
         {**ann, 'segmentation': segmentation_to_rle(ann['segmentation'], height, width)}
         for ann in truth_anns
-        if not ann.get('iscrowd', 0)
+        if not is_crowd(ann)
     ]
     ious = point_matched_ious(pred_anns, objects, match=match)
     masks = [ann['segmentation'] for ann in objects]
@@ -89,7 +92,7 @@ def compare_image(
 
 
 def summarize_ious(ious: np.ndarray, touching: np.ndarray) -> dict[str, float]:
-    """Figures over the objects of all images.
+    """Compute the figures over the objects of all images.
 
     Args:
         ious: ``(N,)`` floats in [0, 1].
@@ -97,9 +100,9 @@ def summarize_ious(ious: np.ndarray, touching: np.ndarray) -> dict[str, float]:
 
     Returns:
         dict: ``num_objects``, ``num_touching``; ``mean_iou``, ``mean_iou_touching`` (fractions);
-        ``num_iou50``, ``num_iou70``, ``num_iou90``: objects with an IoU above .5, .7, .9, as table
-        6 counts them; ``found_touching_iou50``: share of the touching objects whose IoU reaches
-        .5. Means and shares of nothing are nan.
+        ``num_iou50``, ``num_iou70``, ``num_iou90``: objects with an IoU above .5, .7, .9, as in
+        table 6; ``found_touching_iou50``: share of the touching objects with an IoU of at least .5.
+        Means and shares of nothing are nan.
     """
     ious, touching = np.asarray(ious, dtype=np.float64), np.asarray(touching, dtype=bool)
     of_touching = ious[touching]

@@ -1,4 +1,4 @@
-"""True instances of a COCO json, by image, and a whole pseudo label file compared with them."""
+"""True instances of a COCO json by image, and the comparison of pseudo labels with them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image
-from mmp2seg.evaluation.functional.truth_maps import annotation_rle
+from mmp2seg.evaluation.functional.truth_maps import annotation_rle, is_crowd
 from mmp2seg.files.json_reading import read_json_object
 
 
@@ -18,10 +18,15 @@ class TruthFile:
     Args:
         path: COCO json with polygons or RLE; ``point`` of an annotation is optional.
 
+    Attributes:
+        path: path of the file.
+        categories: categories in the order of the file.
+        images: images by id, in the order of the file.
+
     Raises:
-        FileNotFoundError, ValueError: As the file is missing or malformed, which includes ids and
-            names that occur twice, category ids that are no 64-bit integers, and annotations of
-            unknown images or categories; names file and place.
+        FileNotFoundError: the file is missing.
+        ValueError: the file is malformed: duplicate ids or names, category ids that are not 64-bit
+            integers, annotations of unknown images or categories, etc.; names file and place.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -41,34 +46,64 @@ class TruthFile:
             self._annotations[ann['image_id']].append(ann)
 
     def annotations_of(self, image_id: int) -> list[dict]:
-        """Annotations of an image, ``[]`` for one without objects.
+        """Return the annotations of an image; ``[]`` without objects.
 
         Raises:
-            ValueError: The image is not in the file.
+            ValueError: the image is not in the file.
         """
         if image_id not in self.images:
             raise ValueError(f'{self.path}: image {image_id} is not among its images')
         return self._annotations.get(image_id, [])
 
     def place_of(self, image_id: int) -> str:
-        """File, id and name of an image, for errors."""
+        """Return file, id and name of an image, for errors."""
         return f'{self.path}: image {image_id} ({self.images[image_id]["file_name"]})'
 
     def rle_of(self, ann: dict) -> dict:
-        """Compressed RLE of one of the annotations.
+        """Convert the mask of an annotation to a compressed RLE.
 
         Raises:
-            ValueError: A malformed mask; names file, image and annotation.
+            ValueError: the mask is malformed; names file, image and annotation.
         """
         image = self.images[ann['image_id']]
         place = f'{self.place_of(ann["image_id"])}: annotation {ann["id"]}'
         return annotation_rle(ann, image['height'], image['width'], where=place)
 
     def labels_of(self, classes: Sequence[str]) -> dict[int, int]:
-        """Index in ``classes`` by category id; categories of other names are left out."""
+        """Return the index in ``classes`` by category id, without categories of other names."""
         labels = {name: label for label, name in enumerate(classes)}
         categories = [entry for entry in self.categories if entry['name'] in labels]
         return {entry['id']: labels[entry['name']] for entry in categories}
+
+    def check_same_ids(self, content: dict, *, where: str) -> None:
+        """Check that another file uses the same ids for images and categories.
+
+        Args:
+            content: ``categories`` with id and name, and ``images`` with id and file name. Names of
+                images are compared without their folders.
+            where: name of the other file, for errors.
+
+        Raises:
+            ValueError: an id is missing here or belongs to another name; names both.
+        """
+        names = {category['id']: category['name'] for category in self.categories}
+        for category in content['categories']:
+            if names.get(category['id']) != category['name']:
+                raise ValueError(
+                    f'{where}: expected category {category["id"]} to be '
+                    f'{names.get(category["id"])!r} as in {self.path}, got {category["name"]!r}'
+                )
+        for image in content['images']:
+            known = self.images.get(image['id'])
+            if known is None:
+                raise ValueError(
+                    f'{where}: image {image["id"]} is not among the images of {self.path}'
+                )
+            if Path(known['file_name']).name != Path(image['file_name']).name:
+                raise ValueError(
+                    f'{where}: expected image {image["id"]} to be {known["file_name"]} as in '
+                    f'{self.path}, got {image["file_name"]}'
+                )
 
     def compare(
         self,
@@ -79,19 +114,27 @@ class TruthFile:
         match: str = 'point',
         gap: int = 2,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """:func:`~mmp2seg.evaluation.functional.pseudo_masks.compare_image` for one image.
+        """Compare the pseudo labels of an image with its true objects.
+
+        For arguments and results see
+        :func:`~mmp2seg.evaluation.functional.pseudo_masks.compare_image`.
 
         Args:
-            category_ids: true objects of other categories are left out; None keeps all.
+            image_id: id of the image.
+            pred_anns: pseudo annotations of the image.
+            category_ids: drop true objects of other categories. None: keep all.
+            match: how to find the object of an instance.
+            gap: largest distance of touching objects, in pixels.
 
         Raises:
-            ValueError: Names the file, the image and, for a malformed mask, the annotation.
+            ValueError: the image is not in the file, or an entry is malformed; names the file, the
+                image and, for a malformed true mask, the annotation.
         """
         truth_anns = self.annotations_of(image_id)
         if category_ids is not None:
             truth_anns = [ann for ann in truth_anns if ann['category_id'] in category_ids]
         image = self.images[image_id]
-        objects = [ann for ann in truth_anns if not ann.get('iscrowd', 0)]
+        objects = [ann for ann in truth_anns if not is_crowd(ann)]
         objects = [{**ann, 'segmentation': self.rle_of(ann)} for ann in objects]
         try:
             return compare_image(
@@ -104,40 +147,39 @@ class TruthFile:
             )
         except ValueError as error:
             raise ValueError(f'{self.place_of(image_id)}: {error}') from error
-        except (KeyError, TypeError, OverflowError) as error:  # their texts say little alone
+        except (KeyError, TypeError, OverflowError) as error:  # their messages are not enough
             raise ValueError(f'{self.place_of(image_id)}: malformed entry, {error!r}') from error
 
 
 def compare_files(
     pred: dict, truth: TruthFile, *, match: str = 'point', gap: int = 2
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compare a whole pseudo label json with the truth, one image in memory at a time.
+    """Compare a whole pseudo label json with the truth; decode one image at a time.
 
-    Only the images and categories of ``pred`` take part: the truth may hold more.
+    Only images and categories of ``pred`` are compared. The truth may contain more.
 
     Args:
-        pred: Content of a pseudo label json.
+        pred: content of a pseudo label json.
+        truth: true instances; images and categories have the same ids in both files.
+        match: see :func:`~mmp2seg.evaluation.functional.pseudo_masks.point_matched_ious`.
+        gap: largest distance of touching objects, in pixels.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: IoUs and touching flags of all true objects of the images.
 
     Raises:
-        ValueError: Other categories than the truth's, an image that the truth lacks, or an image
-            id that stands for another file there.
+        ValueError: an image or a category of ``pred`` is not in the truth, or its id belongs to
+            another one there; or an entry is malformed.
     """
-    _check_same_categories(pred['categories'], truth)
+    truth.check_same_ids(pred, where='pseudo labels')
     annotations = defaultdict(list)
     for ann in pred['annotations']:
         annotations[ann['image_id']].append(ann)
     category_ids = {category['id'] for category in pred['categories']}
     ious, touching = [np.zeros(0)], [np.zeros(0, dtype=bool)]
     for image in pred['images']:
-        image_id, name = image['id'], image['file_name']
-        known = truth.images.get(image_id, image)['file_name']
-        if Path(known).name != Path(name).name:
-            raise ValueError(f'{truth.path}: image {image_id} is {known}, expected {name}')
         of_image = truth.compare(
-            image_id, annotations[image_id], category_ids=category_ids, match=match, gap=gap
+            image['id'], annotations[image['id']], category_ids=category_ids, match=match, gap=gap
         )
         ious.append(of_image[0])
         touching.append(of_image[1])
@@ -153,13 +195,3 @@ def _check_category_ids(path: str | Path, categories: list[dict]) -> None:
             raise ValueError(
                 f'{where}: expected id to be a 64-bit integer, got {value!r:.60}'
             ) from error
-
-
-def _check_same_categories(categories: list[dict], truth: TruthFile) -> None:
-    names = {category['id']: category['name'] for category in truth.categories}
-    for category in categories:
-        if names.get(category['id']) != category['name']:
-            raise ValueError(
-                f'{truth.path}: expected category {category["id"]} to be {category["name"]!r}, '
-                f'got {names.get(category["id"])!r}'
-            )

@@ -1,28 +1,30 @@
-"""True instances of an image as arrays."""
+"""COCO annotations of an image as masks and as an instance map."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mmp2seg.datasets.coco_content import annotation_place
+from mmp2seg.ops.affinity import IGNORED
 from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
 
 
 def is_crowd(annotation: dict) -> bool:
-    """Whether a COCO annotation is a crowd, not an instance."""
+    """Return whether a COCO annotation is a crowd region, not an instance."""
     return bool(annotation.get('iscrowd', 0))
 
 
 def annotation_rle(annotation: dict, height: int, width: int, *, where: str) -> dict:
-    """Compressed RLE of a COCO annotation.
+    """Convert the mask of a COCO annotation to a compressed RLE.
 
     Args:
-        annotation: with polygons or an RLE.
-        height, width: of its image.
-        where: the annotation's place, for errors.
+        annotation: annotation with polygons or an RLE.
+        height: height of its image.
+        width: width of its image.
+        where: place of the annotation, for errors.
 
     Raises:
-        ValueError: No mask, or a malformed one; begins with ``where``.
+        ValueError: there is no mask or it is malformed; begins with ``where``.
     """
     try:
         return segmentation_to_rle(annotation.get('segmentation'), height, width)
@@ -33,18 +35,19 @@ def annotation_rle(annotation: dict, height: int, width: int, *, where: str) -> 
 def decode_masks(
     annotations: Sequence[dict], height: int, width: int, *, where: str | None = None
 ) -> np.ndarray:
-    """Masks of COCO annotations.
+    """Decode the masks of COCO annotations.
 
     Args:
-        annotations: of one image.
-        height, width: of the image.
-        where: file and image, for errors; None names the image by its id.
+        annotations: ``M`` annotations of one image.
+        height: height of the image.
+        width: width of the image.
+        where: file and image, for errors. None: the id of the image.
 
     Returns:
         np.ndarray: ``(M, H, W)`` bool.
 
     Raises:
-        ValueError: No mask, or a malformed one; begins with ``where`` and names the annotation.
+        ValueError: a mask is missing or malformed; begins with ``where`` and names the annotation.
     """
     masks = np.zeros((len(annotations), height, width), dtype=bool)
     for index, ann in enumerate(annotations):
@@ -61,27 +64,29 @@ def truth_instance_map(
     width: int,
     where: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """COCO annotations of an image as one map.
+    """Draw the COCO annotations of an image as one map.
 
     Args:
-        annotations: where they overlap the later one counts; crowds are ignored pixels, except
-            where there is an instance.
-        labels: the class of every category id; instances of other categories are ignored pixels.
-        height, width: of the image.
-        where: file and image, for errors, as of :func:`decode_masks`.
+        annotations: annotations of the image. Later instances cover earlier ones. Pixels of crowd
+            regions outside instances are ignored.
+        labels: class of each category id; instances of other categories are ignored pixels.
+        height: height of the image.
+        width: width of the image.
+        where: file and image, for errors, see :func:`decode_masks`.
 
     Returns:
-        tuple: ``(H, W)`` int32 map, 1..M an instance, 0 background, -1 ignored; and the ``(M,)``
-        int64 classes of the instances.
+        tuple: ``(H, W)`` int32 map, 1..M an instance, 0 background, -1
+        (:data:`mmp2seg.ops.affinity.IGNORED`) ignored; and the ``(M,)`` int64 classes of the
+        instances.
 
     Raises:
-        ValueError: as :func:`decode_masks`.
+        ValueError: see :func:`decode_masks`.
     """
     known = [not is_crowd(ann) and ann['category_id'] in labels for ann in annotations]
     instances = [ann for ann, is_known in zip(annotations, known, strict=True) if is_known]
     others = [ann for ann, is_known in zip(annotations, known, strict=True) if not is_known]
     instance_map = np.zeros((height, width), dtype=np.int32)
-    instance_map[decode_masks(others, height, width, where=where).any(axis=0)] = -1
+    instance_map[decode_masks(others, height, width, where=where).any(axis=0)] = IGNORED
     masks = decode_masks(instances, height, width, where=where)
     for number, mask in enumerate(masks, start=1):
         instance_map[mask] = number

@@ -1,20 +1,21 @@
-"""Average precision by the VOC instance protocol, image by image.
+"""Average precision (AP) by the VOC instance protocol.
 
-The protocol is that of chainercv's ``eval_instance_segmentation_voc`` with its defaults, by which
-BESTIE and P2Seg measure:
+The protocol is chainercv's ``eval_instance_segmentation_voc`` with its defaults, which BESTIE and
+P2Seg use:
 
-- A prediction is compared with the object of its class and image that it has the largest IoU with,
-  the first of several. It is right if the IoU reaches the threshold and no prediction with a
-  higher score took the object; there is no second choice. Otherwise it is wrong.
+- A prediction is compared with the object of its image and class with the largest IoU, the first
+  one of equal IoUs. It is right if the IoU is at least the threshold and no prediction with a
+  higher score was right for the same object. Otherwise it is wrong, even if it also overlaps
+  another object.
 - The predictions of a class are ranked by score over all images. AP is the area under the whole
-  curve of precision over recall, precision made falling (not the eleven points of VOC 2007).
-- A class with objects and without predictions has an AP of 0, one without objects has none and is
-  left out of the mean.
+  precision-recall curve, with precision made monotonic (not the eleven points of VOC 2007).
+- A class with objects and without predictions has an AP of 0. A class without objects has no AP and
+  does not enter the mean.
 
-Two points that chainercv leaves open: predictions with equal scores rank in the order of the images
-and, within one, of the predictions (there by numpy's unstable sort), and crowd regions, which VOC
-does not have, are no objects: a wrong prediction of which a share of at least the threshold lies in
-a crowd region of its class does not count, as in COCO.
+Two rules are not chainercv's. Predictions with equal scores rank in the order of the images and,
+within an image, of the predictions; chainercv uses numpy's unstable sort. VOC has no crowd regions;
+here they are not objects, and, as in COCO, a wrong prediction is ignored if at least the
+threshold's share of it lies in a crowd region of its class.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,13 +31,13 @@ RIGHT, WRONG, LEFT_OUT = 1, 0, -1
 
 @dataclass(frozen=True)
 class ImageMatches:
-    """What AP needs to know of one image; no tuple, of which mmengine would make a plain one.
+    """Data of one image that AP needs; not a NamedTuple, as mmengine would convert it to a tuple.
 
     Attributes:
-        category_ids: ``(P,)`` int64, of the predictions.
-        scores: ``(P,)`` float64.
+        category_ids: ``(P,)`` int64 category of each prediction.
+        scores: ``(P,)`` float64, descending.
         outcomes: ``(P, T)`` int8, ``RIGHT``, ``WRONG`` or ``LEFT_OUT`` at each threshold.
-        true_category_ids: ``(G,)`` int64, of the objects.
+        true_category_ids: ``(G,)`` int64 category of each object.
     """
 
     category_ids: np.ndarray
@@ -59,8 +60,8 @@ def match_image(
         pred: ``P`` predicted masks.
         scores: ``(P,)`` floats.
         objects: ``G`` true masks.
-        crowds: Crowd regions.
-        iou_thresholds: ``T`` IoUs in (0, 1].
+        crowds: crowd regions.
+        iou_thresholds: ``T`` IoU thresholds in (0, 1].
     """
     scores = np.asarray(scores, dtype=np.float64)
     thresholds = np.asarray(iou_thresholds, dtype=np.float64)
@@ -80,12 +81,12 @@ def match_image(
 def average_precisions(
     matches: Sequence[ImageMatches], category_ids: Iterable[int], *, num_thresholds: int
 ) -> np.ndarray:
-    """AP of each class at each threshold.
+    """Compute the AP of each class at each threshold.
 
     Args:
-        matches: Of all images, in an order that does not depend on how they were dealt out.
-        category_ids: The ``K`` classes.
-        num_thresholds: The ``T`` of the matches.
+        matches: matches of all images, in an order that does not depend on the number of processes.
+        category_ids: ids of the ``K`` classes.
+        num_thresholds: number ``T`` of thresholds in the matches.
 
     Returns:
         np.ndarray: ``(K, T)`` float64 in [0, 1]; nan for a class without objects.
@@ -107,32 +108,32 @@ def average_precisions(
 
 
 def average_precision(outcomes: np.ndarray, num_objects: int) -> float:
-    """Area under the curve of falling precision over recall.
+    """Compute the area under the curve of monotonic precision over recall.
 
     Args:
-        outcomes: ``(P,)`` outcomes of the predictions of a class, best score first.
-        num_objects: Number of objects of the class.
+        outcomes: ``(P,)`` outcomes of the predictions of a class, highest score first.
+        num_objects: number of objects of the class.
 
     Returns:
-        float: In [0, 1]; nan without objects.
+        float: AP in [0, 1]; nan without objects.
     """
     if num_objects == 0:
         return float('nan')
     right = outcomes[outcomes != LEFT_OUT] == RIGHT
     precision = np.cumsum(right) / np.arange(1, len(right) + 1)
-    falling = np.maximum.accumulate(precision[::-1])[::-1]
-    # each right prediction moves recall on by 1 / num_objects
-    return float(falling[right].sum() / num_objects)
+    monotonic = np.maximum.accumulate(precision[::-1])[::-1]
+    # each right prediction raises recall by 1 / num_objects
+    return float(monotonic[right].sum() / num_objects)
 
 
 def mean_over_classes(aps: np.ndarray) -> np.ndarray:
-    """``(K, T)`` APs -> ``(T,)`` means over the classes with objects; nan without such classes."""
+    """Average ``(K, T)`` APs over classes with objects -> ``(T,)``; nan without such classes."""
     known = ~np.isnan(aps).all(axis=1)
     return aps[known].mean(axis=0) if known.any() else np.full(aps.shape[1], np.nan)
 
 
 def _first_of_each_object(ious: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """``(P, G)`` IoUs, best score first -> ``(P, T)`` outcomes."""
+    """Convert ``(P, G)`` IoUs, highest score first, to ``(P, T)`` outcomes."""
     nearest, best = ious.argmax(axis=1), ious.max(axis=1)
     outcomes = np.full((len(ious), len(thresholds)), WRONG, dtype=np.int8)
     for column, threshold in zip(outcomes.T, thresholds, strict=True):

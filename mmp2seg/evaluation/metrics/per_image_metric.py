@@ -1,4 +1,4 @@
-"""A metric whose results are one entry per image, whatever sampler dealt the images out."""
+"""Base of metrics with one result per image, independent of how a sampler distributes images."""
 
 import sys
 from abc import abstractmethod
@@ -7,19 +7,19 @@ from mmengine.evaluator import BaseMetric
 
 
 class PerImageMetric(BaseMetric):
-    """Base of metrics with one result dict, with an ``image_id``, per image.
+    """Base of metrics with one result dict per image, which contains an ``image_id``.
 
-    mmengine cuts the gathered results to the length of the data set, which is right only where
-    the copies that pad the last batch come last. Here everything is gathered, and of several
-    results of an image the first one counts: no image is lost and none counts twice.
+    mmengine cuts the gathered results to the length of the dataset, which is right only if the
+    copies that pad the last batch come last. This class gathers everything and uses the first
+    result of each image, so it neither loses an image nor counts one twice.
     """
 
     def evaluate(self, size: int) -> dict:
-        """As ``BaseMetric.evaluate``, over each image once; ``size`` is not needed for it."""
+        """Evaluate each image once, see ``BaseMetric.evaluate``; ``size`` is ignored."""
         return super().evaluate(sys.maxsize)
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Figures of the results of all ranks."""
+        """Compute the figures from the results of all ranks."""
         first: dict[int, dict] = {}
         for result in results:
             first.setdefault(result['image_id'], result)
@@ -27,4 +27,4 @@ class PerImageMetric(BaseMetric):
 
     @abstractmethod
     def compute_over_images(self, results: list[dict]) -> dict:
-        """Figures of the results, one per image, in the order of the image ids."""
+        """Compute the figures from one result per image, in the order of the image ids."""

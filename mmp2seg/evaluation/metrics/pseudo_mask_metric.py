@@ -8,8 +8,7 @@ import numpy as np
 from mmp2seg.evaluation.functional.pseudo_masks import MATCH_RULES, summarize_ious
 from mmp2seg.evaluation.functional.truth_file import TruthFile
 from mmp2seg.evaluation.metrics.per_image_metric import PerImageMetric
-from mmp2seg.evaluation.metrics.prediction_encoding import encode_predictions
-from mmp2seg.pseudo_labels.coco_json import category_ids_of
+from mmp2seg.pseudo_labels.coco_json import category_ids_of, encode_image
 from mmp2seg.registry import METRICS
 
 PERCENTAGES = ('mean_iou', 'mean_iou_touching', 'found_touching_iou50')
@@ -27,12 +26,10 @@ class PseudoMaskMetric(PerImageMetric):
     Args:
         ann_file: COCO json with the true instances of the tested images; read for evaluation only.
             Its crowds, and categories that are no class of the data set, are left out.
-        match: How an object finds its instance: ``'point'``, ``'point_id'`` or ``'order'``, see
+        match: how an object finds its instance: ``'point'``, ``'point_id'`` or ``'order'``, see
             :func:`~mmp2seg.evaluation.functional.pseudo_masks.point_matched_ious`.
-        gap: Largest distance of touching objects, in pixels.
-        collect_device: See mmengine's ``BaseMetric``.
-        prefix: See mmengine's ``BaseMetric``.
-        collect_dir: See mmengine's ``BaseMetric``.
+        gap: largest distance of touching objects, in pixels.
+        collect_device, prefix, collect_dir: see mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'pseudo_masks'
@@ -60,7 +57,7 @@ class PseudoMaskMetric(PerImageMetric):
         category_ids = category_ids_of(self.truth.categories, classes)
         for data_sample in data_samples:
             image_id = data_sample['img_id']
-            annotations = encode_predictions(data_sample, category_ids)
+            annotations, _ = encode_image(data_sample, category_ids)
             ious, touching = self.truth.compare(
                 image_id,
                 annotations,

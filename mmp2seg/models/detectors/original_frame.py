@@ -1,7 +1,7 @@
-"""From the frame of the network's input back to the original image's: resizing and flips undone.
+"""Maps of the network's input frame in the frame of the original image: undo resizing and flips.
 
-Of a sample the metainfo ``img_shape``, ``ori_shape`` and, where the image was flipped, ``flip`` and
-``flip_direction`` are read. Padding is at the bottom and the right.
+The metainfo ``img_shape``, ``ori_shape`` and, if the image was flipped, ``flip`` and
+``flip_direction`` of a sample are read. Padding is at the bottom and the right.
 """
 
 import torch.nn.functional as F
@@ -35,14 +35,6 @@ def offset_factors(sample: DetDataSample, like: Tensor) -> Tensor:
     for axis in _flipped_axes(sample):
         factors[-1 - axis] *= -1  # axis -1 is x, the first component
     return factors[:, None, None]
-
-
-def points_to_original_frame(points_xy: Tensor, sample: DetDataSample) -> Tensor:
-    """``(N, 2)`` float32 points of the input frame -> of the original image's, as a copy."""
-    points_xy = points_xy.clone()
-    for axis in _flipped_axes(sample):
-        points_xy[:, -1 - axis] = sample.img_shape[:2][axis] - points_xy[:, -1 - axis]
-    return points_xy * points_xy.new_tensor(_scale_to_original(sample))
 
 
 def _flipped_axes(sample: DetDataSample) -> tuple[int, ...]:

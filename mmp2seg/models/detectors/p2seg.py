@@ -1,29 +1,31 @@
 """P2Seg: the stage-1 network that turns points into instance masks."""
 
+import dataclasses
 import sys
+import warnings
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample, OptSampleList, SampleList
 from mmengine.logging import MessageHub
-from mmengine.structures import InstanceData, PixelData
+from mmengine.structures import PixelData
 from torch import Tensor
 
-from mmp2seg.codecs import PointInstances, PointTargets
-from mmp2seg.models.detectors.original_frame import (
-    offset_factors,
-    points_to_original_frame,
-    to_original_frame,
-)
+from mmp2seg.codecs.data_samples import add_instances, image_points, require_original_points
+from mmp2seg.models.detectors.original_frame import offset_factors, to_original_frame
+from mmp2seg.models.distillation import NetworkMaps, SemanticScorer
 from mmp2seg.models.pretrained import require_pretrained
 from mmp2seg.ops.components import IGNORE
-from mmp2seg.ops.masks import masks_to_boxes_xyxy
+from mmp2seg.ops.semantic_scores import image_values
 from mmp2seg.registry import MODELS, TASK_UTILS
 
-TEST_DEFAULTS = dict(
-    return_maps=False, grouping=None, rounds=0, use_weak_map=False, network_weight=0.0
+_TEST_DEFAULTS = dict(
+    decoder=None, rounds=0, use_weak_map=False, network_weight=0.0, return_maps=False
 )
+# Before 0.1 these were options of the labeler.
+_MOVED_OPTIONS = ('grouping', 'landing_weight', 'anchor', 'max_landing_distance')
 
 
 @MODELS.register_module()
@@ -39,19 +41,26 @@ class P2Seg(BaseDetector):
         backbone, neck: configs; the heads see the neck's features, or the backbone's.
         semantic_head: config of a :class:`mmp2seg.models.SemanticHead`.
         offset_head: config of an :class:`mmp2seg.models.OffsetHead`.
-        labeler: config of a :class:`mmp2seg.codecs.PointPseudoLabeler`, the pipeline's own.
+        labeler: config of the :class:`mmp2seg.codecs.PointPseudoLabeler`, the only one: distiller
+            and decoder get this one. Default: its defaults.
         affinity_head: config of an :class:`mmp2seg.models.AffinityHead`; None = S2I alone.
         mdm_loss: config of the :class:`mmp2seg.models.MDMLoss`.
-        distiller: config of the :class:`mmp2seg.models.MutualDistiller`, which gets this labeler.
-        train_cfg: of :class:`mmdet.models.BaseDetector`; nothing is read from it.
-        test_cfg: ``return_maps``, add ``pred_sem_seg`` and ``pred_offset`` to the results (default
-            False); ``grouping``, overrides the labeler's at inference; ``rounds``, how often the
-            affinity propagates semantic scores before decoding (default 0): the network's, or with
-            ``use_weak_map`` (default False) the weak map of those samples that have one;
-            ``network_weight``, share of the network's own probabilities in the result (default 0).
+        distiller: config of the :class:`mmp2seg.models.MutualDistiller`.
+        train_cfg: see :class:`mmdet.models.BaseDetector`; not used.
+        test_cfg: all that inference alone reads.
+            ``decoder``: config of the :class:`mmp2seg.codecs.InstanceDecoder` (type optional).
+            ``rounds``: how often the affinity propagates the semantic scores (default 0).
+            ``use_weak_map``: propagate and mix in the weak map of the samples that have one
+            (default False). ``network_weight``: share of the network's own probabilities in the
+            scores (default 0); see :class:`mmp2seg.models.SemanticScorer`.
+            ``return_maps``: add ``pred_sem_seg`` and ``pred_offset`` to the results (default
+            False).
         channels_last: keep the convolutions' memory channels-last: the same numbers, a third faster
             on a CPU (and on a GPU with mixed precision).
-        data_preprocessor, init_cfg: of :class:`mmdet.models.BaseDetector`.
+        data_preprocessor, init_cfg: see :class:`mmdet.models.BaseDetector`.
+
+    Raises:
+        ValueError: for an unknown key of ``test_cfg``, or ``rounds`` without an affinity head.
     """
 
     def __init__(
@@ -60,7 +69,7 @@ class P2Seg(BaseDetector):
         backbone: dict,
         semantic_head: dict,
         offset_head: dict,
-        labeler: dict,
+        labeler: dict | None = None,
         neck: dict | None = None,
         affinity_head: dict | None = None,
         mdm_loss: dict | None = None,
@@ -77,19 +86,28 @@ class P2Seg(BaseDetector):
         self.semantic_head = MODELS.build(semantic_head)
         self.offset_head = MODELS.build(offset_head)
         self.affinity_head = None if affinity_head is None else MODELS.build(affinity_head)
-        if affinity_head is None and (test_cfg or {}).get('rounds', 0) > 0:
-            raise ValueError('test_cfg.rounds propagates by affinity: expected an affinity_head')
         self.mdm_loss = MODELS.build(mdm_loss or dict(type='mmp2seg.MDMLoss'))
-        self.labeler = TASK_UTILS.build(labeler)
+        labeler, test_cfg = _without_moved_options(labeler or {}, test_cfg or {})
+        unknown = sorted(set(test_cfg) - set(_TEST_DEFAULTS))
+        if unknown:
+            raise ValueError(f'expected test_cfg keys {list(_TEST_DEFAULTS)}, got {unknown}')
+        self.train_cfg = train_cfg
+        self.test_cfg = {**_TEST_DEFAULTS, **test_cfg}
+        self.labeler = TASK_UTILS.build({'type': 'mmp2seg.PointPseudoLabeler', **labeler})
         distiller = distiller or dict(type='mmp2seg.MutualDistiller')
         self.distiller = MODELS.build({**distiller, 'labeler': self.labeler})
-        self.train_cfg = train_cfg
-        self.test_cfg = {**TEST_DEFAULTS, **(test_cfg or {})}
-        if self.test_cfg['grouping'] is not None:
-            labeler = {**labeler, 'grouping': self.test_cfg['grouping']}
-        self.test_labeler = TASK_UTILS.build(labeler)
+        decoder = {'type': 'mmp2seg.InstanceDecoder', **(self.test_cfg['decoder'] or {})}
+        self.decoder = TASK_UTILS.build({**decoder, 'labeler': self.labeler})
+        self.test_scorer = self._make_test_scorer()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
+
+    def _make_test_scorer(self) -> SemanticScorer:
+        """The distiller's propagation, as often and of what ``test_cfg`` says."""
+        options = {key: self.test_cfg[key] for key in ('rounds', 'use_weak_map', 'network_weight')}
+        if options['rounds'] > 0 and self.affinity_head is None:
+            raise ValueError('test_cfg.rounds propagates by affinity: expected an affinity_head')
+        return dataclasses.replace(self.distiller.scorer, **options)
 
     def init_weights(self) -> None:
         """Initialise all parts by their ``init_cfg``.
@@ -121,19 +139,16 @@ class P2Seg(BaseDetector):
 
         Args:
             batch_inputs: ``(B, 3, H, W)`` normalised images.
-            batch_data_samples: with ``gt_sem_seg`` and ``gt_point_targets``, padded to H x W.
+            batch_data_samples: with ``gt_instances``, and ``gt_sem_seg`` and ``gt_region_map``
+                padded to H x W; see :mod:`mmp2seg.structures.fields`.
         """
         size = tuple(batch_inputs.shape[-2:])
         logits, offset, embedding = self._forward(batch_inputs)
         offset = self.offset_head.predict_by_feat(offset, size)
         targets = self.distiller.distill(
-            semantic_logits=logits,
-            offset=offset,
-            embedding=embedding,
-            semantic_map=torch.cat([sample.gt_sem_seg.sem_seg for sample in batch_data_samples]),
-            initial=[_initial_targets(sample) for sample in batch_data_samples],
-            points_xy=[sample.gt_instances.points for sample in batch_data_samples],
-            labels=[sample.gt_instances.labels for sample in batch_data_samples],
+            NetworkMaps(logits, offset, embedding, self.semantic_head.align_corners),
+            torch.cat([sample.gt_sem_seg.sem_seg for sample in batch_data_samples]),
+            [image_points(sample) for sample in batch_data_samples],
             iteration=_runner_iteration(),
         )
         return self.mdm_loss(
@@ -150,15 +165,14 @@ class P2Seg(BaseDetector):
 
         Args:
             batch_inputs: ``(B, 3, H, W)`` normalised images, padded at the bottom and the right.
-            batch_data_samples: with ``gt_instances`` (points, labels, point_ids) in the input frame
-                and the metainfo ``img_shape``, ``ori_shape``.
+            batch_data_samples: with ``ori_points`` and the metainfo ``img_shape``, ``ori_shape``.
 
         Returns:
             list[DetDataSample]: the same samples, see :mod:`mmp2seg.structures.fields`.
         """
         maps = self.predict_maps(batch_inputs, batch_data_samples)
-        for sample, (probs, offset) in zip(batch_data_samples, maps):
-            self.decode_maps(sample, probs, offset)
+        for sample, (scores, offset) in zip(batch_data_samples, maps):
+            self.decode_maps(sample, scores, offset)
         return batch_data_samples
 
     def predict_maps(
@@ -166,79 +180,50 @@ class P2Seg(BaseDetector):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Maps of each image in its original frame (H', W'), resizing and flipping undone.
 
-        One image at a time is brought there: a batch of maps at full size is large.
+        One image at a time, and only of background and the classes of its points: a batch of maps
+        of all classes at full size is large.
 
         Args:
-            batch_inputs, batch_data_samples: as of :meth:`predict`; of the samples the weak maps,
-                if ``test_cfg`` uses them, and the metainfo ``flip``, ``flip_direction`` are read.
+            batch_inputs, batch_data_samples: see :meth:`predict`. If ``test_cfg`` uses them, the
+                weak maps of the samples are read, and the metainfo ``flip``, ``flip_direction``.
 
         Yields:
-            tuple: per image ``(K + 1, H', W')`` float32 probabilities and ``(2, H', W')`` float32
-            offsets ``(dx, dy)`` in pixels of the original image.
+            tuple: per image ``(V, H', W')`` float32 scores of the values of
+            :func:`mmp2seg.ops.semantic_scores.image_values`, and ``(2, H', W')`` float32 offsets
+            ``(dx, dy)`` in pixels of the original image.
         """
         size = tuple(batch_inputs.shape[-2:])
-        logits, offset, embedding = self._forward(batch_inputs)
-        probs = self._semantic_probs(logits, embedding, batch_data_samples, size)
-        offset = self.offset_head.predict_by_feat(offset, size)
-        for image_probs, image_offset, sample in zip(probs, offset, batch_data_samples):
+        logits, offsets, embeddings = self._forward(batch_inputs)
+        for index, sample in enumerate(batch_data_samples):
+            one = slice(index, index + 1)
+            scores = self.test_scorer(
+                logits[one],
+                None if embeddings is None else embeddings[one],
+                image_values(require_original_points(sample).labels.to(logits.device)),
+                ignored=_padding(sample, size=size, device=logits.device)[None],
+                weak_map=_padded_weak_map(sample, size=size, device=logits.device),
+                align_corners=self.semantic_head.align_corners,
+            )
+            offset = self.offset_head.predict_by_feat(offsets[one], size)[0]
             yield (
-                to_original_frame(image_probs, sample),
-                to_original_frame(image_offset, sample) * offset_factors(sample, image_offset),
+                to_original_frame(scores[0], sample),
+                to_original_frame(offset, sample) * offset_factors(sample, offset),
             )
 
-    def _semantic_probs(
-        self,
-        logits: Tensor,
-        embedding: Tensor | None,
-        samples: SampleList,
-        size: tuple[int, int],
-    ) -> Tensor:
-        """Probabilities ``(B, K + 1, H, W)``, with affinity and weak map as ``test_cfg`` says."""
-        rounds, weak_map = self.test_cfg['rounds'], None
-        if self.test_cfg['use_weak_map']:
-            weak_map = _padded_weak_maps(samples, size=size).to(logits.device)
-        elif rounds == 0:
-            return self.semantic_head.predict_by_feat(logits, size)
-        ignored = _padding(samples, size=size, device=logits.device)
-        if weak_map is not None:
-            ignored |= weak_map == IGNORE
-        return self.distiller.semantic_scores(
-            logits,
-            embedding,
-            rounds=rounds,
-            network_weight=self.test_cfg['network_weight'],
-            ignored=ignored,
-            semantic_map=weak_map,
-        )
-
-    def decode_maps(self, sample: DetDataSample, probs: Tensor, offset: Tensor) -> None:
+    def decode_maps(self, sample: DetDataSample, scores: Tensor, offset: Tensor) -> None:
         """Cut an image's instances and write them, and its dropped points, into its sample.
 
         Args:
-            sample: with ``gt_instances`` and metainfo as of :meth:`predict`.
-            probs, offset: the image's, as of :meth:`predict_maps`.
+            sample: with ``ori_points``.
+            scores, offset: the image's, see :meth:`predict_maps`.
         """
-        instances = sample.gt_instances
-        points = points_to_original_frame(instances.points.to(offset.device), sample)
-        labels = instances.labels.to(offset.device)
-        decoded = self.test_labeler.decode(probs, offset, points, labels)
-        point_ids = instances.point_ids.to(offset.device)
-        sample.pred_instances = InstanceData(
-            masks=decoded.masks,
-            bboxes=masks_to_boxes_xyxy(decoded.masks),
-            scores=decoded.scores,
-            labels=labels[decoded.kept],
-            points=points[decoded.kept],
-            point_ids=point_ids[decoded.kept],
-        )
-        sample.dropped_points = InstanceData(
-            points=points[decoded.dropped],
-            labels=labels[decoded.dropped],
-            point_ids=point_ids[decoded.dropped],
-            reasons=decoded.reasons,
-        )
+        points = require_original_points(sample).to(scores.device)
+        values = image_values(points.labels)
+        instances = self.decoder.decode(scores, offset, points.points, points.labels, values=values)
+        add_instances(sample, instances)
         if self.test_cfg['return_maps']:
-            _add_maps(sample, decoded, offset)
+            sample.pred_sem_seg = PixelData(sem_seg=instances.semantic_map[None])
+            sample.pred_offset = PixelData(offset=offset)
 
 
 def _runner_iteration() -> int:
@@ -246,36 +231,37 @@ def _runner_iteration() -> int:
     return MessageHub.get_current_instance().runtime_info.get('iter', sys.maxsize)
 
 
-def _initial_targets(sample: DetDataSample) -> PointTargets:
-    """What the pipeline encoded for one image."""
-    targets = sample.gt_point_targets
-    return PointTargets(
-        instance_map=targets.instance_map[0],
-        offset=targets.offset,
-        weight=targets.offset_weight[0],
-        region_map=targets.region_map[0],
-        point_regions=sample.gt_instances.point_regions,
-    )
-
-
-def _padding(samples: SampleList, *, size: tuple[int, int], device: torch.device) -> Tensor:
-    """``(B, H, W)`` bool: what of a batch's frame is not in the image."""
-    padding = torch.ones(len(samples), *size, dtype=torch.bool, device=device)
-    for image, sample in zip(padding, samples):
-        image[: sample.img_shape[0], : sample.img_shape[1]] = False
+def _padding(sample: DetDataSample, *, size: tuple[int, int], device: torch.device) -> Tensor:
+    """``(H, W)`` bool: what of the batch's frame is not in the image."""
+    padding = torch.ones(*size, dtype=torch.bool, device=device)
+    padding[: sample.img_shape[0], : sample.img_shape[1]] = False
     return padding
 
 
-def _padded_weak_maps(samples: SampleList, *, size: tuple[int, int]) -> Tensor:
-    """``(B, H, W)`` uint8 weak maps; 255 in the padding and for a sample without one."""
-    maps = torch.full((len(samples), *size), IGNORE, dtype=torch.uint8)
-    for padded, sample in zip(maps, samples):
-        if 'gt_sem_seg' in sample:
-            weak_map = sample.gt_sem_seg.sem_seg[0]
-            padded[: weak_map.shape[0], : weak_map.shape[1]] = weak_map
-    return maps
+def _padded_weak_map(
+    sample: DetDataSample, *, size: tuple[int, int], device: torch.device
+) -> Tensor | None:
+    """``(1, H, W)`` uint8 weak map, 255 in the padding; None for a sample without one."""
+    if 'gt_sem_seg' not in sample:
+        return None
+    weak_map = sample.gt_sem_seg.sem_seg.to(device)
+    amount = (0, size[1] - weak_map.shape[-1], 0, size[0] - weak_map.shape[-2])
+    return F.pad(weak_map, amount, value=IGNORE)
 
 
-def _add_maps(sample: DetDataSample, decoded: PointInstances, offset: Tensor) -> None:
-    sample.pred_sem_seg = PixelData(sem_seg=decoded.semantic_map[None])
-    sample.pred_offset = PixelData(offset=offset)
+def _without_moved_options(labeler: dict, test_cfg: dict) -> tuple[dict, dict]:
+    """Move the decoder's options of configs of before 0.1 from where they were, with a warning."""
+    moved = {key: labeler[key] for key in _MOVED_OPTIONS if key in labeler}
+    if test_cfg.get('grouping') is not None:
+        moved['grouping'] = test_cfg['grouping']
+    if moved or 'grouping' in test_cfg:
+        warnings.warn(
+            f'{sorted(moved) or ["grouping"]} in model.labeler or model.test_cfg is deprecated: '
+            'write model.test_cfg.decoder=dict(...)',
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        labeler = {key: value for key, value in labeler.items() if key not in moved}
+        test_cfg = {key: value for key, value in test_cfg.items() if key != 'grouping'}
+        test_cfg['decoder'] = {**moved, **(test_cfg.get('decoder') or {})}
+    return labeler, test_cfg

@@ -1,7 +1,6 @@
-"""Heads: features to dense maps, their losses and their predictions."""
+"""Heads: from feature maps to raw maps, and from raw maps to predictions."""
 
 from mmp2seg.models.heads.affinity_head import AffinityHead
-from mmp2seg.models.heads.offset_head import OffsetHead
-from mmp2seg.models.heads.semantic_head import SemanticHead
+from mmp2seg.models.heads.dense_heads import OffsetHead, SemanticHead
 
 __all__ = ['AffinityHead', 'OffsetHead', 'SemanticHead']

@@ -10,23 +10,26 @@ from mmp2seg.registry import MODELS
 
 @MODELS.register_module()
 class AffinityHead(BaseModule):
-    """Optional decoder, then one k x k convolution with a bias, no normalisation, no activation.
+    """Optional decoder, then one k x k convolution with bias, without normalisation or activation.
 
-    For the embedding F of an image, ``(D, N)`` with N = h * w, the affinity logits of its pixels
-    are ``F^T F``, ``(N, N)``. They are never formed here: :mod:`mmp2seg.ops.affinity` streams them.
+    For an image with N = h * w pixels and the embedding F, ``(D, N)``, the affinity logits are
+    ``F^T F``, ``(N, N)``. They are never stored: :mod:`mmp2seg.ops.affinity` streams them.
 
     Args:
         in_channels: channels of the feature map that enters the convolution.
-        channels: D, the embedding's. Without a convolution it is the map's own width.
-        kernel_size: k, odd; None = no convolution: the decoder's output is the embedding, as in the
-            released ResNet-101 network (3, without a decoder, in the HRNet-48 one).
-        in_index: which of the features to use when there is no ``decoder``.
-        decoder: config of a module that turns the features into one map, as
-            :class:`mmp2seg.models.PanopticDeepLabDecoder`; a head has its own.
-        init_cfg: of mmengine. Defaults to normal(0, 0.001), the released networks' initialisation.
+        channels: D, channels of the embedding.
+        kernel_size: k, odd. None: no convolution, the feature map or the decoder's output is the
+            embedding. The released ResNet-101 network has a decoder and None, the HRNet-48 network
+            has 3 and no decoder.
+        in_index: index of the feature map to use when there is no ``decoder``.
+        decoder: config of a module that turns the features into one map, such as
+            :class:`mmp2seg.models.PanopticDeepLabDecoder`. Each head builds its own decoder.
+        init_cfg: initialisation, see mmengine. Defaults to normal(0, 0.001), the initialisation of
+            the released networks.
 
     Raises:
-        ValueError: if ``kernel_size`` is even, or None where ``in_channels`` is not ``channels``.
+        ValueError: ``kernel_size`` is even, or it is None and ``in_channels`` differs from
+            ``channels``.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class AffinityHead(BaseModule):
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Embedding of a batch.
+        """Compute the embedding of a batch.
 
         Args:
             features: feature maps of the backbone or the neck, ``(B, C_i, h_i, w_i)`` each.

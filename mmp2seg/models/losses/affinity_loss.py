@@ -1,4 +1,4 @@
-"""Balanced pair loss of the affinities (L_I2S)."""
+"""Balanced pair loss of the affinities (L_I2S, instance to semantic)."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,11 +12,11 @@ class AffinityLoss(nn.Module):
     """Mean over images and maps of :func:`mmp2seg.ops.affinity.pair_loss`.
 
     Args:
-        background: what pairs with a background pixel are: ``'ignore'`` left out, ``'different'``
-            from every instance, ``'separate'`` the same with an average of their own,
-            ``'instance'`` pairs like any other.
+        background: how pairs with a background pixel count: ``'ignore'`` not at all,
+            ``'different'`` as pairs of different instances, ``'separate'`` likewise but averaged
+            separately, ``'instance'`` as if the background were one more instance.
         ignored_as_background: treat ignored pixels as background.
-        loss_weight: factor of the loss; 1 in the released recipe.
+        loss_weight: factor of the loss (1 in the released recipe).
 
     Raises:
         ValueError: for an unknown ``background``.

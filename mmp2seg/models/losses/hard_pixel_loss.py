@@ -13,11 +13,11 @@ from mmp2seg.registry import MODELS
 def hard_pixel_cross_entropy(
     logits: Tensor, target: Tensor, *, ratio: float, ignore_index: int = IGNORE
 ) -> Tensor:
-    """Mean cross entropy of each image's hardest pixels (L_seg with P_seg = hard pixels).
+    """Mean cross entropy of each image's hardest pixels (L_seg of the paper).
 
-    Of the ``n`` labelled pixels of an image the ``ceil(ratio * n)`` with the highest loss count, so
-    padding and ignored pixels change neither the loss nor the share. No value is read back from
-    the device.
+    The hardest pixels are the ``ceil(ratio * n)`` labelled pixels with the highest loss, of the
+    ``n`` labelled pixels of an image. Padding and ignored pixels change neither the loss nor their
+    number. No value is read back from the device.
 
     Args:
         logits: ``(B, C, H, W)`` floats; computed in float32.
@@ -25,7 +25,7 @@ def hard_pixel_cross_entropy(
         ratio: share of pixels, in (0, 1].
 
     Returns:
-        Tensor: mean over the images that have a labelled pixel; a zero with graph if none has.
+        Tensor: mean over the images that have a labelled pixel; without any, a zero with a graph.
     """
     losses = F.cross_entropy(
         logits.float(), target.long(), ignore_index=ignore_index, reduction='none'
@@ -34,7 +34,7 @@ def hard_pixel_cross_entropy(
     counts = labelled.sum(dim=1)
     if ratio < 1:
         num_hard = (counts * ratio).ceil()
-        # Ignored pixels have loss 0; below every labelled one they cannot be chosen before it.
+        # Ignored pixels have loss 0. A key below that of every labelled pixel ranks them last.
         keys = losses.detach().masked_fill(~labelled, -1.0)
         most = math.ceil(losses.shape[1] * ratio)
         _, order = keys.topk(most, dim=1)
@@ -48,7 +48,7 @@ def hard_pixel_cross_entropy(
 
 @MODELS.register_module()
 class HardPixelCrossEntropyLoss(nn.Module):
-    """Module of :func:`hard_pixel_cross_entropy`.
+    """Cross entropy of the hardest pixels, see :func:`hard_pixel_cross_entropy`.
 
     Args:
         ratio: hard pixel ratio in (0, 1]; 0.2 is the paper's (table 5).

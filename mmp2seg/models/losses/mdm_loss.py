@@ -1,5 +1,9 @@
-"""The loss of mutual distillation: lambda_s2i * (L_off + L_seg) + lambda_i2s * L_I2S."""
+"""Loss of mutual distillation: lambda_s2i * (L_off + L_seg) + lambda_i2s * L_I2S.
 
+L_seg trains the semantic head, L_off the offset head, L_I2S the affinity head.
+"""
+
+import warnings
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -14,8 +18,9 @@ class MDMLoss(nn.Module):
     Args:
         lambda_s2i: weight of L_S2I = L_off + L_seg.
         lambda_i2s: weight of L_I2S.
-        hard_pixel_ratio: replaces the ``ratio`` of ``loss_semantic`` (table 5).
-        loss_semantic: config of L_seg, called with ``(logits, target)``.
+        hard_pixel_ratio: deprecated, write ``loss_semantic=dict(ratio=...)``.
+        loss_semantic: config of L_seg, called with ``(logits, target)``; its ``ratio`` is the hard
+            pixel ratio of table 5.
         loss_offset: config of L_off, called with ``(offset, target, weight)``.
         loss_affinity: config of L_I2S, called with ``(embedding, instance_maps)``.
     """
@@ -33,6 +38,11 @@ class MDMLoss(nn.Module):
         super().__init__()
         loss_semantic = loss_semantic or dict(type='mmp2seg.HardPixelCrossEntropyLoss')
         if hard_pixel_ratio is not None:
+            warnings.warn(
+                'mdm_loss.hard_pixel_ratio is deprecated: write mdm_loss.loss_semantic.ratio',
+                DeprecationWarning,
+                stacklevel=2,
+            )
             loss_semantic = {**loss_semantic, 'ratio': hard_pixel_ratio}
         self.lambda_s2i = lambda_s2i
         self.lambda_i2s = lambda_i2s

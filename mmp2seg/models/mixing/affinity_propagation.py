@@ -1,4 +1,4 @@
-"""The propagation of scores by affinity as a layer."""
+"""Propagation of scores by affinity as a layer."""
 
 from torch import Tensor, nn
 
@@ -8,14 +8,15 @@ from mmp2seg.registry import MODELS
 
 @MODELS.register_module()
 class AffinityPropagation(nn.Module):
-    """Module of :func:`mmp2seg.ops.affinity.propagate`: ``S = A^(o beta) * C``, some times.
+    """Module of :func:`mmp2seg.ops.affinity.propagate`: ``S = A^(o beta) * C``.
 
-    It has no parameters and passes no gradient.
+    A is the affinity, C the scores that go in, S the scores that come out. The module has no
+    parameters and passes no gradient.
 
     Args:
         rounds: number of propagations; 0 returns the scores.
-        beta, threshold, radius: as of :func:`mmp2seg.ops.affinity.propagate`; ``radius`` is in
-            cells of the embedding's grid.
+        beta, threshold, radius: see :func:`mmp2seg.ops.affinity.propagate`; ``radius`` is in cells
+            of the embedding's grid.
 
     Raises:
         ValueError: for negative ``rounds``, or a ``beta`` that is not positive.
@@ -51,16 +52,15 @@ class AffinityPropagation(nn.Module):
             Tensor: ``(B, C, h, w)``; a mean of scores in every cell, so that probabilities stay
             probabilities.
         """
-        for _ in range(self.rounds):
-            scores = propagate(
-                embedding,
-                scores,
-                beta=self.beta,
-                threshold=self.threshold,
-                radius=self.radius,
-                valid=valid,
-            )
-        return scores
+        return propagate(
+            embedding,
+            scores,
+            rounds=self.rounds,
+            beta=self.beta,
+            threshold=self.threshold,
+            radius=self.radius,
+            valid=valid,
+        )
 
     def extra_repr(self) -> str:
         """The arguments."""

@@ -1,10 +1,11 @@
 """OffsetHead and AffinityHead with the interface of mmseg's auxiliary heads.
 
 An ``mmseg.EncoderDecoder`` calls ``loss(inputs, batch_data_samples, train_cfg)`` of each head of
-``auxiliary_head``. The samples come from ``mmp2seg.GeneratePointTargets`` and
+``auxiliary_head``. The samples come from ``mmp2seg.FindRegions`` and
 ``mmp2seg.PackSegPointInputs``; mmseg's own data pre-processor batches them.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -12,9 +13,11 @@ import torch.nn.functional as F
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from mmp2seg.codecs import PointPseudoLabeler, PointTargets
+from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.models.heads import AffinityHead, OffsetHead
-from mmp2seg.ops.affinity import BACKGROUND, IGNORED
-from mmp2seg.registry import MODELS
+from mmp2seg.ops.affinity import mask_unknown
+from mmp2seg.registry import MODELS, TASK_UTILS
 
 
 @MODELS.register_module()
@@ -22,12 +25,17 @@ class OffsetAuxHead(OffsetHead):
     """An :class:`mmp2seg.models.OffsetHead` that trains along with an mmseg segmentor.
 
     Args:
+        labeler: config of the :class:`mmp2seg.codecs.PointPseudoLabeler` that makes the targets;
+            default: its defaults.
         loss_decode: config of the loss, called with ``(offset, target, weight)``.
-        others: as of :class:`mmp2seg.models.OffsetHead`.
+        **kwargs: forwarded to :class:`mmp2seg.models.OffsetHead`.
     """
 
-    def __init__(self, *, loss_decode: dict | None = None, **kwargs) -> None:
+    def __init__(
+        self, *, labeler: dict | None = None, loss_decode: dict | None = None, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
+        self.labeler = _build_labeler(labeler)
         self.loss_decode = MODELS.build(loss_decode or dict(type='mmp2seg.OffsetLoss'))
 
     def loss(
@@ -41,17 +49,18 @@ class OffsetAuxHead(OffsetHead):
         Args:
             inputs: feature maps of the backbone or the neck.
             batch_data_samples: with ``gt_sem_seg.data`` (1, H, W) at the size of the network's
-                input, and ``gt_point_targets``, which is padded to it.
-            train_cfg: of the segmentor; nothing is read from it.
+                input, ``gt_instances``, ``gt_region_map`` and ``gt_regions``.
+            train_cfg: of the segmentor; not used.
 
         Returns:
             dict: ``loss_offset``, a scalar.
 
         Raises:
-            ValueError: for a sample without ``gt_point_targets``.
+            ValueError: for a sample without ``gt_region_map``.
         """
-        target = _stacked_targets(batch_data_samples, 'offset')
-        weight = _stacked_targets(batch_data_samples, 'offset_weight')[:, 0]
+        targets = _initial_targets(self.labeler, batch_data_samples)
+        target = torch.stack([of_image.offset for of_image in targets])
+        weight = torch.stack([of_image.weight for of_image in targets])
         offset = self.predict_by_feat(self(inputs), tuple(target.shape[-2:]))
         return dict(loss_offset=self.loss_decode(offset, target, weight))
 
@@ -61,12 +70,16 @@ class AffinityAuxHead(AffinityHead):
     """An :class:`mmp2seg.models.AffinityHead` that trains along with an mmseg segmentor.
 
     Args:
+        labeler: see :class:`OffsetAuxHead`.
         loss_decode: config of the loss, called with ``(embedding, instance_maps)``.
-        others: as of :class:`mmp2seg.models.AffinityHead`.
+        **kwargs: forwarded to :class:`mmp2seg.models.AffinityHead`.
     """
 
-    def __init__(self, *, loss_decode: dict | None = None, **kwargs) -> None:
+    def __init__(
+        self, *, labeler: dict | None = None, loss_decode: dict | None = None, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
+        self.labeler = _build_labeler(labeler)
         self.loss_decode = MODELS.build(loss_decode or dict(type='mmp2seg.AffinityLoss'))
 
     def loss(
@@ -75,30 +88,33 @@ class AffinityAuxHead(AffinityHead):
         batch_data_samples: Sequence[BaseDataElement],
         train_cfg: dict | None = None,
     ) -> dict[str, Tensor]:
-        """``loss_affinity`` of a batch; arguments and errors as of :class:`OffsetAuxHead`.
+        """``loss_affinity`` of a batch; for arguments and errors see :class:`OffsetAuxHead`.
 
         What is neither background of the semantic map nor an instance is in no pair.
         """
-        instance_maps = _stacked_targets(batch_data_samples, 'instance_map')
-        semantic_maps = torch.stack([sample.gt_sem_seg.data for sample in batch_data_samples])
-        unknown = (instance_maps == BACKGROUND) & (semantic_maps != 0)
-        instance_maps = instance_maps.masked_fill(unknown, IGNORED)
+        targets = _initial_targets(self.labeler, batch_data_samples)
+        instance_maps = torch.stack([of_image.instance_map for of_image in targets])
+        semantic_maps = torch.cat([sample.gt_sem_seg.data for sample in batch_data_samples])
+        instance_maps = mask_unknown(instance_maps, semantic_maps)[:, None]
         return dict(loss_affinity=self.loss_decode(self(inputs), instance_maps))
 
 
-def _stacked_targets(samples: Sequence[BaseDataElement], name: str) -> Tensor:
-    """``(B, C, H, W)`` of a field of ``gt_point_targets``, padded by 0 to the semantic map's size.
+def _build_labeler(labeler: dict | None) -> PointPseudoLabeler:
+    return TASK_UTILS.build({'type': 'mmp2seg.PointPseudoLabeler', **(labeler or {})})
 
-    mmseg's data pre-processor pads, at the bottom and the right, the fields that it knows.
-    """
-    maps = []
+
+@torch.no_grad()
+def _initial_targets(
+    labeler: PointPseudoLabeler, samples: Sequence[BaseDataElement]
+) -> list[PointTargets]:
+    """Initial targets of each image, at the size of its padded semantic map."""
+    targets = []
     for sample in samples:
-        if 'gt_point_targets' not in sample:
-            raise ValueError(
-                'expected data samples with gt_point_targets: the train pipeline ends with '
-                'mmp2seg.GeneratePointTargets and mmp2seg.PackSegPointInputs'
-            )
-        value = sample.gt_point_targets.get(name)
+        image = image_points(sample)
+        # mmseg's data pre-processor pads only the fields that it knows, at the bottom and right
         height, width = sample.gt_sem_seg.shape
-        maps.append(F.pad(value, (0, width - value.shape[-1], 0, height - value.shape[-2])))
-    return torch.stack(maps)
+        region_map = image.regions.region_map
+        amount = (0, width - region_map.shape[-1], 0, height - region_map.shape[-2])
+        regions = image.regions._replace(region_map=F.pad(region_map, amount))
+        targets.append(labeler.image_targets(dataclasses.replace(image, regions=regions)))
+    return targets

@@ -8,15 +8,16 @@ from mmengine.model import BaseModule
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from mmp2seg.ops.semantic_scores import add_coarse_change
 from mmp2seg.registry import MODELS
 
 
 @MODELS.register_module()
 class PropagatedHead(BaseModule):
-    """The ``decode_head`` of an mmseg segmentor: another decode head, and an affinity.
+    """Decode head of an mmseg segmentor that combines another decode head with an affinity.
 
-    Training adds the affinity's loss to the head's. At inference the head's probabilities, averaged
-    over the cells of the embedding's grid, are propagated, and what that changes is added to the
+    Training adds the affinity's loss to the head's. At inference the head's probabilities are
+    averaged over the cells of the embedding's grid and propagated. The change is added to the
     probabilities at full size, so that they keep their resolution.
 
     Args:
@@ -45,7 +46,7 @@ class PropagatedHead(BaseModule):
             raise ValueError(
                 f'expected a head with out_channels >= 2, got {self.head.out_channels}'
             )
-        # What a segmentor reads from its decode head.
+        # A segmentor reads these from its decode head.
         self.num_classes = self.head.num_classes
         self.out_channels = self.head.out_channels
         self.align_corners = self.head.align_corners
@@ -60,7 +61,7 @@ class PropagatedHead(BaseModule):
         batch_data_samples: Sequence[BaseDataElement],
         train_cfg: dict | None = None,
     ) -> dict[str, Tensor]:
-        """The head's losses and ``loss_affinity``; arguments as of mmseg's decode heads."""
+        """The head's losses and ``loss_affinity``; for the arguments see mmseg's decode heads."""
         losses = self.head.loss(inputs, batch_data_samples, train_cfg)
         return {**losses, **self.affinity_head.loss(inputs, batch_data_samples, train_cfg)}
 
@@ -74,13 +75,13 @@ class PropagatedHead(BaseModule):
 
         Args:
             inputs: feature maps of the backbone or the neck.
-            batch_img_metas: metainfo of the images; padding that mmseg's data pre-processor made
-                at a test does not take part.
+            batch_img_metas: metainfo of the images; the padding that mmseg's data pre-processor
+                adds at test time is left out.
             test_cfg: of the segmentor, for the head.
 
         Returns:
-            Tensor: ``(B, C, H, W)`` float32 logarithms of probabilities, so that ``softmax`` gives
-            those, at the size of the head's.
+            Tensor: ``(B, C, H, W)`` float32 logarithms of probabilities at the size of the head's
+            output; their ``softmax`` gives the probabilities.
         """
         logits = self.head.predict(inputs, batch_img_metas, test_cfg)
         embedding = self.affinity_head(inputs)
@@ -90,15 +91,15 @@ class PropagatedHead(BaseModule):
         before = F.interpolate(probs * valid, grid, mode='area')
         share = F.interpolate(valid, grid, mode='area')
         before = before / share.clamp(min=1e-6)
-        change = self.propagation(embedding, before, share[:, 0] > 0) - before
-        change = F.interpolate(change, size, mode='bilinear', align_corners=self.align_corners)
-        return (probs + change).clamp(min=1e-6).log()
+        after = self.propagation(embedding, before, share[:, 0] > 0)
+        probs = add_coarse_change(probs, before, after, align_corners=self.align_corners)
+        return probs.clamp(min=1e-6).log()
 
 
 def _not_padding(metas: Sequence[dict], size: tuple[int, int], *, like: Tensor) -> Tensor:
     """``(B, 1, H, W)``: 1 on the image, 0 on what ``SegDataPreProcessor`` padded it with.
 
-    With sliding windows ``size`` is a window's, and nothing is known about it.
+    With sliding windows ``size`` is that of a window, whose padding is unknown.
     """
     valid = like.new_ones(len(metas), 1, *size)
     for image, meta in zip(valid, metas):

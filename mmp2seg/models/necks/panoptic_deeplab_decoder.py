@@ -1,4 +1,4 @@
-"""The decoder of Panoptic-DeepLab, as P2Seg's ResNet-101 network has one per branch."""
+"""The decoder of Panoptic-DeepLab; P2Seg's ResNet-101 network has one per head."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,15 @@ from mmp2seg.registry import MODELS
 class ASPP(BaseModule):
     """Atrous spatial pyramid pooling: 1 x 1, three dilated 3 x 3 and a pooling branch, projected.
 
-    The pooling branch has no normalisation (its map is a single pixel, which batch norm cannot
-    train on), as in the released network.
+    As in the released network, the pooling branch has no normalisation: its map is a single pixel,
+    on which batch norm cannot train.
 
     Args:
-        in_channels, channels: of the input and of every branch and the output.
-        dilations: of the 3 x 3 branches.
-        dropout: after the projection.
-        norm_cfg: of all but the pooling branch.
+        in_channels: channels of the input.
+        channels: channels of each branch and of the output.
+        dilations: dilations of the 3 x 3 branches.
+        dropout: dropout rate after the projection.
+        norm_cfg: normalisation of all branches except pooling, and of the projection.
     """
 
     def __init__(
@@ -56,20 +57,25 @@ class ASPP(BaseModule):
 
 @MODELS.register_module()
 class PanopticDeepLabDecoder(BaseModule):
-    """ASPP on the coarsest feature, then step by step up to the finest.
+    """ASPP on the coarsest feature map, then step by step up to the finest.
 
-    At each step the map is upsampled (bilinear, corners aligned), joined with the projected
-    low-level feature and fused by a depthwise-separable convolution.
+    Each step upsamples the map (bilinear, ``align_corners=True``), concatenates the projected
+    low-level feature map and fuses both by a depthwise-separable convolution.
 
     Args:
-        in_channels: channels of the features, fine to coarse (strides 4, 8, 16, 32).
-        low_level_channels: channels of the projections, coarse to fine (one less than features).
-        channels: width after each fusion (256 semantic, 128 instance in the released network).
-        aspp_channels: width of the ASPP.
-        aspp_dilations: of the ASPP; 3, 6, 9 in the released network.
-        dropout: of the ASPP.
-        norm_cfg: of all convolutions; the released network has a BN momentum of 0.01.
-        init_cfg: of mmengine. Defaults to normal(0, 0.001), the released network's initialisation.
+        in_channels: channels of the feature maps, fine to coarse (strides 4, 8, 16, 32).
+        low_level_channels: channels of the projections, coarse to fine, one less than feature maps.
+        channels: channels after each fusion (256 semantic, 128 instance in the released network).
+        aspp_channels: channels of the ASPP.
+        aspp_dilations: dilations of the ASPP.
+        dropout: dropout rate of the ASPP.
+        norm_cfg: normalisation of all convolutions. Defaults to batch norm with the momentum 0.01
+            of the released network.
+        init_cfg: initialisation, see mmengine. Defaults to normal(0, 0.001), the initialisation of
+            the released network.
+
+    Raises:
+        ValueError: the numbers of ``low_level_channels`` and ``in_channels`` do not fit.
     """
 
     def __init__(
@@ -110,9 +116,9 @@ class PanopticDeepLabDecoder(BaseModule):
             width = channels
 
     def init_weights(self) -> None:
-        """Initialise by ``init_cfg``."""
+        """Initialise all layers by ``init_cfg``."""
         super().init_weights()
-        # mmcv's ConvModules initialise themselves after their parent and would have the last word.
+        # mmcv's ConvModule initialises itself after its parent and would override init_cfg.
         initialize(self, self.init_cfg)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
@@ -122,7 +128,7 @@ class PanopticDeepLabDecoder(BaseModule):
             features: ``(B, C_i, h_i, w_i)``, fine to coarse.
 
         Returns:
-            Tensor: ``(B, channels, h_0, w_0)``, at the finest feature's resolution.
+            Tensor: ``(B, channels, h_0, w_0)``, at the resolution of the finest feature map.
         """
         decoded = self.aspp(features[-1])
         for feature, project, fuse in zip(features[-2::-1], self.projections, self.fusions):

@@ -1,4 +1,4 @@
-"""RoI head of Mask R-CNN whose box and mask losses weight instances and pixels."""
+"""RoI head of Mask R-CNN with weighted instances and pixels in its box and mask losses."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from mmp2seg.registry import MODELS
 
-# what the weights of the box losses rely on
+# methods of BBoxHead that the weights of the box losses rely on
 _BOX_METHODS = ('get_targets', 'loss', 'loss_and_target')
 
 
@@ -22,21 +22,25 @@ _BOX_METHODS = ('get_targets', 'loss', 'loss_and_target')
 class PseudoLabelRoIHead(StandardRoIHead):
     """mmdet's RoI head for instances with ``loss_weights`` and ``ignored_pixels``.
 
-    These come from :meth:`mmp2seg.models.refiners.PseudoLabelWeights.attach`. An instance's weight
-    scales its mask loss and its box regression, both of which learn from the pseudo mask; not the
-    classification, whose class is the point's. Ignored pixels do not count in the mask loss.
-    Arguments as of mmdet's ``StandardRoIHead``.
+    :meth:`mmp2seg.models.refiners.PseudoLabelWeights.attach` provides both. The weight of an
+    instance scales its mask loss and its box regression, which learn from the pseudo mask. It does
+    not scale the classification, which learns the class of the point. The mask loss leaves out
+    ignored pixels.
+
+    Args:
+        *args: forwarded to mmdet's ``StandardRoIHead``.
+        **kwargs: forwarded to mmdet's ``StandardRoIHead``.
 
     Raises:
-        ValueError: no mask head, one without an RoI extractor of its own, a box head with targets
-            or losses of its own, or a mask loss other than mmdet's
-            ``CrossEntropyLoss(use_mask=True)``, averaged and without class weights.
+        ValueError: there is no mask head or it shares the RoI extractor of the box head, the box
+            head overrides the targets or losses of ``BBoxHead``, or the mask loss is not mmdet's
+            ``CrossEntropyLoss(use_mask=True, reduction='mean')`` without class weights.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not self.with_mask or self.share_roi_extractor:
-            raise ValueError('expected a mask_head and a mask_roi_extractor of its own')
+            raise ValueError('expected a mask_head with its own mask_roi_extractor')
         box_type = type(self.bbox_head)
         if any(getattr(box_type, n, None) is not getattr(BBoxHead, n) for n in _BOX_METHODS):
             raise ValueError(
@@ -55,13 +59,13 @@ class PseudoLabelRoIHead(StandardRoIHead):
             )
 
     def init_assigner_sampler(self) -> None:
-        """mmdet's, and each sampling result knows the weights of its positives."""
+        """Build mmdet's assigner and sampler, which adds the weights of the positives."""
         super().init_assigner_sampler()
         if self.bbox_sampler is not None:
             self.bbox_sampler = _WeightedSampler(self.bbox_sampler)
 
     def bbox_loss(self, x: tuple[Tensor, ...], sampling_results: list[SamplingResult]) -> dict:
-        """mmdet's, with the regression of each positive proposal weighted by its instance."""
+        """Compute mmdet's box losses, the regression weighted by the instance of each proposal."""
         rois = bbox2roi([result.priors for result in sampling_results])
         results = self._bbox_forward(x, rois)
         labels, label_weights, box_targets, box_weights = self.bbox_head.get_targets(
@@ -91,7 +95,7 @@ class PseudoLabelRoIHead(StandardRoIHead):
         bbox_feats: Tensor,
         batch_gt_instances: list[InstanceData],
     ) -> dict:
-        """mmdet's, over the pixels that count and weighted by their instances."""
+        """Compute mmdet's mask loss, weighted by pixel and by instance."""
         proposals = [result.pos_priors for result in sampling_results]
         results = self._mask_forward(x, bbox2roi(proposals))
         targets = self.mask_head.get_targets(sampling_results, batch_gt_instances, self.train_cfg)
@@ -117,15 +121,15 @@ class PseudoLabelRoIHead(StandardRoIHead):
 def ignored_shares(
     proposals: list[Tensor], ignored_pixels: list[np.ndarray], *, mask_size: int | tuple[int, int]
 ) -> Tensor:
-    """How much of each cell of the mask targets does not count.
+    """Compute the ignored share of each cell of the mask targets.
 
-    Cut as mmdet cuts the targets, but without its threshold: a zone thinner than half a cell would
-    vanish.
+    Crops and resizes as mmdet does for the targets, but without its threshold, at which a zone
+    thinner than half a cell would vanish.
 
     Args:
-        proposals: of each image ``(P, 4)`` float, x1, y1, x2, y2.
-        ignored_pixels: of each image ``(H, W)`` bool.
-        mask_size: of the targets, ``(h, w)`` or one number for both.
+        proposals: ``(P, 4)`` float of each image, x1, y1, x2, y2.
+        ignored_pixels: ``(H, W)`` bool of each image.
+        mask_size: size of the targets, ``(h, w)`` or one number for both.
 
     Returns:
         Tensor: ``(P of all images, h, w)`` float, 0..1.
@@ -141,7 +145,7 @@ def ignored_shares(
 def weighted_mask_loss(
     logits: Tensor, targets: Tensor, *, pixel_weights: Tensor, instance_weights: Tensor
 ) -> Tensor:
-    """Binary cross-entropy, averaged over the pixels that count.
+    """Compute the binary cross-entropy, averaged over the pixels by their weights.
 
     Args:
         logits: ``(N, h, w)`` float.
@@ -150,7 +154,7 @@ def weighted_mask_loss(
         instance_weights: ``(N,)`` float.
 
     Returns:
-        Tensor: scalar; 0 with a graph if there is no instance or no pixel counts.
+        Tensor: scalar; 0 with a graph if there is no instance or all pixel weights are 0.
     """
     losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction='none')
     weighted = losses * pixel_weights * instance_weights[:, None, None]
@@ -158,7 +162,7 @@ def weighted_mask_loss(
 
 
 class _WeightedSampler:
-    """A sampler of mmdet whose results have ``pos_weights``, those of the positives' instances."""
+    """Sampler of mmdet that adds ``pos_weights`` to its results: the weight of each positive."""
 
     def __init__(self, sampler) -> None:
         self.sampler = sampler

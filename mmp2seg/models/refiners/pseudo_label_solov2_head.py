@@ -1,4 +1,4 @@
-"""Mask head of SOLOv2 whose mask loss weights instances and pixels."""
+"""Mask head of SOLOv2 with weighted instances and pixels in its mask loss."""
 
 import copy
 
@@ -17,12 +17,16 @@ from mmp2seg.registry import MODELS
 class PseudoLabelSOLOV2Head(SOLOV2Head):
     """mmdet's SOLOv2 head for instances with ``loss_weights`` and ``ignored_pixels``.
 
-    These come from :meth:`mmp2seg.models.refiners.PseudoLabelWeights.attach`. An instance's weight
-    scales its mask loss, but not its classification, whose class is the point's. Ignored pixels do
-    not count in the mask loss. Arguments as of mmdet's ``SOLOV2Head``.
+    :meth:`mmp2seg.models.refiners.PseudoLabelWeights.attach` provides both. The weight of an
+    instance scales its mask loss. It does not scale the classification, which learns the class of
+    the point. The mask loss leaves out ignored pixels.
+
+    Args:
+        *args: forwarded to mmdet's ``SOLOV2Head``.
+        **kwargs: forwarded to mmdet's ``SOLOV2Head``.
 
     Raises:
-        ValueError: a mask loss other than mmdet's ``DiceLoss`` on logits.
+        ValueError: the mask loss is not mmdet's ``DiceLoss`` on logits.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -32,20 +36,20 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
     def _get_targets_single(
         self, gt_instances: InstanceData, featmap_sizes: tuple[int, int] | None = None
     ) -> tuple[list, list, list, list]:
-        """mmdet's targets of one image, but each mask target has two more channels: how much of
-        a pixel counts, and the weight of the instance.
+        """Compute mmdet's targets of one image, with two more channels in each mask target.
 
-        mmdet does not tell which instance a target belongs to, so it is asked for one instance
-        after the other. The targets take 12 times the memory of mmdet's: 0.8 MB for a positive cell
-        of an image of 800 x 1344.
+        The second channel is the share of each pixel that is not ignored, the third is the weight
+        of the instance. mmdet does not return which instance a target belongs to, so this computes
+        the targets of one instance at a time. They take 12 times the memory of mmdet's: 0.8 MB per
+        positive cell for an image of 800 x 1344.
 
         Returns:
-            tuple: of each level mask targets ``(P, 3, h, w)`` float32, labels ``(G, G)``,
-            positives ``(G * G,)`` bool, and the list of the ``P`` indices of grid cells.
+            tuple: four lists with an entry per level: mask targets ``(P, 3, h, w)`` float32, labels
+            ``(G, G)``, positives ``(G * G,)`` bool, and the ``P`` indices of grid cells.
         """
         counted = self._counted_pixels(gt_instances, featmap_sizes)
         single = super()._get_targets_single
-        targets = []  # of each instance, of each level: masks, labels, positives, indices
+        targets = []  # per instance, per level: masks, labels, positives, indices
         for index, weight in enumerate(gt_instances.loss_weights):
             masks, *others = single(_instance(gt_instances, index), featmap_sizes=featmap_sizes)
             channels = [counted, weight.expand_as(counted)]
@@ -62,7 +66,7 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         return tuple(map(list, zip(*levels, strict=True)))
 
     def _join(self, targets: tuple[tuple, ...]) -> tuple:
-        """The targets of all instances on one level; in a cell of two the later one's label."""
+        """Join the targets of all instances on one level; in a shared cell the later label wins."""
         masks, labels, positives, indices = zip(*targets, strict=True)
         joined = labels[0]
         for later in labels[1:]:
@@ -75,9 +79,9 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         )
 
     def _counted_pixels(self, gt_instances: InstanceData, featmap_sizes: tuple[int, int]) -> Tensor:
-        """``(h, w)`` float32, 0..1: the share of each pixel of the targets that is not ignored."""
+        """Compute the share of each target pixel that counts, ``(h, w)`` float32 in 0..1."""
         ignored = gt_instances.ignored_pixels.astype(np.float32)
-        # of the size of mmdet's masks; by area, or a zone thinner than half a pixel would vanish
+        # as large as mmdet's masks; area interpolation keeps zones thinner than half a pixel
         ignored = mmcv.imrescale(ignored, scale=1.0 / self.mask_stride, interpolation='area')
         ignored = torch.from_numpy(ignored)
         counted = torch.ones(featmap_sizes, device=gt_instances.labels.device)
@@ -87,13 +91,14 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
 
 
 class WeightedDiceLoss(nn.Module):
-    """mmdet's Dice loss for targets that have weights beside them.
+    """mmdet's Dice loss with a weight per pixel and per instance.
 
     Args:
-        loss: the loss of each instance.
+        loss: mmdet's ``DiceLoss``.
 
     Raises:
-        ValueError: ``loss`` is no DiceLoss on logits, or one without squares in its denominator.
+        ValueError: ``loss`` is not a ``DiceLoss`` on logits, or it is the naive one, without
+            squares in its denominator.
     """
 
     def __init__(self, loss: nn.Module) -> None:
@@ -109,21 +114,21 @@ class WeightedDiceLoss(nn.Module):
                 f'naive_dice=False), got {type(loss).__name__}'
             )
         self.loss = copy.copy(loss)
-        self.loss.activate = False  # it gets probabilities
+        self.loss.activate = False  # forward passes probabilities
 
     def forward(
         self, logits: Tensor, targets: Tensor, *, reduction_override: str = 'none'
     ) -> Tensor:
-        """Dice loss of each instance over its pixels that count, times its weight.
+        """Compute the Dice loss of each instance over the pixels by their share, times its weight.
 
         Args:
             logits: ``(N, h, w)`` float.
-            targets: ``(N, 3, h, w)`` float, the mask, how much of the pixel counts, both 0..1,
-                and the weight of the instance, the same in all pixels.
+            targets: ``(N, 3, h, w)`` float: the mask and the share of each pixel that is not
+                ignored, both in 0..1, and the weight of the instance, equal in all pixels.
             reduction_override: must be 'none'.
 
         Returns:
-            Tensor: ``(N,)``; 0 for an instance of which no pixel counts.
+            Tensor: ``(N,)``; 0 for an instance whose pixels are all ignored.
         """
         assert reduction_override == 'none'
         masks, counted, weights = targets.unbind(dim=1)

@@ -1,7 +1,7 @@
-"""How much a pseudo label counts: a weight for each instance, and pixels that do not count at all.
+"""Weights of the instances and ignored pixels in losses on pseudo labels.
 
-Both refiners ask :class:`PseudoLabelWeights` for them, which leaves them in ``gt_instances``, where
-their heads find them.
+:class:`PseudoLabelWeights` stores both in ``gt_instances``, where the heads of the refiners read
+them.
 """
 
 from collections.abc import Sequence
@@ -13,24 +13,25 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmp2seg.ops.components import IGNORE
+
 SEMANTIC_RULES = ('void', 'disagreement')
-IGNORED = 255
 
 
 class PseudoLabelWeights:
-    """The options of a refiner, and what they make of a batch of pseudo labels.
+    """Options of a refiner, applied to a batch of pseudo labels.
 
     Args:
-        score_weight: exponent ``s`` of an instance's score in its weight ``score ** s``; 0: all
-            instances count alike.
-        ignore_border: pixels at most so far (Chebyshev) from two masks of one class do not count in
-            the mask loss, in pixels of the network's input; 0: all count.
-        ignore_semantic: which pixels of the semantic map do not count, ``'void'``: those with the
-            value 255, ``'disagreement'``: also those with another class than the pseudo masks have
-            there, background included; None: all count.
+        score_weight: exponent ``s`` of an instance's score in its weight ``score ** s``. 0: all
+            instances have the same weight.
+        ignore_border: the mask loss ignores pixels within this distance (Chebyshev, in pixels of
+            the network's input) of two masks of one class. 0: it ignores none.
+        ignore_semantic: which pixels the mask loss ignores because of the semantic map.
+            ``'void'``: pixels with the value 255. ``'disagreement'``: also pixels where the class
+            of the map differs from that of the pseudo masks, background included. None: none.
 
     Raises:
-        ValueError: an option outside its range.
+        ValueError: an option is outside its range.
     """
 
     def __init__(
@@ -55,21 +56,22 @@ class PseudoLabelWeights:
 
     @property
     def is_on(self) -> bool:
-        """Whether any option is."""
+        """Whether any option is on."""
         return bool(self.score_weight or self.ignore_border or self.ignore_semantic)
 
     def attach(self, data_samples: Sequence[DetDataSample]) -> None:
-        """Add to each ``gt_instances`` of a batch, in place:
+        """Add weights and ignored pixels to each ``gt_instances`` of a batch, in place.
 
-        - ``loss_weights``, ``(N,)`` float32 with the mean 1 over the batch;
-        - the metainfo ``ignored_pixels``, ``(H, W)`` bool in the frame of the masks.
+        - ``loss_weights``: ``(N,)`` float32 with the mean 1 over the batch
+        - metainfo ``ignored_pixels``: ``(H, W)`` bool in the frame of the masks
 
-        ``gt_instances`` has ``masks``, ``labels``, and ``scores`` if ``score_weight`` is on; the
-        data sample has ``gt_sem_seg`` if ``ignore_semantic`` is.
+        Args:
+            data_samples: with ``masks`` and ``labels`` in ``gt_instances``, and with ``scores`` for
+                ``score_weight``; with ``gt_sem_seg`` for ``ignore_semantic``.
 
         Raises:
-            ValueError: scores or the semantic map are missing, a score is below 0, or the map has
-                not the size of its image.
+            ValueError: scores or the semantic map are missing, a score is below 0, or the map does
+                not have the size of its image.
         """
         weights = self._instance_weights(data_samples)
         for sample, weight in zip(data_samples, weights, strict=True):
@@ -105,13 +107,13 @@ class PseudoLabelWeights:
                 )
             semantic_map = sample.gt_sem_seg.sem_seg[0].cpu().numpy()
             height, width = semantic_map.shape
-            # without padding of the batch, which counts, as in mmdet; or with it
+            # without the padding of the batch, which the loss does not ignore, or with it
             padded = tuple(sample.get('batch_input_shape', shape))
             if (height, width) not in (tuple(sample.img_shape[:2]), padded):
                 raise ValueError(
                     f'{sample.get("img_path", "a sample")}: expected a semantic map of the size '
                     f'{tuple(sample.img_shape[:2])} of its image, got {(height, width)}; a '
-                    'transform of the pipeline leaves the map as it was'
+                    'transform of the pipeline does not change the map with the image'
                 )
             ignored[:height, :width] |= uncertain_pixels(
                 semantic_map[: shape[0], : shape[1]],
@@ -123,19 +125,19 @@ class PseudoLabelWeights:
 
 
 def weights_of_scores(scores: Sequence[Tensor], *, power: float) -> list[Tensor]:
-    """``score ** power`` of the instances of a batch, scaled to the mean 1.
+    """Compute ``score ** power`` of the instances of a batch, scaled to the mean 1.
 
-    So scores that are all alike change nothing, and the loss keeps its size beside the others.
+    With the mean 1, equal scores change nothing and the loss keeps its size relative to the others.
 
     Args:
-        scores: ``(N_i,)`` floats of at least 0, of each image.
-        power: at least 0.
+        scores: ``(N_i,)`` floats of each image, at least 0.
+        power: exponent, at least 0.
 
     Returns:
-        list[Tensor]: ``(N_i,)`` float32 each; all 0 if all scores are.
+        list[Tensor]: ``(N_i,)`` float32 each; all 0 if all scores are 0.
 
     Raises:
-        ValueError: a score below 0 or that is not finite.
+        ValueError: a score is below 0 or not finite.
     """
     flat = torch.cat([score.float() for score in scores])
     if not bool((torch.isfinite(flat) & (flat >= 0)).all()):
@@ -149,7 +151,7 @@ def weights_of_scores(scores: Sequence[Tensor], *, power: float) -> list[Tensor]
 def conflict_zone(
     masks: np.ndarray, labels: np.ndarray, *, shape: tuple[int, int], reach: int
 ) -> np.ndarray:
-    """Pixels where two instances of one class contend.
+    """Find the pixels close to two instances of one class.
 
     Args:
         masks: ``(N, H, W)`` bool or uint8.
@@ -158,8 +160,8 @@ def conflict_zone(
         reach: largest Chebyshev distance in pixels, at least 1.
 
     Returns:
-        np.ndarray: ``(H, W)`` bool, the pixels at most ``reach`` from two masks of one label, which
-        are on both sides of their border and, beyond its ends or in a gap, on background.
+        np.ndarray: ``(H, W)`` bool, the pixels at most ``reach`` from two masks of one label: on
+        both sides of their border and, beyond its ends or in a gap, on background.
     """
     zone = np.zeros(shape, dtype=bool)
     square = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
@@ -181,19 +183,19 @@ def conflict_zone(
 def uncertain_pixels(
     semantic_map: np.ndarray, masks: np.ndarray, labels: np.ndarray, *, rule: str
 ) -> np.ndarray:
-    """Pixels that the semantic map is not certain of.
+    """Find the pixels that are void in the semantic map or whose classes disagree.
 
     Args:
         semantic_map: ``(H, W)`` integers, 0 background, k + 1 class k, 255 ignore.
         masks: ``(N, H, W)`` bool or uint8.
         labels: ``(N,)`` integers.
-        rule: one of ``SEMANTIC_RULES``, as :class:`PseudoLabelWeights` describes them.
+        rule: one of ``SEMANTIC_RULES``, see :class:`PseudoLabelWeights`.
 
     Returns:
         np.ndarray: ``(H, W)`` bool.
     """
     if rule == 'void':
-        return semantic_map == IGNORED
+        return semantic_map == IGNORE
     agrees = (semantic_map == 0) & ~masks.any(axis=0)
     for mask, label in zip(masks, labels, strict=True):
         agrees |= mask.astype(bool) & (semantic_map == label + 1)

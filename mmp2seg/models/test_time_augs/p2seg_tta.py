@@ -12,16 +12,18 @@ from mmp2seg.registry import MODELS
 
 @MODELS.register_module()
 class P2SegTTA(BaseTTAModel):
-    """A P2Seg whose semantic probabilities and offsets are means over copies of the image.
+    """Average the semantic scores and offsets of a P2Seg over copies of the image.
 
-    Every copy's maps are brought back to the original frame, flips undone (a horizontal one turns
-    the sign of dx); their mean is decoded once. The copies come from a pipeline that ends with
-    ``mmcv.TestTimeAug`` of mmdet's ``Resize`` and ``RandomFlip`` and ``PackPointInputs``.
-    ``test_cfg`` is the module's.
+    The maps of each copy are brought back to the original frame, with flips undone (a horizontal
+    flip changes the sign of dx). The mean is decoded once, by the decoder of the module.
+
+    In a config it is ``tta_model``, and ``tta_pipeline`` makes the copies: it ends with
+    ``mmcv.TestTimeAug`` of mmdet's ``Resize`` and ``RandomFlip`` and of ``PackPointInputs``. The
+    option ``--tta`` of the tools switches it on.
 
     Args:
         module: config of a :class:`mmp2seg.models.P2Seg`, or the built one.
-        data_preprocessor: as of :class:`mmengine.model.BaseTTAModel`.
+        data_preprocessor: see :class:`mmengine.model.BaseTTAModel`.
     """
 
     def test_step(self, data: dict) -> SampleList:
@@ -49,7 +51,7 @@ class P2SegTTA(BaseTTAModel):
 
         Args:
             data_samples_list: for each image its copies, each a sample and its maps in the original
-                frame, as of :meth:`mmp2seg.models.P2Seg.predict_maps`.
+                frame, see :meth:`mmp2seg.models.P2Seg.predict_maps`.
 
         Returns:
             list[DetDataSample]: for each image the first copy's.
@@ -57,7 +59,8 @@ class P2SegTTA(BaseTTAModel):
         merged = []
         for copies in data_samples_list:
             sample = copies[0][0]
-            probs, offset = (torch.stack(maps).mean(dim=0) for maps in zip(*(m for _, m in copies)))
-            self.module.decode_maps(sample, probs, offset)
+            maps = zip(*(maps for _, maps in copies))
+            scores, offset = (torch.stack(of_copies).mean(dim=0) for of_copies in maps)
+            self.module.decode_maps(sample, scores, offset)
             merged.append(sample)
         return merged

@@ -1,11 +1,12 @@
-"""Fused CUDA path of the pairwise affinity; :mod:`mmp2seg.ops.affinity.pairwise` has the maths.
+"""Fused CUDA kernels of the pairwise affinity; :mod:`mmp2seg.ops.affinity.pairwise` has the maths.
 
-Importable without triton and without CUDA; :func:`supports` says whether the path can run.
+The module can be imported without triton and CUDA; :func:`supports` says whether the kernels run.
 """
 
 import functools
 import importlib.util
 import warnings
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -13,15 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_CHANNELS = 256
-# How many bfloat16 terms hold the values exactly (float32: 24 bits of mantissa, 8 a term).
+# Number of bfloat16 terms that hold a value exactly (float32: 24 bits of mantissa, 8 per term).
 _TERMS = {torch.float32: 3, torch.float16: 2, torch.bfloat16: 1}
 _VALUE_TERMS = 3
-# Shared memory of a program where the device does not tell: the least of compute capability 8.
+# Shared memory of a program if the device does not report it: the minimum of compute capability 8.
 _LEAST_SHARED_MEMORY = 99 * 1024
 
 
 class Blocks(NamedTuple):
-    """How a kernel is cut and compiled; ``rows`` is a multiple of ``cols``."""
+    """Tile sizes and compile options of a kernel; ``rows`` is a multiple of ``cols``."""
 
     rows: int
     cols: int
@@ -29,9 +30,9 @@ class Blocks(NamedTuple):
     num_stages: int
 
 
-# From the one preferred to the smallest. With 256 channels sm_90 gets the first, second and fourth
-# for 1, 2 and 3 terms; of the instructions in their loops 0 to 3 % move spilled registers (ptxas of
-# triton 3.6 and 3.9). Not yet timed on a GPU: tools/analysis_tools/cuda_check.py --tune does.
+# In order of preference. With 256 channels sm_90 gets the first, second and fourth for 1, 2 and 3
+# terms; 0 to 3 % of the instructions in their loops move spilled registers (ptxas of triton 3.6 and
+# 3.9). Not yet timed on a GPU: tools/analysis_tools/cuda_check.py --tune does that.
 BLOCKS = (
     Blocks(128, 64, 8, 2),
     Blocks(128, 32, 8, 2),
@@ -45,7 +46,7 @@ BLOCKS = (
 
 
 def supports(embedding: Tensor) -> bool:
-    """Whether the functions below take this ``(B, N, D)`` embedding, on its device."""
+    """Return whether the functions below take this ``(B, N, D)`` embedding on its device."""
     return (
         embedding.dtype in _TERMS
         and embedding.shape[-1] <= MAX_CHANNELS
@@ -54,7 +55,7 @@ def supports(embedding: Tensor) -> bool:
 
 
 def triton_available(device: torch.device) -> bool:
-    """Whether the kernels compile and run there: tried once on each NVIDIA device.
+    """Return whether the kernels compile and run on a device; tries each NVIDIA device once.
 
     They need triton 3.2 and compute capability 8.
     """
@@ -73,27 +74,27 @@ def pair_loss_and_grad(
     terms: int | None = None,
     blocks: Blocks | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Weighted pair loss of each image, and its gradient, in one pass over the logits.
+    """Compute the weighted pair loss of each image and its gradient in one pass over the logits.
 
     ``sum_m w_same sum_{same} (1 - A) + w_different sum_{different} A + w_mixed sum_{mixed} A`` over
-    ordered pairs of pixels, a pixel with itself included, ``A_ij = sigmoid(e_i . e_j)``. The same
-    inputs give the same bits (no atomics), an image does not depend on the others of its batch, and
-    nothing is read back to the host. Pixels that take part in no map cost nothing.
+    ordered pairs of pixels, each pixel paired with itself too, ``A_ij = sigmoid(e_i . e_j)``.
+    Results are bitwise reproducible (no atomics) and do not depend on the other images of the
+    batch, and nothing is read back to the host. Pixels that are ignored in all maps cost nothing.
 
     Args:
         embedding: ``(B, N, D)`` float32, float16 or bfloat16, D <= 256.
-        codes: ``(B, M, N)`` int32. By the two codes of a map a pair is left out (one negative, or
-            both 0), same (equal), mixed (one is 0), or different.
-        weights: ``(B, M, 3)`` float32, 0 or more, of same, different and mixed pairs; such as 1 /
+        codes: ``(B, M, N)`` int32. The codes of its two pixels in a map make a pair ignored (one is
+            negative, or both are 0), same (equal), mixed (one is 0) or different.
+        weights: ``(B, M, 3)`` float32 >= 0, of same, different and mixed pairs, for example 1 /
             number of pairs.
         needs_grad: also return the gradient.
         terms: bfloat16 terms per factor, 1..3; by default as many as hold the dtype exactly.
-            2 is close to tf32's speed and better than its precision, 1 is bfloat16.
+            2 is about as fast as tf32 and more precise, 1 is bfloat16.
         blocks: sizes of the kernel, by default what fits the device; changes only rounding.
 
     Returns:
-        tuple: loss ``(B,)`` float32, gradient ``(B, N, D)`` float32 or None. Without pixels, maps
-        or pairs zeros.
+        tuple: loss ``(B,)`` float32, gradient ``(B, N, D)`` float32 or None; zeros without pixels,
+        maps or pairs.
     """
     batch, num, channels = embedding.shape
     maps = codes.shape[1]
@@ -148,17 +149,18 @@ def propagate(
     terms: int | None = None,
     blocks: Blocks | None = None,
 ) -> Tensor:
-    """``sum_j A_ij^beta values_j`` over the j with ``A_ij >= threshold``, not normalised.
+    """Compute ``sum_j A_ij^beta values_j`` over ``A_ij >= threshold`` and i itself, unnormalised.
 
-    A pixel itself always takes part. No gradient. Channels are summed alike, so that the quotient
-    by a channel of ones keeps a constant constant.
+    No gradient. All channels are summed in the same order, so a constant divided by the result of a
+    channel of ones stays constant.
 
     Args:
         embedding: ``(B, N, D)`` float32, float16 or bfloat16, D <= 256.
         values: ``(B, N, C)`` float32.
         beta: power, above 0.
-        threshold: affinities below it count as 0.
-        terms, blocks: as above; ``terms`` is about the embedding, the values always have 3.
+        threshold: smaller affinities become 0.
+        terms, blocks: see :func:`pair_loss_and_grad`; ``terms`` is that of the embedding, the
+            values always have 3.
 
     Returns:
         Tensor: ``(B, N, C)`` float32.
@@ -176,7 +178,7 @@ def propagate(
     num_blocks = -(-num // blocks.rows)
     padding = num_blocks * blocks.rows - num
     packed = _pack(embedding, terms, width, padding)
-    # the padding's zeros add nothing, whatever affinity its pixels have
+    # the padding's values are 0 and add nothing, whatever its affinities
     packed_values = _pack(values, _VALUE_TERMS, values_width, padding)
     sums = values.new_empty(batch, num + padding, values_width)
     with _on_device(embedding.device):
@@ -201,18 +203,18 @@ def propagate(
 
 
 def choose_blocks(terms: int, width: int, values_width: int = 0, *, shared_memory: int) -> Blocks:
-    """The first of ``BLOCKS`` whose tiles fit into a program's shared memory, in bytes.
+    """Return the first of ``BLOCKS`` whose tiles fit into the shared memory of a program.
 
     Args:
         terms: bfloat16 terms of the embedding.
-        width: its channels, padded.
+        width: channels of the embedding, padded.
         values_width: channels of the values, padded; 0 without values.
-        shared_memory: of the device.
+        shared_memory: bytes available to a program.
     """
     for blocks in BLOCKS:
         row_bytes = 2 * blocks.rows * width * terms
         col_bytes = 2 * blocks.cols * (width * terms + values_width * _VALUE_TERMS)
-        # a product that is a factor of the next one passes through shared memory
+        # the result of the first product is a factor of the next one: it goes through shared memory
         exchange = 2 * blocks.rows * blocks.cols * (_VALUE_TERMS if values_width else terms)
         if row_bytes + blocks.num_stages * col_bytes + exchange <= shared_memory:
             return blocks
@@ -220,7 +222,7 @@ def choose_blocks(terms: int, width: int, values_width: int = 0, *, shared_memor
 
 
 def _pack(values: Tensor, terms: int, width: int, padding: int) -> Tensor:
-    """``(B, N, D)`` -> its bfloat16 terms, ``(terms, B, N + padding, width)``, padded by zeros."""
+    """``(B, N, D)`` -> bfloat16 terms ``(terms, B, N + padding, width)``, padded with zeros."""
     batch, num, channels = values.shape
     packed = values.new_zeros(terms, batch, num + padding, width, dtype=torch.bfloat16)
     rest = values
@@ -233,16 +235,16 @@ def _pack(values: Tensor, terms: int, width: int, padding: int) -> Tensor:
 
 
 def _padded_channels(channels: int) -> int:
-    """A power of two, and at least the 16 that a tensor core takes."""
+    """Round up to a power of two, and to at least the 16 that tensor cores need."""
     return max(16, 1 << (channels - 1).bit_length())
 
 
 @functools.lru_cache
 def _runs_on(index: int) -> bool:
-    """Try the kernels on a CUDA device; a failure is told as a warning."""
+    """Try the kernels on a CUDA device; warn if they fail."""
     import triton
 
-    # Triton 3.0 ends the process by an assertion in its compiler; below 8 there is no bfloat16.
+    # An assertion in triton 3.0's compiler ends the process; capability below 8 lacks bfloat16.
     version = tuple(int(part) for part in triton.__version__.split('.')[:2])
     if version < (3, 2) or torch.cuda.get_device_capability(index) < (8, 0):
         return False
@@ -254,8 +256,8 @@ def _runs_on(index: int) -> bool:
         pair_loss_and_grad(embedding, codes, weights, needs_grad=True)
         propagate(embedding, embedding, beta=1.0, threshold=0.0)
         torch.cuda.synchronize(device)
-    except Exception as error:  # triton's are of many kinds: no C compiler, an unknown device, ...
-        message = f'the fused affinity does not run on {device}, plain torch does: {error}'
+    except Exception as error:  # of many kinds: no C compiler, an unknown device, ...
+        message = f'the fused affinity does not run on {device}, using plain torch: {error}'
         warnings.warn(message, stacklevel=2)
         return False
     return True
@@ -263,20 +265,20 @@ def _runs_on(index: int) -> bool:
 
 @functools.lru_cache
 def _shared_memory(device: torch.device) -> int:
-    """Bytes of shared memory that one program can have."""
+    """Return the bytes of shared memory available to one program."""
     if device.type != 'cuda':
         return _LEAST_SHARED_MEMORY
     properties = torch.cuda.get_device_properties(device)
-    return getattr(properties, 'shared_memory_per_block_optin', _LEAST_SHARED_MEMORY)
+    return int(getattr(properties, 'shared_memory_per_block_optin', _LEAST_SHARED_MEMORY))
 
 
-def _kernels():
-    """The module of the kernels, which needs triton."""
+def _kernels() -> ModuleType:
+    """Import the module of the kernels, which needs triton."""
     from mmp2seg.ops.affinity import kernels
 
     return kernels
 
 
-def _on_device(device: torch.device):
-    """Triton launches on the current device."""
+def _on_device(device: torch.device) -> torch.cuda.device:
+    """Make a device current, where triton launches its kernels; does nothing for a CPU."""
     return torch.cuda.device(device if device.type == 'cuda' else -1)

@@ -1,17 +1,17 @@
-"""Triton kernels of the pairwise affinity; launched by :mod:`mmp2seg.ops.affinity.fused` alone.
+"""Triton kernels of the pairwise affinity; only :mod:`mmp2seg.ops.affinity.fused` launches them.
 
 This module needs triton. Both kernels work like flash attention: a program owns a block of rows of
-one image and walks over all columns; a tile of logits lives in registers only.
+one image and loops over all columns; tiles of logits stay in registers.
 
 All products run on tensor cores in bfloat16 with float32 sums. A factor of higher precision is
-written as a sum of bfloat16 TERMS, ``x = x1 + x2 + x3``, largest first, and the products below the
-last term's precision are left out: 1 term is bfloat16, 2 terms hold float16 exactly (and round
-float32 to 16 bits), 3 terms hold float32's 24 bits. Against a float32 product on the ordinary
-units this is several times faster, it needs 6 bytes of shared memory for an element, and unlike
-tf32 it puts no condition on the memory order of the factors.
+written as a sum of bfloat16 TERMS, ``x = x1 + x2 + x3``, largest first, and products below the
+precision of the last term are left out: 1 term is bfloat16, 2 terms hold float16 exactly (and round
+float32 to 16 bits), 3 terms hold float32's 24 bits. This is several times faster than a float32
+product without tensor cores, needs 6 bytes of shared memory per element, and unlike tf32 does not
+depend on the memory order of the factors.
 
-Operands are padded by the caller to whole blocks (rows) and a power of two (channels), so that no
-load has a mask.
+The caller pads operands to whole blocks (rows) and a power of two (channels), so loads need no
+mask.
 """
 
 import triton
@@ -20,7 +20,7 @@ import triton.language as tl
 
 @triton.jit
 def _load_terms(base, stride, rows, WIDTH: tl.constexpr, TERMS: tl.constexpr):
-    """Rows of a ``(TERMS, ..., WIDTH)`` operand whose terms are ``stride`` elements apart."""
+    """Load rows of a ``(TERMS, ..., WIDTH)`` operand whose terms are ``stride`` elements apart."""
     offsets = rows[:, None] * WIDTH + tl.arange(0, WIDTH)[None, :]
     first = tl.load(base + offsets)
     second = first
@@ -34,7 +34,7 @@ def _load_terms(base, stride, rows, WIDTH: tl.constexpr, TERMS: tl.constexpr):
 
 @triton.jit
 def _split(values, TERMS: tl.constexpr):
-    """float32 -> its bfloat16 terms."""
+    """Split float32 into its bfloat16 terms."""
     first = values.to(tl.bfloat16)
     second = first
     third = first
@@ -48,7 +48,7 @@ def _split(values, TERMS: tl.constexpr):
 
 @triton.jit
 def _dot(a1, a2, a3, b1, b2, b3, total, TERMS: tl.constexpr):
-    """``total + a @ b``; small products first."""
+    """Return ``total + a @ b``; small products are added first."""
     if TERMS >= 3:
         total = tl.dot(a3, b1, total)
         total = tl.dot(a2, b2, total)
@@ -81,10 +81,9 @@ def pair_loss_kernel(
 ):
     """Pair loss and gradient of one block of rows; BLOCK_ROWS is a multiple of BLOCK_COLS.
 
-    The gradient takes all tiles of its rows: the mirror half of the matrix could be had from the
-    upper half only by adding to other programs' rows, with atomics (a random order of summation)
-    or with a buffer per program. The loss alone takes the tiles from the diagonal block on, and
-    those beyond that block count twice.
+    The gradient visits all tiles of its rows. Using the upper half for both would mean adding to
+    the rows of other programs, with atomics (random order of summation) or a buffer per program.
+    The loss alone visits the tiles from the diagonal block on and counts those after it twice.
     """
     block = tl.program_id(0)
     image = tl.program_id(1)
@@ -102,7 +101,7 @@ def pair_loss_kernel(
         j1, j2, j3 = _load_terms(terms_base, terms_stride, cols, WIDTH, TERMS)
         logits = tl.zeros([BLOCK_ROWS, BLOCK_COLS], tl.float32)
         logits = _dot(i1, i2, i3, tl.trans(j1), tl.trans(j2), tl.trans(j3), logits, TERMS)
-        # sigmoid(x) and 1 - sigmoid(x), neither by a subtraction that cancels
+        # sigmoid(x) and 1 - sigmoid(x), without cancellation
         decay = tl.exp(-tl.abs(logits))
         larger = 1.0 / (1.0 + decay)
         affinity = tl.where(logits >= 0, larger, decay * larger)
@@ -117,7 +116,7 @@ def pair_loss_kernel(
             mixed = tl.load(weights_ptr + (image * MAPS + m) * 3 + 2)
             pair = tl.where(row_codes == col_codes, -same, different)
             pair = tl.where((row_codes == 0) | (col_codes == 0), mixed, pair)
-            # left out: one is negative, or both are 0
+            # ignored: one is negative, or both are 0
             pair = tl.where((row_codes | col_codes) <= 0, 0.0, pair)
             weight += pair
             tile_loss += tl.abs(pair) * tl.where(pair < 0, complement, affinity)
@@ -130,7 +129,7 @@ def pair_loss_kernel(
             loss += tl.sum(tile_loss, axis=1) * times
     tl.store(loss_ptr + image * tl.num_programs(0) + block, tl.sum(loss, axis=0))
     if NEEDS_GRAD:
-        # 2: e_i stands on both sides of the matrix
+        # 2: e_i is a factor of row i and of column i
         pixels = tl.load(order_ptr + image * num + rows, mask=rows < num, other=0)
         columns = tl.arange(0, WIDTH)
         grad_base = grad_ptr + image.to(tl.int64) * num * channels

@@ -1,9 +1,15 @@
 """Pairwise affinity of all pixels: the pair loss L_I2S, and the propagation S = A^(o beta) * C.
 
-The affinity of two pixels is ``A_ij = sigmoid(e_i . e_j)`` with ``e`` the embedding: N x N for N
-pixels. Nothing ever holds that matrix; :mod:`mmp2seg.ops.affinity.streamed` makes it tile by tile,
-and on CUDA, where Triton is installed, :mod:`mmp2seg.ops.affinity.fused` in fused kernels.
+I2S (instance to semantic) is the paper's step from instances to semantic scores. ``A`` is the
+affinity, ``A_ij = sigmoid(e_i . e_j)`` for pixels i and j with embedding ``e``; ``C`` are semantic
+scores, ``S`` the propagated ones, and ``o beta`` is the Hadamard (elementwise) power.
+
+``A`` has N x N elements for N pixels and is never held as a whole.
+:mod:`mmp2seg.ops.affinity.streamed` computes it tile by tile; on CUDA with Triton installed,
+:mod:`mmp2seg.ops.affinity.fused` computes it in fused kernels.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from mmp2seg.ops.affinity import fused, streamed
 
-# What a pixel is in an instance map, besides an instance 1..N.
+# Values of an instance map besides the instances 1..N.
 IGNORED, BACKGROUND = -1, 0
 BACKGROUND_RULES = ('ignore', 'different', 'separate', 'instance')
 
@@ -25,31 +31,32 @@ def pair_loss(
     map_weights: Tensor | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """Balanced pair loss of affinities against instance maps, of each image (L_I2S).
+    """Compute the balanced pair loss of each image's affinities against its instance maps (L_I2S).
 
-    For a map with the ordered pairs ``R+`` (same instance, a pixel with itself included) and ``R-``
-    (different instances): ``1/N+ sum_{R+} (1 - A) + 1/N- sum_{R-} A``; a side without pairs is 0.
-    Each logit is computed once for all maps and for the gradient. Sums are float32 (float64 for
-    a float64 embedding), also under autocast. First derivatives only.
+    For a map with N+ ordered pairs ``R+`` (same instance, each pixel paired with itself too) and N-
+    pairs ``R-`` (different instances): ``1/N+ sum_{R+} (1 - A) + 1/N- sum_{R-} A``; a sum without
+    pairs is 0. Each logit is computed once for all maps and for the gradient. Sums are float32
+    (float64 for a float64 embedding), also under autocast. First derivatives only.
 
     Args:
         embedding: ``(B, D, h, w)`` floats.
         instance_maps: ``(B, M, h, w)`` integers, M maps per image: 1..N an instance, 0 background,
             negative ignored.
-        background: ``'ignore'`` leaves background out; ``'different'`` makes pairs of a background
-            and an instance pixel different, pairs of two background pixels still left out;
-            ``'separate'`` averages those pairs on their own, ``+ 1/N0 sum A``, because there are
-            many more of them than of pairs of two instances; ``'instance'`` treats the background
-            as one more instance.
+        background: ``'ignore'`` ignores background pixels; ``'different'`` counts a background and
+            an instance pixel as a different pair, and ignores pairs of two background pixels;
+            ``'separate'`` averages those N0 pairs on their own, ``+ 1/N0 sum A``, because they
+            outnumber the pairs of two instances by far; ``'instance'`` treats the background as one
+            more instance.
         ignored_as_background: treat ignored pixels as background.
-        map_weights: ``(M,)`` floats, at least 0, the weight of each map; 1 / M each by default.
+        map_weights: ``(M,)`` floats >= 0, the weight of each map; 1 / M each by default.
         block_size: pixels along a side of a tile; changes nothing but rounding.
 
     Returns:
-        Tensor: ``(B,)`` float32 (float64); for an image without pairs a zero with graph.
+        Tensor: ``(B,)`` float32 (float64); an image without pairs gives a zero that keeps its
+        graph.
 
     Raises:
-        ValueError: for an unknown ``background``, or shapes that do not fit.
+        ValueError: for an unknown ``background``, or if the shapes do not match.
     """
     if background not in BACKGROUND_RULES:
         raise ValueError(f'expected background in {BACKGROUND_RULES}, got {background!r}')
@@ -66,78 +73,104 @@ def pair_loss(
     if map_weights is None:
         map_weights = torch.full((num_maps,), 1 / max(num_maps, 1), device=codes.device)
     weights = torch.where(counts > 0, map_weights.double()[:, None] / counts, 0.0)
-    return _PairLoss.apply(_pixel_rows(embedding), codes, weights, block_size)
+    rows = _pixel_rows(embedding)
+    loss: Tensor = _PairLoss.apply(rows, codes, weights, block_size)  # type: ignore[no-untyped-call]
+    return loss
 
 
 def propagate(
     embedding: Tensor,
     scores: Tensor,
     *,
+    rounds: int = 1,
     beta: float = 1.0,
     threshold: float = 0.0,
     radius: float | None = None,
     valid: Tensor | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """Propagated scores ``S = A^(o beta) * C``, the rows of the affinity summing to 1 (I2S).
+    """Propagate scores, ``S = A^(o beta) * C``, with the rows of the affinity normalised to sum 1.
 
     Every pixel gets the mean of all pixels' scores, weighted by ``A_ij^beta``: probabilities stay
     probabilities, and a constant map stays constant. No gradient.
 
     Args:
         embedding: ``(B, D, h, w)`` floats.
-        scores: ``(B, C, h, w)`` floats, such as semantic probabilities.
-        beta: Hadamard power, above 0; table 10 of the paper.
-        threshold: affinities below it count as 0, those of a pixel with itself excepted.
-        radius: affinities of pixels farther apart than this, in cells of the grid, count as 0;
-            None = no limit. Costs less the smaller it is.
-        valid: ``(B, h, w)`` bool, the pixels whose scores take part, so that padding does not leak
-            into the image; all by default. A pixel that no valid one has an affinity with gets 0.
+        scores: ``(B, C, h, w)`` floats, for example semantic probabilities.
+        rounds: number of propagations; the result of one is the input of the next. 0 returns the
+            scores.
+        beta: Hadamard power, above 0 (table 10 of the paper).
+        threshold: smaller affinities become 0, except those of a pixel with itself.
+        radius: affinities of pixels farther apart than this, in cells of the grid, become 0;
+            None = no limit. A smaller radius is faster.
+        valid: ``(B, h, w)`` bool, the pixels whose scores are used, so that padding does not leak
+            into the image; all by default. A pixel without affinity to any valid pixel gets 0.
         block_size: pixels along a side of a tile; changes nothing but rounding.
 
     Returns:
         Tensor: ``(B, C, h, w)`` float32 (float64 for a float64 embedding).
 
     Raises:
-        ValueError: for a ``beta`` that is not positive, or grids that differ.
+        ValueError: if ``beta`` is not positive, ``rounds`` negative, or the grids differ.
     """
     if not beta > 0:
         raise ValueError(f'expected beta > 0, got {beta}')
+    if rounds < 0:
+        raise ValueError(f'expected rounds >= 0, got {rounds}')
     if scores.dim() != 4 or _grid(scores) != _grid(embedding):
         raise ValueError(
             f'expected scores on the grid of the embedding, got {tuple(scores.shape)} '
             f'for {tuple(embedding.shape)}'
         )
+    if rounds == 0:
+        return scores
     with torch.no_grad(), torch.autocast(embedding.device.type, enabled=False):
         rows = _pixel_rows(embedding)
         values = _at_least_float32(_pixel_rows(scores)).to(_at_least_float32(rows).dtype)
         mask = torch.ones_like(values[..., :1])
         if valid is not None:
             mask = valid.flatten(1)[..., None].to(values)
-        # The mask goes along as one more channel: it becomes the share of valid affinities.
-        values = torch.cat([values * mask, mask], dim=2)
-        if radius is None and fused.supports(rows):
-            sums = fused.propagate(rows, values, beta=float(beta), threshold=threshold)
-        else:
-            sums = streamed.propagate(
-                _at_least_float32(rows),
-                values,
-                beta=float(beta),
-                threshold=threshold,
-                width=embedding.shape[3],
-                radius=radius,
-                block_size=block_size,
-            )
-        share = sums[..., -1:]
-        result = sums[..., :-1] / torch.where(share > 0, share, 1)
-    return result.transpose(1, 2).reshape(scores.shape)  # (B, N, C) -> (B, C, h, w)
+        for _ in range(rounds):
+            # The mask is one more channel: its result is the share of valid affinities.
+            masked = torch.cat([values * mask, mask], dim=2)
+            if radius is None and fused.supports(rows):
+                sums = fused.propagate(rows, masked, beta=float(beta), threshold=threshold)
+            else:
+                sums = streamed.propagate(
+                    _at_least_float32(rows),
+                    masked,
+                    beta=float(beta),
+                    threshold=threshold,
+                    width=embedding.shape[3],
+                    radius=radius,
+                    block_size=block_size,
+                )
+            share = sums[..., -1:]
+            values = sums[..., :-1] / torch.where(share > 0, share, 1)
+    return values.transpose(1, 2).reshape(scores.shape)  # (B, N, C) -> (B, C, h, w)
+
+
+def mask_unknown(instance_maps: Tensor, semantic_maps: Tensor) -> Tensor:
+    """Mark what is neither an instance nor background as ignored, for :func:`pair_loss`.
+
+    Args:
+        instance_maps: ``(..., H, W)`` integers, 0 none, 1..N an instance.
+        semantic_maps: of the same shape, 0 background, all other values a class or ignore.
+
+    Returns:
+        Tensor: ``(..., H, W)``, 1..N an instance, 0 background, -1 ignored.
+    """
+    unknown = (instance_maps == BACKGROUND) & (semantic_maps != 0)
+    return instance_maps.masked_fill(unknown, IGNORED)
 
 
 class _PairLoss(torch.autograd.Function):
-    """Loss of pixel rows; its gradient is made in the same pass and kept for the backward one."""
+    """Loss of pixel rows; the forward pass computes the gradient and saves it for backward."""
 
     @staticmethod
-    def forward(ctx, rows, codes, weights, block_size):
+    def forward(
+        ctx: Any, rows: Tensor, codes: Tensor, weights: Tensor, block_size: int | None
+    ) -> Tensor:
         """``rows`` (B, N, D), ``codes`` (B, M, N), ``weights`` (B, M, 3) float64 -> (B,)."""
         needs_grad = ctx.needs_input_grad[0]
         with torch.autocast(rows.device.type, enabled=False):
@@ -160,17 +193,17 @@ class _PairLoss(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_output):
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
         """``(B,)`` -> gradient of the rows."""
         (grad,) = ctx.saved_tensors
-        return (grad * grad_output[:, None, None]).to(ctx.dtype), *[None] * 3
+        return (grad * grad_output[:, None, None]).to(ctx.dtype), None, None, None
 
 
 def _pair_codes(instance_maps: Tensor, background: str, ignored_as_background: bool) -> Tensor:
     """``(B, M, h, w)`` maps -> ``(B, M, N)`` int32 codes.
 
-    Negative: in no pair. 0: different from every instance, in no pair with another 0. 1..N: same as
-    its equals, different from all others.
+    A negative code is in no pair. A 0 is different from every instance, and in no pair with another
+    0. A code 1..N is the same as its equals and different from all others.
     """
     codes = instance_maps.flatten(2).int()
     if ignored_as_background:
@@ -183,7 +216,7 @@ def _pair_codes(instance_maps: Tensor, background: str, ignored_as_background: b
 
 
 def _grid(values: Tensor) -> tuple[int, ...]:
-    """Batch size, height and width of ``(B, C, h, w)``."""
+    """Return batch size, height and width of ``(B, C, h, w)``."""
     return values.shape[0], *values.shape[2:]
 
 

@@ -1,7 +1,10 @@
-"""Affinities of all pixels in torch, tile by tile: loss with gradient, and propagation.
+"""Affinities of all pixels in plain torch, tile by tile: loss with gradient, and propagation.
 
-Tiles of logits are made, used and overwritten, so that memory grows with the number N of pixels and
-not with N x N. All is symmetric, so that only tiles on and above the diagonal are computed.
+Each tile of logits is computed, used and overwritten, so memory grows with the number N of pixels
+and not with N x N. The matrices are symmetric: only tiles on and above the diagonal are computed.
+
+Dimensions: ``B`` images, ``N`` pixels, ``D`` channels of the embedding, ``M`` maps, ``C`` channels
+of the values. ``A`` is the affinity.
 """
 
 from collections.abc import Iterator
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-# Pixels along a side of a tile: its float32 buffers stay in a CPU's last-level cache.
+# Pixels along a side of a tile: on a CPU the float32 buffers stay in the last-level cache.
 _BLOCK_SIZE = {'cpu': 768, 'other': 8192}
 
 
@@ -21,17 +24,17 @@ def pair_loss_and_grad(
     needs_grad: bool,
     block_size: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Weighted pair loss of each image, and its gradient in the same pass.
+    """Compute the weighted pair loss of each image, and its gradient in the same pass.
 
-    ``sum_m w_same sum_{same} (1 - A) + w_different sum_{different} A + w_background sum_{mixed} A``
-    over ordered pairs of pixels, ``A = sigmoid(rows rows^T)``. By the two codes a pair is left out
-    (one negative, or both 0), same (equal), mixed (one is 0), or different.
+    ``sum_m w_same sum_{same} (1 - A) + w_different sum_{different} A + w_mixed sum_{mixed} A``
+    over ordered pairs of pixels, ``A = sigmoid(rows rows^T)``. The codes of its two pixels make a
+    pair ignored (one is negative, or both are 0), same (equal), mixed (one is 0) or different.
 
     Args:
         rows: ``(B, N, D)`` float32 or float64 embedding.
         codes: ``(B, M, N)`` int32.
         weights: ``(B, M, 3)`` float64, of same, different and mixed pairs.
-        needs_grad: whether to make the gradient.
+        needs_grad: whether to compute the gradient.
         block_size: pixels along a side of a tile.
 
     Returns:
@@ -40,8 +43,9 @@ def pair_loss_and_grad(
     results = [_image_loss(*image, block_size, needs_grad) for image in zip(rows, codes, weights)]
     # The 1 of 1 - A.
     constant = (weights * pair_counts(codes))[..., 0].sum(dim=1)
-    loss = (torch.stack([result[0] for result in results]) + constant).to(rows.dtype)
-    return loss, torch.stack([result[1] for result in results]) if needs_grad else None
+    loss = (torch.stack([total for total, _ in results]) + constant).to(rows.dtype)
+    grads = [grad for _, grad in results if grad is not None]
+    return loss, torch.stack(grads) if needs_grad else None
 
 
 def propagate(
@@ -54,26 +58,32 @@ def propagate(
     radius: float | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """``A^(o beta) values``, not normalised.
+    """Compute ``A^(o beta) values``, ``o beta`` being the elementwise power, without normalisation.
 
     Args:
         rows: ``(B, N, D)`` float32 or float64 embedding.
         values: ``(B, N, C)`` of the same dtype.
-        width: of the grid whose pixels, row by row, are the N rows; needed with a radius.
-        beta, threshold, radius, block_size: as of :func:`mmp2seg.ops.affinity.pairwise.propagate`.
+        width: width of the grid whose pixels, in row order, are the N rows; needed with a radius.
+        beta, threshold, radius, block_size: see :func:`mmp2seg.ops.affinity.pairwise.propagate`.
 
     Returns:
         Tensor: ``(B, N, C)``.
     """
-    options = dict(beta=beta, threshold=threshold, width=width, radius=radius)
+    reach = None
+    if radius is not None:
+        assert width is not None, 'a radius needs the width of the grid'
+        reach = (width, radius)
     images = [
-        _propagated_image(*image, **options, block_size=block_size) for image in zip(rows, values)
+        _propagated_image(
+            *image, beta=beta, threshold=threshold, reach=reach, block_size=block_size
+        )
+        for image in zip(rows, values)
     ]
     return torch.stack(images)
 
 
 def pair_counts(codes: Tensor) -> Tensor:
-    """Number of ordered pairs that are same, different and mixed; no device sync.
+    """Count the ordered pairs that are same, different and mixed, without a device sync.
 
     Args:
         codes: ``(B, M, N)`` int32.
@@ -81,7 +91,7 @@ def pair_counts(codes: Tensor) -> Tensor:
     Returns:
         Tensor: ``(B, M, 3)`` float64.
     """
-    # By sorting: a table by code would need the highest code's value on the host.
+    # Sort, because a table indexed by code would need the highest code on the host.
     ordered = codes.sort(dim=-1).values
     equals = torch.searchsorted(ordered, ordered, right=True) - torch.searchsorted(ordered, ordered)
     same = (equals * (ordered > 0)).sum(dim=-1).double()
@@ -96,10 +106,9 @@ def _image_loss(
     block_size: int | None,
     needs_grad: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """Sum of weight * affinity, float64, and its gradient for one image.
+    """Return the sum of weight * affinity (float64) and its gradient for one image.
 
-    ``rows`` (N, D); ``codes`` (M, N); ``weights`` (M, 3). The affinity of a same pair counts
-    negative.
+    ``rows`` (N, D); ``codes`` (M, N); ``weights`` (M, 3). The weight of a same pair is negated.
     """
     takes_part = (codes >= 0).any(dim=0)
     active, codes = rows[takes_part], codes[:, takes_part]
@@ -110,15 +119,15 @@ def _image_loss(
         torch.mm(active[first], active[second].T, out=logits)
         _pair_weights(tables, codes[:, first], codes[:, second], out=pair_weights)
         affinity = logits.sigmoid_()
-        times = 1 if first == second else 2  # a tile off the diagonal stands for its mirror image
+        times = 1 if first == second else 2  # a tile off the diagonal counts for its mirror too
         total += times * torch.dot(affinity.view(-1), pair_weights.view(-1))
-        if not needs_grad:
+        if grad is None:
             continue
         slope = torch.ops.aten.sigmoid_backward(pair_weights, affinity, grad_input=pair_weights)
         grad[first].addmm_(slope, active[second], alpha=2)
         if first != second:
             grad[second].addmm_(slope.T, active[first], alpha=2)
-    if needs_grad:
+    if grad is not None:
         grad = torch.zeros_like(rows).masked_scatter_(takes_part[:, None], grad)
     return total, grad
 
@@ -129,19 +138,19 @@ def _propagated_image(
     *,
     beta: float,
     threshold: float,
-    width: int | None,
-    radius: float | None,
+    reach: tuple[int, float] | None,
     block_size: int | None,
 ) -> Tensor:
-    """``A^(o beta) * values`` without the normalisation: ``rows`` (N, D), ``values`` (N, C)."""
+    """:func:`propagate` of one image: ``rows`` (N, D), ``values`` (N, C); reach: width, radius."""
     sums = torch.zeros_like(values)
-    if radius is not None:
+    if reach is not None:
+        width, radius = reach
         left, right = _squared_distance_factors(len(rows), width, rows)
-        if block_size is None:  # a block beyond the reach of another is left out
+        if block_size is None:  # small enough that tiles beyond the radius can be skipped
             block_size = min(max(int(radius * width), 128), _BLOCK_SIZE['cpu'])
     for first, second, logits, spare in _tiles(rows, block_size):
-        if radius is not None and second.start // width - (first.stop - 1) // width > radius:
-            continue  # every grid row of the one is beyond the reach of the other's
+        if reach is not None and second.start // width - (first.stop - 1) // width > radius:
+            continue  # the grid rows of the two blocks are too far apart
         torch.mm(rows[first], rows[second].T, out=logits)
         affinity = logits.sigmoid_()
         if threshold > 0:
@@ -150,8 +159,8 @@ def _propagated_image(
                 weak.fill_diagonal_(False)
             affinity.masked_fill_(weak, 0)
         if beta != 1:
-            affinity.pow_(beta)  # the diagonal's are at least 0.5^beta: no row of zeros
-        if radius is not None:
+            affinity.pow_(beta)  # the diagonal is at least 0.5^beta: no row of zeros
+        if reach is not None:
             distance = torch.mm(left[first], right[second].T, out=spare)
             affinity.masked_fill_(distance > radius**2, 0)
         sums[first].addmm_(affinity, values[second])
@@ -161,7 +170,7 @@ def _propagated_image(
 
 
 def _squared_distance_factors(num: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Two ``(N, 4)`` matrices whose product of rows i and j is the pixels' squared distance."""
+    """Return ``(N, 4)`` matrices P, Q: P_i . Q_j is the squared distance of pixels i and j."""
     pixels = torch.arange(num, device=like.device)
     y, x = (pixels // width).to(like), (pixels % width).to(like)
     norm, one = y**2 + x**2, torch.ones_like(y)  # exact in float32 up to 2896 cells a side
@@ -169,7 +178,7 @@ def _squared_distance_factors(num: int, width: int, like: Tensor) -> tuple[Tenso
 
 
 def _tiles(rows: Tensor, block_size: int | None) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Tiles on and above the diagonal: their two ranges of rows, and two buffers of their shape."""
+    """Yield the tiles on and above the diagonal: their two ranges of rows, and two buffers."""
     if block_size is None:
         block_size = _BLOCK_SIZE['cpu' if rows.device.type == 'cpu' else 'other']
     num_rows = len(rows)
@@ -185,7 +194,7 @@ def _tiles(rows: Tensor, block_size: int | None) -> Iterator[tuple[slice, slice,
 
 
 def _weight_tables(codes: Tensor, weights: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    """For each map the weight of a pair by the two codes, ``(C + 2, C + 2)``; the last is -1's."""
+    """Tabulate for each map the weight of a pair by its codes 0..C, -1: ``(C + 2, C + 2)``."""
     tables = []
     for map_codes, (same, different, mixed) in zip(codes, weights.to(dtype)):
         size = max(int(map_codes.max()), 0) + 2 if map_codes.numel() else 2
@@ -199,9 +208,9 @@ def _weight_tables(codes: Tensor, weights: Tensor, dtype: torch.dtype) -> list[T
 
 
 def _pair_weights(tables: list[Tensor], first: Tensor, second: Tensor, *, out: Tensor) -> None:
-    """Fill ``out`` (n, m) with the weights of the pairs of codes ``(M, n)`` and ``(M, m)``."""
+    """Write the weights of the pairs of codes ``(M, n)`` and ``(M, m)`` to ``out`` (n, m)."""
     for index, (table, rows, cols) in enumerate(zip(tables, first, second)):
-        of_cols = table.index_select(1, cols % len(table))  # -1 -> the last
+        of_cols = table.index_select(1, cols % len(table))  # -1 -> the last column
         if index == 0:
             torch.index_select(of_cols, 0, rows % len(table), out=out)
         else:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmp2seg.analysis.benchmarks import affinity
-from mmp2seg.models.distillation import mutual_distiller
+from mmp2seg.models.distillation import semantic_scorer
 from mmp2seg.models.losses import affinity_loss
 from mmp2seg.ops.affinity import BACKGROUND_RULES, pair_loss, propagate
 
@@ -45,9 +45,9 @@ def test_dense_propagation_equals_the_streamed_one(embedding, beta, threshold):
 def test_networks_use_the_reference_in_its_context_alone():
     with affinity.dense_affinity():
         assert affinity_loss.pair_loss is affinity.dense_pair_loss
-        assert mutual_distiller.propagate is affinity.dense_propagate
+        assert semantic_scorer.propagate is affinity.dense_propagate
     assert affinity_loss.pair_loss is pair_loss
-    assert mutual_distiller.propagate is propagate
+    assert semantic_scorer.propagate is propagate
 
 
 @pytest.mark.parametrize('full', [True, False])

@@ -4,6 +4,7 @@ import torch
 
 from mmp2seg.analysis.benchmarks.scene import make_scene, network_maps, training_sample
 from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.ops.offsets import landing_positions
 
 
@@ -42,13 +43,12 @@ def test_maps_of_a_network_decode_to_the_objects():
 
 def test_training_sample_is_what_the_pipeline_packs():
     scene = make_scene(5, (64, 96), num_classes=4)
-    labeler = dict(type='mmp2seg.PointPseudoLabeler', min_region_area=3)
-    packed = training_sample(scene, labeler)
+    packed = training_sample(scene)
     assert packed['inputs'].shape == (3, 64, 96)
     sample = packed['data_samples']
     assert sample.gt_sem_seg.sem_seg.shape == (1, 64, 96)
-    expected = PointPseudoLabeler(min_region_area=3).encode(
-        scene.points_xy, scene.labels, scene.weak_map
-    )
-    assert torch.equal(sample.gt_point_targets.instance_map[0], expected.instance_map)
-    assert len(sample.gt_instances.points) == len(sample.gt_instances.point_regions) == 5
+    labeler = PointPseudoLabeler(min_region_area=3)
+    expected = labeler.encode(scene.points_xy, scene.labels, scene.weak_map)
+    targets = labeler.image_targets(image_points(sample))
+    assert torch.equal(targets.instance_map, expected.instance_map)
+    assert len(sample.gt_instances) == len(sample.ori_points) == 5

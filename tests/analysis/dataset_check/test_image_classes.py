@@ -1,7 +1,7 @@
 import pytest
 
 from mmp2seg.analysis.dataset_check.image_classes import compare_image_classes, read_image_classes
-from mmp2seg.datasets.layouts import image_class_line, write_lines
+from mmp2seg.datasets.voc_layout import image_class_line, write_lines
 
 
 def test_lines_are_read(tmp_path):

@@ -147,5 +147,5 @@ def test_what_cannot_be_checked(voc, coco, tmp_path):
         load_entries(voc)
     config = coco()
     (tmp_path / 'points.json').write_text('[')
-    with pytest.raises(ValueError, match='points.json: no json, line 1'):
+    with pytest.raises(ValueError, match='points.json: invalid json, line 1'):
         load_entries(config)

@@ -33,7 +33,7 @@ def _model(**options):
 
 def _count(model, *, batch=1, phase='test'):
     scene = make_scene(4, (32, 48), num_classes=2)
-    sample = training_sample(scene, dict(type='mmp2seg.PointPseudoLabeler'))
+    sample = training_sample(scene)
     return count_parts(model, make_call(model, [sample] * batch, phase))
 
 
@@ -78,7 +78,7 @@ def test_inference_leaves_the_model_as_it_was():
 
 def test_counting_changes_no_result():
     model = _model(test_cfg=dict(rounds=1)).eval()
-    sample = training_sample(make_scene(4, (32, 48), num_classes=2), tiny_p2seg_config()['labeler'])
+    sample = training_sample(make_scene(4, (32, 48), num_classes=2))
     call, found = make_call(model, [sample], 'test'), []
     count_parts(model, lambda meter: found.append((call(meter), _masks(model, sample))[1]))
     assert torch.equal(found[0], _masks(model, sample))
@@ -115,7 +115,7 @@ def test_networks_without_and_with_affinity():
     without, none, one = costs
     assert one.input_shape == (64, 96)
     assert (without.embedding_shape, one.embedding_shape) == (None, (64, 16, 24))
-    assert (none.rounds, one.rounds, one.num_scores) == (0, 1, 5)
+    assert (none.rounds, one.rounds, one.num_scores) == (0, 1, 4)
     head = none.part('affinity head')
     assert none.part(TOTAL).params - without.part(TOTAL).params == head.params > 0
     assert none.part(TOTAL).macs - without.part(TOTAL).macs == head.macs

@@ -3,7 +3,7 @@ import torch
 
 from mmp2seg.analysis.flops import parts as flops_parts
 from mmp2seg.analysis.flops.parts import MODULES, PartMeter, clock, metered
-from mmp2seg.models.distillation import mutual_distiller
+from mmp2seg.models.distillation import semantic_scorer
 from mmp2seg.models.losses import affinity_loss
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import tiny_p2seg_config
@@ -59,17 +59,17 @@ def test_clock_rises():
 def test_the_model_is_as_before():
     torch.manual_seed(0)
     model = MODELS.build(tiny_p2seg_config()).eval()
-    functions = mutual_distiller.propagate, affinity_loss.pair_loss
+    functions = semantic_scorer.propagate, affinity_loss.pair_loss
     state = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(RuntimeError, match='stop'), metered(model, clock('cpu')) as meter:
         with torch.no_grad():
             model._forward(torch.zeros(1, 3, 32, 32))
-        assert mutual_distiller.propagate is not functions[0]
-        assert 'decode' in vars(model.test_labeler)
+        assert semantic_scorer.propagate is not functions[0]
+        assert 'decode' in vars(model.decoder)
         raise RuntimeError('stop')
     assert {'backbone', 'semantic head', 'offset head', 'affinity head'} <= set(meter.parts)
-    assert (mutual_distiller.propagate, affinity_loss.pair_loss) == functions
-    assert 'decode' not in vars(model.test_labeler)
+    assert (semantic_scorer.propagate, affinity_loss.pair_loss) == functions
+    assert 'decode' not in vars(model.decoder)
     assert 'distill' not in vars(model.distiller)
     for module in model.modules():
         assert not module._forward_hooks and not module._forward_pre_hooks

@@ -27,7 +27,7 @@ def images():
 
 @pytest.fixture
 def image_dir(tmp_path, images):
-    """A folder with the files of ``images``."""
+    """Make a folder with the files of ``images``."""
     folder = tmp_path / 'images'
     folder.mkdir()
     for image in images:
@@ -37,7 +37,7 @@ def image_dir(tmp_path, images):
 
 @pytest.fixture
 def plain():
-    """What a round trip keeps: all but the places the points were read from."""
+    """Returns what a round trip preserves: everything except ``where``."""
 
     def run(images):
         return [
@@ -50,5 +50,5 @@ def plain():
 
 @pytest.fixture
 def resize():
-    """An image of another size under the same name, as source."""
+    """Returns a source image with the same name and another size."""
     return lambda image, **size: dataclasses.replace(image, **size)

@@ -79,7 +79,9 @@ def test_files_outside_of_the_folder(read, name):
 
 def test_no_rows(read):
     for text in ('file,x,y,class\n', 'file,x,y,class', 'file,x,y,class\r\n,,,\r\n'):
-        with pytest.raises(ValueError, match='points.csv: expected rows below the header'):
+        with pytest.raises(
+            ValueError, match='expected rows below the header, got none .--list-images'
+        ):
             read(text)
         assert len(read(text, list_images=True)) == 3
 
@@ -106,7 +108,7 @@ def test_images_of_subfolders(tmp_path, images, image_dir):
         ('file,x,y,class\nb 1.jpg,one,2,c\n', r"points.csv:2: expected two numbers .*'one'"),
         ('file,x,y,class\nb 1.jpg,1,2,\n', "points.csv:2: expected a file and a class, got 'b 1"),
         ('file,x,y,class\n,1,2,c\n', "points.csv:2: expected a file and a class, got ''"),
-        ('file,x,y,class\n"b 1.jpg,1,2,c\n', 'points.csv:2: no table, unexpected end of data'),
+        ('file,x,y,class\n"b 1.jpg,1,2,c\n', 'points.csv:2: invalid table, unexpected end of data'),
         (b'file,x,y,class\nb\xff.jpg,1,2,c\n', r'points\.csv: expected text in UTF-8, .* line 2'),
     ],
 )

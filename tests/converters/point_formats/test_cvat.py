@@ -73,7 +73,10 @@ def test_other_shapes(xml):
         ('<points label="c" points="1,x"/>', r'image 5 .*: points\[0\]: expected two numbers'),
         ('<points label="c" points="1;2"/>', r'points\[0\], place 0: expected two numbers'),
         ('<box label="c" xtl="1" ytl="1" xbr="2"/>', r"box\[0\]: expected an attribute 'ybr'"),
-        ('<points label="c" points="1,2">', r'annotations.xml: no xml, line 5 column \d+: mismat'),
+        (
+            '<points label="c" points="1,2">',
+            r'annotations.xml: invalid xml, line 5 column \d+: mismat',
+        ),
     ],
 )
 def test_malformed_shapes(xml, shape, message):
@@ -82,7 +85,7 @@ def test_malformed_shapes(xml, shape, message):
 
 
 def test_malformed_files(tmp_path, xml):
-    with pytest.raises(ValueError, match=r'annotations.xml: no xml, line 5 column'):
+    with pytest.raises(ValueError, match=r'annotations.xml: invalid xml, line 5 column'):
         cvat.read(xml(POINTS, tail=''))
     with pytest.raises(ValueError, match=r"annotations.xml: image 5 .*: .* attribute 'height'"):
         cvat.read(xml(image='<image id="5" name="a.jpg" width="60">'))
@@ -93,7 +96,7 @@ def test_malformed_files(tmp_path, xml):
     with pytest.raises(ValueError, match='annotations.xml: .*for images 1.1.*<track>'):
         cvat.read(xml(head=HEAD + '<track id="0"></track>'))
     for encoding in ('gb2312', 'unheard-of'):
-        with pytest.raises(ValueError, match='annotations.xml: no xml, .*encoding'):
+        with pytest.raises(ValueError, match='annotations.xml: invalid xml, .*encoding'):
             cvat.read(xml(POINTS, head=HEAD.replace('utf-8', encoding)))
     with pytest.raises(FileNotFoundError, match='none.xml: there is no such file'):
         cvat.read(tmp_path / 'none.xml')

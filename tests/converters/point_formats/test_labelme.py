@@ -92,7 +92,7 @@ def test_other_shapes(folder):
         (dict(shapes=[shape('point', (1, 2), (3, 4))]), r'shapes\[0\]: expected points of 1'),
         (dict(shapes=[shape('point', (1, 2), label='')]), r'a.json: shapes\[0\]: expected a label'),
         (dict(imagePath=None), 'a.json: expected an imagePath, got None'),
-        (dict(imageHeight=None), 'a.json: no size of a.jpg in the file'),
+        (dict(imageHeight=None), 'a.json: expected the size of a.jpg, got none .--image-dir DIR'),
     ],
 )
 def test_malformed(folder, changes, message):
@@ -103,7 +103,7 @@ def test_malformed(folder, changes, message):
 def test_truncated(folder):
     path = folder() / 'a.json'
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(ValueError, match=r'a.json: no json, line 1 column \d+'):
+    with pytest.raises(ValueError, match=r'a.json: invalid json, line 1 column \d+'):
         labelme.read(path.parent)
 
 
@@ -116,7 +116,7 @@ def test_subfolders(tmp_path):
     for options in ({}, dict(image_dir=tmp_path / 'data')):
         images = labelme.read(tmp_path / 'data', **options)
         assert [(i.file_name, i.width) for i in images] == [('x/1.jpg', 6), ('y/1.jpg', 7)]
-    (tmp_path / 'labels.json').mkdir()  # jsons without folders, of images in folders
+    (tmp_path / 'labels.json').mkdir()  # jsons in one folder, images in subfolders
     content['imagePath'] = '..\\data\\y\\1.jpg'
     (tmp_path / 'labels.json/a.json').write_text(json.dumps(content))
     (image,) = labelme.read(tmp_path / 'labels.json', image_dir=tmp_path / 'data')

@@ -103,7 +103,7 @@ def test_image_keeps_its_channel_order(roots):
     scene = generate_scene(0, seed=5, size=SIZE)
     rgb_means = np.array(Image.open(voc / 'JPEGImages' / '0000000.jpg')).mean((0, 1))
     bgr_means = scene.image.mean((0, 1))
-    assert np.ptp(bgr_means) > 10  # a scene on which an exchange would show
+    assert np.ptp(bgr_means) > 10  # swapped channels would be visible in this scene
     np.testing.assert_allclose(rgb_means[::-1], bgr_means, atol=2)
 
 

@@ -108,7 +108,7 @@ def test_weak_maps_have_about_70_miou(scenes):
 
 
 def test_colour_hints_at_the_class_but_does_not_tell_it(scenes):
-    """The class of the nearest mean colour is right more often than chance, and often wrong."""
+    """Classify by the nearest mean colour: better than chance, but often wrong."""
     colours, labels = [], []
     for scene in scenes:
         for i, label in enumerate(scene.labels):

@@ -10,6 +10,8 @@ from mmdet.datasets.transforms import CachedMosaic as MMDetCachedMosaic
 from mmdet.datasets.transforms import RandomAffine as MMDetRandomAffine
 from mmengine.registry import DefaultScope
 
+from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets.transforms.geometric import CachedMosaic, RandomAffine
 from mmp2seg.structures import PointBoxes
 
@@ -167,10 +169,7 @@ def test_a_pipeline_of_all(scope):
                 dict(type='mmdet.RandomCrop', crop_size=(90, 90), allow_negative_crop=True),
                 dict(type='mmdet.RandomFlip', prob=0.5),
                 dict(type='mmdet.Pad', size=(96, 96), pad_val=dict(img=(PAD,) * 3, seg=255)),
-                dict(
-                    type='mmp2seg.GeneratePointTargets',
-                    labeler=dict(type='mmp2seg.PointPseudoLabeler'),
-                ),
+                dict(type='mmp2seg.FindRegions'),
                 dict(type='mmp2seg.PackPointInputs'),
             ]
         )
@@ -182,7 +181,8 @@ def test_a_pipeline_of_all(scope):
         assert results['inputs'].shape == (3, 96, 96)
         cols, rows = instances.points.long().T
         assert torch.equal(semantic_map[rows, cols].long(), instances.labels + 1)
-        instance_map = sample.gt_point_targets.instance_map[0]
+        targets = PointPseudoLabeler().image_targets(image_points(sample))
+        instance_map = targets.instance_map
         assert instance_map[rows, cols].tolist() == list(range(1, len(instances) + 1))
 
 

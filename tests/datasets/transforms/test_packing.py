@@ -7,11 +7,10 @@ from mmengine.registry import DefaultScope
 from mmp2seg.datasets import PointVOCDataset
 from mmp2seg.testing import write_tiny_voc
 
-LABELER = dict(type='mmp2seg.PointPseudoLabeler')
 TRAIN = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations'),
-    dict(type='mmp2seg.GeneratePointTargets', labeler=LABELER),
+    dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 
@@ -27,13 +26,13 @@ def test_a_packed_training_sample_has_every_field(tmp_path, scope):
     assert sample.gt_instances.points.tolist() == [[8.5, 8.5], [23.5, 8.5], [14.5, 25.5]]
     assert sample.gt_instances.labels.tolist() == [0, 0, 1]
     assert sample.gt_instances.point_ids.tolist() == [0, 1, 2]
-    assert sample.gt_instances.point_regions.unique().numel() == 2
     assert sample.gt_sem_seg.sem_seg.shape == (1, 40, 48)
-    targets = sample.gt_point_targets
-    assert targets.offset.shape == (2, 40, 48)
-    assert targets.offset_weight.sum() == 8 * 24 + 100
-    assert targets.instance_map.unique().tolist() == [0, 1, 2, 3]
-    assert targets.region_map.unique().tolist() == [0, 1, 2]
+    assert sample.gt_region_map.region_map.shape == (1, 40, 48)
+    assert sample.gt_regions.labels.tolist() == [0, 1]
+    assert sample.gt_regions.areas.tolist() == [8 * 24, 100]
+    assert sample.ori_points.points.dtype == torch.float64
+    assert sample.ori_points.points.tolist() == sample.gt_instances.points.tolist()
+    assert torch.equal(sample.ori_points.point_ids, sample.gt_instances.point_ids)
     assert sample.metainfo['file_name'] == 'img_1.jpg'
     assert sample.metainfo['ori_shape'] == (40, 48)
 
@@ -51,7 +50,9 @@ def test_image_classes_follow_the_crop(tmp_path):
     sample = results['data_samples']
     assert sample.gt_instances.points.shape == (0, 2)
     assert (sample.gt_sem_seg.sem_seg == 1).any()
-    assert not sample.gt_point_targets.offset_weight.any()
+    assert len(sample.gt_regions) == 0
+    # The points of the file stay as they are.
+    assert sample.ori_points.points.tolist() == [[8.5, 8.5], [23.5, 8.5], [14.5, 25.5]]
 
 
 def test_a_test_sample_needs_no_map(tmp_path):
@@ -59,7 +60,7 @@ def test_a_test_sample_needs_no_map(tmp_path):
     sample = PointVOCDataset(**write_tiny_voc(tmp_path), pipeline=pipeline)[2]['data_samples']
     assert sample.gt_instances.points.shape == (0, 2)
     assert 'gt_sem_seg' not in sample
-    assert 'gt_point_targets' not in sample
+    assert 'gt_region_map' not in sample and 'gt_regions' not in sample
 
 
 def test_flipped_views_are_copied(tmp_path):

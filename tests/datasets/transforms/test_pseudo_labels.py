@@ -128,7 +128,7 @@ def test_an_image_without_instances(results):
 
 def test_loading_a_map_that_does_not_fit(results, tmp_path):
     path = results.pop('seg_map_path')
-    with pytest.raises(ValueError, match="photo.jpg: expected a semantic map.*no 'seg'"):
+    with pytest.raises(ValueError, match="photo.jpg: expected a semantic map.*without 'seg'"):
         LoadPseudoLabels(with_seg=True)(results)
     assert 'gt_seg_map' not in LoadPseudoLabels()(results)
     Image.new('L', (4, 6)).save(tmp_path / 'small.png')
@@ -154,7 +154,7 @@ def test_packing_what_lost_its_ids_or_scores(results):
     with pytest.raises(ValueError, match=r'got \[7, 0, 1, .*CopyPaste'):
         PackPseudoLabels()(pasted)
     no_ids = {key: value for key, value in loaded.items() if key != 'gt_instances_ids'}
-    with pytest.raises(ValueError, match='gt_instances_ids, of LoadPseudoLabels'):
+    with pytest.raises(ValueError, match='gt_instances_ids from LoadPseudoLabels'):
         PackPseudoLabels()(no_ids)
     del loaded['instances'][0]['score']
     with pytest.raises(ValueError, match='PseudoLabelCocoDataset'):

@@ -1,4 +1,4 @@
-"""A file of predictions against metrics on the same predictions, and against pycocotools."""
+"""Figures of a file of predictions equal those of the metrics and of pycocotools."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ CATEGORIES = [{'id': 4, 'name': 'cat'}, {'id': 7, 'name': 'dog'}, {'id': 9, 'nam
 
 @pytest.fixture
 def files(tmp_path):
-    """A truth with objects of every size and crowds, and predictions with equal scores."""
+    """Write a truth with objects of all sizes and crowds, and predictions with equal scores."""
     rng = np.random.default_rng(5)
     annotations, results = [], []
     for image_id in (3, 1, 2):

@@ -72,6 +72,6 @@ def test_table_8_says_whose_definition_it_is():
     }
     text = missing_adjacent_table(figures, SimpleNamespace(gap=3, void_dir=None))
     assert '25.00' in text and '2 of 8' in text and '0 of 0' in text
-    assert 'the definition is ours' in text and 'most 3 px away,' in text
+    assert 'the definition is ours' in text and 'most 3 px away;' in text
     text = missing_adjacent_table(figures, SimpleNamespace(gap=3, void_dir='x'))
     assert 'across the void band' in text

@@ -1,4 +1,4 @@
-"""Table 8 by hand on drawings."""
+"""Table 8 by hand on small drawings."""
 
 import json
 
@@ -15,8 +15,8 @@ from mmp2seg.evaluation.functional.truth_file import TruthFile
 from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.ops.rle import encode_rle
 
-# Capitals are cats, small letters dogs; + is void.
-#   A and B lie side by side (adjacent), C alone, d beside B but a dog, e and f across the band
+# Capitals are cats, small letters are dogs, + is void. A and B lie side by side, so they are
+# adjacent; C is alone; d lies beside B but is a dog; e and f are adjacent across the void band.
 TRUTH = [
     'AAABBB......CC',
     'AAABBB......CC',
@@ -26,7 +26,8 @@ TRUTH = [
     'ee+++++ff.....',
     'ee+++++ff.....',
 ]
-#   A found whole; B: 4 of its 9 pixels; C by a dog; e found with half of it; f missed
+# A is found whole, B has 4 of its 9 pixels, C is predicted as a dog, e is found by half of its
+# pixels, f is missed.
 PREDICTIONS = [
     'AAABB.......cc',
     'AAABB.......cc',
@@ -92,7 +93,7 @@ def test_void_maps_in_sub_folders(tmp_path):
     truth = write_truth(tmp_path)  # of some/a.jpg
     objects, _ = truth_masks(truth, 1)
     adjacent = AdjacentObjects(truth, void_dir=write_void(tmp_path, [[*'.' * WIDTH]] * HEIGHT))
-    assert adjacent.of_image(1, objects).sum() == 2  # void/a.png, which has no void
+    assert adjacent.of_image(1, objects).sum() == 2  # reads void/a.png, which has no void
     (tmp_path / 'void' / 'some').mkdir()
     void = np.array([[255 if pixel == '+' else 3 for pixel in row] for row in TRUTH], np.uint8)
     write_palette_png(tmp_path / 'void' / 'some' / 'a.png', void)
@@ -129,7 +130,7 @@ def test_one_mask_over_two_equal_objects_finds_both():
 def test_errors(tmp_path):
     truth = write_truth(tmp_path)
     objects, _ = truth_masks(truth, 1)
-    with pytest.raises(FileNotFoundError, match='gone: there is no such folder of void maps'):
+    with pytest.raises(FileNotFoundError, match='gone: no such folder of void maps'):
         AdjacentObjects(truth, void_dir=tmp_path / 'gone')
     with pytest.raises(ValueError, match='gap of at least 0'):
         AdjacentObjects(truth, gap=-1)

@@ -62,7 +62,7 @@ def test_only_the_best_predictions(tmp_path, truth):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('[1,', 'pred.json: no json, line 1 column 4'),
+        ('[1,', 'pred.json: invalid json, line 1 column 4'),
         ('7', 'pred.json: expected a json object, got a int'),
         ([{}], r"pred.json: results\[0\] lacks \['image_id', 'category_id'"),
         ([result(), result(7)], r'results\[1\]: image 7 is not among the images'),
@@ -80,11 +80,11 @@ def test_only_the_best_predictions(tmp_path, truth):
         ),
         (
             {'images': [{'id': 4, 'file_name': 'a'}], 'categories': [], 'annotations': []},
-            'pred.json: image 4 is not among those of .*truth.json',
+            'pred.json: image 4 is not among the images of .*truth.json',
         ),
         (
             {'images': [{'id': 5, 'file_name': 'a'}], 'categories': [], 'annotations': []},
-            'pred.json: image 5 is a, images/5.jpg in .*truth.json',
+            'pred.json: expected image 5 to be images/5.jpg as in .*truth.json, got a',
         ),
     ],
 )

@@ -30,7 +30,7 @@ def truth(box, category=1, point=None, ann_id=0):
 
 
 def test_iou_by_hand():
-    # 4 x 2 against 2 x 2 inside it; then half overlap: 2 of 6 pixels
+    # 2 x 2 pixels inside 4 x 2: IoU 4/8; two overlapping 2 x 2 squares: IoU 2/6
     truths = [truth((0, 0, 4, 2), point=(1, 1)), truth((5, 5, 7, 7), point=(6, 6))]
     preds = [pred((6, 6), (5, 6, 7, 8)), pred((1, 1), (0, 0, 2, 2))]
     assert point_matched_ious(preds, truths) == pytest.approx([0.5, 1 / 3])

@@ -84,11 +84,14 @@ def test_compare_no_images(truth_path):
 @pytest.mark.parametrize(
     'pred, message',
     [
-        (pseudo_labels([image(9)], []), 'truth.json: image 9 is not among'),
-        (pseudo_labels([image(1, 'x.jpg')], []), 'truth.json: image 1 is 1.jpg, expected x.jpg'),
+        (pseudo_labels([image(9)], []), 'labels: image 9 is not among the images of .*truth.json'),
+        (
+            pseudo_labels([image(1, 'x.jpg')], []),
+            'labels: expected image 1 to be 1.jpg as in .*truth.json, got x.jpg',
+        ),
         (
             pseudo_labels([], [], [{'id': 2, 'name': 'cow'}]),
-            "truth.json: expected category 2 to be 'cow', got 'dog'",
+            "labels: expected category 2 to be 'dog' as in .*truth.json, got 'cow'",
         ),
     ],
 )
@@ -116,13 +119,13 @@ def test_malformed_files_name_the_place(tmp_path, truth_path):
 @pytest.mark.parametrize(
     ('part', 'index', 'changes', 'message'),
     [
-        ('images', 2, dict(id=1), r'images\[2\]: id 1 is that of images\[0\] already'),
+        ('images', 2, dict(id=1), r'images\[2\]: id 1 duplicates images\[0\]'),
         ('images', 2, dict(id=[]), r'images\[2\]: expected id to be int or str, got \[\]'),
-        ('categories', 1, dict(id=1), r'categories\[1\]: id 1 is that of categories\[0\]'),
-        ('categories', 1, dict(name='cat'), r"categories\[1\]: name 'cat' is that of"),
+        ('categories', 1, dict(id=1), r'categories\[1\]: id 1 duplicates categories\[0\]'),
+        ('categories', 1, dict(name='cat'), r"categories\[1\]: name 'cat' duplicates"),
         ('categories', 1, dict(id=10**30), r'categories\[1\]: expected id to be a 64-bit integer'),
         ('categories', 1, dict(id='x'), r"categories\[1\]: .* 64-bit integer, got 'x'"),
-        ('annotations', 1, dict(id=1), r'annotations\[1\]: id 1 is that of annotations\[0\]'),
+        ('annotations', 1, dict(id=1), r'annotations\[1\]: id 1 duplicates annotations\[0\]'),
         ('annotations', 1, dict(image_id=9), 'annotation 2: unknown image_id 9'),
         ('annotations', 1, dict(category_id=9), 'annotation 2: unknown category_id 9'),
         ('annotations', 1, dict(category_id=None), 'annotation 2: unknown category_id None'),
@@ -147,7 +150,7 @@ def test_broken_masks_name_the_annotation(truth_path, segmentation):
     truth_path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r'truth.json: image 1 \(1.jpg\): annotation 3: expected'):
         TruthFile(truth_path).compare(1, [])
-    content['annotations'][2]['iscrowd'] = 1  # left out, so not looked at
+    content['annotations'][2]['iscrowd'] = 1  # crowd regions are not read
     truth_path.write_text(json.dumps(content))
     assert TruthFile(truth_path).compare(1, [])[0].tolist() == [0]
 

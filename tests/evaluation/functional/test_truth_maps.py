@@ -49,7 +49,7 @@ def test_instance_map_by_hand():
     annotations = [
         annotation(slice(3), slice(3), 40, iscrowd=1),
         annotation(0, slice(2), 40),
-        annotation(2, slice(2, 4), 99),  # a category that is not asked for
+        annotation(2, slice(2, 4), 99),  # a category without label
         annotation(slice(2), 1, 30),
     ]
     instance_map, classes = truth_instance_map(annotations, {30: 0, 40: 1}, height=3, width=4)

@@ -1,4 +1,4 @@
-"""The protocol by hand, and against a second implementation on dense masks."""
+"""The VOC protocol by hand, and compared with a second implementation on dense masks."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def masks_of(masks, category_ids):
 
 
 def bars(*spans, width=12):
-    """Masks of one row, each from column a up to column b."""
+    """Make masks of one row, each from column ``start`` to ``stop``, exclusive."""
     masks = np.zeros((len(spans), 1, width), dtype=bool)
     for mask, (start, stop) in zip(masks, spans, strict=True):
         mask[:, start:stop] = True
@@ -38,7 +38,7 @@ def outcomes_of(pred_spans, scores, true_spans, *, iou, crowds=NONE, labels=None
 
 
 def test_an_iou_that_equals_the_threshold_is_right():
-    # 7 of 10 pixels; chainercv: wrong only below the threshold
+    # 7 of 10 pixels; in chainercv a prediction is wrong only below the threshold
     matches = outcomes_of([(0, 7)], [0.5], [(0, 10)], iou=0.7)
     assert matches.outcomes.tolist() == [[RIGHT]]
     assert outcomes_of([(0, 6)], [0.5], [(0, 10)], iou=0.7).outcomes.tolist() == [[WRONG]]
@@ -56,7 +56,7 @@ def test_equal_scores_keep_their_order():
 
 
 def test_there_is_no_second_choice():
-    # both are nearest to the first object; the second one would reach .25 with the other as well
+    # both have their largest IoU with the first object; the second one has .25 with the other too
     matches = outcomes_of([(0, 4), (1, 6)], [0.9, 0.8], [(0, 4), (4, 6)], iou=0.25)
     assert matches.outcomes.tolist() == [[RIGHT], [WRONG]]
 
@@ -75,7 +75,7 @@ def test_only_objects_of_the_class_count():
 
 
 def test_wrong_predictions_on_a_crowd_are_left_out():
-    # right; two thirds in the crowd; a quarter in it; in it and right
+    # right; wrong, two thirds in the crowd; wrong, a quarter in the crowd; right, in the crowd
     spans, scores, objects = (
         [(0, 2), (3, 6), (1, 5), (9, 12)],
         [0.9, 0.8, 0.7, 0.6],
@@ -92,7 +92,7 @@ def test_wrong_predictions_on_a_crowd_are_left_out():
     ('outcomes', 'num_objects', 'expected'),
     [
         ([RIGHT, WRONG, RIGHT], 2, 0.5 * 1 + 0.5 * 2 / 3),
-        ([WRONG, RIGHT, RIGHT], 4, 0.25 * 2 / 3 * 2),  # precision 0, 1/2, 2/3 made falling
+        ([WRONG, RIGHT, RIGHT], 4, 0.25 * 2 / 3 * 2),  # precision 0, 1/2, 2/3 made monotonic
         ([LEFT_OUT, RIGHT, LEFT_OUT, WRONG, RIGHT], 2, 0.5 + 0.5 * 2 / 3),
         ([WRONG], 3, 0),
         ([], 3, 0),
@@ -117,11 +117,11 @@ def test_no_images():
     assert aps.shape == (2, 3) and np.isnan(aps).all()
 
 
-# a second implementation: dense masks, loops, one class and threshold at a time
+# second implementation: dense masks and loops, one class and threshold at a time
 
 
 def dense_ap(images, category, threshold):
-    rows, num_objects = [], 0  # (score, image, place, right)
+    rows, num_objects = [], 0  # (-score, image, place, right)
     for index, (masks, labels, scores, true_masks, true_labels) in enumerate(images):
         truth = [m for m, label in zip(true_masks, true_labels, strict=True) if label == category]
         num_objects += len(truth)
@@ -152,7 +152,7 @@ def dense_ap(images, category, threshold):
 
 
 def random_images(rng):
-    """Objects and noisy copies of them: ties, duplicates, empty sides, a class never true."""
+    """Make objects and noisy copies: ties, duplicates, empty images, a class without objects."""
     images = []
     for _ in range(rng.integers(1, 5)):
         num = rng.integers(0, 4)
@@ -170,7 +170,7 @@ def random_images(rng):
         if rng.random() < 0.5:
             masks.append(rng.random((9, 9)) < rng.choice([0, 0.3]))
             labels.append(2)
-        scores = rng.integers(0, 5, len(masks)) / 4  # many equal ones
+        scores = rng.integers(0, 5, len(masks)) / 4  # many ties
         images.append((masks, labels, scores, true_masks, true_labels))
     return images
 
@@ -185,7 +185,7 @@ def test_agrees_with_a_second_implementation(seed):
     found = average_precisions(matches, [0, 1, 2], num_thresholds=len(IOU_THRESHOLDS))
     expected = [[dense_ap(images, c, iou) for iou in IOU_THRESHOLDS] for c in range(3)]
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert np.isnan(found[2]).all()  # only predicted
+    assert np.isnan(found[2]).all()  # class 2 has no objects
 
 
 def test_the_random_cases_are_not_all_alike():

@@ -1,4 +1,4 @@
-"""Two processes with an uneven number of images give the figures of one."""
+"""Two processes with different numbers of images give the same figures as one."""
 
 import json
 
@@ -16,12 +16,12 @@ from mmp2seg.ops.rle import encode_rle
 SIZE, NUM_IMAGES = 16, 5
 CLASSES = ('cat', 'dog')
 METRIC_TYPES = (VOCInstanceMetric, MissingAdjacentMetric, PseudoMaskMetric)
-# the images of each rank; one is dealt out twice, as samplers do that fill up the last batch
+# images of each rank; image 4 occurs twice, as samplers repeat images to fill the last batch
 PARTS = ([3, 0, 4, 1], [4, 2])
 
 
 def make_image(image_id):
-    """True masks, their labels, and the predicted masks with their scores."""
+    """Return true masks, their labels, predicted masks and their scores."""
     rng = np.random.default_rng(image_id)
     masks = np.zeros((image_id, SIZE, SIZE), dtype=bool)  # image 0 has no objects
     for mask in masks:
@@ -61,7 +61,7 @@ def write_truth(path):
 
 
 def figures_of(folder, image_ids, size, **kwargs):
-    """Figures of every metric over the images of a rank."""
+    """Return the figures of each metric over the images of a rank."""
     options = {PseudoMaskMetric: {'match': 'point_id'}, VOCInstanceMetric: {'classwise': True}}
     figures = {}
     for metric_type in METRIC_TYPES:
@@ -88,7 +88,7 @@ def run_rank(rank, folder):
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A folder with the figures of two processes."""
+    """Run two processes; return the folder with their figures."""
     folder = tmp_path_factory.mktemp('ranks')
     write_truth(folder / 'truth.json')
     torch.multiprocessing.spawn(run_rank, (str(folder),), nprocs=len(PARTS))

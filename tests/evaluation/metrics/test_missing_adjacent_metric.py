@@ -10,9 +10,9 @@ from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import METRICS
 
-# cats A and B side by side, C far off, D across a void band (+) from it; dog e
+# Cats A and B lie side by side, C is far away, D lies across a void band (+) from C; e is a dog.
 TRUTH = ['AABB........CC+++++DD', 'AABB........CC+++++DD', '......ee.............']
-# A by half, B by none, C by none, D whole, e by a cat
+# A is predicted half, B and C not at all, D whole, e as a cat.
 PREDICTED = ['AA.................DD', '......EE...........DD']
 SHAPE = (len(TRUTH), len(TRUTH[0]))
 

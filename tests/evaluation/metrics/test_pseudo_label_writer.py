@@ -21,7 +21,7 @@ HEIGHT, WIDTH = 12, 16
 def make_sample(image_id, num_points=3, dropped=()):
     """A data sample with ``num_points`` points; those of the indices ``dropped`` have no mask."""
     rng = np.random.default_rng(image_id)
-    points = rng.uniform(0, 10, (num_points, 2)).astype(np.float32)
+    points = rng.uniform(0, 10, (num_points, 2))
     labels = rng.integers(0, len(CLASSES), num_points)
     masks = np.zeros((num_points, HEIGHT, WIDTH), dtype=bool)
     for mask, (x, y) in zip(masks, points.astype(int), strict=True):
@@ -43,8 +43,8 @@ def make_sample(image_id, num_points=3, dropped=()):
             'img_shape': (2 * HEIGHT, 2 * WIDTH),
         }
     )
-    sample.gt_instances = InstanceData(
-        points=every.points * 2, labels=every.labels, point_ids=every.point_ids
+    sample.ori_points = InstanceData(
+        points=every.points, labels=every.labels, point_ids=every.point_ids
     )
     sample.pred_instances = every[keep]
     sample.dropped_points = InstanceData(
@@ -121,7 +121,7 @@ def test_masks_labels_and_points_survive(tmp_path):
     for index, ann in enumerate(coco.loadAnns(coco.getAnnIds(imgIds=[5]))):
         assert np.array_equal(coco.annToMask(ann).astype(bool), pred.masks[index].numpy())
         assert ann['category_id'] == pred.labels[index] + 1
-        assert np.array_equal(np.float32(ann['point']), pred.points[index].numpy())
+        assert ann['point'] == pred.points[index].tolist()  # to the last bit
         assert np.float32(ann['score']) == pred.scores[index]
 
 
@@ -141,7 +141,7 @@ def test_images_and_categories_of_the_ann_file_stay_as_they_are(tmp_path):
     assert content['categories'] == expected['categories']
     assert figures['pseudo_labels/num_images'] == 3
     category_of_label = {0: 17, 1: 18}
-    labels = [label for i in (2, 5) for label in make_sample(i).gt_instances.labels.tolist()]
+    labels = [label for i in (2, 5) for label in make_sample(i).ori_points.labels.tolist()]
     assert [ann['category_id'] for ann in content['annotations']] == [
         category_of_label[label] for label in labels
     ]
@@ -163,20 +163,29 @@ def test_images_without_result_are_reported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     'image_ids, fields, message',
     [
-        ([2], {}, 'ann.json: image 5, point 10: the image is not in the list'),
+        ([2], {}, r'ann.json: image 5 \(5.png\) is not among its images'),
         ([5], {'file_name': 'x.png'}, 'ann.json: image 5 is x.png, the tested one is 5.png'),
         (
             [5],
             {'height': 24},
-            r'image 5 \(5.png\), point 10: expected .* size \[24, 16\], got \[12',
+            r'ann.json: image 5 \(5.png\): expected 16 x 12 pixels, .* got 16 x 24',
         ),
     ],
 )
-def test_ann_file_of_other_images(tmp_path, image_ids, fields, message):
+def test_an_ann_file_of_other_images_stops_at_the_first_sample(
+    tmp_path, image_ids, fields, message
+):
     write_ann_file(tmp_path / 'ann.json', image_ids, **fields)
+    writer = make_writer(tmp_path / 'a.json', ann_file=str(tmp_path / 'ann.json'))
     with pytest.raises(ValueError, match=message):
-        write(tmp_path / 'a.json', [make_sample(5)], ann_file=str(tmp_path / 'ann.json'))
+        writer.process(None, [make_sample(5).to_dict()])
     assert not (tmp_path / 'a.json').exists()
+
+
+def test_an_ann_file_that_lists_an_image_twice(tmp_path):
+    write_ann_file(tmp_path / 'ann.json', [5, 5])
+    with pytest.raises(ValueError, match='ann.json: expected image ids that differ'):
+        make_writer(tmp_path / 'a.json', ann_file=str(tmp_path / 'ann.json'))
 
 
 def test_user_errors(tmp_path):
@@ -195,9 +204,7 @@ def test_user_errors(tmp_path):
 def test_a_lost_point_is_an_error(tmp_path):
     sample = make_sample(5, 3)
     sample.pred_instances = sample.pred_instances[:2]
-    with pytest.raises(
-        AssertionError, match=r'image 5 \(5.png\): .*\[10, 11, 12\], got \[10, 11\]'
-    ):
+    with pytest.raises(ValueError, match=r'image 5: .*\[10, 11, 12\], got \[10, 11\]'):
         write(tmp_path / 'a.json', [sample])
 
 
@@ -238,7 +245,7 @@ def test_mmdet_trains_on_it_without_an_ignored_mask(tmp_path):
         assert np.array_equal(item['gt_masks'].masks.astype(bool), pred.masks.numpy())
         assert item['gt_bboxes_labels'].tolist() == pred.labels.tolist()
 
-    # what the str counts are for: mmdet ignores all else without a word
+    # what the str counts are for: mmdet silently ignores all others
     content = json.loads((tmp_path / 'a.json').read_text())
     for ann in content['annotations']:
         ann['segmentation']['counts'] = None

@@ -65,7 +65,7 @@ def evaluate(ann_file, samples, classes=('cat', 'dog'), **kwargs):
     return metric.evaluate(len(samples))
 
 
-# image 1: IoU 1 and 1/4, the two touch; image 2: IoU 2/3
+# image 1: two touching objects with IoU 1 and 1/4; image 2: IoU 2/3
 SAMPLES = [
     sample(1, [columns(0, 4), columns(7, 8)], [0, 0], [[1, 1], [6, 1]]),
     sample(2, [columns(1, 3)], [1], [[1, 1]]),
@@ -103,7 +103,7 @@ def test_labels_follow_the_names_of_the_classes(ann_file):
 
 def test_gap_and_match_are_handed_on(ann_file):
     assert evaluate(ann_file, SAMPLES, gap=0)['pseudo_masks/num_touching'] == 0
-    # by id the instance of image 2 has the point id 1, its object the id 3
+    # the instance of image 2 has point id 1, but its object has id 3
     assert evaluate(ann_file, SAMPLES, match='point_id')['pseudo_masks/mean_iou'] == 41.67
 
 

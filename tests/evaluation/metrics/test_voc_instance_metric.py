@@ -23,7 +23,7 @@ def columns(start, stop):
 
 
 def sample(image_id, masks=(), labels=(), scores=()):
-    """What a detector of mmdet puts out: no points."""
+    """Make the output of a detector of mmdet, without points."""
     data_sample = DetDataSample(metainfo={'img_id': image_id, 'img_path': f'{image_id}.png'})
     data_sample.pred_instances = InstanceData(
         masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, SIZE, SIZE)),
@@ -64,7 +64,7 @@ def ann_file(tmp_path):
     return write_truth(tmp_path / 'truth.json')
 
 
-# cat: a right one, a wrong one, IoU 1/2 with the second object; dog: IoU 3/4; cow: no object
+# cat: right, wrong (a duplicate), IoU 1/2 with the second object; dog: IoU 3/4; cow: no object
 SAMPLES = [
     sample(
         1,
@@ -133,11 +133,11 @@ def test_samples_order_copies_and_classes_by_name(ann_file):
 
 def test_images_without_predictions_count(ann_file):
     assert evaluate(ann_file, [SAMPLES[0], sample(2)])['voc/mAP70'] == 25
-    assert evaluate(ann_file, [SAMPLES[0]])['voc/mAP70'] == 50  # only images that were tested
+    assert evaluate(ann_file, [SAMPLES[0]])['voc/mAP70'] == 50  # only tested images count
     assert np.isnan(evaluate(ann_file, [SAMPLES[2]])['voc/mAP50'])
 
 
-def test_a_class_that_is_not_asked_for(ann_file):
+def test_objects_of_a_class_that_the_dataset_lacks(ann_file):
     assert evaluate(ann_file, [SAMPLES[0]], classes=('cat', 'cow', 'dog'))['voc/mAP50'] == 83.33
     figures = evaluate(ann_file, [sample(1), sample(2, [columns(0, 4)], [0], [1])], classes=['dog'])
     assert figures['voc/mAP75'] == 100
@@ -145,17 +145,19 @@ def test_a_class_that_is_not_asked_for(ann_file):
 
 def test_crowds_are_no_objects(tmp_path):
     path = write_truth(tmp_path / 'truth.json', crowd=1)
-    # left: an object, a wrong one on it, one inside the crowd
+    # one object remains, with a right and a wrong prediction; the third is inside the crowd
     figures = evaluate(path, SAMPLES, classwise=True)
     assert figures['voc/AP50/cat'] == 100
     alone = evaluate(path, [sample(1, [columns(4, 6), columns(0, 4)], [0, 0], [0.9, 0.5])])
-    assert alone['voc/mAP50'] == 100  # the better one does not count
+    assert alone['voc/mAP50'] == 100  # the prediction in the crowd is ignored
 
 
 def test_thresholds_of_scores_and_numbers(ann_file):
     assert evaluate(ann_file, SAMPLES, score_thr=0.75)['voc/mAP50'] == 25
-    assert evaluate(ann_file, SAMPLES, score_thr=0.3)['voc/mAP50'] == 91.67  # float32's .3
-    # of image 1 the cow and the best cat stay
+    assert (
+        evaluate(ann_file, SAMPLES, score_thr=0.3)['voc/mAP50'] == 91.67
+    )  # the score is .3 in float32
+    # keeps the cow and the best cat of image 1
     assert evaluate(ann_file, SAMPLES, max_per_image=2)['voc/mAP50'] == 75
 
 
@@ -170,7 +172,7 @@ def test_order_of_categories_that_mmdet_would_read_otherwise(tmp_path, ann_file,
     path = write_truth(tmp_path / 'turned.json', [(3, 'dog'), (11, 'cat'), (5, 'cow')])
     evaluate(path, SAMPLES)
     ((level, message),) = messages
-    assert level == logging.WARNING and 'do not come in the order' in message
+    assert level == logging.WARNING and 'have different orders' in message
 
 
 def test_errors(ann_file):

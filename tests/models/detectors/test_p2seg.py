@@ -1,19 +1,26 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 
+from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets import PointVOCDataset
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import tiny_p2seg_config, write_tiny_voc
 
-LABELER = dict(type='mmp2seg.PointPseudoLabeler')
 LOAD = [dict(type='mmcv.LoadImageFromFile'), dict(type='mmp2seg.LoadPointAnnotations')]
 PACK = dict(type='mmp2seg.PackPointInputs')
-TRAIN = [*LOAD, dict(type='mmp2seg.GeneratePointTargets', labeler=LABELER), PACK]
+TRAIN = [*LOAD, dict(type='mmp2seg.FindRegions'), PACK]
+
+
+def _targets(sample):
+    """Initial targets of a sample, by the labeler's defaults."""
+    return PointPseudoLabeler().image_targets(image_points(sample))
 
 
 @pytest.fixture
@@ -79,8 +86,7 @@ def test_a_batch_of_two_is_two_batches_of_one(dataset):
         assert both[name].item() == pytest.approx(mean, rel=1e-4)
     # The offset loss is a mean over all pixels with a weight (L_off): 292 and 352 of them.
     areas = [
-        sample.gt_point_targets.offset_weight.sum().item()
-        for sample in _batch(dataset, [0, 1])['data_samples']
+        _targets(sample).weight.sum().item() for sample in _batch(dataset, [0, 1])['data_samples']
     ]
     expected = (areas[0] * first['loss_offset'] + areas[1] * second['loss_offset']) / sum(areas)
     assert both['loss_offset'].item() == pytest.approx(expected.item(), rel=1e-4)
@@ -148,17 +154,17 @@ def test_a_perfect_network_gives_the_weak_maps_instances(dataset, monkeypatch):
     semantic_map = sample.gt_sem_seg.sem_seg[0].long()
     one_hot = torch.nn.functional.one_hot(semantic_map, 3).permute(2, 0, 1)[None].float()
     pad = torch.nn.functional.pad
-    offset = sample.gt_point_targets.offset[None]
+    offset = _targets(sample).offset[None]
     maps = (pad(one_hot * 50, (0, 0, 0, 8)), pad(offset, (0, 0, 0, 8)), None)
     monkeypatch.setattr(model, '_forward', lambda *_: maps)
     result = _predict(model, dataset, [0])[0]
-    expected = sample.gt_point_targets.instance_map[0]
+    expected = _targets(sample).instance_map
     assert result.pred_instances.point_ids.tolist() == [0, 1, 2]
     for index, mask in enumerate(result.pred_instances.masks):
         assert torch.equal(mask, expected == index + 1)
     assert result.pred_instances.scores.tolist() == pytest.approx([1, 1, 1])
     assert torch.equal(result.pred_sem_seg.sem_seg[0], semantic_map)
-    assert torch.equal(result.pred_offset.offset, sample.gt_point_targets.offset)
+    assert torch.equal(result.pred_offset.offset, _targets(sample).offset)
 
 
 def test_resized_input_gives_masks_points_and_offsets_of_the_original(tmp_path):
@@ -176,7 +182,33 @@ def test_resized_input_gives_masks_points_and_offsets_of_the_original(tmp_path):
     assert result.pred_instances.masks.shape[1:] == (40, 48)
     assert torch.allclose(result.pred_offset.offset, torch.tensor(3.0))
     points = torch.cat([result.pred_instances.points, result.dropped_points.points])
-    assert torch.allclose(points[0], torch.tensor([8.5, 8.5]))
+    assert points[0].tolist() == [8.5, 8.5]
+
+
+def test_points_of_the_file_are_reported_exactly(tmp_path):
+    """Whole-number points of an image of 1024 x 683 that the pipeline resizes to 384."""
+    pipeline = [
+        *LOAD,
+        dict(type='mmdet.Resize', scale=(384, 384), keep_ratio=True),
+        dict(type='mmdet.RandomFlip', prob=1.0),
+        PACK,
+    ]
+    source = write_tiny_voc(tmp_path, size=(683, 1024))
+    rng = np.random.default_rng(0)
+    pixels = np.unique(rng.integers(0, [1024, 683], (300, 2)), axis=0)
+    lines = [f'{x - 0.5} {y - 0.5} 0 1' for x, y in pixels]  # + 0.5 on reading
+    (tmp_path / 'Center_points' / 'img_1.txt').write_text('\n'.join(lines))
+    dataset = PointVOCDataset(**source, pipeline=pipeline)
+    model = _model(test_cfg=dict(decoder=dict(grouping='nearest')))
+    logits = torch.zeros(1, 3, 16, 24)
+    logits[:, 1] = 9.0  # every pixel is of class 0
+    model._forward = lambda *_: (logits, torch.zeros(1, 2, 16, 24), None)
+    (result,) = _predict(model, dataset, [0])
+    kept = result.pred_instances
+    assert len(kept) == len(pixels)
+    assert kept.points.tolist() == pixels.tolist()
+    for mask, (x, y) in zip(kept.masks, kept.points.long().tolist()):
+        assert mask[y, x]  # the pixel that the point lies on is in its mask
 
 
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
@@ -190,23 +222,51 @@ def test_flipped_input_gives_the_original_images_instances(tmp_path, direction):
         sample = flipped[0]['data_samples']
         semantic_map = sample.gt_sem_seg.sem_seg.long()
         one_hot = torch.nn.functional.one_hot(semantic_map, 3).permute(0, 3, 1, 2).float()
-        maps = one_hot * 50, sample.gt_point_targets.offset[None]
+        maps = one_hot * 50, _targets(sample).offset[None]
         return *(torch.nn.functional.pad(one, (0, 0, 0, 8)) for one in maps), None
 
     model._forward = perfect
     (result,) = _predict(model, flipped, [0])
     expected = PointVOCDataset(**source, pipeline=TRAIN)[0]['data_samples']
-    instances, targets = result.pred_instances, expected.gt_point_targets
+    instances, targets = result.pred_instances, _targets(expected)
     assert instances.point_ids.tolist() == [0, 1, 2]
     for index, mask in enumerate(instances.masks):
-        assert torch.equal(mask, targets.instance_map[0] == index + 1)
-    assert torch.equal(instances.points, expected.gt_instances.points)
+        assert torch.equal(mask, targets.instance_map == index + 1)
+    assert torch.equal(instances.points, expected.ori_points.points)
     assert torch.equal(result.pred_offset.offset, targets.offset)
 
 
-def test_grouping_can_be_set_for_inference_alone():
-    model = _model(test_cfg=dict(grouping='nearest'))
-    assert (model.labeler.grouping, model.test_labeler.grouping) == ('offset', 'nearest')
+def test_there_is_one_labeler():
+    model = _model(labeler=dict(min_region_area=7), test_cfg=dict(decoder=dict(anchor='point')))
+    assert model.labeler.min_region_area == 7
+    assert model.distiller.labeler is model.decoder.labeler is model.labeler
+    assert (model.decoder.grouping, model.decoder.anchor) == ('offset', 'point')
+
+
+@pytest.mark.parametrize(
+    'old',
+    [
+        dict(labeler=dict(landing_weight=0.25, grouping='nearest', conflict='drop')),
+        dict(labeler=dict(landing_weight=0.25, conflict='drop'), test_cfg=dict(grouping='nearest')),
+    ],
+)
+def test_options_where_they_were_before_still_work_and_warn(old):
+    with pytest.warns(DeprecationWarning, match=r'write model\.test_cfg\.decoder=dict'):
+        model = _model(**old)
+    assert (model.decoder.grouping, model.decoder.landing_weight) == ('nearest', 0.25)
+    assert model.labeler.conflict == 'drop'
+
+
+def test_an_unknown_option_of_the_test_is_named():
+    with pytest.raises(ValueError, match=r"expected test_cfg keys .* got \['round'\]"):
+        _model(test_cfg=dict(round=1))
+
+
+def test_a_sample_without_its_points_says_what_is_missing(dataset):
+    data = _batch(dataset, [0])
+    del data['data_samples'][0].ori_points
+    with pytest.raises(ValueError, match='expected data samples with ori_points'):
+        _model().eval().test_step(data)
 
 
 def test_tensor_mode_returns_raw_maps():
@@ -222,19 +282,25 @@ def test_without_an_affinity_head_it_is_s2i_alone(dataset):
     assert losses.keys() == {'loss_semantic', 'loss_offset'}
 
 
+def _image_scores(model, data, maps=None):
+    """Scores of each image in its original frame, which here is the input's without padding."""
+    if maps is not None:
+        model._forward = lambda *_: maps
+    with torch.no_grad():
+        return [scores for scores, _ in model.predict_maps(data['inputs'], data['data_samples'])]
+
+
 def test_padding_does_not_change_the_propagated_scores(dataset):
-    model = _model(test_cfg=dict(rounds=1, return_maps=True)).eval()
+    model = _model(test_cfg=dict(rounds=1)).eval()
     data = model.data_preprocessor(_batch(dataset, [0]), False)
-    inputs, samples = data['inputs'], data['data_samples']
-    logits, _, embedding = model._forward(inputs)
-    size = tuple(inputs.shape[-2:])
-    probs = model._semantic_probs(logits, embedding, samples, size)
-    wider = torch.nn.functional.pad
-    embedding = wider(embedding, (0, 8, 0, 8), value=9.0)
-    logits = wider(logits, (0, 8, 0, 8), value=5.0)
-    size = (size[0] + 16, size[1] + 16)
-    padded = model._semantic_probs(logits, embedding, samples, size)
-    assert torch.allclose(padded[..., :36, :44], probs[..., :36, :44], atol=1e-5)
+    maps = model._forward(data['inputs'])
+    (scores,) = _image_scores(model, data, maps)
+    values = (5.0, 0.0, 9.0)
+    pad = torch.nn.functional.pad
+    wider = [pad(one, (0, 8, 0, 8), value=value) for one, value in zip(maps, values, strict=True)]
+    data['inputs'] = pad(data['inputs'], (0, 16, 0, 16))
+    (padded,) = _image_scores(model, data, wider)
+    assert torch.allclose(padded[..., :36, :44], scores[..., :36, :44], atol=1e-5)
 
 
 def test_rounds_at_inference_change_the_scores(dataset):
@@ -267,25 +333,23 @@ def test_channels_last_changes_the_memory_and_not_the_numbers():
 
 
 class TestWeakMapAtInference:
-    def _scores(self, dataset, indices, **test_cfg):
+    def _scores(self, dataset, **test_cfg):
         model = _model(test_cfg=test_cfg).eval()
-        data = model.data_preprocessor(_batch(dataset, indices), False)
-        logits, _, embedding = model._forward(data['inputs'])
-        size = tuple(data['inputs'].shape[-2:])
-        plain = model.semantic_head.predict_by_feat(logits, size)
-        return plain, model._semantic_probs(logits, embedding, data['data_samples'], size)
+        data = model.data_preprocessor(_batch(dataset, [0]), False)
+        logits, *_ = model._forward(data['inputs'])
+        plain = model.semantic_head.predict_by_feat(logits, tuple(data['inputs'].shape[-2:]))
+        return plain[0, :, :40, :48], _image_scores(model, data)[0]
 
     def test_it_is_averaged_with_the_probabilities(self, dataset):
-        plain, scores = self._scores(dataset, [0], use_weak_map=True, network_weight=0.25)
+        plain, scores = self._scores(dataset, use_weak_map=True, network_weight=0.25)
         weak = dataset[0]['data_samples'].gt_sem_seg.sem_seg[0].long()
-        height, width = weak.shape
-        one_hot = torch.stack([weak == value for value in range(3)]).float()  # 255 is none
-        expected = 0.75 * one_hot + 0.25 * plain[0, :, :height, :width]
-        assert torch.allclose(scores[0, :, :height, :width], expected, atol=1e-6)
+        one_hot = torch.stack([weak == value for value in range(3)]).float()
+        expected = (0.75 * one_hot + 0.25 * plain).where(weak != 255, plain)
+        assert torch.allclose(scores, expected, atol=1e-6)
 
     def test_a_round_propagates_it(self, dataset):
-        _, averaged = self._scores(dataset, [0], use_weak_map=True, network_weight=0.25)
-        _, propagated = self._scores(dataset, [0], use_weak_map=True, network_weight=0.25, rounds=1)
+        _, averaged = self._scores(dataset, use_weak_map=True, network_weight=0.25)
+        _, propagated = self._scores(dataset, use_weak_map=True, network_weight=0.25, rounds=1)
         assert not torch.allclose(averaged, propagated, atol=1e-3)
 
     def test_images_of_different_sizes_go_together(self, dataset, tmp_path):
@@ -301,11 +365,20 @@ class TestWeakMapAtInference:
         model = _model(test_cfg=dict(use_weak_map=True, network_weight=0.7, rounds=rounds)).eval()
         data = model.data_preprocessor(_batch(dataset, [0]), False)
         del data['data_samples'][0].gt_sem_seg
-        logits, _, embedding = model._forward(data['inputs'])
-        size = tuple(data['inputs'].shape[-2:])
-        scores = model._semantic_probs(logits, embedding, data['data_samples'], size)
-        plain = model.semantic_head.predict_by_feat(logits, size)
-        assert torch.allclose(scores, 0.7 * plain, atol=1e-6)
+        (scores,) = _image_scores(model, data)
+        alone = _model(test_cfg=dict(network_weight=0.7, rounds=rounds)).eval()
+        assert torch.equal(scores, _image_scores(alone, data)[0])
+        assert torch.allclose(scores.sum(dim=0), torch.ones(40, 48))
+
+    def test_of_two_images_only_the_one_with_a_map_reads_it(self, dataset):
+        model = _model(test_cfg=dict(use_weak_map=True)).eval()
+        data = model.data_preprocessor(_batch(dataset, [0, 1]), False)
+        del data['data_samples'][1].gt_sem_seg
+        first, second = _image_scores(model, data)
+        weak = data['data_samples'][0].gt_sem_seg.sem_seg[0].long()
+        known = weak != 255
+        assert torch.equal(first.argmax(dim=0)[known], weak[known])
+        assert ((second > 0) & (second < 1)).all()
 
 
 def test_rounds_at_inference_need_an_affinity_head():

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from mmp2seg.codecs import PointPseudoLabeler
-from mmp2seg.models import MutualDistiller
+from mmp2seg.codecs import ImagePoints, PointPseudoLabeler
+from mmp2seg.models import MutualDistiller, NetworkMaps
+from mmp2seg.ops.components import find_regions
 from mmp2seg.registry import MODELS
 
 # Class 0 at both ends, each with a point; the weak map lost the right object's outer half.
@@ -18,11 +19,7 @@ def _distiller(**options):
 
 def _inputs(*, weak=WEAK, embedding=True, batch=1):
     """A network that scores the weak map and binds the pixels of each true object together."""
-    points, labels = torch.tensor(POINTS), torch.zeros(2, dtype=torch.int64)
     semantic_map = torch.tensor(weak, dtype=torch.uint8)
-    initial = PointPseudoLabeler(max_snap_distance=0).encode(
-        points.numpy(), labels.numpy(), semantic_map.numpy()
-    )
     scored = (semantic_map == 1).float()
     groups = torch.tensor([0, 0, 1, 1, 2, 2]).expand(2, 6)
     one_hot = torch.nn.functional.one_hot(groups, 3).permute(2, 0, 1).float()
@@ -31,23 +28,35 @@ def _inputs(*, weak=WEAK, embedding=True, batch=1):
         semantic_logits=torch.stack([-scored, 2 * scored])[None].expand(batch, -1, -1, -1),
         offset=torch.zeros(batch, 2, 2, 6),
         embedding=vectors[None].expand(batch, -1, -1, -1) if embedding else None,
-        semantic_map=semantic_map.expand(batch, -1, -1),
-        initial=[initial] * batch,
-        points_xy=[points] * batch,
-        labels=[labels] * batch,
+        weak_maps=semantic_map.expand(batch, -1, -1),
+        images=[_image(POINTS, semantic_map)] * batch,
         iteration=10,
     )
 
 
+def _image(points, semantic_map):
+    labels = torch.zeros(len(points), dtype=torch.int64)
+    regions = find_regions(semantic_map.numpy(), labels.numpy())
+    return ImagePoints(torch.tensor(points).float().reshape(-1, 2), labels, regions)
+
+
+def _distill(distiller, inputs, **changes):
+    inputs = {**inputs, **changes}
+    maps = NetworkMaps(inputs['semantic_logits'], inputs['offset'], inputs['embedding'])
+    return distiller.distill(
+        maps, inputs['weak_maps'], inputs['images'], iteration=inputs['iteration']
+    )
+
+
 def test_without_rounds_it_is_s2i():
-    targets = _distiller(rounds=0).distill(**_inputs())
+    targets = _distill(_distiller(rounds=0), _inputs())
     assert len(targets.semantic_maps) == 1 and len(targets.offsets) == 2
     for instance_map in targets.instance_maps[0]:
         assert instance_map.tolist() == [[1, 1, 0, 0, 2, 0], [1, 1, 0, -1, 2, 0]]
 
 
 def test_a_round_grows_the_instance_to_what_its_affinity_binds():
-    targets = _distiller(rounds=1).distill(**_inputs())
+    targets = _distill(_distiller(rounds=1), _inputs())
     initial, refined = targets.instance_maps[0]
     assert initial.tolist() == [[1, 1, 0, 0, 2, 0], [1, 1, 0, -1, 2, 0]]
     # Where the weak map ignores, no class is known: neither instance nor background.
@@ -61,7 +70,7 @@ def test_a_round_grows_the_instance_to_what_its_affinity_binds():
     ('use', 'maps', 'refined_at_the_end'), [('none', 1, 0), ('offset', 1, 2), ('semantic', 2, 2)]
 )
 def test_where_the_refined_semantic_map_is_used(use, maps, refined_at_the_end):
-    targets = _distiller(rounds=1, semantic_use=use).distill(**_inputs())
+    targets = _distill(_distiller(rounds=1, semantic_use=use), _inputs())
     assert len(targets.semantic_maps) == maps
     assert targets.instance_maps[0, 1, 0, 5] == refined_at_the_end
     if use == 'semantic':
@@ -76,7 +85,7 @@ def test_beginnings_are_iterations():
     )
     seen = []
     for iteration in range(4):
-        targets = distiller.distill(**{**_inputs(), 'iteration': iteration})
+        targets = _distill(distiller, _inputs(), iteration=iteration)
         propagated = int(targets.instance_maps[0, -1, 0, 5] == 2)
         seen.append((len(targets.offsets), propagated, len(targets.semantic_maps)))
     assert seen == [(1, 0, 1), (2, 0, 1), (2, 1, 1), (2, 1, 2)]
@@ -84,7 +93,7 @@ def test_beginnings_are_iterations():
 
 @pytest.mark.parametrize('name', ['refine_begin', 'propagate_begin', 'semantic_begin'])
 def test_none_is_never(name):
-    targets = _distiller(semantic_use='semantic', **{name: None}).distill(**_inputs())
+    targets = _distill(_distiller(semantic_use='semantic', **{name: None}), _inputs())
     if name == 'refine_begin':
         assert len(targets.offsets) == 1
     elif name == 'propagate_begin':
@@ -92,90 +101,46 @@ def test_none_is_never(name):
     assert len(targets.semantic_maps) == 1
 
 
-def test_rounds_spread_further_than_one():
-    # A chain: pixel 0 is bound to 1 and 1 to 2, but 0 hardly to 2.
-    embedding = torch.tensor([[[[2.0, 2.0, 0.0]], [[0.0, 2.0, 2.0]]]])
-    logits = 99 * torch.tensor([[[[0.0, 0.0, 1.0]], [[1.0, 1.0, 0.0]]]])
-    distiller = _distiller(beta=20.0)
-    ignored = torch.zeros(1, 1, 3, dtype=torch.bool)
-    spread = [
-        distiller.semantic_scores(
-            logits, embedding, rounds=rounds, network_weight=0, ignored=ignored
-        )[0, 0, 0, 0]
-        for rounds in (1, 2)
-    ]
-    assert spread[0] < 0.01 < spread[1]
-
-
 def test_the_weak_map_is_cleared_by_the_affinity():
     # One pixel of the left object has a wrong label; its neighbours in the object outvote it.
     weak = [[1, 0, 0, 0, 1, 1], [1, 1, 0, 0, 1, 1]]
     options = dict(semantic_use='semantic', semantic_input='weak')
-    targets = _distiller(**options).distill(**_inputs(weak=weak))
+    targets = _distill(_distiller(**options), _inputs(weak=weak))
     assert targets.semantic_maps[1][0].tolist() == TRUE
     # The network's own certainty may overrule them, as far as it has a share.
     inputs = _inputs(weak=weak)
     scored = torch.tensor(weak)
     inputs['semantic_logits'] = 50.0 * torch.stack([1 - scored, scored])[None]
-    certain = _distiller(**options, network_weight=0.9).distill(**inputs)
+    certain = _distill(_distiller(**options, network_weight=0.9), inputs)
     assert certain.semantic_maps[1][0].tolist() == weak
 
 
 def test_a_radius_keeps_the_affinity_local():
     inputs = _inputs()
-    assert _distiller(radius=1).distill(**inputs).instance_maps[0, 1, 0, 5] == 2
-    assert _distiller(radius=0.5).distill(**inputs).instance_maps[0, 1, 0, 5] == 0
-
-
-def test_a_coarse_embedding_leaves_the_scores_their_resolution():
-    logits = torch.randn(1, 3, 8, 8)
-    ignored = torch.zeros(1, 8, 8, dtype=torch.bool)
-    constant = torch.ones(1, 2, 2, 2)
-    # A pixel alone keeps what it has.
-    scores = _distiller(radius=0).semantic_scores(
-        logits, constant, rounds=1, network_weight=0, ignored=ignored
-    )
-    assert torch.allclose(scores, logits.softmax(dim=1), atol=1e-6)
+    assert _distill(_distiller(radius=1), inputs).instance_maps[0, 1, 0, 5] == 2
+    assert _distill(_distiller(radius=0.5), inputs).instance_maps[0, 1, 0, 5] == 0
 
 
 def test_predictions_stay_as_they_are():
     inputs = _inputs()
-    names = ('semantic_logits', 'offset', 'embedding', 'semantic_map')
+    names = ('semantic_logits', 'offset', 'embedding', 'weak_maps')
     before = {name: inputs[name].clone() for name in names}
-    _distiller(semantic_use='semantic').distill(**inputs)
+    _distill(_distiller(semantic_use='semantic'), inputs)
     assert all(torch.equal(inputs[name], before[name]) for name in names)
-
-
-def test_scores_are_probabilities_of_background_and_every_class():
-    logits = torch.randn(1, 4, 6, 8, generator=torch.Generator().manual_seed(0))
-    embedding = torch.randn(1, 5, 6, 8, generator=torch.Generator().manual_seed(1))
-    ignored = torch.zeros(1, 6, 8, dtype=torch.bool)
-    weak = torch.randint(0, 4, (1, 6, 8), generator=torch.Generator().manual_seed(2))
-    for semantic_map in (None, weak):
-        scores = _distiller().semantic_scores(
-            logits,
-            embedding,
-            rounds=1,
-            network_weight=0.5,
-            ignored=ignored,
-            semantic_map=semantic_map,
-        )
-        assert scores.shape == logits.shape
-        assert torch.allclose(scores.sum(dim=1), torch.ones(1, 6, 8))
 
 
 def test_targets_carry_no_gradient():
     inputs = _inputs()
     for name in ('semantic_logits', 'offset', 'embedding'):
         inputs[name] = inputs[name].clone().requires_grad_()
-    targets = _distiller(semantic_use='semantic').distill(**inputs)
+    targets = _distill(_distiller(semantic_use='semantic'), inputs)
     tensors = [*targets.semantic_maps, targets.instance_maps, *targets.offsets[1]]
     assert not any(tensor.requires_grad for tensor in tensors)
 
 
 def test_a_network_without_affinity_refines_by_offsets_alone():
-    targets = _distiller(rounds=3).distill(**_inputs(embedding=False))
-    expected = _distiller(rounds=0).distill(**_inputs())
+    targets = _distill(_distiller(rounds=3), _inputs(embedding=False))
+    expected = _distill(_distiller(rounds=0), _inputs())
     assert torch.equal(targets.instance_maps, expected.instance_maps)
 
 
@@ -183,24 +148,21 @@ def test_a_batch_of_two_is_two_batches_of_one():
     inputs = _inputs(batch=2)
     inputs['embedding'] = inputs['embedding'].clone()
     inputs['embedding'][1] *= -1
-    both = _distiller(semantic_use='semantic').distill(**inputs)
+    both = _distill(_distiller(semantic_use='semantic'), inputs)
     for index in (0, 1):
         single = {
             name: value[index : index + 1] if name != 'iteration' else value
             for name, value in inputs.items()
         }
-        alone = _distiller(semantic_use='semantic').distill(**single)
+        alone = _distill(_distiller(semantic_use='semantic'), single)
         assert torch.equal(both.instance_maps[index], alone.instance_maps[0])
         assert torch.equal(both.semantic_maps[1][index], alone.semantic_maps[1][0])
 
 
 def test_an_image_without_points_gives_no_instance():
     inputs = _inputs()
-    inputs['points_xy'] = [torch.zeros(0, 2)]
-    inputs['labels'] = [torch.zeros(0, dtype=torch.int64)]
-    empty = PointPseudoLabeler().encode([], [], inputs['semantic_map'][0].numpy())
-    inputs['initial'] = [empty]
-    targets = _distiller(semantic_use='semantic').distill(**inputs)
+    inputs['images'] = [_image([], inputs['weak_maps'][0])]
+    targets = _distill(_distiller(semantic_use='semantic'), inputs)
     assert (targets.instance_maps <= 0).all()
     assert not targets.offsets[1][1].any()
 

@@ -60,15 +60,20 @@ def test_without_an_embedding_there_is_no_affinity_loss():
     assert _losses(batch).keys() == {'loss_semantic', 'loss_offset'}
 
 
-def test_hard_pixel_ratio_replaces_the_parts_own():
-    hard = _losses(_batch(), hard_pixel_ratio=0.1)['loss_semantic']
-    assert hard > 1.2 * _losses(_batch())['loss_semantic']
+def _hard(ratio):
+    return dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=ratio)
+
+
+def test_the_old_place_of_the_hard_pixel_ratio_still_works_and_warns():
+    with pytest.warns(DeprecationWarning, match=r'write mdm_loss\.loss_semantic\.ratio'):
+        old = _losses(_batch(), hard_pixel_ratio=0.1)['loss_semantic']
+    assert torch.equal(old, _losses(_batch(), loss_semantic=_hard(0.1))['loss_semantic'])
 
 
 @pytest.mark.parametrize('ratio', [0.0, 1.5])
 def test_a_wrong_ratio_is_an_error(ratio):
     with pytest.raises(ValueError, match=f'ratio.*got {ratio}'):
-        _losses(_batch(), hard_pixel_ratio=ratio)
+        _losses(_batch(), loss_semantic=_hard(ratio))
 
 
 def test_a_whole_mmdet_loss_fits_as_a_part():

@@ -9,14 +9,15 @@ from mmengine.registry import MODELS as ROOT
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets import PointVOCDataset
 from mmp2seg.testing import write_tiny_voc
 
-LABELER = dict(type='mmp2seg.PointPseudoLabeler')
 PIPELINE = [
     dict(type='mmcv.LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations'),
-    dict(type='mmp2seg.GeneratePointTargets', labeler=LABELER),
+    dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
 ]
 
@@ -26,6 +27,7 @@ class UsersModel(BaseModel):
 
     def __init__(self):
         super().__init__(data_preprocessor=dict(type='mmp2seg.PointDataPreprocessor'))
+        self.labeler = PointPseudoLabeler()
         self.maps = nn.Conv2d(3, 3 + 2 + 4, 9, stride=4, padding=4)
         self.semantic_loss = ROOT.build(dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.5))
         self.offset_loss = ROOT.build(dict(type='mmp2seg.OffsetLoss', loss_weight=0.1))
@@ -34,11 +36,11 @@ class UsersModel(BaseModel):
     def forward(self, inputs, data_samples, mode):
         maps = self.maps(inputs / 255)
         full = nn.functional.interpolate(maps[:, :5], inputs.shape[-2:], mode='bilinear')
-        targets = [sample.gt_point_targets for sample in data_samples]
+        targets = [self.labeler.image_targets(image_points(sample)) for sample in data_samples]
         semantic_maps = torch.cat([sample.gt_sem_seg.sem_seg for sample in data_samples])
         offsets = torch.stack([target.offset for target in targets])
-        weights = torch.cat([target.offset_weight for target in targets])
-        instance_maps = torch.stack([target.instance_map for target in targets])
+        weights = torch.stack([target.weight for target in targets])
+        instance_maps = torch.stack([target.instance_map[None] for target in targets])
         return dict(
             loss_semantic=self.semantic_loss(full[:, :3], semantic_maps),
             loss_offset=self.offset_loss(full[:, 3:], offsets, weights),

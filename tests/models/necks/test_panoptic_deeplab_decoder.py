@@ -30,7 +30,7 @@ def test_trains_on_one_image_of_one_coarse_pixel():
 
 
 def test_shapes_are_those_of_the_released_semantic_decoder():
-    """Kernel shapes of facts section 3: ASPP 3/6/9, projections 128/64/32, 5 x 5 separable fuse."""
+    """ASPP 3/6/9, projections 128/64/32, separable 5 x 5 fusions."""
     decoder = MODELS.build(dict(type='mmp2seg.PanopticDeepLabDecoder'))
     kernels = [
         list(value.shape) for name, value in decoder.state_dict().items() if value.dim() == 4
@@ -69,7 +69,7 @@ def test_default_initialisation_is_the_released_one():
 
 
 def _normalized(feature, state, name):
-    """Batch norm by its running statistics, of the layer called ``name``."""
+    """Batch norm of the layer ``name`` by its running statistics."""
     mean, var, weight, bias = (
         state[f'{name}.{key}'][:, None, None]
         for key in ('running_mean', 'running_var', 'weight', 'bias')
@@ -78,13 +78,13 @@ def _normalized(feature, state, name):
 
 
 def _layer(feature, state, name, **options):
-    """Convolution without bias, norm, ReLU."""
+    """Convolution without bias, batch norm, ReLU."""
     feature = F.conv2d(feature, state[f'{name}.conv.weight'], **options)
     return _normalized(feature, state, f'{name}.bn').relu()
 
 
 def _decode(features, state):
-    """The decoder of facts section 3, written once more on plain functions."""
+    """The same decoder in plain functions."""
     coarse = features[-1]
     pooled = F.conv2d(coarse.mean((2, 3), keepdim=True), state['aspp.pooling.conv.weight']).relu()
     branches = [_layer(coarse, state, 'aspp.branches.0')]

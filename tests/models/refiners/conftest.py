@@ -19,7 +19,7 @@ parse = functools.cache(Config.fromfile)
 
 
 def _make_sample(masks, labels, *, scores=None, semantic_map=None):
-    """A training sample with ``(N, H, W)`` masks, their boxes and the map, if there is one."""
+    """Make a training sample from ``(N, H, W)`` masks; scores and map are optional."""
     masks = np.asarray(masks, dtype=np.uint8)
     height, width = masks.shape[1:]
     bitmaps = BitmapMasks(masks, height, width)
@@ -46,13 +46,13 @@ def make_sample():
 
 @pytest.fixture
 def config_of():
-    """Gives the model's config of a config in configs/refine."""
+    """Return the model of a config in configs/refine."""
     return lambda name: copy.deepcopy(parse(CONFIGS / f'{name}.py').model)
 
 
 @pytest.fixture
 def make_batch():
-    """Makes the same batch each time: two touching squares and a disc's box; one square."""
+    """Make the same batch each time: two touching squares and a rectangle; one square."""
 
     def make(*, scores=((0.9, 0.3, 0.6), (0.2,)), shift_border=0):
         rng = torch.Generator().manual_seed(0)
@@ -78,7 +78,7 @@ def make_batch():
 
 @pytest.fixture
 def build(config_of):
-    """Builds the small model of a config from one seed, with changes."""
+    """Build the small model of a config from a fixed seed, with changes."""
 
     def make(name, **changes):
         model = config_of(name)
@@ -94,7 +94,7 @@ def build(config_of):
 
 @pytest.fixture
 def losses_of():
-    """Losses and summed gradients of a model on a batch, from one seed."""
+    """Return the losses and gradients of a model on a batch, from a fixed seed."""
 
     def run(model, batch):
         model.zero_grad()

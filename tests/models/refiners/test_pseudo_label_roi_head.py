@@ -51,16 +51,16 @@ def test_mask_loss_of_nothing_is_zero_with_a_graph(count):
 @pytest.mark.parametrize('side', [60, 200, 224, 300])
 def test_a_zone_thinner_than_a_cell_keeps_its_area(side):
     ignored = np.zeros((400, 400), dtype=bool)
-    ignored[:, 150:154] = True  # 4 pixels, in a box of 224 half a cell of 8
+    ignored[:, 150:154] = True  # 4 pixels are half a cell in a box of 224
     box = torch.tensor([[120.3, 50.0, 120.3 + side, 50.0 + side]])
     shares = ignored_shares([box, box[:0]], [ignored, ignored], mask_size=28)
     assert shares.shape == (1, 28, 28) and shares.min() >= 0 and shares.max() <= 1
     area = shares.sum().item() * (side / 28) ** 2
-    assert area == pytest.approx(4 * side, rel=0.1)  # sampled at few points
+    assert area == pytest.approx(4 * side, rel=0.1)  # mmdet samples few points per cell
 
 
 def head_and_proposals(build, make_batch, weights=(0.5, 1.5, 1.0)):
-    """The head, features, and a sampling of image 0 whose proposals are its own boxes."""
+    """Return the head, features, and a sampling of image 0 with shifted true boxes as proposals."""
     head = build(NAME, **REFINER, ignore_border=1).roi_head
     instances = make_batch()['data_samples'][0].gt_instances
     instances.bboxes = instances.bboxes.tensor
@@ -78,7 +78,7 @@ def head_and_proposals(build, make_batch, weights=(0.5, 1.5, 1.0)):
 
 def test_an_ignored_pixel_has_no_gradient_and_no_other_loses_its_own(build, make_batch):
     head, features, sampling, instances = head_and_proposals(build, make_batch)
-    instances.ignored_pixels[:, 33:] = True  # the right half: parts of instances 1 and 2
+    instances.ignored_pixels[:, 33:] = True  # the right half, with parts of instances 1 and 2
     results = head.mask_loss(features, [sampling], None, [instances])
     results['mask_preds'].retain_grad()
     results['loss_mask']['loss_mask'].backward()
@@ -88,7 +88,7 @@ def test_an_ignored_pixel_has_no_gradient_and_no_other_loses_its_own(build, make
         centres = box[0] + (torch.arange(28) + 0.5) * (box[2] - box[0]) / 28
         ignored = centres > 33
         assert ignored.any() and not ignored.all()
-        away = (centres - 33).abs() > 1  # from where the map is sampled between two pixels
+        away = (centres - 33).abs() > 1  # at the edge the map is interpolated
         assert torch.equal((grad != 0).all(dim=0)[away], ~ignored[away])
 
 
@@ -112,7 +112,7 @@ def test_positives_have_the_weights_of_their_instances(build, make_batch):
     proposals = InstanceData(priors=priors)
     assigned = head.bbox_assigner.assign(proposals, instances)
     result = head.bbox_sampler.sample(assigned, proposals, instances, feats=list(features))
-    assert sorted(result.pos_assigned_gt_inds.tolist()) == [0, 0, 1, 1, 2, 2]  # the boxes, too
+    assert sorted(result.pos_assigned_gt_inds.tolist()) == [0, 0, 1, 1, 2, 2]  # the true boxes too
     expected = [(0.5, 1.5, 1.0)[index] for index in result.pos_assigned_gt_inds]
     assert result.pos_weights.tolist() == expected
 
@@ -120,7 +120,7 @@ def test_positives_have_the_weights_of_their_instances(build, make_batch):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(mask_roi_extractor=None), 'mask_roi_extractor of its own'),
+        (dict(mask_roi_extractor=None), 'with its own mask_roi_extractor'),
         (dict(mask_head=dict(loss_mask=dict(use_mask=False))), 'CrossEntropyLoss'),
         (dict(mask_head=dict(loss_mask=dict(reduction='sum'))), "reduction='mean'"),
         (dict(mask_head=dict(loss_mask=dict(class_weight=[1, 2, 1, 1]))), 'without class_weight'),

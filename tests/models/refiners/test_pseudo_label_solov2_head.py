@@ -13,7 +13,7 @@ REFINER = dict(type='mmp2seg.SOLOv2Refiner', ignore_border=1)
 
 @pytest.fixture
 def random_instances(make_sample):
-    """Makes rectangles of all sizes, some on top of each other; the last of several is empty."""
+    """Make rectangles of all sizes, some overlapping; the last of several is empty."""
     return functools.partial(_random_instances, make_sample)
 
 
@@ -67,7 +67,7 @@ def test_ignored_pixels_do_not_count(build, random_instances):
     masks = head._get_targets_single(instances, featmap_sizes=(20, 20))[0]
     counted = torch.cat(masks)[:, 1]
     expected = torch.ones(20, 20)
-    expected[2:4, 10:16] = 0  # beyond 16 is padding of the batch
+    expected[2:4, 10:16] = 0  # from 16 on is padding of the batch
     assert len(counted) > 0
     for one in counted:
         assert torch.equal(one, expected)
@@ -114,7 +114,7 @@ def test_dice_counts_a_pixel_by_its_share():
     logits, masks = torch.randn(1, 2, 3), torch.rand(1, 2, 3).round()
     counted = torch.tensor([[0.25, 1.0, 1.0], [1.0, 0.75, 0.0]])
     ours = dice(logits, masks, counted, torch.ones(1))
-    # just as if each pixel were as many as it has quarters
+    # equals the loss with each pixel repeated once per quarter of its share
     copies = (4 * counted).flatten().long()
     repeated = [one.flatten().repeat_interleave(copies)[None] for one in (logits, masks)]
     torch.testing.assert_close(ours, DiceLoss(eps=4e-3)(*repeated, reduction_override='none'))

@@ -12,7 +12,7 @@ from mmp2seg.models.refiners.pseudo_label_weights import (
 
 
 def grid(text):
-    """Rows of digits, '.' is 0."""
+    """Parse rows of digits; '.' is 0."""
     return np.array([[int(c) for c in row.replace('.', '0')] for row in text.split()])
 
 
@@ -108,7 +108,7 @@ def test_scores_that_cannot_be_weights(score):
 def test_attach_unites_what_is_ignored_and_counts_padding(make_sample):
     masks = np.zeros((2, 4, 8), dtype=np.uint8)
     masks[0, :, :2] = masks[1, :, 2:4] = 1
-    semantic_map = np.zeros((3, 6), dtype=np.uint8)  # smaller: the masks are padded, it is not
+    semantic_map = np.zeros((3, 6), dtype=np.uint8)  # smaller: only the masks are padded
     semantic_map[:, :4] = 1
     semantic_map[0, 5] = 255
     sample = make_sample(masks, [0, 0], scores=[0.25, 0.75], semantic_map=semantic_map)

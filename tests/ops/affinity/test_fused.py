@@ -1,7 +1,7 @@
 """The fused path under Triton's interpreter, against a dense float64 reference.
 
-The interpreter has to be chosen before triton is first imported, so this file runs itself once in
-a process of its own: each ``check_*`` there is a test here.
+The interpreter has to be chosen before triton is imported, so this file runs itself once in a
+subprocess; each ``check_*`` function there is a test here.
 """
 
 import json
@@ -19,8 +19,8 @@ from mmp2seg.ops.affinity import fused
 from mmp2seg.ops.affinity.fused import Blocks, pair_loss_and_grad, propagate
 
 ROOT = Path(__file__).resolve().parents[2]
-# float32 rounding; rounding of the products to float16's 11 and bfloat16's 8 bits (the interpreter
-# cuts where a GPU rounds)
+# Rounding of float32, and of the products to float16's 11 and bfloat16's 8 bits (the interpreter
+# truncates where a GPU rounds).
 GRAD_ERROR = {torch.float32: 1e-6, torch.float16: 5e-5, torch.bfloat16: 1e-2}
 
 
@@ -147,7 +147,7 @@ def check_a_batch_of_two_equals_two_batches_of_one():
 
 
 def spread(embedding, scores, beta=1.0, threshold=0.0, **options):
-    """Propagation with rows that sum to 1."""
+    """Propagate with normalised rows."""
     values = torch.cat([scores, torch.ones_like(scores[..., :1])], dim=2)
     sums = propagate(embedding, values, beta=beta, threshold=threshold, **options)
     return sums[..., :-1] / sums[..., -1:]
@@ -193,7 +193,7 @@ CHECKS = {name: check for name, check in globals().items() if name.startswith('c
 
 
 def repair_interpreter():
-    """Triton's interpreter multiplies the bits of bfloat16 factors as if they were integers."""
+    """Make Triton's interpreter multiply bfloat16 factors as floats: it multiplies their bits."""
     import numpy as np
     import triton.language as tl
     from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
@@ -212,7 +212,7 @@ def repair_interpreter():
 
 
 def run_checks():
-    """Print what each check raised, '' if nothing, as JSON."""
+    """Print what each check raised as JSON, '' if nothing."""
     repair_interpreter()
     torch.manual_seed(0)
     outcomes = dict.fromkeys(CHECKS, '')

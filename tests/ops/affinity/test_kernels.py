@@ -1,6 +1,6 @@
-"""The kernels compile for a GPU that is not there, in the sizes they are launched with.
+"""The kernels compile for GPUs, without one, in the sizes they are launched with.
 
-What they compute is tested in test_fused.py.
+test_fused.py tests what they compute.
 """
 
 import os
@@ -33,7 +33,7 @@ def compile_kernel(monkeypatch, tmp_path):
     if os.environ.get('TRITON_INTERPRET') == '1':
         pytest.skip('the interpreter does not compile')
     monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
-    monkeypatch.setenv('TRITON_DEFAULT_FP_FUSION', '1')  # triton 3.9 warns where it is not set
+    monkeypatch.setenv('TRITON_DEFAULT_FP_FUSION', '1')  # triton 3.9 warns if it is not set
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource

@@ -1,4 +1,4 @@
-"""The streamed affinity against a dense reference: N x N, a line per formula."""
+"""The streamed affinity against a dense N x N reference."""
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def _scene(*, batch=2, maps=2, channels=6, size=(7, 9), dtype=torch.float32, see
 
 
 class LargestTensor(TorchDispatchMode):
-    """Keeps the number of elements of the largest tensor that is made."""
+    """Record the number of elements of the largest tensor that is created."""
 
     numel = 0
 
@@ -98,7 +98,7 @@ class TestPairLoss:
         assert torch.allclose(pair_loss(embedding, renamed), pair_loss(embedding, maps), rtol=1e-6)
 
     def test_two_touching_objects_of_a_class_are_different(self):
-        # One region, two instances, with embeddings that tell them apart or do not.
+        # One region, two instances, with embeddings that do or do not separate them.
         maps = torch.tensor([[[[1, 1, 2, 2]]]])
         apart = torch.tensor([[[[9.0, 9, -9, -9]]]])
         assert pair_loss(apart, maps).item() == pytest.approx(0, abs=1e-6)
@@ -222,7 +222,7 @@ class TestPropagate:
         assert not propagate(embedding, scores, valid=torch.zeros_like(valid)).any()
 
     def test_background_takes_part(self):
-        # Channel 0 is background: two pixels bound together end with its mean as well.
+        # Channel 0 is background: two similar pixels get their mean of it too.
         embedding = torch.tensor([[[[5.0, 5.0, -5.0]]]])
         scores = torch.tensor([[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 1.0]]]])
         result = propagate(embedding, scores)

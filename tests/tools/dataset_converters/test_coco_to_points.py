@@ -76,6 +76,6 @@ def test_mistakes(tmp_path, point_json):
     with pytest.raises(SystemExit, match='error: .*none.json: there is no such file'):
         run_tool('coco_to_points', '--format', 'csv', tmp_path / 'none.json', out)
     point_json.write_text(point_json.read_text()[:-3])
-    with pytest.raises(SystemExit, match='error: .*points.json: no json, line 1'):
+    with pytest.raises(SystemExit, match='error: .*points.json: invalid json, line 1'):
         run_tool('coco_to_points', '--format', 'csv', point_json, out)
     assert not out.exists()

@@ -39,7 +39,7 @@ def test_a_folder_of_sams_files(points_path, tmp_path, capsys):
     assert '1 maps from 1 masks, 30 points' in lines
     assert 'pixels where masks of different classes overlap: 4.00%' in lines
     assert 'points without a mask: 28' in lines
-    assert lines[-2].endswith('annotations[21]: dog of a.jpg')
+    assert lines[-2].endswith('annotation 21: dog of a.jpg')
     assert lines[-1] == '  ... and 8 more'
     run_tool(*arguments, '--uncertain', 255, '--overwrite')
     assert (read_index_png(tmp_path / 'out' / 'a.png')[:, :3] == [255, 255, 0]).all()

@@ -111,10 +111,10 @@ WRONG_CLASS = {
     'csv': 'source_csv:3: class',
 }
 TRUNCATED = {
-    'labelme': 'a.json: no json, line',
-    'cvat': 'source_cvat: no xml, line',
-    'coco-keypoints': 'source_coco-keypoints: no json, line 1',
-    'label-studio': 'source_label-studio: no json, line 1',
+    'labelme': 'a.json: invalid json, line',
+    'cvat': 'source_cvat: invalid xml, line',
+    'coco-keypoints': 'source_coco-keypoints: invalid json, line 1',
+    'label-studio': 'source_label-studio: invalid json, line 1',
     'csv': 'source_csv:4: expected 4 values, got 3',
 }
 

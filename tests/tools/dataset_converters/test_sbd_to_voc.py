@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mmp2seg.datasets.layouts import write_lines
+from mmp2seg.datasets.voc_layout import write_lines
 from mmp2seg.files.index_png import write_palette_png
 
 from ..tool_runs import run_tool

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from mmp2seg.datasets.layouts import write_lines
+from mmp2seg.datasets.voc_layout import write_lines
 
 from ..tool_runs import run_tool
 
@@ -41,7 +41,7 @@ def test_other_options_and_errors(voc_root, tmp_path, capsys):
     out = tmp_path / 'points.json'
     with pytest.raises(SystemExit, match='error: .*032.txt:2: expected a class 0..0'):
         run_tool('voc_points_to_coco', voc_root, out, '--classes', 'a')
-    with pytest.raises(SystemExit, match='error: .*Peak_points/2007_000032.txt: the point file'):
+    with pytest.raises(SystemExit, match='error: .*Peak_points/2007_000032.txt: no such point'):
         run_tool('voc_points_to_coco', voc_root, out, '--points-dir', 'Peak_points')
     with pytest.raises(SystemExit, match='error: .*val.txt: no such image list'):
         run_tool('voc_points_to_coco', voc_root, out, '--split', 'val')

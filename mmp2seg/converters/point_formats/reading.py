@@ -1,0 +1,95 @@
+"""Steps that the readers of all formats share: options, other shapes, image names and sizes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmp2seg.converters.point_json import SourceImage
+from mmp2seg.files.image_folder import image_size
+
+OTHER_SHAPES = ('error', 'skip', 'center')
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Check the value of an option.
+
+    Raises:
+        ValueError: ``value`` is not one of ``choices``.
+    """
+    if value not in choices:
+        raise ValueError(f'expected {name} to be one of {choices}, got {value!r}')
+
+
+def takes_center(
+    kind: str,
+    *,
+    centered: tuple[str, ...],
+    other_shapes: str,
+    where: str,
+    point: str = 'point',
+) -> bool:
+    """Return whether to take the centre of a shape as point (True) or to skip the shape (False).
+
+    Args:
+        kind: the shape's type in the source.
+        centered: types whose centre is always inside the shape; polygons are not among them.
+        other_shapes: one of :data:`OTHER_SHAPES`.
+        where: file and place of the shape, for errors.
+        point: the name of points in the source.
+
+    Raises:
+        ValueError: ``other_shapes`` is 'error', or it is 'center' and the shape has no centre.
+    """
+    if other_shapes == 'skip':
+        return False
+    if other_shapes == 'center' and kind in centered:
+        return True
+    wanted = [point, *centered] if other_shapes == 'center' else [point]
+    advice = '--other-shapes skip leaves it out'
+    if kind in centered:
+        advice += ', --other-shapes center takes its centre'
+    raise ValueError(f'{where}: expected a {" or ".join(wanted)}, got a {kind} ({advice})')
+
+
+def base_name(path: str) -> str:
+    """Return the file name of a Unix or Windows path: '..\\\\images\\\\a.jpg' -> 'a.jpg'."""
+    return path.replace('\\', '/').rsplit('/', 1)[-1]
+
+
+def size_from_file(file_name: str, *, image_dir: str | Path | None, where: str) -> tuple[int, int]:
+    """Return ``(H, W)`` of an image whose size the source does not state.
+
+    Raises:
+        ValueError: ``image_dir`` is None; begins with ``where``.
+        FileNotFoundError, ValueError: the file is missing or not an image; begins with ``where``
+            and names the file.
+    """
+    if image_dir is None:
+        raise ValueError(
+            f'{where}: expected the size of {file_name}, got none (--image-dir DIR reads it from '
+            'the image)'
+        )
+    path = Path(image_dir) / file_name
+    try:
+        return image_size(path)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f'{where}: {error}') from error
+
+
+def check_sizes(images: Iterable[SourceImage], *, image_dir: str | Path | None) -> None:
+    """Compare the stated sizes with those of the image files, after their EXIF rotation.
+
+    Nothing is checked if ``image_dir`` is None.
+
+    Raises:
+        FileNotFoundError: an image is missing; names the place in the source and the file.
+        ValueError: a file is not an image or has another size; names both.
+    """
+    if image_dir is None:
+        return
+    for image in images:
+        height, width = size_from_file(image.file_name, image_dir=image_dir, where=image.where)
+        if (height, width) != (image.height, image.width):
+            raise ValueError(
+                f'{image.where}: expected {image.width} x {image.height} pixels (width x height), '
+                f'got {width} x {height} in {Path(image_dir) / image.file_name}'
+            )

@@ -1,0 +1,106 @@
+"""Read a point from a pair of numbers or from a COCO annotation."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def number_pair(values: Any, *, where: str) -> tuple[float, float]:
+    """Return two floats, which may be nan or infinite, from numbers or strings.
+
+    Raises:
+        ValueError: they are not two numbers; begins with ``where``.
+    """
+    try:
+        if isinstance(values, str | dict):  # '12' is not the point (1, 2)
+            raise TypeError
+        x, y = (float(value) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f'{where}: expected two numbers x, y, got {values!r:.60}') from None
+    return x, y
+
+
+def parse_point(values: Any, *, where: str) -> list[float]:
+    """Return ``[x, y]`` as finite floats.
+
+    Args:
+        values: two numbers, or two strings of numbers.
+        where: file and place, for the error.
+
+    Raises:
+        ValueError: they are not two finite numbers; begins with ``where``.
+    """
+    try:
+        x, y = number_pair(values, where=where)
+    except ValueError:
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(f'{where}: expected a point of two finite numbers x y, got {values!r:.60}')
+    return [x, y]
+
+
+def check_point_source(point_source: str) -> None:
+    """Check the name of a point source.
+
+    Raises:
+        ValueError: it is none of ``'point'``, ``'bbox'`` and ``'keypoints'``.
+    """
+    if point_source not in _READERS:
+        raise ValueError(
+            f'expected point_source to be one of {tuple(_READERS)}, got {point_source!r}'
+        )
+
+
+def read_annotation_point(
+    annotation: Mapping, *, point_source: str = 'point', where: str
+) -> list[float]:
+    """Return the point of a COCO annotation.
+
+    Args:
+        annotation: an entry of a COCO json.
+        point_source: ``'point'`` (its ``[x, y]`` in continuous coordinates), ``'bbox'`` (the centre
+            of its box ``[x, y, w, h]``) or ``'keypoints'`` (its first labelled keypoint, ``v > 0``;
+            COCO keypoints are pixel indices, so .5 is added).
+        where: file and place, for errors.
+
+    Returns:
+        ``[x, y]``, finite floats, continuous; may be outside the image.
+
+    Raises:
+        ValueError: there is no such point; begins with ``where``.
+    """
+    return _READERS[point_source](annotation, where)
+
+
+def _given_point(annotation: Mapping, where: str) -> list[float]:
+    return parse_point(annotation.get('point'), where=where)
+
+
+def _center_of_bbox(annotation: Mapping, where: str) -> list[float]:
+    bbox = annotation.get('bbox')
+    try:
+        if isinstance(bbox, str | dict):
+            raise TypeError
+        x, y, width, height = map(float, bbox)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{where}: expected a 'bbox' of four numbers, got {bbox!r:.60}") from None
+    return parse_point((x + width / 2, y + height / 2), where=where)
+
+
+def _first_keypoint(annotation: Mapping, where: str) -> list[float]:
+    keypoints = annotation.get('keypoints')
+    try:
+        numbers = [float(number) for number in keypoints]
+    except (TypeError, ValueError, OverflowError):
+        numbers = []
+    for x, y, visibility in zip(numbers[::3], numbers[1::3], numbers[2::3]):
+        if visibility > 0:
+            return parse_point((x + 0.5, y + 0.5), where=where)
+    raise ValueError(f"{where}: expected 'keypoints' with a labelled one, got {keypoints!r:.60}")
+
+
+_READERS: dict[str, Callable[[Mapping, str], list[float]]] = {
+    'point': _given_point,
+    'bbox': _center_of_bbox,
+    'keypoints': _first_keypoint,
+}

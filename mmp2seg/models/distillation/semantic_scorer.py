@@ -1,0 +1,124 @@
+"""SemanticScorer: the semantic scores of an image, from the network, its weak map and its affinity.
+
+Dimensions: ``B`` images; ``K`` classes; ``V`` semantic values; ``H, W`` pixels; ``h, w`` cells of
+the semantic head's map; ``h', w'`` cells of the embedding; ``D`` embedding channels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmp2seg.ops.affinity import propagate
+from mmp2seg.ops.components import IGNORE
+from mmp2seg.ops.semantic_scores import add_coarse_change, map_shares, resize_scores, value_probs
+
+
+@dataclass(frozen=True)
+class SemanticScorer:
+    """Scores that the semantic map is the argmax of, in training and at inference.
+
+    The affinity A propagates semantic scores C, ``S = A^(o beta) * C``: those of the weak map, or
+    the network's own probabilities. The result is mixed with the network's probabilities.
+
+    Where nothing is known from the weak map (an image without one, ignored pixels out of reach of
+    all labelled ones), the network alone decides.
+
+    Args:
+        rounds: number of propagations; 0 leaves the affinity out.
+        beta, threshold, radius: see :func:`mmp2seg.ops.affinity.propagate`; ``radius`` is in cells
+            of the embedding.
+        use_weak_map: C is the weak map, if there is one; otherwise the network's probabilities.
+        network_weight: share of the network's own probabilities in the result, in [0, 1].
+
+    Raises:
+        ValueError: for negative ``rounds`` or a ``network_weight`` outside [0, 1].
+    """
+
+    rounds: int = 0
+    beta: float = 1.0
+    threshold: float = 0.0
+    radius: float | None = None
+    use_weak_map: bool = False
+    network_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rounds < 0:
+            raise ValueError(f'expected rounds >= 0, got {self.rounds}')
+        if not 0 <= self.network_weight <= 1:
+            raise ValueError(f'expected network_weight in [0, 1], got {self.network_weight}')
+
+    def __call__(
+        self,
+        logits: Tensor,
+        embedding: Tensor | None,
+        values: Tensor,
+        *,
+        ignored: Tensor,
+        weak_map: Tensor | None = None,
+        align_corners: bool = False,
+    ) -> Tensor:
+        """Scores of some semantic values.
+
+        Args:
+            logits: ``(B, K + 1, h, w)`` raw map of the semantic head.
+            embedding: ``(B, D, h', w')``; None if ``rounds`` is 0.
+            values: ``(V,)`` int64, see :func:`mmp2seg.ops.semantic_scores.image_values`.
+            ignored: ``(B, H, W)`` bool, pixels that propagate nothing, such as padding.
+            weak_map: ``(B, H, W)`` integers, 255 = ignore; None = the images have none.
+            align_corners: of the head's upsampling.
+
+        Returns:
+            Tensor: ``(B, V, H, W)`` float32, at least 0.
+        """
+        size = (ignored.shape[-2], ignored.shape[-1])
+        probs = value_probs(logits, values, size, align_corners=align_corners)
+        if weak_map is not None and self.use_weak_map:
+            return self._with_weak_map(
+                probs, embedding, values, ignored, weak_map, align_corners=align_corners
+            )
+        if self.rounds == 0:
+            return probs
+        grid = (embedding.shape[-2], embedding.shape[-1])
+        before = value_probs(logits, values, grid, align_corners=align_corners)
+        valid = F.interpolate((~ignored)[:, None].float(), size=grid, mode='nearest-exact')[:, 0]
+        after = self._propagate(embedding, before, valid > 0)
+        scores = add_coarse_change(probs, before, after, align_corners=align_corners)
+        return torch.lerp(scores.clamp(min=0), probs, self.network_weight)
+
+    def _with_weak_map(
+        self,
+        probs: Tensor,
+        embedding: Tensor | None,
+        values: Tensor,
+        ignored: Tensor,
+        weak_map: Tensor,
+        *,
+        align_corners: bool,
+    ) -> Tensor:
+        """The weak map's scores, propagated, and the network's share in them."""
+        size = (ignored.shape[-2], ignored.shape[-1])
+        grid = size if self.rounds == 0 else (embedding.shape[-2], embedding.shape[-1])
+        ignored = ignored | (weak_map == IGNORE)
+        shares = map_shares(weak_map, values, ignored, grid)
+        labelled = F.interpolate((~ignored)[:, None].float(), size=grid, mode='area') > 0
+        # One more channel: 1 where any labelled cell is in reach, 0 where none is.
+        scores = torch.cat([shares, labelled.float()], dim=1)
+        if self.rounds > 0:
+            scores = self._propagate(embedding, scores, labelled[:, 0])
+        scores = resize_scores(scores, size, align_corners=align_corners)
+        scores, known = scores[:, :-1], scores[:, -1:]
+        network_weight = self.network_weight + (1 - known) * (1 - self.network_weight)
+        return torch.lerp(scores / known.clamp(min=1e-6), probs, network_weight)
+
+    def _propagate(self, embedding: Tensor, scores: Tensor, valid: Tensor) -> Tensor:
+        return propagate(
+            embedding,
+            scores,
+            rounds=self.rounds,
+            beta=self.beta,
+            threshold=self.threshold,
+            radius=self.radius,
+            valid=valid,
+        )
