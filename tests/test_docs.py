@@ -1,5 +1,6 @@
 """The docs name configs, tools and modules that exist, and options that the tools know."""
 
+import ast
 import re
 from itertools import product
 from pathlib import Path
@@ -54,6 +55,24 @@ def test_paths_exist(page):
     assert missing == []
 
 
+def shared_arguments(source):
+    """Source of the shared functions that add arguments and that a tool calls, directly or not."""
+    functions = {}
+    for package in ('apis', 'experiments'):
+        text = (ROOT / 'mmp2seg' / package / 'arguments.py').read_text()
+        functions |= {
+            node.name: ast.get_source_segment(text, node)
+            for node in ast.parse(text).body
+            if isinstance(node, ast.FunctionDef)
+        }
+    found, added = '', [source]
+    while added:
+        called = [name for name in functions if any(f'{name}(' in text for text in added)]
+        added = [functions.pop(name) for name in called]
+        found += ''.join(added)
+    return found
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_options_are_those_of_the_tool(page):
     unknown = []
@@ -62,12 +81,7 @@ def test_options_are_those_of_the_tool(page):
         if tool is None or not (ROOT / tool.group(1)).is_file():
             continue
         source = (ROOT / tool.group(1)).read_text()
-        if 'command_parser' in source:
-            source += (ROOT / 'mmp2seg' / 'apis' / 'arguments.py').read_text()
-        if 'add_run_arguments' in source:
-            source += (ROOT / 'mmp2seg' / 'experiments' / 'arguments.py').read_text()
-        if 'add_device_argument' in source or 'tools/train.py' in command:
-            source += "'--device'" + (ROOT / 'mmp2seg' / 'apis' / 'runner.py').read_text()
+        source += shared_arguments(source)
         for option in re.findall(r'(?<=\s)--[a-z][\w-]*', command[tool.end() :]):
             if f"'{option}'" not in source:
                 unknown.append((tool.group(1), option))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Test in several processes on one machine or more:
+# Test in several processes on one or more machines:
 #   bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of test.py]
-# PROCESSES is the number on this machine: GPUs, or CPU processes where there is no CUDA device.
+# PROCESSES is the number on this machine: one per GPU, or CPU processes without CUDA devices.
 # Environment: PORT, NNODES, NODE_RANK, MASTER_ADDR, PYTHON.
 set -euo pipefail
 

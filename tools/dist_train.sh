@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Train in several processes on one machine or more:
+# Train in several processes on one or more machines:
 #   bash tools/dist_train.sh CONFIG PROCESSES [options of train.py]
-# PROCESSES is the number on this machine: GPUs, or CPU processes where there is no CUDA device.
+# PROCESSES is the number on this machine: one per GPU, or CPU processes without CUDA devices.
 # Environment: PORT, NNODES, NODE_RANK, MASTER_ADDR, PYTHON.
 set -euo pipefail
 

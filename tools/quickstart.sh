@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Set up what is missing and run the whole chain on the built-in dataset:
+# Install what is missing and run the whole chain on the built-in dataset:
 #   bash tools/quickstart.sh [--device cpu|cuda] [--seed N] [--work-dir FOLDER] [--smoke]
-# An interrupted run goes on where it stopped when it is started again.
+# The same command resumes an interrupted run.
 set -euo pipefail
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$TOOLS/setup_env.sh"

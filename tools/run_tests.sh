@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set up what is missing and run the tests:
-#   bash tools/run_tests.sh [pytest's arguments; the folder tests/ by default]
+# Install what is missing and run the tests:
+#   bash tools/run_tests.sh [arguments of pytest; default: tests/]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/setup_env.sh

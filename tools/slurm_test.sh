@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Test as a Slurm job, one task per GPU:
 #   bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]
-# Environment: GPUS (all nodes together, 8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PYTHON.
+# Environment: GPUS (on all nodes, default 8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS,
+# PYTHON.
 set -euo pipefail
 
 if [ $# -lt 4 ]; then

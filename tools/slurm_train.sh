@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Train as a Slurm job, one task per GPU:
 #   bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of train.py]
-# Environment: GPUS (all nodes together, 8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PYTHON.
+# Environment: GPUS (on all nodes, default 8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS,
+# PYTHON.
 set -euo pipefail
 
 if [ $# -lt 3 ]; then

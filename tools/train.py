@@ -1,5 +1,6 @@
 """Train a config: stage 1, stage 2, or any other config of mmdet and mmseg."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -9,14 +10,14 @@ from mmp2seg.apis.arguments import command_parser, parse_command, run_command
 from mmp2seg.apis.device import select_device
 
 
-def parse_args(argv: list[str]):
+def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = command_parser(__doc__)
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or from the latest one in the work dir',
+        help='resume from this checkpoint, or from the latest one in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(

@@ -1,1 +1,1 @@
-"""Measuring and inspecting: benchmarks, FLOPs, dataset checks, affinities."""
+"""Measure and inspect: benchmarks, FLOPs, data set checks, semantic mIoU, affinities."""

@@ -1,4 +1,8 @@
-"""What the affinity of a trained network makes of one image."""
+"""Inspect the affinity of a trained network on one image.
+
+Dimensions: ``D`` embedding channels; ``h, w`` cells of the embedding's grid; ``N`` points; ``M``
+instances. ``S`` are semantic scores propagated by the affinity, as in the paper.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,11 +14,6 @@ from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
-from mmp2seg.analysis.affinity_of_points import (
-    affinity_of_cells,
-    cells_of_points,
-    mean_affinity_by_relation,
-)
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.models.data_preprocessor import pad_pixel_fields
 from mmp2seg.models.detectors import P2Seg
@@ -25,6 +24,8 @@ from mmp2seg.ops.masks import masks_to_instance_map
 from mmp2seg.ops.semantic_scores import argmax_map, image_values
 
 TrueInstances = tuple[np.ndarray, np.ndarray]
+# Relations of a cell to a point, see mean_affinity_by_relation.
+RELATIONS = ('own instance', 'same class', 'other classes', 'background')
 
 
 @dataclass
@@ -34,14 +35,14 @@ class AffinityView:
     Attributes:
         img_path: the image file.
         size: ``(H, W)`` of the frame.
-        padded_size: the same with padding, what the grid of the cells covers.
-        points_xy: ``(N, 2)`` float32, the points inside of the image.
-        labels: ``(N,)`` int64, their classes.
-        cells: ``(N, 2)`` int64, ``(row, col)`` of their cells.
-        affinity: ``(N, h, w)`` float32 in [0, 1], theirs to all cells.
-        figures: means of :func:`mmp2seg.analysis.affinity_of_points.mean_affinity_by_relation`.
-        num_owned: how many of the points these are of, those that have an instance.
-        semantic_maps: ``(H, W)`` int64 maps by their titles.
+        padded_size: ``(H, W)`` with padding, which the grid of cells covers.
+        points_xy: ``(N, 2)`` float32, the points inside the image.
+        labels: ``(N,)`` int64, classes of the points.
+        cells: ``(N, 2)`` int64, ``(row, col)`` of the points' cells.
+        affinity: ``(N, h, w)`` float32 in [0, 1], from each point to all cells.
+        figures: means, see :func:`mean_affinity_by_relation`.
+        num_owned: number of points in the figures, those with an instance.
+        semantic_maps: ``(H, W)`` int64 maps by title.
     """
 
     img_path: str
@@ -57,10 +58,10 @@ class AffinityView:
 
 
 def require_affinity_head(model: P2Seg) -> None:
-    """Check that there is an affinity.
+    """Check that the network has an affinity head.
 
     Raises:
-        CommandError: the network has no affinity head.
+        CommandError: it has none.
     """
     if getattr(model, 'affinity_head', None) is None:
         raise CommandError('the network of this config has no affinity_head: nothing to draw')
@@ -74,12 +75,12 @@ def inspect_affinity(
 
     Args:
         model: in evaluation mode, with an affinity head.
-        data: what the data set's test pipeline packed; with the weak map for ``with_maps``.
-        truth: of :func:`mmp2seg.evaluation.functional.truth_maps.truth_instance_map`, in the
-            original frame; None = the instances that the network decodes, for the figures.
-        with_maps: also make the semantic maps: the weak one, the network's, S of the network's
-            probabilities and S of the weak map, each restricted to the image's classes, and the
-            true one.
+        data: sample packed by the data set's test pipeline; ``with_maps`` needs its weak map.
+        truth: from :func:`mmp2seg.evaluation.functional.truth_maps.truth_instance_map`, in the
+            original frame; None uses the instances decoded by the network for the figures.
+        with_maps: also make the semantic maps: the weak map, the network's map, S of the network's
+            probabilities, S of the weak map (the last three restricted to the image's classes) and
+            the true map.
     """
     batch = model.data_preprocessor(pseudo_collate([data]), False)
     inputs, (sample,) = batch['inputs'], batch['data_samples']
@@ -116,6 +117,70 @@ def inspect_affinity(
     )
 
 
+def cells_of_points(points_xy: Tensor, *, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Return the cell of a coarser grid that contains each point.
+
+    Args:
+        points_xy: ``(N, 2)`` floats inside the frame, ``(x, y)``.
+        size: ``(H, W)`` of the points' frame, which the grid covers.
+        grid: ``(h, w)``.
+
+    Returns:
+        Tensor: ``(N, 2)`` int64, ``(row, col)``.
+    """
+    cells_per_pixel = points_xy.new_tensor([grid[0] / size[0], grid[1] / size[1]])
+    cells = (points_xy.flip(1) * cells_per_pixel).floor().long()
+    return torch.minimum(cells, cells.new_tensor(grid) - 1)  # against rounding at the far border
+
+
+def affinity_of_cells(embedding: Tensor, cells: Tensor) -> Tensor:
+    """Return rows ``sigmoid(e_p . e_j)`` of the affinity, without power, threshold and radius.
+
+    Args:
+        embedding: ``(D, h, w)`` floats.
+        cells: ``(N, 2)`` int64, ``(row, col)``.
+
+    Returns:
+        Tensor: ``(N, h, w)`` float32 in [0, 1].
+    """
+    embedding = embedding.float()
+    rows, cols = cells.unbind(1)
+    return torch.einsum('dn,dhw->nhw', embedding[:, rows, cols], embedding).sigmoid()
+
+
+def mean_affinity_by_relation(
+    affinity: Tensor, owners: Tensor, instance_map: Tensor, instance_labels: Tensor
+) -> dict[str, float]:
+    """Mean affinity of an image's points to the cells of their own instance and to other cells.
+
+    The mean is over the cells of each point, then over the points, so that large and small objects
+    have the same weight. A point's own cell belongs to its instance.
+
+    Args:
+        affinity: ``(N, h, w)`` floats, see :func:`affinity_of_cells`.
+        owners: ``(N,)`` integers, the instance 1..M of each point; points with 0 are left out.
+        instance_map: ``(h, w)`` integers, 0 background, 1..M, negative ignored.
+        instance_labels: ``(M,)`` integers, the class of each instance.
+
+    Returns:
+        dict: a mean for each of ``RELATIONS``; nan where no point has such a cell.
+    """
+    owners = owners.long()
+    affinity, owners = affinity[owners > 0].flatten(1).double(), owners[owners > 0]
+    cells = instance_map.flatten().long()
+    classes = F.pad(instance_labels.long(), (1, 0), value=-1)  # by instance, background first
+    own = cells == owners[:, None]  # (N, h * w)
+    same_class = classes[cells.clamp(min=0)] == classes[owners][:, None]
+    relations = (
+        own,
+        same_class & ~own,
+        (cells > 0) & ~same_class,
+        (cells == 0).expand_as(own),
+    )
+    means = [(affinity * cell).sum(dim=1) / cell.sum(dim=1) for cell in relations]
+    return {name: float(mean.nanmean()) for name, mean in zip(RELATIONS, means, strict=True)}
+
+
 def _semantic_maps(
     model: P2Seg,
     sample: DetDataSample,
@@ -123,7 +188,7 @@ def _semantic_maps(
     embedding: Tensor,
     padded_size: tuple[int, int],
 ) -> dict[str, Tensor]:
-    """``(H, W)`` maps of the weak labels, of the network and of both propagated."""
+    """``(H, W)`` maps of the weak labels and of the network, and both after propagation."""
     height, width = sample.img_shape[:2]
     pad_pixel_fields(sample, size=padded_size)
     weak_map = sample.gt_sem_seg.sem_seg
@@ -150,7 +215,7 @@ def _semantic_maps(
 
 
 def _decoded_instances(sample: DetDataSample, point_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Map ``(H', W')`` of the predicted instances, their classes, and the points' instances."""
+    """Map ``(H', W')`` of the predicted instances, their classes, and the instance per point."""
     found = sample.pred_instances
     matches = point_ids.cpu()[:, None] == found.point_ids.cpu()  # (N, M)
     numbers = torch.arange(1, matches.shape[1] + 1)
@@ -161,7 +226,7 @@ def _decoded_instances(sample: DetDataSample, point_ids: Tensor) -> tuple[Tensor
 def _owners_by_place(
     sample: DetDataSample, points, instance_map: Tensor, instance_labels: Tensor
 ) -> Tensor:
-    """The instance ``(N,)`` of a point's own class on whose pixel it lies, 0 for none."""
+    """Instance ``(N,)`` of the point's class at the point's pixel, 0 for none."""
     (height, width), (rows, cols) = instance_map.shape, sample.img_shape[:2]
     points_xy = points.points.cpu().numpy() * np.array([width / cols, height / rows])
     pixels = torch.from_numpy(points_to_pixels(points_xy))
@@ -188,5 +253,5 @@ def _on_grid(
 
 
 def _resize(values: Tensor, size: tuple[int, int]) -> Tensor:
-    # float32 holds the numbers exactly; interpolation of integers does not exist
+    # interpolate takes no integers; float32 holds these numbers exactly
     return F.interpolate(values[None, None].float(), size=size, mode='nearest-exact')[0, 0]

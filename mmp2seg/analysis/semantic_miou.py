@@ -1,4 +1,4 @@
-"""How well a folder of semantic maps agrees with the true ones."""
+"""Compare a folder of semantic maps with the true maps."""
 
 import dataclasses
 import math
@@ -15,13 +15,13 @@ from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
 
 @dataclasses.dataclass(frozen=True)
 class SemanticScores:
-    """Figures of a folder of maps, from pixels that the truth does not ignore.
+    """Figures of a folder of maps, over the pixels that the truth does not ignore.
 
     Attributes:
         matrix: (K + 1, K + 2) int64 pixels, row = true, column = predicted value; the last column
             counts the pixels that the prediction ignores, which are errors of their true class.
-        num_maps: pairs of maps compared.
-        skipped: what was left out, a line each: file and reason.
+        num_maps: number of compared pairs of maps.
+        skipped: a line per skipped map: file and reason.
     """
 
     matrix: np.ndarray
@@ -30,7 +30,7 @@ class SemanticScores:
 
     @property
     def miou(self) -> float:
-        """Mean of the IoU over background and classes that occur, in 0..1; nan if none does."""
+        """Mean IoU of background and classes that occur, in 0..1; nan if none occurs."""
         return mean_iou(self.matrix)
 
     @property
@@ -40,13 +40,13 @@ class SemanticScores:
 
     @property
     def class_accuracy(self) -> np.ndarray:
-        """(K + 1,) share of each class's true pixels that are found; nan without any."""
+        """(K + 1,) share of each class's true pixels that are predicted; nan without any."""
         with np.errstate(invalid='ignore'):
             return np.diagonal(self.matrix) / self.matrix.sum(1)
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of all pixels that are right; nan without pixels."""
+        """Share of correct pixels; nan without pixels."""
         return _share(np.trace(self.matrix), self.matrix.sum())
 
     @property
@@ -55,7 +55,7 @@ class SemanticScores:
         return _share(self.matrix[:, -1].sum(), self.matrix.sum())
 
     def as_json(self, class_names: Sequence[str]) -> dict:
-        """All figures as plain json types; what is nan becomes None."""
+        """Return all figures as plain json types, with None for nan."""
         values = zip(
             ['background', *class_names],
             self.class_iou.tolist(),
@@ -76,7 +76,7 @@ class SemanticScores:
         )
 
     def as_text(self, class_names: Sequence[str]) -> str:
-        """A table of the classes that occur and the figures of all, in percent."""
+        """Format a table of the classes that occur and the overall figures, in percent."""
         figures = self.as_json(class_names)
         rows = [
             [entry['name'], *map(_percent, (entry['iou'], entry['accuracy'])), entry['num_pixels']]
@@ -110,17 +110,17 @@ def compare_semantic_folders(
 
     Args:
         pred_dir: folder of maps: 0 background, k + 1 = class k, 255 = no prediction.
-        gt_dir: folder of true maps; their 255 is not counted.
+        gt_dir: folder of true maps; their value 255 is ignored.
         num_classes: number K of classes without background.
-        names: of the maps, without suffix; without it all PNGs of either folder.
-        skip_missing: leave out maps that are missing, unreadable or of another size, and list
-            them, instead of refusing them.
-        track: wraps the list of names; a place for a progress bar.
+        names: of the maps, without suffix; None takes all PNGs of both folders.
+        skip_missing: skip maps that are missing, unreadable or of another size, and list them,
+            instead of raising.
+        track: wraps the list of names, e.g. in a progress bar.
 
     Raises:
         FileNotFoundError: for a missing folder, or missing maps.
-        ValueError: if there is nothing to compare, for a broken map, another size, or a value that
-            is no class; names the file.
+        ValueError: if there is nothing to compare; for a broken map, another size, or a value that
+            is not a class; names the file.
     """
     pred_dir, gt_dir = Path(pred_dir), Path(gt_dir)
     found = {folder: find_png_maps(folder) for folder in (pred_dir, gt_dir)}
@@ -131,8 +131,8 @@ def compare_semantic_folders(
         if missing and not skip_missing:
             raise FileNotFoundError(
                 f'{folder}: {len(missing)} of {len(names)} maps are missing: '
-                f'{shorten_names(missing)} (an image set names those to compare, --skip-missing '
-                'leaves them out)'
+                f'{shorten_names(missing)} (--image-set lists the maps to compare, --skip-missing '
+                'skips missing ones)'
             )
         skipped += [f'{folder / name}.png: no such file' for name in missing]
     pairs = [name for name in names if all(name in maps for maps in found.values())]
@@ -160,7 +160,7 @@ def _read_pair(pred_path: Path, gt_path: Path) -> tuple[np.ndarray, np.ndarray]:
     pred, target = read_index_png(pred_path), read_index_png(gt_path)
     if pred.shape != target.shape:
         sizes = [f'{shape[1]} x {shape[0]}' for shape in (target.shape, pred.shape)]
-        raise ValueError(f'{pred_path}: expected {sizes[0]} as {gt_path} has, got {sizes[1]}')
+        raise ValueError(f'{pred_path}: expected {sizes[0]} like {gt_path}, got {sizes[1]}')
     return pred, target
 
 

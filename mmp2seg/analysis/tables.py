@@ -1,11 +1,11 @@
-"""Markdown tables, and means with their spread."""
+"""Markdown tables, counts, and means with their spread."""
 
 import statistics
 from collections.abc import Sequence
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with columns of even width, the first one aligned to the left."""
+    """Format a Markdown table with padded columns, the first one aligned to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows)]
     rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
     lines = [
@@ -15,17 +15,22 @@ def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
 
 
+def format_count(number: int, noun: str, plural: str | None = None) -> str:
+    """``(1, 'image')`` -> ``'1 image'``, ``(2, 'image')`` -> ``'2 images'``."""
+    return f'{number} {noun if number == 1 else plural or noun + "s"}'
+
+
 def mean_and_spread(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation (of a sample, n - 1); None where there are too few values."""
+    """Return mean and sample standard deviation (n - 1), None for too few values."""
     mean = statistics.fmean(values) if values else None
     return mean, statistics.stdev(values) if len(values) > 1 else None
 
 
 def format_mean(values: Sequence[float], *, sign: bool = False) -> str:
-    """``[0.61, 0.63]`` -> ``'62.0 ± 1.4'``, in percent; '-' for no values.
+    """``[0.61, 0.63]`` -> ``'62.0 ± 1.4'``, in percent; '-' without values.
 
     Args:
-        sign: also write the sign of a positive mean, as for differences.
+        sign: also write the sign of a positive mean, for differences.
     """
     mean, spread = mean_and_spread(values)
     if mean is None:

@@ -1,6 +1,6 @@
-"""The console command ``mmp2seg``: doors to the tools of a checkout or an installed wheel.
+"""The console command ``mmp2seg``, which runs the tools of a checkout or an installed wheel.
 
-Loads nothing but the standard library: the tools select a device before mmengine is imported.
+Imports only the standard library: the tools select a device before mmengine is imported.
 """
 
 import argparse
@@ -14,26 +14,32 @@ from pathlib import Path
 from mmp2seg.version import __version__
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# Path of the tool below tools/, and what it is for.
+# Path of the tool in tools/, and its purpose.
 COMMANDS = {
     'train': ('train.py', 'train a config'),
     'test': ('test.py', 'test a checkpoint with the data and metrics of its config'),
-    'pseudo-labels': ('generate_pseudo_labels.py', "a mask for every point of a config's data set"),
-    'check': ('misc/check_dataset.py', 'what is in the data set of a config, and what is wrong'),
-    'convert': (None, 'points, maps, data sets and checkpoints from one format into another'),
-    'predict': ('predict.py', 'a mask for every point of your own images'),
+    'pseudo-labels': (
+        'generate_pseudo_labels.py',
+        "write a mask for every point of a config's data set",
+    ),
+    'check': (
+        'misc/check_dataset.py',
+        'list the contents and the problems of the data set of a config',
+    ),
+    'convert': (None, 'convert points, maps, data sets and checkpoints between formats'),
+    'predict': ('predict.py', 'write a mask for every point of your own images'),
 }
 CONVERTER_FOLDERS = ('dataset_converters', 'model_converters')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a tool as ``python tools/<tool>.py`` would, by the name of a sub-command.
+    """Run a tool by the name of a sub-command, like ``python tools/<tool>.py``.
 
     Args:
-        argv: the sub-command and the arguments of its tool; None for those of the process.
+        argv: the sub-command and the arguments of its tool; None uses the arguments of the process.
 
     Raises:
-        SystemExit: 2 for a sub-command or converter that does not exist; as the tool exits.
+        SystemExit: with status 2 for an unknown sub-command or converter; raised by the tool.
     """
     args = _parse_args(argv)
     home = find_home(PACKAGE)
@@ -55,28 +61,28 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def find_home(package: Path) -> Path:
-    """The folder with ``tools/`` and ``configs/`` that belongs to a package folder.
+    """Return the folder with ``tools/`` and ``configs/`` of a package folder.
 
-    In a checkout that is the package's parent, even where a wheel was built and left its copies in
-    ``.mim``; otherwise it is ``.mim``.
+    In a checkout it is the package's parent, even if building a wheel left copies in ``.mim``;
+    otherwise it is ``.mim``.
 
     Raises:
-        SystemExit: there is neither.
+        SystemExit: neither exists.
     """
     candidates = [package / '.mim']
-    if (package.parent / 'model-index.yml').is_file():  # else tools/ there may be anybody's
+    if (package.parent / 'model-index.yml').is_file():  # else tools/ there may be another project's
         candidates.insert(0, package.parent)
     for folder in candidates:
         if (folder / 'tools' / 'train.py').is_file():
             return folder
-    sys.exit(f'mmp2seg: error: {candidates[-1] / "tools"}: no such folder, install mmp2seg anew')
+    sys.exit(f'mmp2seg: error: {candidates[-1] / "tools"}: no such folder, reinstall mmp2seg')
 
 
 def resolve_configs(arguments: Sequence[str], configs: Path) -> list[str]:
-    """Arguments with names of the package's own configs replaced by their paths.
+    """Replace the names of the package's configs in arguments by their paths.
 
-    ``p2seg/tiny_shapes.py`` and ``configs/p2seg/tiny_shapes.py`` are such names, unless there is a
-    file of this path.
+    ``p2seg/tiny_shapes.py`` and ``configs/p2seg/tiny_shapes.py`` are such names, unless a file of
+    this path exists.
     """
     resolved = []
     for argument in arguments:
@@ -88,7 +94,7 @@ def resolve_configs(arguments: Sequence[str], configs: Path) -> list[str]:
 
 
 def find_converters(tools: Path) -> dict[str, Path]:
-    """Converters of data sets and models by name, in the order of the folders and names."""
+    """Find the converters of data sets and models by name, sorted by folder and name."""
     return {
         path.stem: path
         for folder in CONVERTER_FOLDERS
@@ -97,7 +103,7 @@ def find_converters(tools: Path) -> dict[str, Path]:
 
 
 def run_tool(path: Path, arguments: Sequence[str]) -> None:
-    """Run a Python file as a script; its usage and errors name the file, as ever."""
+    """Run a Python file as a script; its usage and errors name the file."""
     before = sys.argv
     sys.argv = [str(path), *arguments]
     try:
@@ -117,15 +123,18 @@ def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
                 'commands:',
                 *lines,
                 '',
-                'mmp2seg COMMAND --help tells the arguments of a command, mmp2seg convert lists',
-                'the converters. A config is a path, or one of the package: p2seg/hrnet48_voc.py.',
+                'mmp2seg COMMAND --help lists the arguments of a command, mmp2seg convert lists',
+                'the converters. A config is a path or a config of the package, such as',
+                'p2seg/hrnet48_voc.py.',
             ]
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--version', action='version', version=f'mmp2seg {__version__}')
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='see below')
-    parser.add_argument('arguments', nargs=argparse.REMAINDER, metavar='...', help='of the command')
+    parser.add_argument(
+        'arguments', nargs=argparse.REMAINDER, metavar='...', help='arguments of the command'
+    )
     return parser.parse_args(argv)
 
 
@@ -142,5 +151,5 @@ def _describe_converters(converters: dict[str, Path]) -> str:
 
 
 def _purpose(path: Path) -> str:
-    """First line of a file's docstring; the file is not run."""
+    """Return the first line of a file's docstring, without running the file."""
     return (ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or '').split('\n')[0]

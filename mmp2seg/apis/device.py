@@ -1,7 +1,7 @@
-"""Run any config on a machine without CUDA, in one process or several.
+"""Select the device, and run any config on a machine without CUDA, in one process or several.
 
-mmengine's own CPU path is a single process in float32. What is added: several processes over gloo,
-batch norm in place of SyncBN, and bfloat16 in place of CUDA's mixed precision.
+mmengine itself supports a single process in float32 on CPU. This module adds several processes over
+gloo, batch norm in place of SyncBN, and bfloat16 in place of CUDA's mixed precision.
 """
 
 import argparse
@@ -11,13 +11,11 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-import torch
-from torch import distributed
-
 from mmp2seg.apis.arguments import CommandError, add_device_argument
 
 if TYPE_CHECKING:
-    # at run time this module must not import mmengine, see select_device
+    # at run time, functions import mmengine and torch: mmengine must not be imported before
+    # select_device, and torch takes seconds
     from mmengine.config import Config
 
 SYNC_BN_TYPES = ('SyncBN', 'MMSyncBN', 'naiveSyncBN')
@@ -25,30 +23,41 @@ DDP_TYPES = ('MMDistributedDataParallel', 'DistributedDataParallel')
 
 
 def select_device(argv: list[str]) -> str:
-    """Read ``--device`` from a command line and make it hold; returns the option's value.
+    """Read ``--device`` from a command line and apply it; return the option's value.
 
-    To be called before mmengine is imported, which looks for CUDA devices then and keeps the
-    answer. ``cpu`` hides the CUDA devices from this process and its children; ``cuda`` without a
-    device raises :class:`CommandError`.
+    Call it before mmengine is imported, which looks for CUDA devices at that moment and keeps the
+    answer. ``cpu`` hides the CUDA devices from this process and its children.
+
+    Raises:
+        CommandError: for ``cuda`` without a CUDA device.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_device_argument(parser)
     device = parser.parse_known_args(argv)[0].device
     if device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
-    elif device == 'cuda' and not torch.cuda.is_available():
+    elif device == 'cuda' and resolve_device('auto') != 'cuda':
         raise CommandError('--device cuda: no CUDA device was found')
     return device
+
+
+def resolve_device(device: str) -> str:
+    """Return torch's name of the device for a value of ``--device``: 'cuda' or 'cpu'."""
+    if device != 'auto':
+        return device
+    import torch
+
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 def adapt_config_to_cpu(cfg: 'Config') -> list[str]:
     """Change ``cfg`` in place so that mmengine's Runner trains and tests it on CPU.
 
     Returns:
-        What was changed, a line for the log each; empty if nothing was.
+        A line for the log per change; empty if nothing changed.
 
     Raises:
-        CommandError: a launcher other than 'none' and 'pytorch'.
+        CommandError: for a launcher other than 'none' and 'pytorch'.
     """
     notes = []
     count = _replace_sync_bn(cfg.get('model'))
@@ -71,10 +80,14 @@ def adapt_config_to_cpu(cfg: 'Config') -> list[str]:
 def init_cpu_process_group(cfg: 'Config') -> None:
     """Join the gloo process group that the pytorch launcher's environment variables describe.
 
-    mmengine's ``init_dist`` would call ``torch.cuda.set_device``; its Runner skips that call when
-    a process group exists already. Does nothing if one does. The process leaves the group when it
-    exits.
+    mmengine's ``init_dist`` would call ``torch.cuda.set_device``; its Runner skips that call if a
+    process group exists. Do nothing if one exists. The process leaves the group when it exits.
+
+    Raises:
+        CommandError: for missing environment variables; names them.
     """
+    from torch import distributed
+
     if distributed.is_initialized():
         return
     missing = [
@@ -92,7 +105,8 @@ def init_cpu_process_group(cfg: 'Config') -> None:
     if timeout is not None:
         options['timeout'] = datetime.timedelta(seconds=timeout)
     for name in ('nn', 'optim'):
-        # have functions with the group as a default argument; imported later, they would keep it
+        # these have functions with the group as a default argument and would keep it if they were
+        # imported later
         importlib.import_module(f'torch.distributed.{name}')
     distributed.init_process_group(backend='gloo', **options)
     atexit.register(_leave_process_group)
@@ -100,12 +114,14 @@ def init_cpu_process_group(cfg: 'Config') -> None:
 
 def _leave_process_group() -> None:
     """End gloo's threads, which can abort an interpreter that ends before them."""
+    from torch import distributed
+
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def _replace_sync_bn(node: object) -> int:
-    """Turn every SyncBN norm config below ``node`` into BN, in place; returns how many."""
+    """Turn every SyncBN norm config below ``node`` into BN, in place; return how many."""
     if isinstance(node, dict):
         count = sum(_replace_sync_bn(value) for value in node.values())
         kind = node.get('type')
@@ -126,7 +142,7 @@ def _replace_amp(cfg: 'Config') -> list[str]:
     kind = wrapper.get('type') if wrapper else None
     if not isinstance(kind, str) or kind.split('.')[-1] != 'AmpOptimWrapper':
         return []
-    # makes the type known to mmengine's registry
+    # registers the type
     import mmp2seg.engine.optim_wrappers  # noqa: F401
 
     wrapper.type = 'CPUAmpOptimWrapper'
@@ -136,7 +152,7 @@ def _replace_amp(cfg: 'Config') -> list[str]:
 
 
 def _cpu_model_wrapper(cfg: 'Config') -> dict:
-    """The config's model wrapper with modules on CPU; the Runner's own default if it has none."""
+    """The config's model wrapper with modules on CPU; the Runner's default if it has none."""
     wrapper = cfg.get('model_wrapper_cfg')
     if wrapper is None:
         wrapper = dict(

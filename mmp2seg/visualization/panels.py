@@ -6,7 +6,7 @@ is ``(col + 0.5, row + 0.5)``. No function modifies its input.
 
 import colorsys
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -185,6 +185,21 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     ok, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert ok, f'{path}: cannot encode an image of shape {image.shape} as PNG'
     path.write_bytes(data.tobytes())
+
+
+def picture_path(folder: str | Path, file_name: str | Path) -> Path:
+    """Path of the picture of an image: ``'a/1.jpg'`` -> ``<folder>/a/1.jpg.png``.
+
+    Images that differ in folder or suffix alone get different pictures, and all of them lie in
+    ``folder``: an absolute name loses its root, and ``'..'`` becomes ``'__'``.
+
+    Args:
+        folder: of the pictures.
+        file_name: path of the image, relative to the folder of the images.
+    """
+    path = PurePath(file_name)
+    parts = ['__' if part == '..' else part for part in path.relative_to(path.anchor).parts]
+    return Path(folder, *parts[:-1], f'{parts[-1]}.png')
 
 
 def _put_wheel(field: np.ndarray, max_length: float) -> None:

@@ -48,7 +48,7 @@ def test_maps_with_a_suffix_in_capitals(folders):
 
 def test_agrees_with_mmseg(tmp_path):
     rng = np.random.default_rng(0)
-    values = [0, 1, 2, 3, 4, 255]  # class 5 occurs nowhere
+    values = [0, 1, 2, 3, 4, 255]  # class 5 does not occur
     truth = {f'{i}': rng.choice(values, (20, 30)) for i in range(5)}
     noise = {name: rng.choice(values, (20, 30)) for name in truth}
     pred = {name: np.where(rng.random((20, 30)) < 0.7, truth[name], noise[name]) for name in truth}
@@ -116,7 +116,7 @@ def test_missing_maps(folders):
 def test_broken_maps(folders):
     pred, truth = folders
     write_folder(pred, {'a': [[0, 1, 1]]})
-    with pytest.raises(ValueError, match=r'pred.a\.png: expected 4 x 1 as .*gt.a\.png has, got 3'):
+    with pytest.raises(ValueError, match=r'pred.a\.png: expected 4 x 1 like .*gt.a\.png, got 3'):
         compare_semantic_folders(pred, truth, num_classes=3)
     (truth / 'sub' / 'b.png').write_bytes(b'broken')
     scores = compare_semantic_folders(
@@ -126,7 +126,7 @@ def test_broken_maps(folders):
     )
     assert scores.num_maps == 1
     assert len(scores.skipped) == 2 and 'b.png: expected a PNG image' in scores.skipped[1]
-    # a value that is no class means other classes: never skipped
+    # a value that is not a class means a wrong number of classes: not skipped
     write_folder(pred, {'c': [[4]]})
     with pytest.raises(
         ValueError, match=r'pred.c\.png .*: expected values 0\.\.3 .* in pred, got 4'

@@ -1,6 +1,6 @@
 import pytest
 
-from mmp2seg.analysis.tables import format_mean, format_table, mean_and_spread
+from mmp2seg.analysis.tables import format_count, format_mean, format_table, mean_and_spread
 
 
 def test_table_by_hand():
@@ -31,3 +31,8 @@ def test_mean_and_spread_by_hand():
 )
 def test_format_mean(values, sign, text):
     assert format_mean(values, sign=sign) == text
+
+
+def test_format_count():
+    assert [format_count(n, 'map') for n in (0, 1, 2)] == ['0 maps', '1 map', '2 maps']
+    assert format_count(2, 'class', 'classes') == '2 classes'

@@ -24,7 +24,7 @@ sys.exit(args.status)
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """Tools that print their name and arguments, and two configs, in an installed package."""
+    """An installed package with two configs and tools that print their name and arguments."""
     package = tmp_path / 'site-packages' / 'mmp2seg'
     home = package / '.mim'
     names = [tool for tool, _ in cli.COMMANDS.values() if tool]
@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch):
 
 
 def run(capsys, *argv):
-    """Exit status and output of a command."""
+    """Run a command; return exit status and output."""
     with pytest.raises(SystemExit) as info:
         cli.main(argv)
     return info.value.code, capsys.readouterr()
@@ -90,7 +90,7 @@ def test_names_of_installed_configs_become_paths(home, capsys, tmp_path):
     given = ['p2seg/one.py', 'configs/p2seg/one.py', 'configs/refine/two.py', 'p2seg/gone.py']
     resolved = cli.resolve_configs([*given, 'p2seg', '--out'], home / 'configs')
     assert resolved == [one, one, two, 'p2seg/gone.py', 'p2seg', '--out']
-    # a file of the user's own goes before
+    # a file of the user takes precedence
     assert cli.resolve_configs(['refine/two.py'], home / 'configs') == ['refine/two.py']
     assert one in run(capsys, 'test', '--launcher', 'none', 'p2seg/one.py')[1].out
 
@@ -147,7 +147,7 @@ def test_a_checkout_goes_before_the_copies_of_a_build(home):
 
 
 def test_a_package_without_tools(tmp_path):
-    with pytest.raises(SystemExit, match=r'\.mim/tools: no such folder, install mmp2seg anew'):
+    with pytest.raises(SystemExit, match=r'\.mim/tools: no such folder, reinstall mmp2seg'):
         cli.find_home(tmp_path / 'mmp2seg')
 
 

@@ -8,7 +8,12 @@ import torch
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group, select_device
+from mmp2seg.apis.device import (
+    adapt_config_to_cpu,
+    init_cpu_process_group,
+    resolve_device,
+    select_device,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,9 +40,16 @@ def test_select_device_cuda_without_a_device(monkeypatch):
         select_device(['--device=cuda'])
 
 
-def test_the_module_leaves_mmengine_unimported():
-    # mmengine looks for CUDA devices when it is imported: select_device has to come before
-    script = 'import mmp2seg.apis.device, sys; assert "mmengine" not in sys.modules'
+@pytest.mark.parametrize('available', [False, True])
+def test_resolve_device(monkeypatch, available):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: available)
+    assert resolve_device('auto') == ('cuda' if available else 'cpu')
+    assert [resolve_device(device) for device in ('cpu', 'cuda')] == ['cpu', 'cuda']
+
+
+def test_the_module_imports_neither_mmengine_nor_torch():
+    # mmengine looks for CUDA devices when it is imported, which select_device must precede
+    script = 'import mmp2seg.apis.device, sys; assert not {"mmengine", "torch"} & {*sys.modules}'
     subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
 
 
@@ -139,7 +151,7 @@ import atexit, pathlib
 def threads():
     return [path.read_text().strip() for path in pathlib.Path('/proc/self/task').glob('*/comm')]
 
-atexit.register(lambda: print('exit', *threads()))  # the first is called last
+atexit.register(lambda: print('exit', *threads()))  # registered first, called last
 
 from mmengine.config import Config
 from mmp2seg.apis.device import init_cpu_process_group

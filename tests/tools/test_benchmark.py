@@ -51,8 +51,11 @@ def test_parts_can_be_chosen():
 def test_mistakes_are_named(capsys):
     with pytest.raises(CommandError, match='config not found: none.py'):
         _parse('--config', 'none.py')
-    with pytest.raises(CommandError, match='at least 1, got 0'):
-        _parse('--repeat', '0')
+    for option in ('--repeat', '--points', '--num-images'):
+        with pytest.raises(SystemExit):
+            _parse(option, '0')
+        message = f'argument {option}: expected at least 1, got 0'
+        assert message in capsys.readouterr().err
     with pytest.raises(SystemExit):
         _parse('--only', 'speed')
     assert 'affinity' in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What of tools/analysis_tools/cuda_check.{py,sh} does not need a CUDA device."""
+"""The parts of tools/analysis_tools/cuda_check.{py,sh} that need no CUDA device."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from mmp2seg.testing.affinity_check import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'cuda_check.py'
-NO_DEVICE = 'cuda_check.py: error: no CUDA device was found, and nothing can be checked without one'
+NO_DEVICE = 'cuda_check.py: error: no CUDA device was found; all checks need one'
 
 
 @pytest.fixture
 def tool(monkeypatch):
-    """The tool's names; 'train' answers by the name of the training."""
+    """The names of the tool."""
     monkeypatch.setattr(sys, 'path', list(sys.path))
     return SimpleNamespace(**runpy.run_path(str(TOOL)))
 
@@ -60,7 +60,7 @@ def test_the_script_adds_packages_to_the_python_with_torch(tmp_path):
     command = ['bash', TOOL.with_suffix('.sh'), packages]
     process = run(command, PYTHON=sys.executable, VENV=str(tmp_path / 'venv'))
     assert process.returncode == 1
-    assert process.stderr == f'{NO_DEVICE}\n'  # torch and this checkout were found
+    assert process.stderr == f'{NO_DEVICE}\n'  # it found torch and this checkout
     python = tmp_path / 'venv' / 'bin' / 'python'
     imported = run([python, '-c', 'import toy_of_cuda_check as toy; print(toy.__file__)'])
     assert imported.stdout.startswith(str(tmp_path)), imported.stderr
@@ -89,7 +89,7 @@ def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, m
     names = tool.main.__globals__
     names['describe_machine'] = lambda: 'a machine'
     names['check_affinity'] = lambda args, report: report.verdict(False, 'the gradient')
-    with pytest.raises(tool.CommandError, match='off: the gradient'):
+    with pytest.raises(tool.CommandError, match='failed: the gradient'):
         tool.main(['--only', 'affinity', '--work-dir', str(tmp_path)])
     assert (tmp_path / 'cuda_check.md').read_text() == 'a machine\n'
 

@@ -1,6 +1,5 @@
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,8 @@ import torch
 
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import TINY_CLASSES, tiny_p2seg_config, write_tiny_voc
+
+from .tool_runs import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'draw_affinity.py'
@@ -59,14 +60,12 @@ ARGUMENTS = ['out', '--device', 'cpu']
 
 @pytest.fixture
 def run(project, monkeypatch, capsys):
-    """Run the tool in this process in the project's folder: exit status or message, and output."""
+    """Run the tool in the project's folder; return exit status or message, and the output."""
 
     def call(*options, checkpoint='model.pth'):
         monkeypatch.chdir(project)
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), 'config.py', checkpoint, *ARGUMENTS, *options])
-        monkeypatch.setattr(sys, 'path', list(sys.path))
         try:
-            runpy.run_path(str(TOOL), run_name='__main__')
+            run_tool('draw_affinity', 'config.py', checkpoint, *ARGUMENTS, *options)
         except SystemExit as end:
             return end.code, capsys.readouterr().out
         return 0, capsys.readouterr().out
@@ -83,36 +82,36 @@ def test_command(project):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (project / 'out').iterdir()] == ['img_1.png']
+    assert [path.name for path in (project / 'out').iterdir()] == ['img_1.jpg.png']
     assert 'mean of 1 images: own instance ' in done.stdout
 
 
 def test_pictures_and_figures_with_truth(project, run):
-    # the training pipeline of the config does not exist: the test set's is used
+    # the training pipeline does not exist: the tool uses that of the test set
     code, output = run('--split', 'train', '--truth', 'truth.json')
     assert code == 0
-    names = ['img_1.png', 'img_2.png', 'img_3.png']
+    names = ['img_1.jpg.png', 'img_2.jpg.png', 'img_3.jpg.png']
     assert sorted(path.name for path in (project / 'out').iterdir()) == names
-    first = cv2.imread(str(project / 'out' / 'img_1.png'))
+    first = cv2.imread(str(project / 'out' / 'img_1.jpg.png'))
     assert first.shape[0] > 640  # two rows
     assert first.shape[1] > 5 * 380  # the lower one of five panels
     lines = [line for line in output.splitlines() if 'own instance' in line]
-    assert lines[0].startswith('out/img_1.png: 3 of 3 points: own instance 0.')
+    assert lines[0].startswith('out/img_1.jpg.png: 3 of 3 points: own instance 0.')
     assert '-' not in lines[0].split('points')[1]  # all relations are there
     assert lines[2].endswith(
-        'img_3.png: 0 of 0 points: own instance -, same class -, other classes -, background -'
+        'img_3.jpg.png: 0 of 0 points: own instance -, same class -, other classes -, background -'
     )
-    # images 2 and 3 have no true objects: the means are the first image's
+    # images 2 and 3 have no true objects: the means are those of the first image
     assert lines[3] == 'mean of 3 images: ' + lines[0].split('points: ')[1]
 
 
 def test_points_only_needs_neither_truth_nor_weak_maps(project, run):
     (project / 'WSSS_maps').rename(project / 'elsewhere')
     assert run('--num', '1', '--points-only')[0] == 0
-    picture = cv2.imread(str(project / 'out' / 'img_1.png'))
+    picture = cv2.imread(str(project / 'out' / 'img_1.jpg.png'))
     assert 320 < picture.shape[0] < 400  # one row
     assert picture.shape[1] > 4 * 380  # the image and three heat maps
-    assert [path.name for path in (project / 'out').iterdir()] == ['img_1.png']
+    assert [path.name for path in (project / 'out').iterdir()] == ['img_1.jpg.png']
 
 
 @pytest.mark.parametrize(
@@ -134,3 +133,19 @@ def test_missing_weak_maps_are_named(project, run):
     (project / 'WSSS_maps').rename(project / 'elsewhere')
     error, _ = run()
     assert error.startswith('draw_affinity.py: error: ') and 'img_1.png' in error
+
+
+def test_images_of_the_same_stem_get_different_pictures(project, run):
+    for name in ('JPEGImages/{}.jpg', 'WSSS_maps/{}.png', 'Center_points/{}.txt'):
+        for folder, stem in (('a', 'img_1'), ('b', 'img_2')):
+            path = project / name.format(stem)
+            target = path.parent / folder / f'1{path.suffix}'
+            target.parent.mkdir()
+            path.rename(target)
+    (project / 'ImageSets' / 'train.txt').write_text('a/1\nb/1\n')
+    assert run()[0] == 0
+    pictures = (project / 'out').rglob('*.png')
+    assert sorted(str(path.relative_to(project / 'out')) for path in pictures) == [
+        'a/1.jpg.png',
+        'b/1.jpg.png',
+    ]

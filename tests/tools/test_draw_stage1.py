@@ -11,7 +11,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'draw_stage1.py'
 
-# a model that answers with the left half of the image for one point, and maps when asked for them
+# a model that predicts the left half of the image for one point, and maps if they are requested
 MODULE = """
 import torch
 from mmdet.structures import DetDataSample
@@ -36,7 +36,7 @@ class DrawPack:
 
 @MODELS.register_module()
 class DrawModel(BaseModel):
-    def __init__(self, test_cfg=None):
+    def __init__(self, offset_head, test_cfg=None):
         super().__init__()
         self.test_cfg = test_cfg
         self.weight = torch.nn.Parameter(torch.zeros(1))
@@ -62,7 +62,7 @@ dataset = dict(type='DrawData', ann_file='images.json', pipeline=[dict(type='Dra
 test_dataloader = dict(dataset=dataset)
 broken = dict(type='DrawData', ann_file='images.json', pipeline=[dict(type='NoSuchTransform')])
 train_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, dataset=broken))
-model = dict(type='DrawModel')
+model = dict(type='DrawModel', offset_head=None)
 """
 
 
@@ -73,7 +73,8 @@ def draw(folder, *options):
         [sys.executable, *args], cwd=folder, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    return sorted(path.name for path in (folder / 'out').iterdir())
+    out = folder / 'out'
+    return sorted(str(path.relative_to(out)) for path in out.rglob('*.png'))
 
 
 def test_one_picture_per_image(tmp_path):
@@ -82,11 +83,17 @@ def test_one_picture_per_image(tmp_path):
     torch.save({'state_dict': {'weight': torch.ones(1)}}, tmp_path / 'model.pth')
     image_path = str(tmp_path / 'image.png')
     cv2.imwrite(image_path, np.full((20, 30, 3), (200, 90, 10), np.uint8))
-    names = [f'{letter}.png' for letter in 'abcde']
+    names = ['a/1.png', 'a/2.png', 'b/1.png', 'b/2.png', 'b/1.jpg']
     for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(Path(image_path).read_bytes())
     samples = [
-        {'img_path': str(tmp_path / name), 'img_id': index, 'ori_shape': [20, 30]}
+        {
+            'img_path': str(tmp_path / name),
+            'file_name': name,
+            'img_id': index,
+            'ori_shape': [20, 30],
+        }
         for index, name in enumerate(names)
     ]
     (tmp_path / 'images.json').write_text(json.dumps({'metainfo': {}, 'data_list': samples}))
@@ -100,9 +107,9 @@ def test_one_picture_per_image(tmp_path):
     }
     (tmp_path / 'truth.json').write_text(json.dumps(truth))
 
-    # the training pipeline of the config does not exist: the test set's is used
+    # the training pipeline does not exist: the tool uses that of the test set
     options = ['--num', '3', '--split', 'train', '--truth', 'truth.json']
-    assert draw(tmp_path, *options) == ['a.png', 'c.png', 'e.png']
-    picture = cv2.imread(str(tmp_path / 'out' / 'a.png'))
+    assert draw(tmp_path, *options) == ['a/1.png.png', 'b/1.jpg.png', 'b/1.png.png']
+    picture = cv2.imread(str(tmp_path / 'out' / 'a' / '1.png.png'))
     assert picture.shape[0] > 640  # two rows of panels
     assert picture[300, 400].tolist() == [200, 90, 10]  # the image itself, colours in order

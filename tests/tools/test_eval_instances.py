@@ -1,14 +1,11 @@
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmp2seg.ops.rle import encode_rle
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'eval_instances.py'
-main = runpy.run_path(str(TOOL))['main']
+from .tool_runs import run_tool
 
 
 @pytest.fixture
@@ -29,8 +26,8 @@ def folder(tmp_path):
 
 
 def test_tables_and_json(folder, capsys):
-    files = [str(folder / name) for name in ('pred.json', 'truth.json')]
-    main([*files, '--classwise', '--json', str(folder / 'out.json')])
+    files = [folder / name for name in ('pred.json', 'truth.json')]
+    run_tool('eval_instances', *files, '--classwise', '--json', folder / 'out.json')
     text = capsys.readouterr().out
     assert '1 of 1 images' in text and '1 predictions, 2 objects' in text
     assert 'missing rate at IoU 50' in text and 'the definition is ours' in text
@@ -44,9 +41,10 @@ def test_tables_and_json(folder, capsys):
 
 
 def test_options(folder, capsys):
-    files = [str(folder / name) for name in ('pred.json', 'truth.json')]
+    files = [folder / name for name in ('pred.json', 'truth.json')]
     out = folder / 'out.json'
-    main([*files, '--score-thr', '0.6', '--gap', '0', '--max-per-image', '1', '--json', str(out)])
+    options = ['--score-thr', 0.6, '--gap', 0, '--max-per-image', 1, '--json', out]
+    run_tool('eval_instances', *files, *options)
     figures = json.loads(out.read_text())
     assert figures['objects/missing_rate_iou50'] == 100
     assert figures['objects/num_adjacent'] == 0
@@ -56,13 +54,16 @@ def test_options(folder, capsys):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['pred.json', 'gone.json'], 'error: .*gone.json: there is no such file'),
+        (
+            ['pred.json', 'gone.json'],
+            'eval_instances.py: error: .*gone.json: there is',
+        ),
         (['gone.json', 'truth.json'], 'error: .*gone.json: there is no such file'),
         (['truth.json', 'truth.json'], r"annotations\[0\] lacks \['score'\]"),
         (['pred.json', 'truth.json', '--void-dir', 'gone'], 'no such folder of void maps'),
     ],
 )
 def test_mistakes_end_with_one_line(folder, options, message):
-    argv = [str(folder / option) if not option.startswith('--') else option for option in options]
+    argv = [folder / option if not option.startswith('--') else option for option in options]
     with pytest.raises(SystemExit, match=message):
-        main(argv)
+        run_tool('eval_instances', *argv)

@@ -7,10 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmp2seg.evaluation.functional.pseudo_masks import MATCH_RULES
 from mmp2seg.files.atomic_write import write_json
-from mmp2seg.pseudo_labels.coco_json import assemble, encode_instances
+from mmp2seg.pseudo_labels.coco_json import assemble, encode_image
+
+from .tool_runs import run_tool
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'eval_pseudo_labels.py'
+
+
+def annotations(masks, *, score, point):
+    """Entries of one instance of image 1."""
+    pred = dict(masks=masks, labels=[0], scores=[score], points=[point], point_ids=[0])
+    pred = {key: np.array(value) for key, value in pred.items()}
+    return encode_image(dict(img_id=1, pred_instances=pred), [1])[0]
 
 
 def test_table_and_json(tmp_path):
@@ -18,7 +28,7 @@ def test_table_and_json(tmp_path):
     masks[0, :, :4] = True
     images = [{'id': 1, 'file_name': 'a.png', 'height': 4, 'width': 8}]
     categories = [{'id': 1, 'name': 'cat'}]
-    anns = encode_instances(masks, [0], [1.0], [[1, 1]], [0], image_id=1, category_ids=[1])
+    anns = annotations(masks, score=1.0, point=[1, 1])
     labels = assemble(images, categories, anns, [], {})
     write_json(tmp_path / 'pred.json', labels)
     polygon = [[0, 0, 3, 0, 3, 4, 0, 4]]
@@ -43,24 +53,27 @@ def test_table_and_json(tmp_path):
     }
 
 
-def test_points_that_belong_to_no_object_are_told(tmp_path, monkeypatch, capsys):
-    """Moved points, matched by their place: not a figure of 0 without a word."""
-    main = runpy.run_path(str(TOOL))['main']
+def test_points_that_match_no_object_are_reported(tmp_path, capsys):
+    """Moved points, matched by their position: no silent figure of 0."""
     mask = np.ones((4, 4), bool)
-    fields = (mask[None], [0], [0.5], [[2.5, 1.5]], [0])
-    anns = encode_instances(*map(np.array, fields), image_id=1, category_ids=[1])
+    anns = annotations(mask[None], score=0.5, point=[2.5, 1.5])
     images = [{'id': 1, 'file_name': 'a.jpg', 'height': 4, 'width': 4}]
     labels = assemble(images, [{'id': 1, 'name': 'cat'}], anns, [], {})
     write_json(tmp_path / 'pred.json', labels)
     truth = {**labels, 'annotations': [{**labels['annotations'][0], 'point': [0.5, 0.5]}]}
     write_json(tmp_path / 'truth.json', truth)
-    arguments = ['eval', str(tmp_path / 'pred.json'), str(tmp_path / 'truth.json')]
-    monkeypatch.setattr(sys, 'argv', arguments)
-    main()
-    assert "No object meets its instance by 'point'" in capsys.readouterr().err
-    monkeypatch.setattr(sys, 'argv', [*arguments, '--match', 'order'])
-    main()
+    arguments = ['eval_pseudo_labels', tmp_path / 'pred.json', tmp_path / 'truth.json']
+    run_tool(*arguments)
+    assert 'No object matches an instance by --match point' in capsys.readouterr().err
+    run_tool(*arguments, '--match', 'order')
     assert capsys.readouterr().err == ''
-    monkeypatch.setattr(sys, 'argv', [*arguments[:2], str(tmp_path / 'gone.json')])
-    with pytest.raises(SystemExit, match=r'error: .*gone\.json'):
-        main()
+    with pytest.raises(SystemExit, match=r'eval_pseudo_labels.py: error: .*gone\.json'):
+        run_tool(*arguments[:2], tmp_path / 'gone.json')
+
+
+def test_match_rules_of_the_option():
+    parse_args = runpy.run_path(str(TOOL))['parse_args']
+    for rule in MATCH_RULES:
+        assert parse_args(['a', 'b', '--match', rule]).match == rule
+    with pytest.raises(SystemExit):
+        parse_args(['a', 'b', '--match', 'none'])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.apis.arguments import CommandError
+from .tool_runs import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(ROOT / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py')
@@ -44,16 +44,20 @@ def test_settings_can_be_replaced(capsys):
     assert 'ms: ' not in printed
 
 
-def test_mistakes_are_named():
-    refine = str(ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py')
-    for argv, message in (
-        (['none.py'], 'config not found: none.py'),
-        ([CONFIG, '--repeat', '-1'], 'at least 0, got -1'),
-        ([CONFIG, '--points', '0'], 'points >= 1, got 0'),
-        ([refine], 'expected a stage-1 config'),
+def test_mistakes_are_named(capsys):
+    refine = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
+    with pytest.raises(SystemExit, match='get_flops.py: error: config not found: none.py'):
+        run_tool('get_flops', 'none.py')
+    with pytest.raises(SystemExit, match='get_flops.py: error: .*expected a stage-1 config'):
+        run_tool('get_flops', refine, '--device', 'cpu')
+    for option, minimum in (
+        *(('--points', 1), ('--batch', 1), ('--shape', 1)),
+        *(('--rounds', 0), ('--repeat', 0)),
     ):
-        with pytest.raises(CommandError, match=message):
-            TOOL['main']([*argv, '--device', 'cpu'])
+        with pytest.raises(SystemExit):
+            run_tool('get_flops', CONFIG, option, minimum - 1, 8)
+        message = f'argument {option}: expected at least {minimum}, got {minimum - 1}'
+        assert message in capsys.readouterr().err
 
 
 def test_defaults_are_table_11_s():

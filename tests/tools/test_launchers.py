@@ -1,4 +1,4 @@
-"""The shell scripts around train.py and test.py, with programs that only print their arguments."""
+"""The shell scripts that launch train.py and test.py, with programs that print their arguments."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_dist_train(run_script):
     process = run_script(
         'dist_train.sh', 'a b.py', '4', '--cfg-options', 'x=1 2', PORT='1234', NNODES='2'
     )
-    assert process.returncode == 7  # the exit status is kept
+    assert process.returncode == 7  # the exit status is passed on
     lines = process.stdout.splitlines()
     assert lines[0] == f'{TOOLS}/..'
     assert lines[1:3] == ['-m', 'torch.distributed.run']

@@ -206,7 +206,7 @@ def test_smoke_run_end_to_end_and_a_second_start(tmp_path):
     table = (tmp_path / 'table.md').read_text()
     assert table in first.stdout
     assert table.count('mean IoU of pseudo masks') == 4
-    assert '/0000000.png' in ''.join(map(str, (tmp_path / 'pictures').iterdir()))
+    assert '/0000000.jpg.png' in ''.join(map(str, (tmp_path / 'pictures').iterdir()))
     second = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert second.returncode == 0
     assert second.stdout.count('finished before') == 14

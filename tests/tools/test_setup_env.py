@@ -1,4 +1,4 @@
-"""tools/setup_env.sh where nothing is to be installed, and where it cannot go on."""
+"""tools/setup_env.sh if nothing has to be installed, and if it fails."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ def test_a_complete_environment_is_used_as_it_is(checkout):
     command = 'source tools/setup_env.sh; echo "got $MMP2SEG_PYTHON"; declare -F'
     process = run(command, checkout, PYTHON=sys.executable)
     assert process.returncode == 0, process.stderr
-    assert process.stdout == f'got {sys.executable}\n'  # and no function of the script is left
+    assert process.stdout == f'got {sys.executable}\n'  # the script leaves no function
     assert process.stderr == f'setup: using {sys.executable}\n'
     assert not (checkout / '.venv').exists()
 
@@ -59,7 +59,7 @@ def test_no_python_that_is_new_enough(checkout):
 
 
 def test_a_step_that_fails_shows_the_end_of_its_output(checkout):
-    # new enough, without any module, and unable to make a virtual environment
+    # new enough, but without modules, and unable to make a virtual environment
     script = 'case "$1$2" in -mvenv) echo no venv here; exit 3;; -mpip) exit 1;; esac\n'
     script += 'case "$*" in *version_info*) exit 0;; *import_module*) exit 1;; esac'
     bare = write_program(checkout / 'bare_python', script)

@@ -32,7 +32,7 @@ def test_amp_and_auto_scale_lr_on_cpu(toy_project):
     assert process.returncode == 0, process.stderr
     log = process.stdout + process.stderr
     assert 'bfloat16 autocast' in log
-    # a batch of 2 where the config's rate was meant for 4
+    # half the rate: the batch size is 2, the config's rate is for 4
     assert re.search(r'lr: 5\.0+e-02', log)
 
 

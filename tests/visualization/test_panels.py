@@ -11,6 +11,7 @@ from mmp2seg.visualization.panels import (
     draw_semantic_map,
     panel_grid,
     panel_row,
+    picture_path,
     write_png,
 )
 
@@ -171,3 +172,10 @@ def test_png_keeps_the_order_of_the_channels(tmp_path):
     image[...] = (250, 100, 3)
     write_png(tmp_path / 'new' / 'a.png', image)
     assert cv2.imread(str(tmp_path / 'new' / 'a.png'))[0, 0].tolist() == [3, 100, 250]
+
+
+def test_picture_path():
+    names = ['a/1.jpg', 'b/1.jpg', 'a/1.png', '1.jpg', '../1.jpg', 'a/../../1.jpg', '/data/1.jpg']
+    paths = [picture_path('out', name).as_posix() for name in names]
+    assert paths[:4] == ['out/a/1.jpg.png', 'out/b/1.jpg.png', 'out/a/1.png.png', 'out/1.jpg.png']
+    assert paths[4:] == ['out/__/1.jpg.png', 'out/a/__/__/1.jpg.png', 'out/data/1.jpg.png']

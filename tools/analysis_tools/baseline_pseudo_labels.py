@@ -1,6 +1,6 @@
-"""Write pseudo labels made of the points and weak maps of a config, without a network.
+"""Write pseudo labels from the points and weak maps of a config, without a network.
 
-They are what stage 1 has to beat, in the same json as its own.
+They are the baseline for stage 1, in the same json format.
 """
 
 import argparse
@@ -9,32 +9,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.arguments import FILE_ERRORS, add_cfg_options, make_parser, run_command
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    from mmengine.config import DictAction
-
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('config', help='config of stage 1')
     parser.add_argument(
         '--rule',
         required=True,
         choices=['component', 'nearest'],
-        help='component: a point gets the whole region that holds it; nearest: the pixels of a '
-        'region go to the nearest of its points',
+        help='component: a point gets the whole region around it; nearest: each pixel of a region '
+        'goes to the nearest of its points',
     )
     parser.add_argument('--out', required=True, metavar='FILE.json', help='the json to write')
     parser.add_argument(
         '--split', choices=['train', 'test'], default='train', help='whose images and points'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -47,19 +39,16 @@ def main(argv: list[str]) -> None:
 
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     outfile = pseudo_labels.require_writable_json(args.out)
-    try:
-        figures = pseudo_labels.write_baseline_labels(
-            cfg,
-            rule=args.rule,
-            split=args.split,
-            outfile=outfile,
-            track=lambda indices: track_iter_progress(list(indices)),
-        )
-    except FileNotFoundError as error:
-        raise CommandError(str(error)) from error
+    figures = pseudo_labels.write_baseline_labels(
+        cfg,
+        rule=args.rule,
+        split=args.split,
+        outfile=outfile,
+        track=lambda indices: track_iter_progress(list(indices)),
+    )
     print()
     print(pseudo_labels.describe_labels(outfile, figures))
 
 
 if __name__ == '__main__':
-    run_command(main)
+    run_command(main, mistakes=FILE_ERRORS)

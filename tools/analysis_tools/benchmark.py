@@ -1,5 +1,7 @@
-"""Measure mmp2seg on this machine: affinity streamed and dense, training steps, targets, decoding,
-the data pipeline and inference. Prints one table.
+"""Measure mmp2seg on this machine and print one table.
+
+Measures the affinity, streamed and dense, training steps, targets, decoding, the data pipeline and
+inference.
 
 Example: python tools/analysis_tools/benchmark.py --growth --memory --json figures.json
 """
@@ -11,71 +13,91 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, add_device_argument, run_command
-from mmp2seg.apis.device import select_device
+from mmp2seg.apis.arguments import (
+    CommandError,
+    add_cfg_options,
+    add_device_argument,
+    add_json_argument,
+    at_least,
+    make_parser,
+    run_command,
+)
+from mmp2seg.apis.device import resolve_device, select_device
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ('affinity', 'propagation', 'step', 'targets', 'pipeline', 'inference')
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    from mmengine.config import DictAction  # imports mmengine: after select_device
-
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument(
         '--config',
         default=str(ROOT / 'configs' / 'p2seg' / 'hrnet48_voc.py'),
-        help='of the network and the pipeline (default: the released HRNet-48 for VOC)',
+        help='config of the network and the pipeline (default: the released HRNet-48 for VOC)',
     )
     parser.add_argument(
-        '--only', nargs='*', choices=PARTS, metavar='PART', help=f'of {", ".join(PARTS)}'
+        '--only',
+        nargs='*',
+        choices=PARTS,
+        metavar='PART',
+        help=f'measure these parts only, of {", ".join(PARTS)}',
     )
     parser.add_argument(
-        '--growth', action='store_true', help='also: targets and decoding by points and pixels'
+        '--growth', action='store_true', help='also targets and decoding by points and pixels'
     )
     parser.add_argument(
-        '--memory', action='store_true', help='also: memory of training steps by pixels'
+        '--memory', action='store_true', help='also memory of training steps by pixels'
     )
-    parser.add_argument('--repeat', type=int, default=5, help='timed calls (default: 5)')
-    parser.add_argument('--threads', type=int, help='of torch and OpenCV (default: one per core)')
-    parser.add_argument('--grid', type=int, default=104, help='side of the embedding')
-    parser.add_argument('--channels', type=int, default=256, help='of the embedding')
-    parser.add_argument('--beta', type=float, default=1.0, help='of the propagation by itself')
-    parser.add_argument('--radius', type=float, help='of it, in cells (default: no limit)')
-    parser.add_argument('--crop', type=int, default=416, help='side of the training image')
+    parser.add_argument('--repeat', type=at_least(1), default=5, help='timed calls (default: 5)')
+    parser.add_argument(
+        '--threads', type=int, help='threads of torch and OpenCV (default: one per core)'
+    )
+    parser.add_argument(
+        '--grid', type=int, default=104, help='side of the embedding (default: 104)'
+    )
+    parser.add_argument(
+        '--channels', type=int, default=256, help='channels of the embedding (default: 256)'
+    )
+    parser.add_argument(
+        '--beta',
+        type=float,
+        default=1.0,
+        help='power of the affinity in the part propagation (default: 1)',
+    )
+    parser.add_argument(
+        '--radius', type=float, help='radius of this propagation, in cells (default: no limit)'
+    )
+    parser.add_argument(
+        '--crop', type=int, default=416, help='side of the training image (default: 416)'
+    )
     parser.add_argument(
         '--image',
         type=int,
         nargs=2,
         default=(375, 500),
         metavar=('H', 'W'),
-        help='size at inference and of the pipeline (default: 375 500)',
+        help='image size of inference and the pipeline (default: 375 500)',
     )
-    parser.add_argument('--points', type=int, default=12, help='of an image (default: 12)')
-    parser.add_argument('--num-images', type=int, default=8, help='of the pipeline (default: 8)')
+    parser.add_argument(
+        '--points', type=at_least(1), default=12, help='points of an image (default: 12)'
+    )
+    parser.add_argument(
+        '--num-images', type=at_least(1), default=8, help='images of the pipeline (default: 8)'
+    )
     parser.add_argument(
         '--memory-sides',
         type=int,
         nargs='+',
         default=(256, 416, 640, 1024),
         metavar='SIDE',
-        help='of --memory (default: 256 416 640 1024)',
+        help='image sides of --memory (default: 256 416 640 1024)',
     )
-    parser.add_argument('--json', metavar='OUT.json', help='also write the figures there')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_json_argument(parser)
+    add_cfg_options(parser)
     add_device_argument(parser)
     args = parser.parse_args(argv)
     if not Path(args.config).is_file():
         raise CommandError(f'config not found: {args.config}')
-    if args.repeat < 1:
-        raise CommandError(f'--repeat: expected at least 1, got {args.repeat}')
     return args
 
 
@@ -88,20 +110,16 @@ def chosen_parts(args: argparse.Namespace) -> list[str]:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
-    import torch
-
     from mmp2seg.analysis.benchmarks import parts, report
     from mmp2seg.analysis.benchmarks.measuring import Settings, available_cores
     from mmp2seg.files.atomic_write import write_json
 
-    device = args.device
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = resolve_device(args.device)
     settings = Settings(device, args.threads or available_cores(), args.repeat)
     settings.apply()
     case = parts.Case(
         config=args.config,
-        cfg_options=args.cfg_options,
+        cfg_options=args.cfg_options or {},
         grid=args.grid,
         channels=args.channels,
         beta=args.beta,

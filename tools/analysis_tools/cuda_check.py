@@ -1,8 +1,9 @@
-"""Check on a CUDA device what no other machine can: the fused affinity, and training.
+"""Check what needs a CUDA device: the fused affinity, and training.
 
-Prints and writes tables: the error of the fused affinity against float64 on the CPU; its time and
-memory beside torch's streamed and dense ways; the losses of short trainings on CUDA (float32, mixed
-precision, one distributed process) beside the CPU's. Ends with status 1 if something is off.
+Prints and writes tables: the error of the fused affinity against float64 on CPU; its time and
+memory compared with torch's streamed and dense versions; the losses of short trainings on CUDA
+(float32, mixed precision, one distributed process) compared with CPU. Exit status: 1 if a check
+fails.
 """
 
 import argparse
@@ -16,22 +17,19 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
 from mmp2seg.analysis.tables import format_table
-from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.arguments import CommandError, at_least, make_parser, run_command
 from mmp2seg.experiments.commands import cfg_options, children_environment, tool_command
 from mmp2seg.files.atomic_write import write_text
-from mmp2seg.ops.affinity import fused
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools'
-# Options of train.py, settings of the config, and how far (relative) the losses of the first
-# iteration may be from the CPU's: convolutions run in tf32 by default, or in half precision. Later
-# iterations are shown and not judged: their targets are argmax and argmin of the outputs of a still
-# random network, and small differences grow.
+# Options of train.py, settings of the config, and the largest allowed relative difference of the
+# losses of the first iteration from those on CPU: convolutions run in tf32 by default, or in half
+# precision. Later iterations are shown but not checked: their targets are argmax and argmin of the
+# outputs of a nearly random network, so small differences grow.
 TRAININGS = {
     'float32': (['--device', 'cuda'], {}, 0.01),
     'float16': (['--device', 'cuda', '--amp'], {'optim_wrapper.dtype': 'float16'}, 0.02),
@@ -41,11 +39,11 @@ TRAININGS = {
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/cuda_check'))
-    parser.add_argument('--only', choices=['affinity', 'training'], help='half of the checks')
+    parser.add_argument('--only', choices=['affinity', 'training'], help='run half of the checks')
     parser.add_argument('--size', type=int, default=104, help='side of the maps (default: 104)')
-    parser.add_argument('--channels', type=int, default=256, help='default: 256')
+    parser.add_argument('--channels', type=int, default=256, help='channels (default: 256)')
     parser.add_argument('--maps', type=int, default=2, help='label maps per image (default: 2)')
     parser.add_argument('--batch', type=int, default=1, help='images (default: 1)')
     parser.add_argument('--tune', action='store_true', help='also time other block sizes')
@@ -53,15 +51,20 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--config',
         type=Path,
         default=ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py',
-        help='what to train (default: configs/p2seg/tiny_shapes.py)',
+        help='config to train (default: configs/p2seg/tiny_shapes.py)',
     )
-    parser.add_argument('--iterations', type=int, default=4, help='of a training (default: 4)')
+    parser.add_argument(
+        '--iterations',
+        type=at_least(1),
+        default=4,
+        help='iterations of each training (default: 4)',
+    )
     return parser.parse_args(argv)
 
 
 @dataclass
 class Report:
-    """Tables, and what failed."""
+    """Tables, and the names of failed checks."""
 
     parts: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -74,14 +77,14 @@ class Report:
         self.add(f'{title}\n\n{format_table(head, rows)}')
 
     def verdict(self, ok: bool, name: str) -> str:
-        """'ok', or 'FAILED', which is remembered."""
+        """Return 'ok' or 'FAILED'; note a failure."""
         if not ok:
             self.failures.append(name)
         return 'ok' if ok else 'FAILED'
 
 
 def check_affinity(args: argparse.Namespace, report: Report) -> None:
-    """Tables about the fused affinity, for two shares of pixels that take part in the loss."""
+    """Add tables of the fused affinity, for two shares of pixels that take part in the loss."""
     from mmp2seg.testing import affinity_check
 
     for share in (1.0, 0.4):
@@ -108,7 +111,7 @@ def check_affinity(args: argparse.Namespace, report: Report) -> None:
 
 
 def add_errors(findings: list, report: Report, title: str) -> None:
-    """A table of ``affinity_check.Finding``, each judged."""
+    """Add a table of ``affinity_check.Finding``, with a verdict for each."""
     rows = [
         [
             finding.what,
@@ -123,7 +126,7 @@ def add_errors(findings: list, report: Report, title: str) -> None:
 
 
 def add_times(case, report: Report, title: str) -> None:
-    """Time and memory of an ``affinity_check.AffinityCase``."""
+    """Add a table of time and memory of an ``affinity_check.AffinityCase``."""
     from mmp2seg.testing import affinity_check
 
     calls = affinity_check.plain_calls(case)
@@ -139,7 +142,7 @@ def add_times(case, report: Report, title: str) -> None:
 
 
 def add_block_times(case, report: Report, title: str) -> None:
-    """Milliseconds of both kernels in all sizes."""
+    """Add a table of the milliseconds of both kernels by block size."""
     from mmp2seg.testing import affinity_check
 
     calls = {
@@ -161,7 +164,7 @@ def add_block_times(case, report: Report, title: str) -> None:
 
 
 def check_training(args: argparse.Namespace, report: Report) -> None:
-    """A table of the losses of short trainings."""
+    """Add a table of the losses of short trainings."""
     folder = args.work_dir.resolve()
     data = folder / 'shapes'
     make = tool_command(TOOLS, 'dataset_converters/make_shapes.py', data, '--size', '96')
@@ -179,7 +182,10 @@ def check_training(args: argparse.Namespace, report: Report) -> None:
 def judge_losses(
     name: str, limit: float | None, losses: dict[str, list[dict]], report: Report
 ) -> list[str]:
-    """Differences from the training on the CPU, whose own losses have to be finite."""
+    """Cells with the differences from the training on CPU and the verdict.
+
+    The training on CPU itself passes if its losses are finite.
+    """
     finite = bool(losses[name]) and all(
         math.isfinite(value) for values in losses[name] for value in values.values()
     )
@@ -192,7 +198,7 @@ def judge_losses(
 
 
 def train(name: str, args: argparse.Namespace, data: Path, folder: Path) -> list[dict]:
-    """Losses of the iterations of one training; none if it failed."""
+    """Run one training; return the losses of its iterations, none if it failed."""
     options, settings, _ = TRAININGS.get(name, (['--device', 'cpu'], {}, None))
     work_dir = folder / name.replace(', ', '_')
     settings = {
@@ -215,7 +221,11 @@ def train(name: str, args: argparse.Namespace, data: Path, folder: Path) -> list
 
 
 def run_logged(command: list[str], log: Path) -> bool:
-    """Whether a command succeeded; its output goes to a file, and its end to the screen if not."""
+    """Run a command with its output in a file; print the end of it if the command fails.
+
+    Returns:
+        bool: whether the command succeeded.
+    """
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = str(probe.getsockname()[1])
@@ -243,7 +253,10 @@ def read_losses(work_dir: Path) -> list[dict[str, float]]:
 
 
 def largest_difference(losses: list[dict], reference: list[dict]) -> float:
-    """Of all losses, relative to the reference's total; nan if the runs have not the same ones."""
+    """Largest difference of any loss, relative to the total loss of ``reference``.
+
+    nan if the names of the losses differ.
+    """
     names = [[sorted(values) for values in run] for run in (losses, reference)]
     if not reference or names[0] != names[1]:
         return float('nan')
@@ -255,7 +268,7 @@ def largest_difference(losses: list[dict], reference: list[dict]) -> float:
 
 
 def describe_losses(losses: list[dict]) -> list[str]:
-    """The first iteration's losses and the last one's total."""
+    """Cells with all losses of the first iteration and the total loss of the last one."""
     if not losses:
         return ['-', '-']
     first = ', '.join(f'{key} {value:.4f}' for key, value in losses[0].items())
@@ -263,6 +276,7 @@ def describe_losses(losses: list[dict]) -> list[str]:
 
 
 def describe_machine() -> str:
+    import torch
     import triton
 
     name, (major, minor) = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
@@ -274,8 +288,12 @@ def describe_machine() -> str:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
+    import torch
+
+    from mmp2seg.ops.affinity import fused
+
     if not torch.cuda.is_available():
-        raise CommandError('no CUDA device was found, and nothing can be checked without one')
+        raise CommandError('no CUDA device was found; all checks need one')
     report = Report()
     if not fused.triton_available(torch.device('cuda')):
         raise CommandError('triton does not run on the CUDA device')
@@ -288,7 +306,7 @@ def main(argv: list[str]) -> None:
     write_text(out_file, '\n\n'.join(report.parts) + '\n')
     print(f'The tables: {out_file}')
     if report.failures:
-        raise CommandError('off: ' + '; '.join(report.failures))
+        raise CommandError('failed: ' + '; '.join(report.failures))
 
 
 if __name__ == '__main__':

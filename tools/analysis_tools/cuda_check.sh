@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Run cuda_check.py on a machine with a CUDA device, a Python with torch and triton, and no network:
 #   bash tools/analysis_tools/cuda_check.sh PACKAGES [--cuda-ops] [options of cuda_check.py]
-# PACKAGES is a folder with what the machine lacks, as wheels or source packages. mmcv is compiled
-# with its CPU operators (stage 1 needs no more), with --cuda-ops with those for CUDA, too.
-# A machine with a network fills the folder, here for Python 3.12 on Linux x86-64:
+# PACKAGES is a folder of the missing packages, as wheels or source packages. mmcv is compiled with
+# its CPU operators, which are enough for stage 1; --cuda-ops also compiles those for CUDA.
+# To fill the folder on a machine with a network, here for Python 3.12 on Linux x86-64:
 #   pip download -d PACKAGES --no-deps --only-binary=:all: --python-version 3.12 \
 #       --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
 #       --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
@@ -11,8 +11,8 @@
 #       prettytable wcwidth ftfy
 #   pip download -d PACKAGES --no-deps --no-binary=:all: --no-build-isolation \
 #       onedl-mmcv onedl-mmdetection onedl-mmsegmentation
-# Environment: PYTHON (the Python with torch; python3), VENV (the environment that is made on top
-# of it; work_dirs/cuda_check/venv).
+# Environment: PYTHON (the Python with torch; default python3), VENV (the environment to make on top
+# of it; default work_dirs/cuda_check/venv).
 set -euo pipefail
 
 fail() {
@@ -35,7 +35,7 @@ BASE=${PYTHON:-python3}
 VENV=${VENV:-$ROOT/work_dirs/cuda_check/venv}
 "$BASE" -c 'import torch, triton' || fail "$BASE has no torch or no triton; name another in PYTHON"
 
-# The base may be a virtual environment itself, whose packages --system-site-packages does not show.
+# --system-site-packages does not show the packages of a base that is a virtual environment.
 "$BASE" -m venv --system-site-packages --without-pip "$VENV"
 PYTHON=$VENV/bin/python
 SITE=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

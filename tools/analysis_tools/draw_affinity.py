@@ -1,56 +1,53 @@
-"""Draw what the affinity of a trained network says and does (I2S), one PNG per image.
+"""Draw the affinity of a trained network and what it makes of semantic maps, one PNG per image.
 
 Upper row: the image with its points, and the affinity of the first points to all pixels (0 dark, 1
-yellow). Lower row: the weak map, the network's own map, and both after propagation by the affinity.
+yellow). Lower row: the weak map, the network's map, and both after propagation by the affinity.
 
 Example: python tools/analysis_tools/draw_affinity.py CONFIG CHECKPOINT pictures --num 8
 """
 
 import argparse
+import math
+import statistics
 import sys
 from pathlib import Path
-
-import cv2
-import mmcv
-import numpy as np
-import torch
-from mmdet.structures import DetDataSample
-from mmengine.config import Config, DictAction
-from mmengine.model import BaseModel
-from mmengine.registry import init_default_scope
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.analysis.affinity_inspection import (
-    AffinityView,
-    inspect_affinity,
-    require_affinity_head,
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    CommandError,
+    add_cfg_options,
+    add_device_argument,
+    make_parser,
+    run_command,
 )
-from mmp2seg.analysis.affinity_of_points import RELATIONS
-from mmp2seg.apis.arguments import CommandError, run_command
-from mmp2seg.apis.drawing import build_dataset, build_model, spread_indices
-from mmp2seg.apis.runner import load_config, require_checkpoint
-from mmp2seg.evaluation.functional.truth_file import TruthFile
-from mmp2seg.evaluation.functional.truth_maps import truth_instance_map
-from mmp2seg.visualization.affinity_panels import affinity_row, join_rows, semantic_row
-from mmp2seg.visualization.panels import Palette, distinct_colors, write_png
+from mmp2seg.apis.device import resolve_device, select_device
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmdet.structures import DetDataSample
+    from mmengine.config import Config
+    from mmengine.model import BaseModel
+
+    from mmp2seg.analysis.affinity_inspection import AffinityView, TrueInstances
+    from mmp2seg.evaluation.functional.truth_file import TruthFile
+    from mmp2seg.visualization.panels import Palette
 
 NUM_HEAT_MAPS = 3
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    """Arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config of stage 1, with an affinity head')
+    parser = make_parser(__doc__)
+    parser.add_argument('config', help='stage-1 config with an affinity head')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('out_dir', type=Path, help='folder of the pictures')
     parser.add_argument('--num', type=int, default=8, help='images, spread over the data set')
     parser.add_argument(
         '--truth',
-        help='COCO json with the true instances: drawn, and taken for the figures in place of the '
-        "network's own instances",
+        help='COCO json with the true instances: drawn, and used for the figures instead of the '
+        "network's instances",
     )
     parser.add_argument(
         '--split',
@@ -59,17 +56,20 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='the data set to draw; always through the pipeline of the test set',
     )
     parser.add_argument(
-        '--points-only',
-        action='store_true',
-        help='the upper row alone; needs no weak maps',
+        '--points-only', action='store_true', help='draw the upper row only; needs no weak maps'
     )
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value ...')
+    add_device_argument(parser)
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
-def draw(view: AffinityView, palette: Palette) -> np.ndarray:
+def draw(view: 'AffinityView', palette: 'Palette') -> 'np.ndarray':
     """The picture of one image."""
+    import cv2
+    import mmcv
+
+    from mmp2seg.visualization.affinity_panels import affinity_row, join_rows, semantic_row
+
     image = mmcv.imread(view.img_path, channel_order='rgb')
     image = cv2.resize(image, view.size[::-1], interpolation=cv2.INTER_AREA)
     chosen = slice(NUM_HEAT_MAPS)
@@ -86,20 +86,32 @@ def draw(view: AffinityView, palette: Palette) -> np.ndarray:
 
 
 def format_figures(figures: dict[str, float]) -> str:
-    """Mean affinities in one line, '-' for those that are undefined."""
-    texts = ('-' if np.isnan(value) else f'{value:.3f}' for value in figures.values())
+    """Mean affinities in one line, '-' for undefined ones."""
+    texts = ('-' if math.isnan(value) else f'{value:.3f}' for value in figures.values())
     return ', '.join(f'{name} {text}' for name, text in zip(figures, texts, strict=True))
 
 
 def mean_figures(figures: list[dict[str, float]]) -> dict[str, float]:
-    """Mean over images of each figure; images where it is undefined do not count."""
+    """Mean over images of each figure, without the images where it is undefined."""
+    from mmp2seg.analysis.affinity_inspection import RELATIONS
+
     columns = {name: [image[name] for image in figures] for name in RELATIONS}
-    defined = {name: [v for v in column if not np.isnan(v)] for name, column in columns.items()}
-    return {name: float(np.mean(values)) if values else np.nan for name, values in defined.items()}
+    defined = {name: [v for v in column if not math.isnan(v)] for name, column in columns.items()}
+    return {
+        name: statistics.fmean(values) if values else math.nan for name, values in defined.items()
+    }
 
 
-def load_model(cfg: Config, checkpoint: str, device: str) -> BaseModel:
-    """The network, with all of its weights: an affinity of random ones would look like one."""
+def load_model(cfg: 'Config', checkpoint: str, device: str) -> 'BaseModel':
+    """Load the network; the checkpoint must hold all weights, as random ones give an affinity too.
+
+    Raises:
+        CommandError: the checkpoint does not fit, or the network has no affinity head.
+    """
+    from mmp2seg.analysis.affinity_inspection import require_affinity_head
+    from mmp2seg.apis.drawing import build_model
+    from mmp2seg.apis.runner import require_checkpoint
+
     try:
         model = build_model(cfg, require_checkpoint(checkpoint), device, strict=True)
     except RuntimeError as error:
@@ -109,9 +121,11 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> BaseModel:
 
 
 def true_instances(
-    truth: TruthFile, sample: DetDataSample, classes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
+    truth: 'TruthFile', sample: 'DetDataSample', classes: list[str]
+) -> 'TrueInstances':
     """True instances of the image of a data sample, as ``truth_instance_map`` returns them."""
+    from mmp2seg.evaluation.functional.truth_maps import truth_instance_map
+
     height, width = sample.ori_shape[:2]
     annotations = truth.annotations_of(sample.img_id)
     return truth_instance_map(
@@ -123,11 +137,20 @@ def true_instances(
     )
 
 
-def draw_images(args: argparse.Namespace) -> None:
-    """Write the pictures, print the figures."""
+def main(argv: list[str]) -> None:
+    select_device(argv)
+    args = parse_args(argv)
+    from mmengine.registry import init_default_scope
+
+    from mmp2seg.analysis.affinity_inspection import inspect_affinity
+    from mmp2seg.apis.drawing import build_dataset, spread_indices
+    from mmp2seg.apis.runner import load_config
+    from mmp2seg.evaluation.functional.truth_file import TruthFile
+    from mmp2seg.visualization.panels import distinct_colors, picture_path, write_png
+
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    model = load_model(cfg, args.checkpoint, args.device)
+    model = load_model(cfg, args.checkpoint, resolve_device(args.device))
     truth = TruthFile(args.truth) if args.truth else None
     dataset = build_dataset(cfg, args.split, with_weak_map=not args.points_only)
     classes = list(dataset.metainfo['classes'])
@@ -135,9 +158,10 @@ def draw_images(args: argparse.Namespace) -> None:
     figures = []
     for index in spread_indices(len(dataset), args.num):
         data = dataset[index]
-        instances = true_instances(truth, data['data_samples'], classes) if truth else None
+        sample = data['data_samples']
+        instances = true_instances(truth, sample, classes) if truth else None
         view = inspect_affinity(model, data, truth=instances, with_maps=not args.points_only)
-        out_file = args.out_dir / f'{Path(view.img_path).stem}.png'
+        out_file = picture_path(args.out_dir, sample.get('file_name', sample.img_path))
         write_png(out_file, draw(view, palette))
         figures.append(view.figures)
         points = f'{view.num_owned} of {len(view.labels)} points'
@@ -145,14 +169,5 @@ def draw_images(args: argparse.Namespace) -> None:
     print(f'mean of {len(figures)} images: {format_figures(mean_figures(figures))}')
 
 
-def main(argv: list[str]) -> None:
-    """Run the command line."""
-    args = parse_args(argv)
-    try:
-        draw_images(args)
-    except FileNotFoundError as error:
-        raise CommandError(str(error)) from error
-
-
 if __name__ == '__main__':
-    run_command(main)
+    run_command(main, mistakes=FILE_ERRORS)

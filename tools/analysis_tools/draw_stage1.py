@@ -1,4 +1,4 @@
-"""Draw what stage 1 makes of some images of a data set, one PNG per image.
+"""Draw the outputs of stage 1 for some images of a data set, one PNG per image.
 
 Example: python tools/analysis_tools/draw_stage1.py CONFIG CHECKPOINT --out-dir pictures --num 8
 """
@@ -7,28 +7,25 @@ import argparse
 import sys
 from pathlib import Path
 
-import mmcv
-import torch
-from mmengine.config import Config, DictAction
-from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.drawing import build_dataset, build_model, spread_indices
-from mmp2seg.evaluation.functional.truth_file import TruthFile
-from mmp2seg.visualization.panels import write_png
-from mmp2seg.visualization.stage1_panels import draw_stage1
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    add_cfg_options,
+    add_device_argument,
+    make_parser,
+    run_command,
+)
+from mmp2seg.apis.device import resolve_device, select_device
 
 
-def parse_args() -> argparse.Namespace:
-    """Arguments of the command line."""
-    parser = argparse.ArgumentParser(description='Draw the output of stage 1')
-    parser.add_argument('config', help='config of stage 1')
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument('config', help='stage-1 config')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('--out-dir', required=True, type=Path, help='folder of the pictures')
     parser.add_argument('--num', type=int, default=10, help='images, spread over the data set')
-    parser.add_argument('--truth', help='COCO json with the true instances, drawn beside')
+    parser.add_argument('--truth', help='COCO json with the true instances, to draw beside')
     parser.add_argument(
         '--split',
         choices=('train', 'val', 'test'),
@@ -36,22 +33,31 @@ def parse_args() -> argparse.Namespace:
         help='the data set to draw; always through the pipeline of the test set',
     )
     parser.add_argument(
-        '--no-weak-map', action='store_true', help='for a data set that has no weak maps'
+        '--no-weak-map', action='store_true', help='for a data set without weak maps'
     )
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value ...')
-    return parser.parse_args()
+    add_device_argument(parser)
+    add_cfg_options(parser)
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    """Run the command line."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+def main(argv: list[str]) -> None:
+    select_device(argv)
+    args = parse_args(argv)
+    import mmcv
+    import torch
+    from mmengine.dataset import pseudo_collate
+    from mmengine.registry import init_default_scope
+
+    from mmp2seg.apis.drawing import build_dataset, build_model, spread_indices
+    from mmp2seg.apis.runner import load_config, require_checkpoint
+    from mmp2seg.evaluation.functional.truth_file import TruthFile
+    from mmp2seg.visualization.panels import picture_path, write_png
+    from mmp2seg.visualization.stage1_panels import draw_stage1
+
+    cfg = load_config(args.config, cfg_options=args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(cfg, args.split, with_weak_map=not args.no_weak_map)
-    model = build_model(cfg, args.checkpoint, args.device)
+    model = build_model(cfg, require_checkpoint(args.checkpoint), resolve_device(args.device))
     truth = TruthFile(args.truth) if args.truth else None
     for index in spread_indices(len(dataset), args.num):
         with torch.no_grad():
@@ -62,10 +68,10 @@ def main() -> None:
             for annotation in truth.annotations_of(data_sample.img_id)
         ]
         palette = dataset.metainfo.get('palette')
-        out_file = args.out_dir / f'{Path(data_sample.img_path).stem}.png'
+        out_file = picture_path(args.out_dir, data_sample.get('file_name', data_sample.img_path))
         write_png(out_file, draw_stage1(image, data_sample, annotations, palette=palette))
         print(out_file)
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

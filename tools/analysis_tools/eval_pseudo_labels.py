@@ -10,33 +10,38 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.evaluation.functional.pseudo_masks import MATCH_RULES, summarize_ious
-from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files
-from mmp2seg.files.atomic_write import write_json
-from mmp2seg.pseudo_labels.coco_json import load
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    add_json_argument,
+    at_least,
+    make_parser,
+    run_command,
+)
 
 
-def parse_args() -> argparse.Namespace:
-    """Arguments of the command line."""
-    parser = argparse.ArgumentParser(description='Compare pseudo labels with the true instances')
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument('pred', metavar='PRED.json', help='pseudo labels')
     parser.add_argument('truth', metavar='TRUTH.json', help='COCO json with the true instances')
     parser.add_argument(
         '--match',
-        choices=MATCH_RULES,
+        choices=('point', 'point_id', 'order'),
         default='point',
-        help='an object belongs to the instance with its point, or with its id as point id, or '
-        'with its place in the image (from 0) as point id',
+        help='an object matches the instance with its point; with its id as point id; or with its '
+        'position in the list of its image (from 0) as point id (default: point)',
     )
     parser.add_argument(
-        '--gap', type=int, default=2, help='objects at most this many pixels apart touch'
+        '--gap',
+        type=at_least(0),
+        default=2,
+        help='objects at most this many pixels apart touch (default: 2)',
     )
-    parser.add_argument('--json', metavar='OUT.json', help='also write the figures there')
-    return parser.parse_args()
+    add_json_argument(parser)
+    return parser.parse_args(argv)
 
 
 def format_table(figures: dict[str, float]) -> str:
-    """Figures of ``summarize_ious`` as lines of text; fractions in percent."""
+    """Format the figures of ``summarize_ious`` as lines of text, fractions in percent."""
     rows = [
         ('objects', figures['num_objects']),
         ('mean IoU', figures['mean_iou']),
@@ -56,18 +61,19 @@ def _format_value(value: float) -> str:
     return '-' if math.isnan(value) else f'{100 * value:.2f} %'
 
 
-def main() -> None:
-    """Run the command line."""
-    args = parse_args()
-    try:
-        pred, truth = load(args.pred), TruthFile(args.truth)
-        figures = summarize_ious(*compare_files(pred, truth, match=args.match, gap=args.gap))
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+def main(argv: list[str]) -> None:
+    args = parse_args(argv)
+    from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious
+    from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files
+    from mmp2seg.files.atomic_write import write_json
+    from mmp2seg.pseudo_labels.coco_json import load
+
+    pred, truth = load(args.pred), TruthFile(args.truth)
+    figures = summarize_ious(*compare_files(pred, truth, match=args.match, gap=args.gap))
     if pred['annotations'] and figures['mean_iou'] == 0:
         print(
-            f'No object meets its instance by {args.match!r}: are these the points of '
-            f'{args.truth}, and not moved ones? See --match.',
+            f'No object matches an instance by --match {args.match}: are the points of '
+            f'{args.pred} those of {args.truth}, or were they moved?',
             file=sys.stderr,
         )
     print(f'images                              {len(pred["images"]):>10}')
@@ -76,9 +82,9 @@ def main() -> None:
         print(f'images of {args.truth} that {args.pred} does not list: {left_out}')
     print(format_table(figures))
     if args.json:
-        # nan is no json
+        # json has no nan
         write_json(args.json, {k: None if math.isnan(v) else v for k, v in figures.items()})
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

@@ -1,5 +1,7 @@
-"""State GFLOPs and milliseconds per image of stage 1 (table 11 of the paper), affinity, propagation
-and grouping included: without the affinity head (BESTIE) and with it.
+"""Print GFLOPs and milliseconds per image of stage 1 (table 11 of the paper).
+
+Measures the network without the affinity head (BESTIE) and with it, including affinity, propagation
+and grouping.
 
 Example: python tools/analysis_tools/get_flops.py configs/ablations/hrnet48_voc_paper.py
 """
@@ -11,26 +13,36 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, add_device_argument, run_command
-from mmp2seg.apis.device import select_device
+from mmp2seg.apis.arguments import (
+    CommandError,
+    add_cfg_options,
+    add_device_argument,
+    add_json_argument,
+    at_least,
+    make_parser,
+    run_command,
+)
+from mmp2seg.apis.device import resolve_device, select_device
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    from mmengine.config import DictAction  # imports mmengine: after select_device
-
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('config', help='path of a stage-1 config')
     parser.add_argument(
         '--shape',
-        type=int,
+        type=at_least(1),
         nargs=2,
         default=(375, 500),
         metavar=('H', 'W'),
-        help='of the image; the config pads it for the network (default: 375 500, padded to 384 x '
-        '512)',
+        help='size of the image; the config pads it for the network (default: 375 500, padded to '
+        '384 x 512)',
     )
-    parser.add_argument('--points', type=int, default=12, help='of an image (default: 12)')
-    parser.add_argument('--batch', type=int, default=1, help='images of a batch (default: 1)')
+    parser.add_argument(
+        '--points', type=at_least(1), default=12, help='points of an image (default: 12)'
+    )
+    parser.add_argument(
+        '--batch', type=at_least(1), default=1, help='images of a batch (default: 1)'
+    )
     parser.add_argument(
         '--phase',
         choices=('test', 'train'),
@@ -40,64 +52,51 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         '--rounds',
-        type=int,
+        type=at_least(0),
         nargs='+',
         default=(0, 1),
-        help='of propagation at inference, a row each (default: 0 1)',
+        help='rounds of propagation at inference, one network each (default: 0 1)',
     )
-    parser.add_argument('--repeat', type=int, default=5, help='timed calls (default: 5; 0: none)')
-    parser.add_argument('--threads', type=int, help='of torch and OpenCV (default: one per core)')
-    parser.add_argument('--json', metavar='OUT.json', help='also write the figures there')
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config',
+        '--repeat', type=at_least(0), default=5, help='timed calls (default: 5; 0: no times)'
     )
+    parser.add_argument(
+        '--threads', type=int, help='threads of torch and OpenCV (default: one per core)'
+    )
+    add_json_argument(parser)
+    add_cfg_options(parser)
     add_device_argument(parser)
     args = parser.parse_args(argv)
     if not Path(args.config).is_file():
         raise CommandError(f'config not found: {args.config}')
-    if args.repeat < 0:
-        raise CommandError(f'--repeat: expected at least 0, got {args.repeat}')
     return args
 
 
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
-    import torch
-
     from mmp2seg.analysis.benchmarks.measuring import Settings, available_cores
     from mmp2seg.analysis.flops import table as flops_table
-    from mmp2seg.analysis.flops.network_cost import measure_networks
-    from mmp2seg.analysis.flops.records import FlopsCase
+    from mmp2seg.analysis.flops.network_cost import FlopsCase, measure_networks
     from mmp2seg.files.atomic_write import write_json
 
-    device = args.device
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = resolve_device(args.device)
     settings = Settings(device, args.threads or available_cores(), args.repeat)
     settings.apply()
-    try:
-        case = FlopsCase(
-            config=args.config,
-            cfg_options=args.cfg_options,
-            shape=tuple(args.shape),
-            points=args.points,
-            batch=args.batch,
-            phase=args.phase,
-            rounds=tuple(args.rounds),
-        )
-        costs = measure_networks(
-            case,
-            settings if args.repeat else None,
-            on_start=lambda name: print(f'measuring: {name}', file=sys.stderr, flush=True),
-        )
-    except ValueError as error:
-        raise CommandError(str(error)) from error
+    case = FlopsCase(
+        config=args.config,
+        cfg_options=args.cfg_options or {},
+        shape=tuple(args.shape),
+        points=args.points,
+        batch=args.batch,
+        phase=args.phase,
+        rounds=tuple(args.rounds),
+    )
+    costs = measure_networks(
+        case,
+        settings if args.repeat else None,
+        on_start=lambda name: print(f'measuring: {name}', file=sys.stderr, flush=True),
+    )
     machine = settings.describe() if args.repeat else None
     print(flops_table.make_report(case, costs, machine))
     if args.json:
@@ -106,4 +105,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    run_command(main)
+    run_command(main, mistakes=(ValueError,))

@@ -1,4 +1,4 @@
-"""State the mIoU of a folder of semantic maps against true ones.
+"""Print the mIoU of a folder of semantic maps against the true maps.
 
 Maps are PNGs of the same names: 0 background, 1..K classes, 255 ignore.
 
@@ -13,11 +13,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    CommandError,
+    add_image_set_argument,
+    add_json_argument,
+    make_parser,
+    run_command,
+)
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument('pred_dir', help='folder of the maps to judge')
     parser.add_argument('gt_dir', help='folder of the true maps')
     parser.add_argument('--num-classes', type=int, help='K, without background')
@@ -25,22 +32,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--class-names',
         nargs='+',
         metavar='NAME',
-        help='of the values 1..K; or one word: voc, coco, or a text file with a name per line',
+        help='names of 1..K; or one word: voc, coco, or a text file with a name per line',
     )
-    parser.add_argument('--image-set', help='text file of the maps to compare; default: all')
+    add_image_set_argument(parser, help='text file of the maps to compare')
     parser.add_argument(
         '--skip-missing',
         action='store_true',
-        help='list maps that are missing, unreadable or of another size and go on',
+        help='skip maps that are missing, unreadable or of another size, and list them',
     )
-    parser.add_argument('--json', metavar='OUT.json', help='also write the figures there')
+    add_json_argument(parser)
     args = parser.parse_args(argv)
     if args.num_classes is None and args.class_names is None:
         parser.error('expected --num-classes or --class-names')
     return args
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
@@ -49,26 +56,25 @@ def main(argv: list[str] | None = None) -> None:
     from mmp2seg.datasets.voc_layout import read_image_list
     from mmp2seg.files.atomic_write import write_json
 
-    try:
-        names = [f'class {k}' for k in range(1, (args.num_classes or 0) + 1)]
-        if args.class_names:
-            names = resolve_classes(args.class_names)
-            if args.num_classes not in (None, len(names)):
-                raise ValueError(f'expected {args.num_classes} class names, got {len(names)}')
-        scores = compare_semantic_folders(
-            args.pred_dir,
-            args.gt_dir,
-            num_classes=len(names),
-            names=read_image_list(args.image_set) if args.image_set else None,
-            skip_missing=args.skip_missing,
-            track=track_iter_progress,
-        )
-        if args.json:
-            write_json(args.json, scores.as_json(names))
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    names = [f'class {k}' for k in range(1, (args.num_classes or 0) + 1)]
+    if args.class_names:
+        names = resolve_classes(args.class_names)
+        if args.num_classes not in (None, len(names)):
+            raise CommandError(
+                f'--class-names: expected {args.num_classes} as --num-classes, got {len(names)}'
+            )
+    scores = compare_semantic_folders(
+        args.pred_dir,
+        args.gt_dir,
+        num_classes=len(names),
+        names=read_image_list(args.image_set) if args.image_set else None,
+        skip_missing=args.skip_missing,
+        track=track_iter_progress,
+    )
+    if args.json:
+        write_json(args.json, scores.as_json(names))
     print(f'\n{scores.as_text(names)}')
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

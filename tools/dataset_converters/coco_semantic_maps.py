@@ -1,7 +1,8 @@
-"""Make a folder of true semantic maps of a COCO instance json.
+"""Make a folder of true semantic maps from a COCO instance json.
 
-A palette PNG per image: 0 background, 1..K the classes in the order of their category ids (COCO's
-80 things have ids 1..90), 255 crowd. They are ground truth: for table 9, and to be degraded.
+Writes a palette PNG per image: 0 background, 1..K the classes in the order of their category ids
+(COCO's 80 things have ids 1..90), 255 crowd. Uses of the maps: table 9 of the paper, and
+degrade_semantic_maps.py.
 """
 
 import argparse
@@ -10,49 +11,52 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    add_classes_argument,
+    add_overwrite_argument,
+    make_parser,
+    run_command,
+)
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument('json', metavar='INSTANCES.json', help='COCO instance json')
     parser.add_argument('out_dir', help='folder to make')
-    parser.add_argument(
-        '--classes',
-        nargs='+',
-        metavar='NAME',
-        help='class k of the list becomes k+1, others background; or one word: voc, coco, or a '
-        "text file with a name per line; default: the json's categories",
+    add_classes_argument(
+        parser,
+        help='class k of the list becomes k+1, other classes become background',
+        default="the json's categories",
     )
     parser.add_argument(
         '--skip-refused',
         action='store_true',
-        help='leave annotations without a usable mask out and list them, instead of stopping',
+        help='leave out annotations without a usable mask and list them, instead of stopping',
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')
+    add_overwrite_argument(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.converters.class_names import resolve_classes
     from mmp2seg.converters.coco_maps import coco_semantic_maps
 
-    try:
-        report = coco_semantic_maps(
-            args.json,
-            args.out_dir,
-            classes=None if args.classes is None else resolve_classes(args.classes),
-            skip_refused=args.skip_refused,
-            overwrite=args.overwrite,
-            track=track_iter_progress,
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    report = coco_semantic_maps(
+        args.json,
+        args.out_dir,
+        classes=None if args.classes is None else resolve_classes(args.classes),
+        skip_refused=args.skip_refused,
+        overwrite=args.overwrite,
+        track=track_iter_progress,
+    )
     total = sum(report.num_objects.values())
     print(
-        f'\n{report.num_maps} maps, {total} objects ({report.num_hidden} without a pixel of their '
-        f'own), {report.num_crowds} crowds ignored'
+        f'\n{report.num_maps} maps, {total} objects ({report.num_hidden} completely hidden), '
+        f'{report.num_crowds} crowds ignored'
     )
     for value, (name, count) in enumerate(report.num_objects.items(), start=1):
         print(f'  {value} {name}: {count}')
@@ -62,4 +66,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

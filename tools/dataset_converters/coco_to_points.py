@@ -1,4 +1,4 @@
-"""A COCO-style point json made into a file that an annotation tool opens, to correct points."""
+"""Convert a COCO-style point json into a file of an annotation tool, e.g. to correct points."""
 
 import argparse
 import inspect
@@ -7,9 +7,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    CommandError,
+    make_parser,
+    run_command,
+)
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument(
         '--format',
         required=True,
@@ -17,25 +24,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('points', metavar='POINTS.json', help='the point json')
     parser.add_argument('out', help='folder (labelme) or file (all others) to write')
-    group = parser.add_argument_group('options of formats')
+    group = parser.add_argument_group('format options')
 
     def add(*names: str, **options) -> None:
         group.add_argument(*names, default=argparse.SUPPRESS, **options)
 
-    add('--image-dir', help='labelme: where the images are; default: beside the jsons')
+    add('--image-dir', help='labelme: folder of the images (default: that of the jsons)')
     add('--overwrite', action='store_true', help='labelme: replace a folder with contents')
     add(
         '--pixel-indices',
         action=argparse.BooleanOptionalAction,
         help='csv, coco-keypoints: write pixel indices (default: coco-keypoints only)',
     )
-    add('--image-prefix', help="label-studio: begin of the images' URLs")
+    add('--image-prefix', help="label-studio: start of the images' URLs")
     add('--from-name', help='label-studio: name of the KeyPointLabels tag (default: label)')
     add('--to-name', help='label-studio: name of the Image tag (default: image)')
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = vars(parse_args(argv))
     from mmp2seg.converters.point_formats import FORMATS
     from mmp2seg.converters.point_json import read_point_json
@@ -45,19 +52,16 @@ def main(argv: list[str] | None = None) -> None:
     known = inspect.signature(write).parameters
     for option in args:
         if option not in known:
-            sys.exit(f'error: --{option.replace("_", "-")} is no option of --format {name}')
+            raise CommandError(f'--{option.replace("_", "-")}: not an option of --format {name}')
     if Path(points).resolve().is_relative_to(Path(out).resolve()):
-        sys.exit(f'error: {out}: expected a path that does not hold the source {points}')
-    try:
-        images, classes = read_point_json(points)
-        if 'classes' in known:
-            args['classes'] = classes
-        write(images, out, **args)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+        raise CommandError(f'{out}: expected a path that does not hold the source {points}')
+    images, classes = read_point_json(points)
+    if 'classes' in known:
+        args['classes'] = classes
+    write(images, out, **args)
     print(f'{len(images)} images, {sum(len(image.points) for image in images)} points')
     print(f'classes: {" ".join(classes)}')
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

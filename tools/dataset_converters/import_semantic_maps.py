@@ -1,6 +1,7 @@
-"""Make a folder of semantic maps of any kind and size into one that training reads.
+"""Convert a folder of semantic maps of any kind and size into maps that training reads.
 
-Writes a palette PNG of the image's size and name per image: 0 background, 1..K classes, 255 ignore.
+Writes a palette PNG per image, with the image's size and name: 0 background, 1..K classes, 255
+ignore.
 
 Example: python tools/dataset_converters/import_semantic_maps.py maps data/mine/WSSS_maps \\
     --images data/mine/images --num-classes 3
@@ -12,32 +13,36 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    add_image_set_argument,
+    add_overwrite_argument,
+    make_parser,
+    run_command,
+)
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('source_dir', help='folder of maps that have the names of their images')
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument('source_dir', help='folder of maps, named like their images')
     parser.add_argument('out_dir', help='folder to make')
     parser.add_argument('--images', required=True, metavar='DIR', help='folder of the images')
     parser.add_argument('--num-classes', type=int, default=20, help='K, without background')
     parser.add_argument(
         '--from-palette',
         action='store_true',
-        help="the colours count, by VOC's palette: for RGB maps and palettes in another order",
+        help="read classes from the colours of VOC's palette: for RGB maps and reordered palettes",
     )
     parser.add_argument(
-        '--map-suffix', default='.png', help="what a map adds to its image's name, as _mask.png"
+        '--map-suffix', default='.png', help="what follows the image's name, e.g. _mask.png"
     )
-    parser.add_argument('--image-set', help='text file of the images to convert; default: all')
-    parser.add_argument(
-        '--allow-missing', action='store_true', help='go on without maps that are missing'
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')
+    add_image_set_argument(parser, help='text file of the images to convert')
+    parser.add_argument('--allow-missing', action='store_true', help='skip images without a map')
+    add_overwrite_argument(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
@@ -45,21 +50,18 @@ def main(argv: list[str] | None = None) -> None:
     from mmp2seg.datasets.voc_layout import read_image_list
     from mmp2seg.files.image_folder import shorten_names
 
-    try:
-        report = import_semantic_maps(
-            args.source_dir,
-            args.out_dir,
-            image_dir=args.images,
-            num_classes=args.num_classes,
-            from_palette=args.from_palette,
-            map_suffix=args.map_suffix,
-            names=read_image_list(args.image_set) if args.image_set else None,
-            allow_missing=args.allow_missing,
-            overwrite=args.overwrite,
-            track=track_iter_progress,
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    report = import_semantic_maps(
+        args.source_dir,
+        args.out_dir,
+        image_dir=args.images,
+        num_classes=args.num_classes,
+        from_palette=args.from_palette,
+        map_suffix=args.map_suffix,
+        names=read_image_list(args.image_set) if args.image_set else None,
+        allow_missing=args.allow_missing,
+        overwrite=args.overwrite,
+        track=track_iter_progress,
+    )
     print(f'\n{report.num_maps} maps, {report.num_resized} of them resized')
     for names, what in ((report.missing, 'images without a map'), (report.unused, 'maps unused')):
         if names:
@@ -71,4 +73,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

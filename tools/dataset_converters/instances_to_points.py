@@ -1,7 +1,7 @@
-"""Draw a point, or several, from each object of a COCO instance json.
+"""Draw one or several points from each object of a COCO instance json.
 
-Example: python tools/dataset_converters/instances_to_points.py instances_train2017.json \
-points_train2017.json --rule box-center
+Example: python tools/dataset_converters/instances_to_points.py instances_train2017.json \\
+    points_train2017.json --rule box-center
 """
 
 import argparse
@@ -10,77 +10,81 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    at_least,
+    make_parser,
+    run_command,
+)
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument('instances', metavar='INSTANCES.json', help='COCO json with boxes or masks')
     parser.add_argument('out', metavar='OUT.json', help='point json to write')
     parser.add_argument(
         '--rule',
         choices=('box-center', 'mass-center', 'random', 'gaussian'),
         required=True,
-        help='centre of the box (needs no mask); centre of mass pulled inside the mask; a random '
-        'pixel of the mask; drawn about a centre',
+        help='the centre of the box (needs no mask); the centre of mass, moved into the mask; a '
+        'random pixel of the mask; a normal distribution about a centre',
     )
-    parser.add_argument('--sigma', type=float, help='of gaussian, in pixels')
+    parser.add_argument('--sigma', type=float, help='gaussian: standard deviation, in pixels')
     parser.add_argument(
-        '--relative', action='store_true', help="--sigma counts in roots of the object's area"
+        '--relative',
+        action='store_true',
+        help="gaussian: --sigma is in units of the root of the object's area",
     )
     parser.add_argument(
         '--center',
         choices=('mass', 'box'),
         default='mass',
-        help='what gaussian draws about (default: the centre of mass)',
+        help='gaussian: its centre (default: the centre of mass)',
     )
     parser.add_argument(
-        '--anywhere', action='store_true', help='gaussian is not pulled inside the mask'
+        '--anywhere', action='store_true', help='gaussian: do not move the point into the mask'
     )
     parser.add_argument(
         '--num-points',
-        type=int,
+        type=at_least(1),
         default=1,
         metavar='K',
-        help="random, gaussian: K points an object, as 'points'; stage 1 uses the first, 'point'",
+        help="random, gaussian: K points per object, as 'points'; stage 1 uses the first, 'point'",
     )
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=at_least(0), default=0)
     parser.add_argument(
         '--skip-refused',
         action='store_true',
-        help='leave objects out that no point can be drawn of, instead of stopping',
+        help='leave out objects without a possible point, instead of stopping',
     )
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.converters.instances_to_points import convert_instances
     from mmp2seg.converters.point_rules import PointRule
 
-    try:
-        rule = PointRule(
-            args.rule,
-            sigma=args.sigma,
-            relative=args.relative,
-            center=args.center,
-            inside=not args.anywhere,
-            num_points=args.num_points,
-            seed=args.seed,
-        )
-        report = convert_instances(
-            args.instances,
-            args.out,
-            rule=rule,
-            skip_refused=args.skip_refused,
-            track=track_iter_progress,
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    rule = PointRule(
+        args.rule,
+        sigma=args.sigma,
+        relative=args.relative,
+        center=args.center,
+        inside=not args.anywhere,
+        num_points=args.num_points,
+        seed=args.seed,
+    )
+    report = convert_instances(
+        args.instances,
+        args.out,
+        rule=rule,
+        skip_refused=args.skip_refused,
+        track=track_iter_progress,
+    )
     print(f'\n{args.out}: {rule.describe()}\n{report}')
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

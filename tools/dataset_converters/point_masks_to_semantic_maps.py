@@ -1,9 +1,8 @@
-"""Make semantic maps of masks per point, such as SAM gives.
+"""Convert masks of points, e.g. from SAM, into semantic maps.
 
-Each point takes the best mask that holds it, or that has its id; the mask's pixels get the point's
-class, all others are background. The layouts of MASKS are listed in
-mmp2seg/converters/mask_files.py: COCO's, a list of annotations, or SAM's folder of
-a json per image.
+Each point takes the best mask that contains it or has its id. The mask's pixels get the point's
+class, all other pixels are background. MASKS is COCO json, a list of annotations, or a folder with
+one json of SAM per image, see mmp2seg/converters/mask_files.py.
 
 Example: python tools/dataset_converters/point_masks_to_semantic_maps.py sam_masks points.json \\
     data/mine/WSSS_maps
@@ -15,13 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import FILE_ERRORS, add_overwrite_argument, make_parser, run_command
+
 _SHOWN_POINTS = 20
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument('masks', metavar='MASKS', help='json file, or folder of a json per image')
     parser.add_argument('points', metavar='POINTS.json', help='point json')
     parser.add_argument('out_dir', help='folder to make')
@@ -29,33 +28,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--uncertain',
         type=int,
         choices=(0, 255),
-        help='value where masks of different classes overlap; default: the better mask wins',
+        help='value where masks of different classes overlap (default: the better mask wins)',
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')
+    add_overwrite_argument(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.converters.point_masks_to_maps import point_masks_to_maps
 
-    try:
-        report = point_masks_to_maps(
-            args.masks,
-            args.points,
-            args.out_dir,
-            uncertain=args.uncertain,
-            overwrite=args.overwrite,
-            track=track_iter_progress,
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    report = point_masks_to_maps(
+        args.masks,
+        args.points,
+        args.out_dir,
+        uncertain=args.uncertain,
+        overwrite=args.overwrite,
+        track=track_iter_progress,
+    )
     print(f'\n{report.num_maps} maps from {report.num_masks} masks, {report.num_points} points')
     print(f'pixels where masks of different classes overlap: {report.conflict_share:.2%}')
     if report.num_other:
-        print(f'masks of images that {args.points} lacks: {report.num_other}')
+        print(f'masks of images that are not in {args.points}: {report.num_other}')
     lines = report.without_mask
     print(f'points without a mask: {len(lines)}')
     print(''.join(f'  {line}\n' for line in lines[:_SHOWN_POINTS]), end='')
@@ -64,4 +60,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

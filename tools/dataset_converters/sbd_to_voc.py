@@ -9,42 +9,47 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    add_copy_argument,
+    add_overwrite_argument,
+    make_parser,
+    run_command,
+)
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument('voc_root', help='VOC2012')
     parser.add_argument('sbd_root', help='folder of SBD with inst, cls and img, or with dataset')
     parser.add_argument('out_root', help='folder to make')
-    parser.add_argument('--copy', action='store_true', help='copy files instead of linking them')
-    parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')
+    add_copy_argument(parser, what='files')
+    add_overwrite_argument(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.converters.sbd import TRAIN_AUG_SIZE, merge_sbd
     from mmp2seg.files.image_folder import shorten_names
 
-    try:
-        report = merge_sbd(
-            args.voc_root,
-            args.sbd_root,
-            args.out_root,
-            copy=args.copy,
-            overwrite=args.overwrite,
-            track=track_iter_progress,
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    report = merge_sbd(
+        args.voc_root,
+        args.sbd_root,
+        args.out_root,
+        copy=args.copy,
+        overwrite=args.overwrite,
+        track=track_iter_progress,
+    )
     print(
         f'\ntrain_aug: {report.num_train_aug} images, {report.num_voc} with maps of VOC, '
         f'{report.num_sbd} with maps of SBD; {report.num_new_images} image files of SBD'
     )
     if report.differing:
         print(
-            f'{len(report.differing)} images whose cls and inst differ, inst counts: '
+            f'{len(report.differing)} images whose cls and inst differ, inst is used: '
             f'{shorten_names(report.differing)}'
         )
     if report.num_train_aug != TRAIN_AUG_SIZE:
@@ -56,4 +61,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

@@ -1,4 +1,4 @@
-"""Make a COCO instance json of the object masks of a data set in VOC layout."""
+"""Convert the object masks of a data set in VOC layout into a COCO instance json."""
 
 import argparse
 import sys
@@ -6,24 +6,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    CommandError,
+    add_classes_argument,
+    make_parser,
+    run_command,
+)
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument('voc_root', help='folder with SegmentationObject and SegmentationClass')
     parser.add_argument('out', metavar='OUT.json', help='the json to write')
     parser.add_argument('--split', default='val', help='image list to convert')
-    parser.add_argument(
-        '--classes',
-        nargs='+',
-        default=['voc'],
-        metavar='NAME',
-        help='in the order of the map values 1..K; or one word: voc, coco, or a text file with a '
-        'name per line; default: voc',
-    )
+    add_classes_argument(parser, help='in the order of the map values 1..K', default='voc')
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmengine.utils import track_iter_progress
 
@@ -32,17 +33,14 @@ def main(argv: list[str] | None = None) -> None:
 
     image_list = Path(args.voc_root, 'ImageSets', 'Segmentation', f'{args.split}.txt')
     if Path(args.out).resolve() in (Path(args.voc_root).resolve(), image_list.resolve()):
-        sys.exit(f'error: {args.out}: expected a json to write, got the source')
-    try:
-        report = voc_masks_to_coco(
-            args.voc_root,
-            args.out,
-            classes=resolve_classes(args.classes),
-            split=args.split,
-            track=track_iter_progress,
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+        raise CommandError(f'{args.out}: expected a json to write, got the source')
+    report = voc_masks_to_coco(
+        args.voc_root,
+        args.out,
+        classes=resolve_classes(args.classes or ['voc']),
+        split=args.split,
+        track=track_iter_progress,
+    )
     total = sum(report.num_objects.values())
     print(f'\n{args.split}: {report.num_images} images, {total} objects')
     for name, count in report.num_objects.items():
@@ -50,4 +48,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main, mistakes=FILE_ERRORS)

@@ -1,7 +1,7 @@
-"""Turn a checkpoint of the released P2Seg code (HRNet-48 or ResNet-101) into one of ours.
+"""Convert a checkpoint of the released P2Seg code (HRNet-48 or ResNet-101) for mmp2seg.
 
-The file holds weights only: it is for tools/test.py, tools/generate_pseudo_labels.py and load_from,
-not for --resume.
+The result holds weights only: for tools/test.py, tools/generate_pseudo_labels.py and load_from, not
+for --resume.
 """
 
 import argparse
@@ -10,7 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    CommandError,
+    make_parser,
+    run_command,
+)
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / 'configs' / 'p2seg'
 CONFIGS = {
@@ -21,19 +26,19 @@ CONFIGS = {
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('input', metavar='IN', help='the released checkpoint, e.g. best.pt')
     parser.add_argument('output', metavar='OUT', help='the checkpoint to write')
     parser.add_argument(
         '--config',
-        help='whose model the entries must fit, strictly (default: the one in configs/p2seg for '
-        "the file's network and number of classes)",
+        help='config whose model the weights must fit exactly (default: the one in configs/p2seg '
+        "for the file's network and number of classes)",
     )
     return parser.parse_args(argv)
 
 
 def find_config(args: argparse.Namespace, architecture: str, num_classes: int) -> str:
-    """Path of the config to check against; without one for so many classes, VOC's."""
+    """Path of the config to check against; VOC's if there is none for this number of classes."""
     if args.config is not None:
         return args.config
     name = CONFIGS.get((architecture, num_classes), CONFIGS[architecture, 20])
@@ -47,21 +52,18 @@ def main(argv: list[str]) -> None:
 
     if Path(args.output).is_dir() or Path(args.output).resolve() == Path(args.input).resolve():
         raise CommandError(f'expected another file to write to, got {args.output}')
-    try:
-        state = released.read_released(args.input)
-        conversion = released.convert_released(state)
-        config = find_config(args, conversion.architecture, conversion.num_classes)
-        cfg = load_config(config)
-        own_classes = cfg.get('model', {}).get('semantic_head', {}).get('num_classes')
-        released.check_conversion(conversion, cfg)
-        released.write_converted(args.output, conversion)
-    except (OSError, ValueError) as error:
-        raise CommandError(str(error)) from error
+    state = released.read_released(args.input)
+    conversion = released.convert_released(state)
+    config = find_config(args, conversion.architecture, conversion.num_classes)
+    cfg = load_config(config)
+    own_classes = cfg.get('model', {}).get('semantic_head', {}).get('num_classes')
+    released.check_conversion(conversion, cfg)
+    released.write_converted(args.output, conversion)
 
     title = released.NETWORKS[conversion.architecture].title
     print(f'{args.input}: {title}, {conversion.num_classes} classes, {len(state)} entries')
-    print(f'  used: {len(conversion.state_dict)}, offsets turned from (dy, dx) to (dx, dy)')
-    print(f'  dropped, as inference never uses the centre head: {len(conversion.dropped)}')
+    print(f'  used: {len(conversion.state_dict)}, offsets changed from (dy, dx) to (dx, dy)')
+    print(f'  dropped, as inference does not use the centre head: {len(conversion.dropped)}')
     for name in conversion.dropped:
         print(f'    {name} {list(state[name].shape)}')
     print(f'{args.output}: loads strictly into {config}')
@@ -70,4 +72,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    run_command(main)
+    run_command(main, mistakes=FILE_ERRORS)

@@ -1,1 +1,1 @@
-"""What `tools/analysis_tools/benchmark.py` measures, one module for each part."""
+"""The measurements of `tools/analysis_tools/benchmark.py`."""

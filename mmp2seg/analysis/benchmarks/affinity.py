@@ -1,4 +1,4 @@
-"""Affinity loss and propagation: streamed, and dense as a reference."""
+"""Affinity loss and propagation, streamed, and the dense versions as a reference."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ def dense_pair_loss(
     background: str = 'ignore',
     ignored_as_background: bool = False,
 ) -> Tensor:
-    """:func:`mmp2seg.ops.affinity.pair_loss` by its formula, on N x N matrices, with autograd."""
+    """Compute :func:`mmp2seg.ops.affinity.pair_loss` by its formula, on N x N matrices."""
     rows = embedding.flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, N, D)
     affinity = (rows @ rows.mT).sigmoid()  # (B, N, N)
     losses = []
@@ -55,7 +55,7 @@ def dense_propagate(
     radius: float | None = None,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """:func:`mmp2seg.ops.affinity.propagate` by its formula, on N x N matrices."""
+    """Compute :func:`mmp2seg.ops.affinity.propagate` by its formula, on N x N matrices."""
     rows = embedding.flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, N, D)
     affinity = (rows @ rows.mT).sigmoid()  # (B, N, N)
     if threshold > 0:
@@ -78,7 +78,7 @@ def dense_propagate(
 
 @contextmanager
 def dense_affinity() -> Iterator[None]:
-    """Let networks of this process use the dense reference."""
+    """Make networks of this process use the dense versions."""
     affinity_loss.pair_loss, semantic_scorer.propagate = dense_pair_loss, dense_propagate
     try:
         yield
@@ -87,11 +87,11 @@ def dense_affinity() -> Iterator[None]:
 
 
 def make_loss_call(options: Mapping) -> Callable[[], object]:
-    """Loss and gradient of one image with two label maps.
+    """Return a call that computes loss and gradient of one image with two label maps.
 
     Args:
-        options: ``grid``, side of the maps; ``channels``; ``device``; ``dense``, the reference;
-            ``full``, every pixel is in an instance, otherwise those of :func:`make_scene`.
+        options: ``grid``, side of the maps; ``channels``; ``device``; ``dense``, use the dense
+            version; ``full``, put every pixel in an instance, otherwise as in :func:`make_scene`.
     """
     embedding = _embedding(options).requires_grad_()
     maps = _label_maps(options['grid'], full=options['full']).to(options['device'])
@@ -100,11 +100,11 @@ def make_loss_call(options: Mapping) -> Callable[[], object]:
 
 
 def make_propagation_call(options: Mapping) -> Callable[[], object]:
-    """Propagation of 21 semantic scores of one image.
+    """Return a call that propagates 21 semantic scores of one image.
 
     Args:
-        options: ``grid``, ``channels``, ``device`` and ``dense`` as of :func:`make_loss_call`;
-            ``beta`` and ``radius``.
+        options: ``grid``, ``channels``, ``device`` and ``dense``, see :func:`make_loss_call`;
+            ``beta`` and ``radius`` of the propagation.
     """
     embedding = _embedding(options)
     generator = torch.Generator().manual_seed(1)
@@ -115,12 +115,12 @@ def make_propagation_call(options: Mapping) -> Callable[[], object]:
 
 
 def labelled_share(grid: int) -> float:
-    """Share of pixels in an instance, where not every one is."""
+    """Share of pixels in an instance in the label maps that are not ``full``."""
     return float((_label_maps(grid, full=False) > 0).float().mean())
 
 
 def _embedding(options: Mapping) -> Tensor:
-    """``(1, D, h, w)``; inner products of unlike pixels have a deviation of 1."""
+    """``(1, D, h, w)``; inner products of different pixels have a standard deviation of 1."""
     grid, channels = options['grid'], options['channels']
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(1, channels, grid, grid, generator=generator)
@@ -128,7 +128,7 @@ def _embedding(options: Mapping) -> Tensor:
 
 
 def _label_maps(grid: int, *, full: bool) -> Tensor:
-    """``(1, 2, h, w)`` int32: 12 objects, and those of another image with as many points."""
+    """``(1, 2, h, w)`` int32: 12 objects, and the same objects flipped."""
     maps = []
     for flip in (False, True):
         instances = torch.from_numpy(make_scene(12, (grid, grid)).instance_map)

@@ -17,16 +17,16 @@ DECODED, UPSAMPLED = 'decoding, logits to masks', 'decoding, stride 4 to masks'
 def codec_calls(
     num_points: int, size: tuple[int, int], *, device: str = 'cpu'
 ) -> dict[str, Callable[[], object]]:
-    """The codec's uses on an image.
+    """Return calls of the codec on an image.
 
     Args:
         num_points: points of the image.
         size: ``(H, W)``.
-        device: of the network's maps; initial labels are made on the CPU.
+        device: of the network's maps; initial labels are computed on the CPU.
 
     Returns:
-        dict: by name. Decoding includes the softmax over 21 classes, and in the second case the
-        upsampling of logits and offsets.
+        dict: calls by name. Decoding includes the softmax over 21 classes, and :data:`UPSAMPLED`
+        also the upsampling of logits and offsets.
     """
     scene = make_scene(num_points, size)
     labeler = PointPseudoLabeler(min_region_area=50)  # as for VOC

@@ -1,4 +1,4 @@
-"""Time and memory of a call, in this process or in a fresh one."""
+"""Measure time and memory of a call, in this process or in a fresh one."""
 
 import contextlib
 import os
@@ -15,6 +15,8 @@ from pathlib import Path
 import cv2
 import torch
 
+from mmp2seg.analysis.tables import format_count
+
 _MEGABYTE = 2**20
 
 
@@ -24,8 +26,8 @@ class Settings:
 
     Attributes:
         device: 'cpu' or 'cuda'.
-        threads: of torch and OpenCV.
-        repeat: timed calls, after one that is not timed.
+        threads: threads of torch and OpenCV.
+        repeat: timed calls, after one warm-up call.
     """
 
     device: str = 'cpu'
@@ -33,28 +35,27 @@ class Settings:
     repeat: int = 5
 
     def apply(self) -> None:
-        """Set the threads of this process."""
+        """Set the number of threads of this process."""
         torch.set_num_threads(self.threads)
         cv2.setNumThreads(self.threads)
 
     def describe(self) -> str:
-        """The kind of machine, the same on all machines of a kind."""
+        """Describe the machine, with the same text on all machines of this type."""
         if self.device == 'cuda':
             kind = f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
         else:
             kind = f'{available_cores()}-core CPU'
-        threads = f'{self.threads} thread{"s" if self.threads > 1 else ""}'
-        return f'{kind}, torch {torch.__version__}, {threads}'
+        return f'{kind}, torch {torch.__version__}, {format_count(self.threads, "thread")}'
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What calls took.
+    """Time and memory of calls.
 
     Attributes:
-        seconds: of each timed call; none if the machine lacks the memory for one.
-        memory_mb: what a call held at its peak beyond what was there before it, None = not
-            measured. On a CPU resident memory in MiB, on CUDA allocated memory.
+        seconds: of each timed call; empty if the memory of the machine is too small.
+        memory_mb: peak memory of a call in MiB, minus the memory before it; None = not measured. On
+            a CPU it is resident memory, on CUDA allocated memory.
     """
 
     seconds: tuple[float, ...]
@@ -70,15 +71,15 @@ class Measurement:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, 'sched_getaffinity', None)  # not everywhere
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, 'sched_getaffinity', None)  # missing on some systems
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def time_calls(
     call: Callable[[], object], settings: Settings, *, warm_up: bool = True
 ) -> Measurement:
-    """Time ``repeat`` calls in this process, with ``warm_up`` after one that is not timed."""
+    """Time ``repeat`` calls in this process, by default after one warm-up call."""
     if warm_up:
         call()
     seconds = []
@@ -99,19 +100,22 @@ def measure_in_fresh_process(
     warm_up: Mapping | None = None,
     count_setup: bool = False,
 ) -> Measurement:
-    """Time and peak memory of ``make_call(options)()``, in a process of its own.
+    """Measure time and peak memory of ``make_call(options)()`` in a new process.
 
-    So no case finds memory that another one has left. The first call's memory is measured, with
-    ``count_setup`` also the second one's; the calls after that are timed.
+    A new process has no memory left over from another case. Memory is measured during the first
+    call, with ``count_setup`` also during the second one; the calls after that are timed.
 
     Args:
-        make_call: a function at the top of a module; returns what is to be measured.
+        make_call: a function at the top level of a module; returns the call to measure.
         options: its argument, plain values.
         settings: how to measure.
-        warm_up: options of a smaller case that is called before the memory is measured, so that
-            what libraries load and allocate on the first call is not counted.
-        count_setup: memory counts from before ``make_call``, as for a network with its weights;
+        warm_up: options of a smaller case to call before memory is measured, so that what libraries
+            load and allocate on the first call is not counted.
+        count_setup: measure memory from before ``make_call``, e.g. for a network with its weights;
             otherwise from after it.
+
+    Returns:
+        Measurement: without values if the memory of the machine is too small.
     """
     arguments = (make_call, options, settings, warm_up, count_setup)
     try:
@@ -139,13 +143,13 @@ def _measure(
     with PeakMemory(settings.device) as peak:
         call = call or make_call(options)
         call()
-        if count_setup:  # an optimizer makes its state in the first step, at the end
+        if count_setup:  # an optimizer allocates its state at the end of the first step
             call()
     return replace(time_calls(call, settings, warm_up=False), memory_mb=peak.megabytes)
 
 
 class PeakMemory:
-    """Context that notes in ``megabytes`` how far memory rose in it, None if that is not known."""
+    """Context that sets ``megabytes`` to the rise of memory in it, None if unknown."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -178,17 +182,17 @@ def _synchronize(device: str) -> None:
 
 
 def _reset_peak() -> None:
-    """Let the peak of this process's resident memory count from now on.
+    """Reset the peak of this process's resident memory.
 
-    Where the system does not allow it the peak counts from the process's start, which is the same
-    for whatever takes more than the imports did.
+    If the system does not allow it, the peak counts from the start of the process. That makes no
+    difference to calls that take more memory than the imports.
     """
     with contextlib.suppress(OSError):
         Path('/proc/self/clear_refs').write_text('5')  # man 5 proc
 
 
 def _resident_megabytes(field: str) -> float | None:
-    """VmRSS or VmHWM of this process; None where there is no /proc."""
+    """VmRSS or VmHWM of this process; None without /proc."""
     try:
         status = Path('/proc/self/status').read_text()
     except OSError:

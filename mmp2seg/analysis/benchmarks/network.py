@@ -18,7 +18,7 @@ from mmp2seg.analysis.benchmarks.affinity import dense_affinity
 from mmp2seg.analysis.benchmarks.scene import Scene, make_scene, network_maps, training_sample
 from mmp2seg.registry import MODELS
 
-# Training steps by name: what they change in a model's config.
+# Changes of the model config by name of the training step.
 STEPS = {
     'without I2S': dict(affinity_head=None),
     'both affinity losses': dict(rounds=0),
@@ -27,12 +27,12 @@ STEPS = {
 
 
 def make_training_step(options: Mapping) -> Callable[[], object]:
-    """Forward pass, losses, backward pass and optimizer step of a batch of one image.
+    """Return a call with forward pass, losses, backward pass and optimizer step of one image.
 
     Args:
-        options: ``config``, path of a stage-1 config; ``cfg_options``, settings of it to replace,
-            by dotted key; ``step``, of :data:`STEPS`; ``size``, of the square image; ``points``;
-            ``device``; ``dense``, with the dense reference in place of the streamed affinity.
+        options: ``config``, path of a stage-1 config; ``cfg_options``, settings to replace, by
+            dotted key; ``step``, a key of :data:`STEPS`; ``size``, side of the image; ``points``;
+            ``device``; ``dense``, use the dense affinity instead of the streamed one.
     """
     cfg = load_config(options)
     _choose_step(cfg.model, options['step'])
@@ -50,10 +50,10 @@ def make_training_step(options: Mapping) -> Callable[[], object]:
 
 
 def make_inference(options: Mapping) -> Callable[[], object]:
-    """Inference of one image.
+    """Return a call for inference of one image.
 
     Args:
-        options: ``config``, ``cfg_options``, ``points`` and ``device`` as of
+        options: ``config``, ``cfg_options``, ``points`` and ``device``, see
             :func:`make_training_step`; ``size``, (H, W); ``rounds`` of propagation.
     """
     cfg = load_config(options)
@@ -71,14 +71,14 @@ def make_inference(options: Mapping) -> Callable[[], object]:
 
 
 def build_network(model_cfg: Mapping, scene: Scene, *, device: str) -> BaseModel:
-    """A network with random weights whose heads put out what a trained one would for the scene.
+    """Build a network with random weights and, for the scene, outputs like a trained network's.
 
-    Its maps are added to the heads' outputs, which costs next to nothing, while the convolutions,
-    losses and gradients are the network's own.
+    Hooks add maps to the outputs of the heads, at almost no cost. Convolutions, losses and
+    gradients are those of the network.
 
     Args:
         model_cfg: of a :class:`mmp2seg.models.P2Seg`.
-        scene: the image that it is going to see.
+        scene: the image to run the network on.
         device: 'cpu' or 'cuda'.
     """
     MMLogger.get_current_instance().setLevel(logging.WARNING)  # not a line per parameter
@@ -95,7 +95,7 @@ def build_network(model_cfg: Mapping, scene: Scene, *, device: str) -> BaseModel
 
 
 class _AddToOutput:
-    """Forward hook that adds a map, at the output's size."""
+    """Forward hook that adds a map, resized to the output."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
@@ -108,7 +108,7 @@ class _AddToOutput:
 
 
 def load_config(options: Mapping) -> Config:
-    """The config ``options['config']`` with ``options['cfg_options']``, for random weights."""
+    """Load ``options['config']`` with ``options['cfg_options']``, without pretrained weights."""
     cfg = Config.fromfile(options['config'])
     cfg.merge_from_dict(dict(options['cfg_options']))
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -117,7 +117,7 @@ def load_config(options: Mapping) -> Config:
 
 
 def _choose_step(model_cfg: Config, name: str) -> None:
-    """Change a model's config to a training step of :data:`STEPS`, all of it from the start."""
+    """Set a model config to a training step of :data:`STEPS`, active from the first iteration."""
     change = STEPS[name]
     if 'affinity_head' in change:
         model_cfg.affinity_head = None
@@ -133,6 +133,6 @@ def _choose_step(model_cfg: Config, name: str) -> None:
 
 
 def _propagate_at_inference(model_cfg: Config, *, rounds: int) -> None:
-    """Let inference read the network's own scores, propagated so often."""
+    """Let inference use the network's scores, propagated ``rounds`` times."""
     test_cfg = dict(model_cfg.get('test_cfg') or {})
     model_cfg.test_cfg = {**test_cfg, 'rounds': rounds, 'use_weak_map': False}

@@ -1,11 +1,13 @@
-"""The parts of the benchmark: each measures its cases and returns their rows."""
+"""The parts of the benchmark: each measures its cases and returns rows of the table."""
 
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mmp2seg.analysis.benchmarks import affinity, codec, network, pipeline
+from mmengine.runner import set_random_seed
+
+from mmp2seg.analysis.benchmarks import affinity, codec, network
 from mmp2seg.analysis.benchmarks.measuring import (
     Measurement,
     Settings,
@@ -13,8 +15,11 @@ from mmp2seg.analysis.benchmarks.measuring import (
     time_calls,
 )
 from mmp2seg.analysis.benchmarks.report import Row, times_as_fast, times_as_long
+from mmp2seg.analysis.tables import format_count
+from mmp2seg.datasets.shapes.dataset import SHAPES_CLASSES, write_shapes
+from mmp2seg.registry import DATASETS
 
-# What is measured of the codec: use, points, (H, W).
+# Measurements of the codec: name of the call, points, (H, W).
 CODEC_CASES = (
     (codec.INITIAL, 6, (416, 416)),
     (codec.REFINED, 12, (416, 416)),
@@ -27,18 +32,18 @@ GROWTH_SIDES = (256, 512, 1024, 2048)
 
 @dataclass(frozen=True)
 class Case:
-    """Sizes of what is measured.
+    """Sizes of the cases to measure.
 
     Attributes:
         config: path of a stage-1 config.
         cfg_options: settings of the config to replace, by dotted key.
-        grid, channels: of the embedding, for the affinity by itself.
-        beta, radius: of the propagation by itself.
+        grid, channels: of the embedding, for the parts affinity and propagation.
+        beta, radius: for the part propagation.
         crop: side of the training image.
-        image: (H, W) at inference, and of the pipeline's images.
-        points: of an image.
-        num_images: of the pipeline.
-        memory_sides: sides of the training images whose memory is compared.
+        image: (H, W) of the images of inference and pipeline.
+        points: points of an image.
+        num_images: images of the pipeline.
+        memory_sides: sides of the training images for the part memory.
     """
 
     config: str
@@ -54,7 +59,7 @@ class Case:
     memory_sides: tuple[int, ...] = (256, 416, 640, 1024)
 
     def network_options(self, settings: Settings) -> dict:
-        """What the cases of :mod:`mmp2seg.analysis.benchmarks.network` have in common."""
+        """Shared options of the cases of :mod:`mmp2seg.analysis.benchmarks.network`."""
         return dict(
             config=self.config,
             cfg_options=dict(self.cfg_options),
@@ -92,7 +97,7 @@ def _streamed_and_dense(
     case: Case,
     settings: Settings,
 ) -> list[tuple]:
-    """Two rows without their part; memory counts from the embedding on."""
+    """Values of two rows, without the part; memory is measured after the embedding was made."""
     options = {'channels': case.channels, 'device': settings.device, **options}
     found = []
     for dense in (False, True):
@@ -106,7 +111,10 @@ def _streamed_and_dense(
 
 
 def measure_steps(case: Case, settings: Settings) -> list[Row]:
-    """Training steps without I2S, with it, and with the dense reference; memory: all of it."""
+    """Training steps without I2S, with it, and with the dense affinity.
+
+    Memory includes the network.
+    """
     (without, *others), dense_of = network.STEPS, list(network.STEPS)[-1]
     base = _measure_step(without, case, settings)
     rows = [Row('step', _step_title(without, case.crop), base)]
@@ -122,7 +130,7 @@ def measure_steps(case: Case, settings: Settings) -> list[Row]:
 
 
 def measure_memory(case: Case, settings: Settings) -> list[Row]:
-    """Training steps with one round at growing sizes: what a pixel more costs."""
+    """Training steps with one round at growing sizes, for the memory per pixel."""
     name = list(network.STEPS)[-1]
     rows: list[Row] = []
     for side in case.memory_sides:
@@ -147,7 +155,7 @@ def _step_title(name: str, side: int) -> str:
 
 
 def measure_inference(case: Case, settings: Settings) -> list[Row]:
-    """Inference of one image without and with propagation; memory: all of it."""
+    """Inference of one image without and with propagation; memory includes the network."""
     height, width = case.image
     found = []
     for rounds in (0, 1):
@@ -174,7 +182,7 @@ def measure_codec(case: Case, settings: Settings) -> list[Row]:
 
 
 def measure_growth(case: Case, settings: Settings) -> list[Row]:
-    """The codec by points and by pixels, beside the smallest of each."""
+    """The codec by points and by pixels, compared with the smallest of each."""
     sweeps = (
         [(points, (416, 416)) for points in GROWTH_POINTS],
         [(case.points, (side, side)) for side in GROWTH_SIDES],
@@ -193,11 +201,11 @@ def measure_growth(case: Case, settings: Settings) -> list[Row]:
 
 
 def _codec_title(name: str, points: int, size: tuple[int, int]) -> str:
-    return f'{name}, {points} point{"s" if points > 1 else ""}, {size[0]} x {size[1]}'
+    return f'{name}, {format_count(points, "point")}, {size[0]} x {size[1]}'
 
 
 def _many_calls(call: Callable[[], object], settings: Settings) -> Measurement:
-    """Calls of a few milliseconds: at least 20."""
+    """Time at least 20 calls, as a call takes a few milliseconds."""
     return time_calls(call, replace(settings, repeat=max(settings.repeat, 20)))
 
 
@@ -205,10 +213,10 @@ def measure_pipeline(case: Case, settings: Settings) -> list[Row]:
     """The training pipeline in one process with one thread, as in a worker of the data loader."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / 'shapes'
-        pipeline.write_images(root, num_images=case.num_images, size=case.image)
+        write_shapes(root, num_train=case.num_images, num_val=0, size=case.image, overwrite=True)
         options = dict(config=case.config, cfg_options=dict(case.cfg_options), root=str(root))
         worker = replace(settings, device='cpu', threads=1)
-        found = measure_in_fresh_process(pipeline.make_pipeline_call, options, worker)
+        found = measure_in_fresh_process(make_pipeline_call, options, worker)
     found = Measurement(tuple(seconds / case.num_images for seconds in found.seconds))
     per_second = '' if found.median is None else f'{1 / found.median:.1f} images per second'
     height, width = case.image
@@ -216,7 +224,32 @@ def measure_pipeline(case: Case, settings: Settings) -> list[Row]:
     return [Row('pipeline', title, found, per_second)]
 
 
-# By name, in the order of the table. The last two are asked for by options of their own.
+def make_pipeline_call(options: Mapping) -> Callable[[], object]:
+    """Return a call that reads every image once through the training pipeline.
+
+    Args:
+        options: ``config`` and ``cfg_options``, see
+            :func:`mmp2seg.analysis.benchmarks.network.make_training_step`; ``root``, a folder
+            written by :func:`mmp2seg.datasets.shapes.dataset.write_shapes` in VOC layout.
+    """
+    cfg = network.load_config(options)
+    dataset_cfg = cfg.train_dataloader.dataset
+    dataset_cfg.update(
+        data_root=str(options['root']),
+        ann_file='ImageSets/Segmentation/train.txt',
+        data_prefix=dict(img='JPEGImages', points='Center_points', seg_map='WSSS_maps'),
+        metainfo=dict(classes=SHAPES_CLASSES),
+    )
+    dataset = DATASETS.build(dataset_cfg)
+
+    def read() -> int:
+        set_random_seed(0)
+        return len([dataset[index] for index in range(len(dataset))])
+
+    return read
+
+
+# By name, in the order of the table. The last two have their own options, --growth and --memory.
 PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'affinity': measure_affinity,
     'propagation': measure_propagation,

@@ -1,4 +1,4 @@
-"""Rows of the benchmark, as a table and as plain values."""
+"""Rows of the benchmark, as a table and as json."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _FAILED = 'out of memory'
 
 @dataclass(frozen=True)
 class Row:
-    """A measurement: what was measured in which part, and what it says beside another one."""
+    """A measurement: its part, what was measured, and a comparison with another measurement."""
 
     part: str
     what: str
@@ -20,7 +20,7 @@ class Row:
     compared: str = ''
 
     def cells(self) -> tuple[str, ...]:
-        """The row of the table."""
+        """Return the cells of the table."""
         found = self.measurement
         median = _FAILED if found.median is None else format_seconds(found.median)
         return (
@@ -32,7 +32,7 @@ class Row:
         )
 
     def as_dict(self) -> dict:
-        """Plain values for a json."""
+        """Return plain values for json."""
         found = self.measurement
         return dict(
             part=self.part,
@@ -45,7 +45,7 @@ class Row:
 
 
 def make_table(rows: Sequence[Row]) -> str:
-    """All rows in Markdown."""
+    """Return a Markdown table."""
     return format_table(HEAD, [row.cells() for row in rows])
 
 
@@ -57,19 +57,19 @@ def format_seconds(seconds: float | None) -> str:
 
 
 def times_as_fast(found: Measurement, reference: Measurement, name: str) -> str:
-    """How many times as fast as the reference; empty if either was not measured."""
+    """Say how many times as fast as the reference; empty if either has no time."""
     ratio = time_ratio(reference, found)
     return '' if ratio is None else f'{ratio:.1f} times as fast as {name}'
 
 
 def times_as_long(found: Measurement, reference: Measurement, name: str) -> str:
-    """How many times the reference's time; empty if either was not measured."""
+    """Say how many times as long as the reference; empty if either has no time."""
     ratio = time_ratio(found, reference)
     return '' if ratio is None else f'{ratio:.2f} times {name}'
 
 
 def time_ratio(found: Measurement, reference: Measurement) -> float | None:
-    """Ratio of the medians."""
+    """Return the ratio of the medians; None if either has no time."""
     if found.median is None or reference.median is None:
         return None
     return found.median / reference.median

@@ -1,7 +1,7 @@
-"""Synthetic images to measure on: objects, a weak map, and outputs as of a trained network.
+"""Synthetic images for measurements: objects, a weak map, and outputs of a trained network.
 
-Times of the point codec and of the distillation depend on what the maps look like: random logits
-would make thousands of regions, which no trained network does.
+The time of the point codec and of the distillation depends on the maps: random logits would give
+thousands of regions, unlike a trained network.
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ STRIDE = 4  # of a network's maps
 
 @dataclass(frozen=True)
 class Scene:
-    """Objects of an image of ``H x W`` pixels, which touch and overlap.
+    """Touching and overlapping objects in an image of ``H x W`` pixels.
 
     Attributes:
-        points_xy: ``(N, 2)`` float32, the objects' middles.
+        points_xy: ``(N, 2)`` float32, centres of the objects.
         labels: ``(N,)`` int64, 0..K-1.
-        instance_map: ``(H, W)`` int32, the true one; an object may be hidden.
+        instance_map: ``(H, W)`` int32, the true instances; an object may be hidden.
         weak_map: ``(H, W)`` uint8: the true semantic map with holes, false parts and a strip of
             255.
     """
@@ -43,7 +43,7 @@ class Scene:
 
 
 def make_scene(num_points: int, size: tuple[int, int], *, num_classes: int = 20) -> Scene:
-    """A scene that is the same for the same arguments, however large.
+    """Make a scene; equal arguments give equal scenes.
 
     Args:
         num_points: N, at least 1.
@@ -74,7 +74,7 @@ def make_scene(num_points: int, size: tuple[int, int], *, num_classes: int = 20)
 def network_maps(
     scene: Scene, *, num_classes: int = 20, channels: int = 256
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs as of a trained network, at stride 4.
+    """Make outputs like those of a trained network, at stride 4.
 
     Returns:
         tuple: ``(1, K + 1, h, w)`` semantic logits, ``(1, 2, h, w)`` offsets and the
@@ -97,14 +97,14 @@ def network_maps(
     instances = instances[0, 0].long()
     semantic_map = torch.from_numpy(np.append(0, scene.labels + 1))[instances]
     logits = 6 * F.one_hot(semantic_map, num_classes + 1).permute(2, 0, 1) + noise(num_classes + 1)
-    # Inner products of 4 in an instance, about 0 between two.
+    # Inner products are 4 within an instance and about 0 between two instances.
     directions = torch.randn(len(scene.labels) + 1, channels, generator=generator)
     directions = 2 * F.normalize(directions, dim=1)
     return logits[None], offset, directions[instances].permute(2, 0, 1)[None]
 
 
 def training_sample(scene: Scene) -> dict[str, Tensor | BaseDataElement]:
-    """What the data pipeline gives for the scene with a random image: inputs and data sample."""
+    """Return what the data pipeline gives for the scene with a random image."""
     height, width = scene.weak_map.shape
     point_ids = np.arange(len(scene.labels))
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)

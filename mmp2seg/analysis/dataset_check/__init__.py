@@ -1,1 +1,1 @@
-"""A point data set read once, and all that is wrong with it."""
+"""Read a point data set once and report all problems."""

@@ -1,4 +1,4 @@
-"""A whole point data set read once, with everything that is wrong with it."""
+"""Read a whole point data set once and collect its problems."""
 
 import os.path as osp
 from collections import Counter, defaultdict
@@ -30,24 +30,21 @@ def check_dataset(
     with_hash: bool = False,
     run: Run = _run_one_by_one,
 ) -> DatasetReport:
-    """Read each image, its points and its map, and collect what is wrong.
+    """Read each image, its points and its map, and collect the problems.
 
     Args:
         cfg: config with the data loaders of stage 1.
-        split: ``'train'`` or ``'test'``, whose data set.
+        split: ``'train'`` or ``'test'``, the data set to check.
         image_classes: file with the classes of each image (``train_cls.txt``) to compare with the
             points; None compares nothing.
         with_hash: also look for image files with the same content.
-        run: calls a function, which can be pickled, for each entry of a list and returns the
-            results in order; a place for a progress bar and for processes.
-
-    Returns:
-        DatasetReport: sound where ``num_problems`` is 0.
+        run: calls a function for each entry of a list and returns the results in order, e.g. with a
+            progress bar or in several processes (the function can be pickled).
 
     Raises:
         CommandError: the config has no data loader for the split or for the test.
-        ValueError, OSError: it has no point data set, or the list of the images or the file of
-            their classes cannot be read.
+        ValueError, OSError: it has no point data set, or the list of images or the file of their
+            classes cannot be read.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = label_dataset(cfg, split)
@@ -60,7 +57,7 @@ def check_dataset(
         problems['image_classes'] += _differing_classes(loaded, image_classes)
     problems['points'] += _no_points(loaded)
     problems['duplicate_images'] += _listed_twice(loaded)
-    # A problem of an image that is listed twice is one problem.
+    # A problem of an image that is listed twice counts once.
     found = run(checker, loaded.entries)
     for target, lines in (
         (problems, (entry for findings in found for entry in findings.problems)),
@@ -87,7 +84,7 @@ def check_dataset(
 def _image_checker(
     cfg: Config, dataset: ConfigDict, loaded: LoadedEntries, *, with_hash: bool
 ) -> ImageChecker:
-    """Reads as the data set's pipeline does, and finds regions as the model's labeler does."""
+    """Make a checker that reads like the data set's pipeline and finds regions like the labeler."""
     steps = {step.type.split('.')[-1]: step for step in dataset.pipeline}
     load_image = steps.get('LoadImageFromFile', dict(type='LoadImageFromFile'))
     load_points = steps.get('LoadPointAnnotations', {})
@@ -116,8 +113,8 @@ def _differing_classes(loaded: LoadedEntries, path: str) -> list[str]:
     lines = []
     for name, both in compare_image_classes(listed, pointed).items():
         texts = (', '.join(loaded.classes[label] for label in labels) for labels in both)
-        told = zip(('points without the class', 'the class without points'), texts)
-        reasons = '; '.join(f'{title}: {text}' for title, text in told if text)
+        titles = ('points without the class', 'the class without points')
+        reasons = '; '.join(f'{title}: {text}' for title, text in zip(titles, texts) if text)
         lines.append(f'{path}: {name}: {reasons}')
     return lines
 
@@ -128,7 +125,7 @@ def _listed_twice(loaded: LoadedEntries) -> list[str]:
 
 
 def _no_points(loaded: LoadedEntries) -> list[str]:
-    """A line if there is no point at all, unless that is told by what could not be read."""
+    """A line if there are no points, unless other problems explain that."""
     if loaded.problems or any(entry['instances'] for entry in loaded.entries):
         return []
     return [f'{loaded.ann_file}: expected points, got none']
@@ -143,11 +140,11 @@ def _same_content(loaded: LoadedEntries, found: Sequence[ImageFindings]) -> list
 
 
 def _class_mismatch(loaded: LoadedEntries, counts: Counter) -> list[str]:
-    """A line if most points have no region: weak maps lose a few, a wrong class table most."""
+    """A line if most points have no region: weak maps miss a few, a wrong class table most."""
     total = counts['points']
     if 2 * counts['lost'] <= total:
         return []
     return [
-        f'{loaded.ann_file}: {counts["lost"]} of {total} points have no region of their class in '
-        f'reach: is map value k + 1 class k of {", ".join(loaded.classes)}, and a point x y?'
+        f'{loaded.ann_file}: {counts["lost"]} of {total} points have no region of their class '
+        f'nearby: is map value k + 1 class k of {", ".join(loaded.classes)}, and are points (x, y)?'
     ]

@@ -1,4 +1,4 @@
-"""One image of a point data set checked: its files, its points and its semantic map."""
+"""Check one image of a point data set: its files, its points and its semantic map."""
 
 import dataclasses
 import hashlib
@@ -18,20 +18,19 @@ from mmp2seg.analysis.dataset_check.point_positions import (
 from mmp2seg.datasets.transforms.loading import read_semantic_map
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 
-# Points of a region, and the names of these counts.
+# Ranges of the number of points of a region, by the name of the count.
 POINTS_PER_REGION = {'1': (1, 1), '2': (2, 2), '3-5': (3, 5), '6+': (6, np.inf)}
 
 
 @dataclasses.dataclass
 class ImageFindings:
-    """What was found in an image.
+    """The findings of an image.
 
     Attributes:
-        counts: figures to be summed over the images; see
-            :mod:`mmp2seg.analysis.dataset_check.report`.
-        problems: kind and line of each, which names the file.
-        notes: as ``problems``, of what is usual in weak maps.
-        digest: of the image file's content; '' unless asked for.
+        counts: figures to sum over the images; see :mod:`mmp2seg.analysis.dataset_check.report`.
+        problems: kind of each problem, and a line that names the file.
+        notes: like ``problems``, for what is usual in weak maps.
+        digest: of the image file's content, '' if not requested.
     """
 
     counts: Counter = dataclasses.field(default_factory=Counter)
@@ -42,15 +41,15 @@ class ImageFindings:
 
 @dataclasses.dataclass(frozen=True)
 class ImageChecker:
-    """Checks an entry of a data set; a call never raises for what is wrong with it.
+    """Checks an entry of a data set; a call does not raise for problems of the entry.
 
     Attributes:
-        load_image: transform that adds ``img`` to an entry, as the data set's pipeline has it.
+        load_image: transform of the data set's pipeline that adds ``img`` to an entry.
         classes: names of the K classes.
-        sizes: (H, W) by image id, as the annotation file says; may lack images.
-        ann_file: named where these differ from the image.
+        sizes: (H, W) by image id, from the annotation file; may lack images.
+        ann_file: named if a size differs from the image.
         backend_args: of :mod:`mmengine.fileio`, for maps.
-        resize_seg_map: whether the data set resizes maps that have the image's shape.
+        resize_seg_map: whether the data set resizes maps with the aspect ratio of the image.
         min_region_area: of the labeler.
         max_snap_distance: of the labeler.
         with_digest: compute a digest of each image file.
@@ -70,7 +69,7 @@ class ImageChecker:
         findings = ImageFindings()
         points = np.array([i['point'] for i in entry['instances']], np.float64).reshape(-1, 2)
         labels = np.array([i['bbox_label'] for i in entry['instances']], np.int64)
-        findings.counts.update({'points': len(labels), 'images': 1, 'empty': not len(labels)})
+        findings.counts.update({'points': len(labels), 'images': 1, 'empty': int(len(labels) == 0)})
         findings.counts.update(('class', label) for label in labels.tolist())
         self._find_duplicates(entry, findings)
         size = self._check_image(entry, findings)
@@ -98,7 +97,7 @@ class ImageChecker:
             findings.problems.append(('duplicate_points', line))
 
     def _check_image(self, entry: dict, findings: ImageFindings) -> tuple[int, int] | None:
-        """Size (H, W) of an image, None for one that cannot be read."""
+        """Return the size (H, W) of an image, None if it cannot be read."""
         path = entry['img_path']
         try:
             size = tuple(self.load_image(dict(img_path=path))['img'].shape[:2])
@@ -106,7 +105,7 @@ class ImageChecker:
         except FileNotFoundError:
             findings.problems.append(('missing', f'{path}: the image does not exist'))
             return None
-        except Exception as error:  # whatever a decoder makes of broken data
+        except Exception as error:  # decoders raise anything for broken data
             findings.problems.append(('unreadable', _named(path, error)))
             return None
         reason = _why_incomplete(data)
@@ -123,7 +122,7 @@ class ImageChecker:
     def _check_map(
         self, entry: dict, size: tuple[int, int] | None, findings: ImageFindings
     ) -> np.ndarray | None:
-        """Semantic map (H, W) of an image, None for one that cannot be used."""
+        """Return the semantic map (H, W) of an image, None if it cannot be used."""
         path = entry['seg_map_path']
         if path is None:
             return None
@@ -213,7 +212,7 @@ def _format(size: tuple[int, int]) -> str:
 
 
 def _named(path: str, error: Exception) -> str:
-    """An error in one line that begins with the file, also where it names it elsewhere."""
+    """Format an error in one line that begins with the file."""
     text = _one_line(error)
     return text if text.startswith(path) else f'{path}: {text.replace(f": {path}", "")}'
 
@@ -224,13 +223,13 @@ def _one_line(error: Exception) -> str:
 
 
 def _why_incomplete(data: bytes) -> str | None:
-    """What Pillow says of data without an end, of which some versions of OpenCV make a picture."""
+    """Pillow's error for truncated data, which some versions of OpenCV accept; else None."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.draft('L', (1, 1))  # JPEG: reads all data, but an eighth of the pixels
+            image.draft('L', (1, 1))  # JPEG: reads all data, but decodes an eighth of the size
             image.load()
     except (UnidentifiedImageError, Image.DecompressionBombError):
-        return None  # a format that OpenCV alone knows, or a large image
+        return None  # a format that only OpenCV reads, or a large image
     except (OSError, SyntaxError, ValueError) as error:
         return _one_line(error)
     return None

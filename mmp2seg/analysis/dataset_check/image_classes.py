@@ -1,4 +1,4 @@
-"""The classes of each image, as ``train_cls.txt`` of BESTIE's and P2Seg's data has them."""
+"""The classes of each image, in the format of ``train_cls.txt`` of BESTIE's and P2Seg's data."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,16 +10,17 @@ def read_image_classes(path: str | Path, *, num_classes: int) -> dict[str, tuple
     """Read a file with a line ``<id> <class> <class> ...`` per image.
 
     Args:
-        path: text file; blank lines count for nothing.
+        path: text file; blank lines are ignored.
         num_classes: number K of classes without background.
 
     Returns:
-        Image id -> its classes 0..K-1, ascending, each once, in the order of the lines; no classes
-        for an image without objects. Empty for an empty file.
+        Image id -> classes 0..K-1, ascending and unique, in the order of the lines; no classes for
+        an image without objects. Empty for an empty file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a word is no class 0..K-1, or an image has two lines; begins with ``path:line``.
+        FileNotFoundError: the file does not exist.
+        ValueError: a word is not a class 0..K-1, or an image has two lines; begins with
+            ``path:line``.
     """
     classes: dict[str, tuple[int, ...]] = {}
     line_of: dict[str, int] = {}
@@ -29,7 +30,7 @@ def read_image_classes(path: str | Path, *, num_classes: int) -> dict[str, tuple
         name, *words = line.split()
         where = f'{path}:{number}'
         if name in line_of:
-            raise ValueError(f'{where}: image {name} has a line already, line {line_of[name]}')
+            raise ValueError(f'{where}: image {name} duplicates line {line_of[name]}')
         line_of[name] = number
         classes[name] = tuple(sorted({_parse_class(word, num_classes, where) for word in words}))
     return classes
@@ -38,17 +39,17 @@ def read_image_classes(path: str | Path, *, num_classes: int) -> dict[str, tuple
 def compare_image_classes(
     image_classes: Mapping[str, Iterable[int]], point_classes: Mapping[str, Iterable[int]]
 ) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Images whose classes are not those of their points.
+    """Find images whose classes differ from the classes of their points.
 
     Args:
-        image_classes: as of :func:`read_image_classes`; images that ``point_classes`` lacks count
-            for nothing, as the file may be of more images than a split.
-        point_classes: image id -> classes of its points, repeated as often as they like.
+        image_classes: see :func:`read_image_classes`; images that are not in ``point_classes`` are
+            ignored, as the file may list more images than the split.
+        point_classes: image id -> classes of its points, may repeat.
 
     Returns:
         Image id -> (classes that have points but are not in ``image_classes``, classes of
         ``image_classes`` without a point), both ascending; an image without a line has no classes.
-        Empty where all agree.
+        Empty if all agree.
     """
     differing = {}
     for name, labels in point_classes.items():

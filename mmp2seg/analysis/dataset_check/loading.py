@@ -1,4 +1,4 @@
-"""The entries of a point data set without stopping at the first that is broken."""
+"""Load the entries of a point data set without stopping at the first broken one."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from mmp2seg.registry import DATASETS
 
 @dataclasses.dataclass(frozen=True)
 class LoadedEntries:
-    """What a data set lists.
+    """The entries of a data set.
 
     Attributes:
-        entries: as of ``PointDataset.image_entry``, without the points that cannot be read.
+        entries: see ``PointDataset.image_entry``, without the points that cannot be read.
         classes: names of the K classes.
         ann_file: the file that lists the images.
-        problems: lines that name file and place of what was left out, by kind: ``'missing'``,
-            ``'points'`` or ``'images'``.
-        sizes: (H, W) of images by their ids, as the annotation file states it; may lack images.
+        problems: kind (``'missing'``, ``'points'`` or ``'images'``) and line of what was left out;
+            the line names file and place.
+        sizes: (H, W) by image id, from the annotation file; may lack images.
     """
 
     entries: list[dict]
@@ -37,13 +37,13 @@ class LoadedEntries:
 
 
 def load_entries(dataset: ConfigDict) -> LoadedEntries:
-    """Entries of the data set of a config, which is built with an empty pipeline.
+    """Load the entries of the data set of a config, which is built with an empty pipeline.
 
-    Data sets of a layout of their own are read as ever and stop at the first broken entry.
+    Data sets that are neither VOC nor COCO stop at the first broken entry.
 
     Raises:
-        ValueError: it is no point data set, or the config or the list of the images is broken.
-        OSError: the list of the images cannot be read.
+        ValueError: it is not a point data set, or the config or the list of images is broken.
+        OSError: the list of images cannot be read.
     """
     arguments = {**dataset, 'pipeline': [], 'test_mode': True, 'serialize_data': False}
     name = arguments.pop('type')
@@ -55,7 +55,7 @@ def load_entries(dataset: ConfigDict) -> LoadedEntries:
     tolerant = type(cls.__name__, (*mixins, cls), state)
     try:
         loaded = tolerant(**arguments)
-    except TypeError as error:  # an argument that the class does not know
+    except TypeError as error:  # an unknown argument
         raise ValueError(f'{name}: {error}') from error
     return LoadedEntries(
         entries=[loaded.get_data_info(index) for index in range(len(loaded))],
@@ -67,7 +67,7 @@ def load_entries(dataset: ConfigDict) -> LoadedEntries:
 
 
 class _TolerantVOC:
-    """Leaves lines and point files out that cannot be read."""
+    """Leaves out lines and point files that cannot be read."""
 
     def _read_points(self, path: str) -> list[dict]:
         try:
@@ -92,7 +92,7 @@ class _TolerantVOC:
 
 
 class _TolerantCoco:
-    """Leaves images and annotations out that cannot be read."""
+    """Leaves out images and annotations that cannot be read."""
 
     def _read_json(self) -> dict:
         content = self._read_lists()
@@ -146,7 +146,7 @@ class _TolerantCoco:
     def _why_broken(
         self, index: int, annotation: object, known: dict, wanted: set, seen: set
     ) -> str | None:
-        """File, place and reason; None for a sound annotation, whose id goes into ``seen``."""
+        """Return file, place and reason, None for a valid annotation; add its id to ``seen``."""
         where = f'{self.ann_file}: annotations[{index}]'
         if not isinstance(annotation, dict):
             return f'{where}: expected an object, got {annotation!r:.60}'
@@ -157,7 +157,7 @@ class _TolerantCoco:
                 return f'{where}: unknown {key} {value!r:.60}'
         number = annotation.get('id')
         if not isinstance(number, int) or number in seen:
-            return f'{where}: expected an id of its own, a whole number, got {number!r:.60}'
+            return f'{where}: expected a unique whole number as id, got {number!r:.60}'
         if annotation['category_id'] in wanted and not annotation.get('iscrowd', 0):
             try:
                 read_annotation_point(annotation, point_source=self.point_source, where=where)

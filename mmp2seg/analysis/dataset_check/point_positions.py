@@ -1,4 +1,4 @@
-"""How the points of an image lie on its semantic map: what a check of a data set counts."""
+"""The positions of an image's points on its semantic map."""
 
 from typing import NamedTuple
 
@@ -12,14 +12,14 @@ PLACES = ('on_class', 'other_class', 'background', 'ignore', 'outside')
 
 
 class RegionsAndPoints(NamedTuple):
-    """Regions of all classes of a map, and which of them points belong to.
+    """Regions of all classes of a map, and the region of each point.
 
     Attributes:
         point_regions: (N,) int64, 1..R or 0 for none.
         areas: (R,) int64, pixels of each region.
         labels: (R,) int64, class 0..K-1 of each region.
-        num_small: regions left out for their area.
-        num_pixels: pixels of all classes, also those of small regions.
+        num_small: number of regions left out because they are small.
+        num_pixels: pixels of all classes, including small regions.
     """
 
     point_regions: np.ndarray
@@ -37,10 +37,10 @@ class RegionsAndPoints(NamedTuple):
 def places_of_points(
     points_xy: np.ndarray, labels: np.ndarray, semantic_map: np.ndarray
 ) -> np.ndarray:
-    """What is under each point.
+    """Find what is under each point.
 
     Args:
-        points_xy: (N, 2) floats (x, y) in the map's frame, anywhere.
+        points_xy: (N, 2) floats (x, y) in the map's frame, inside or outside.
         labels: (N,) classes 0..K-1.
         semantic_map: (H, W) integers, 0 background, k + 1 class k, 255 ignore.
 
@@ -68,10 +68,10 @@ def regions_and_points(
     min_area: int = 0,
     max_snap_distance: float = 0.0,
 ) -> RegionsAndPoints:
-    """Regions of a map, also of classes without points, and the region of each point.
+    """Find the regions of a map, including classes without points, and the region of each point.
 
     Args:
-        points_xy: (N, 2) floats (x, y) in the map's frame, anywhere; those outside have no region.
+        points_xy: (N, 2) floats (x, y) in the map's frame; points outside have no region.
         labels: (N,) classes 0..K-1.
         semantic_map: (H, W) integers, 0 background, k + 1 class k, 255 ignore.
         min_area, max_snap_distance: see :func:`mmp2seg.ops.components.regions_of_points`.

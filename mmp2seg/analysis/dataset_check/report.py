@@ -1,4 +1,4 @@
-"""The page that a check of a point data set ends with."""
+"""The report of a check of a point data set, as one page and as json."""
 
 import dataclasses
 import textwrap
@@ -6,22 +6,23 @@ from collections import Counter
 
 from mmp2seg.analysis.dataset_check.image import POINTS_PER_REGION
 from mmp2seg.analysis.dataset_check.point_positions import PLACES
+from mmp2seg.analysis.tables import format_count
 
 SHOWN_PROBLEMS = 10
-# Kinds of problems in the order of the page.
+# Titles by kind of problem, in the order of the page.
 PROBLEMS = {
     'missing': 'missing files',
     'unreadable': 'files that cannot be read',
     'images': 'entries of images that cannot be read',
     'points': 'points that cannot be read',
     'sizes': 'sizes that disagree',
-    'map_values': 'maps with values that are no class',
+    'map_values': 'maps with values that are not a class',
     'outside': 'points outside of their image',
     'duplicate_points': 'points at the same place',
     'duplicate_images': 'images listed more than once',
     'same_content': 'image files with the same content',
-    'image_classes': 'images whose classes are not those of their points',
-    'classes': 'classes of the points and of the maps do not go together',
+    'image_classes': 'images whose classes differ from those of their points',
+    'classes': 'classes of the points and of the maps do not match',
 }
 _PLACE_NAMES = {
     'on_class': 'on their class',
@@ -37,13 +38,13 @@ class DatasetReport:
     """Figures and problems of a data set.
 
     Attributes:
-        title: what was checked.
+        title: split and file of the data set.
         classes: names of the K classes.
         counts: sums of ``ImageFindings.counts``.
-        problems: lines by kind, each naming its file; every one of them is listed.
-        notes: the same of what is usual in weak maps: points off their class with a region in reach
-            (``'off_class'``) and without (``'lost'``), and maps with classes that no point of their
-            image has (``'classes_without_points'``).
+        problems: all lines by kind; a line names its file.
+        notes: like ``problems``, for what is usual in weak maps: points off their class with a
+            region nearby (``'off_class'``) and without one (``'lost'``), and maps with classes that
+            no point of their image has (``'classes_without_points'``).
         max_snap_distance: of the labeler, in pixels.
         min_region_area: of the labeler, in pixels.
     """
@@ -58,11 +59,11 @@ class DatasetReport:
 
     @property
     def num_problems(self) -> int:
-        """Lines of all kinds."""
+        """Number of problems of all kinds."""
         return sum(map(len, self.problems.values()))
 
     def to_json(self) -> dict:
-        """All figures, problems and notes as plain json types."""
+        """Return all figures, problems and notes as plain json types."""
         counts = self.counts
         names = ('images', 'empty', 'points', 'maps', 'snapped', 'lost', 'regions')
         names += ('regions_small', 'regions_without_points', 'pixels', 'pixels_without_points')
@@ -81,13 +82,15 @@ class DatasetReport:
         )
 
     def __str__(self) -> str:
-        """One page for a terminal."""
+        """Format one page for a terminal."""
         counts = self.counts
         per_class = [f'{name} {counts["class", i]}' for i, name in enumerate(self.classes)]
         lines = [
             self.title,
-            f'{counts["images"]} images, {counts["empty"]} without points; {counts["maps"]} maps',
-            f'{counts["points"]} points in {len(self.classes)} classes:',
+            f'{format_count(counts["images"], "image")}, {counts["empty"]} without points; '
+            f'{format_count(counts["maps"], "map")}',
+            f'{format_count(counts["points"], "point")} in '
+            f'{format_count(len(self.classes), "class", "classes")}:',
             *_wrapped(per_class),
         ]
         if counts['maps']:
@@ -97,7 +100,7 @@ class DatasetReport:
     def _points_on_maps(self) -> list[str]:
         counts = self.counts
         total = sum(counts['place', place] for place in PLACES)
-        lines = [f'{total} points on maps:']
+        lines = [f'{format_count(total, "point")} on maps:']
         for place in PLACES:
             number = counts['place', place]
             lines.append(f'  {_PLACE_NAMES[place]:<24}{number:>8}  {_percent(number, total)}')
@@ -112,7 +115,8 @@ class DatasetReport:
         counts = self.counts
         without = counts['regions_without_points']
         share = _percent(counts['pixels_without_points'], counts['pixels'])
-        lines = [f'{counts["regions"]} regions of the maps:', *self._small_regions()]
+        regions = format_count(counts['regions'], 'region')
+        lines = [f'{regions} of the maps:', *self._small_regions()]
         for name in POINTS_PER_REGION:
             number = counts['points_per_region', name]
             title = f'with {name} point' + ('s' if name != '1' else '')
@@ -122,8 +126,8 @@ class DatasetReport:
         return [
             *lines,
             f'  {"without points":<24}{without:>8}, {share.strip()} of the pixels of all classes',
-            f'  distance separation has to part {shared} of them',
-            f'{absent} maps have a class that no point of their image has',
+            f'  split by distance separation: {shared}',
+            f'maps with a class that no point of their image has: {absent}',
         ]
 
     def _small_regions(self) -> list[str]:
@@ -135,7 +139,7 @@ class DatasetReport:
     def _problems(self) -> list[str]:
         if not self.num_problems:
             return ['no problems found']
-        lines = [f'{self.num_problems} problems found']
+        lines = [f'{format_count(self.num_problems, "problem")} found']
         for kind, title in PROBLEMS.items():
             found = self.problems.get(kind, [])
             if found:
@@ -147,7 +151,7 @@ class DatasetReport:
 
 
 def _wrapped(words: list[str]) -> list[str]:
-    """Lines of words that themselves, as 'potted plant 3', are not broken."""
+    """Wrap to lines without breaking a word that holds spaces, like 'potted plant 3'."""
     text = ', '.join(word.replace(' ', '\xa0') for word in words)
     lines = textwrap.wrap(text, 96, initial_indent='  ', subsequent_indent='  ')
     return [line.replace('\xa0', ' ') for line in lines]

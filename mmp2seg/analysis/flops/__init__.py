@@ -1,1 +1,1 @@
-"""Cost of stage 1: operations by part, as run and by formula, and time."""
+"""Cost of stage 1 by part: operations, counted and by formula, and time."""

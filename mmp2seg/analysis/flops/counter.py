@@ -1,4 +1,4 @@
-"""Count operations of torch code as it runs, functions of no module included."""
+"""Count operations of torch code while it runs, inside and outside of modules."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 aten = torch.ops.aten
 ELEMENTWISE = 'elementwise'
-# What the affinity is made of and torch's counter does not know.
+# Operations of the affinity that torch's counter does not know.
 _FORMULAS = {
     aten.addmm_: lambda into, first, second, **_: 2 * math.prod(first) * second[1],
     aten.dot: lambda first, second, **_: 2 * first[0],
@@ -30,15 +30,15 @@ _ALSO_ELEMENTWISE = (
 
 
 class OperationCount:
-    """What has run so far; see :func:`counting`."""
+    """The operations so far, see :func:`counting`."""
 
     def __init__(self, matrix_mode: FlopCounterMode, elementwise: '_ElementwiseMode') -> None:
         self._matrix_mode = matrix_mode
         self._elementwise = elementwise
 
     def read(self) -> Mapping[str, float]:
-        """Multiply-adds by the name of the operation (``'convolution'``, ``'mm'``, ``'addmm_'``,
-        ...), and under :data:`ELEMENTWISE` the elementwise operations.
+        """Multiply-adds by name of the operation (``'convolution'``, ``'mm'``, ``'addmm_'``, ...),
+        and the elementwise operations under :data:`ELEMENTWISE`.
         """
         found: Counter[str] = Counter({ELEMENTWISE: self._elementwise.count})
         for packet, flops in self._matrix_mode.get_flop_counts().get('Global', {}).items():
@@ -53,12 +53,12 @@ def macs(counts: Mapping[str, float]) -> int:
 
 @contextmanager
 def counting() -> Iterator[OperationCount]:
-    """Count what runs in this context on the CPU (kernels of Triton are not seen).
+    """Count what runs in this context on the CPU; Triton kernels are not counted.
 
-    Multiply-adds are those of torch's :class:`FlopCounterMode`, which leaves biases out, and of the
-    operations that it does not know (``addmm_``, ``dot``). An elementwise operation counts once for
-    every element of its largest tensor, whatever it costs: exponent, power, normalisation,
-    interpolation, reduction, comparison; copies do not count.
+    Multiply-adds are counted by torch's :class:`FlopCounterMode`, which ignores biases, and for the
+    operations that it does not know (``addmm_``, ``dot``) by formulas. An elementwise operation
+    counts once per element of its largest tensor, regardless of its cost: exponent, power,
+    normalisation, interpolation, reduction, comparison. Copies are not counted.
     """
     matrix_mode = FlopCounterMode(display=False, custom_mapping=dict(_FORMULAS))
     elementwise = _ElementwiseMode()
@@ -84,6 +84,6 @@ class _ElementwiseMode(TorchDispatchMode):
 
 def _is_elementwise(func) -> bool:
     name = func._schema.name.removeprefix('aten::').rstrip('_')
-    if name == 'clone':  # a copy, in spite of its tag
+    if name == 'clone':  # a copy, despite its tag
         return False
     return torch.Tag.pointwise in func.tags or name in _ALSO_ELEMENTWISE

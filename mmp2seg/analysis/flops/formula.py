@@ -1,6 +1,7 @@
 """Multiply-adds of the pairwise affinity by formula.
 
-Dimensions: ``N`` pixels of the embedding's grid; ``D`` its channels; ``C`` semantic scores.
+Dimensions: ``N`` pixels of the embedding's grid; ``D`` its channels; ``C`` semantic scores. In
+formulas, as in the paper: ``F`` embedding, ``A`` affinity, ``C`` scores, ``S`` propagated scores.
 """
 
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ class AffinityMacs:
 
     Attributes:
         logits: of ``F^T F``.
-        products: of what the affinities are multiplied with: scores, or the embedding in the
-            gradient of the loss.
+        products: of the affinities with the scores, or with the embedding in the gradient of the
+            loss.
         distances: of the pixels' distances; 0 without a radius.
-        weights: of the loss's sum over the pairs; 0 in a propagation.
+        weights: of the loss's sum over the pairs; 0 for a propagation.
     """
 
     logits: int
@@ -32,7 +33,7 @@ class AffinityMacs:
 
 
 def dense_propagation_macs(num_pixels: int, channels: int, num_scores: int) -> AffinityMacs:
-    """Of ``S = A C`` with the whole matrix: ``N^2 D`` and ``N^2 C``."""
+    """Multiply-adds of ``S = A C`` with the whole matrix: ``N^2 D`` and ``N^2 C``."""
     return AffinityMacs(num_pixels**2 * channels, num_pixels**2 * num_scores)
 
 
@@ -45,18 +46,22 @@ def streamed_propagation_macs(
     radius: float | None = None,
     block_size: int = CPU_BLOCK_SIZE,
 ) -> AffinityMacs:
-    """Of :func:`mmp2seg.ops.affinity.pairwise.propagate` on a CPU, for one image and one round.
+    """Multiply-adds of :func:`mmp2seg.ops.affinity.pairwise.propagate` on a CPU, for one image and
+    one round.
 
-    Only tiles on and above the diagonal are computed, about half of ``N^2 D``; each is multiplied
-    with the scores of its columns and, transposed, of its rows. The sum of the affinities, by which
-    a row is normalised, goes along as one more score. Tiles beyond the radius are left out.
+    Only tiles on and above the diagonal are computed, about half of ``N^2 D``. Each is multiplied
+    with the scores of its columns and, transposed, of its rows. The sum of the affinities, which
+    normalises a row, counts as one more score. Tiles beyond the radius are skipped.
 
     Args:
         num_pixels, channels, num_scores: N, D and C.
         width: of the grid; needed with a radius.
-        radius: as of ``propagate``; its tiles have a side of ``radius * width``, from 128 on, if
-            that is less than ``block_size``.
+        radius: see ``propagate``; the side of its tiles is ``radius * width``, at least 128 and at
+            most ``block_size``.
         block_size: pixels along a side of a tile.
+
+    Raises:
+        ValueError: for a radius without width.
     """
     if radius is None:
         computed, both = _upper_tiles(num_pixels, block_size)
@@ -80,12 +85,13 @@ def streamed_propagation_macs(
 def streamed_loss_macs(
     num_pixels: int, channels: int, *, needs_grad: bool = True, block_size: int = CPU_BLOCK_SIZE
 ) -> AffinityMacs:
-    """Of :func:`mmp2seg.ops.affinity.pair_loss` on a CPU for one image, however many maps it has.
+    """Multiply-adds of :func:`mmp2seg.ops.affinity.pair_loss` on a CPU, for one image with any
+    number of maps.
 
     Args:
-        num_pixels: those that take part in a pair.
+        num_pixels: pixels that take part in a pair.
         channels: D.
-        needs_grad: the gradient, ``N^2 D`` more, is made in the same pass.
+        needs_grad: also compute the gradient in the same pass, ``N^2 D`` more.
         block_size: pixels along a side of a tile.
     """
     computed, both = _upper_tiles(num_pixels, block_size)

@@ -1,4 +1,4 @@
-"""What a P2Seg network takes, part by part: operations or seconds."""
+"""Attribute operations or seconds to the parts of a P2Seg network."""
 
 import time
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ AFFINITY_LOSS = 'affinity loss'
 BACKWARD = 'backward'
 OTHER = 'other'  # upsampling, softmax, rescaling to the image, boxes
 
-# By name the attribute of the network, in the order of the table.
+# Attributes of the network by name of the part, in the order of the table.
 MODULES = {
     'preprocessing': 'data_preprocessor',
     'backbone': 'backbone',
@@ -37,13 +37,13 @@ TRAIN_PARTS = (
 
 
 class PartMeter:
-    """Gives what a reading rises by to the part that runs; an inner part's is not the outer one's.
+    """Add the increase of a reading to the part that runs; an outer part excludes its inner parts.
 
     Args:
-        read: values that only rise, by name.
+        read: returns values by name, which never decrease.
 
     Attributes:
-        parts: per part how far each value rose in it; :data:`OTHER` for outside of all parts.
+        parts: increase of each value by part; :data:`OTHER` is outside of all parts.
     """
 
     def __init__(self, read: Callable[[], Mapping[str, float]]) -> None:
@@ -54,7 +54,7 @@ class PartMeter:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """What runs in this context belongs to the part ``name``."""
+        """Attribute what runs in this context to the part ``name``."""
         self.enter(name)
         try:
             yield
@@ -70,14 +70,14 @@ class PartMeter:
         self._running.pop()
 
     def settle(self) -> None:
-        """Give what was read since the last time to the part that runs."""
+        """Add the increase since the last reading to the part that runs."""
         now = Counter(self._read())
         self.parts[self._running[-1]].update(now - self._last)
         self._last = now
 
 
 def clock(device: str) -> Callable[[], dict[str, float]]:
-    """A reading of the time in ``seconds``, of work that is done."""
+    """Return a reading of the time in ``seconds``, after pending work on the device."""
 
     def read() -> dict[str, float]:
         if device == 'cuda':
@@ -89,7 +89,7 @@ def clock(device: str) -> Callable[[], dict[str, float]]:
 
 @contextmanager
 def metered(model: P2Seg, read: Callable[[], Mapping[str, float]]) -> Iterator[PartMeter]:
-    """A meter that knows which part of ``model`` runs; the model is as before afterwards."""
+    """Meter the parts of ``model``; the model is restored afterwards."""
     meter = PartMeter(read)
     functions = (
         (semantic_scorer, 'propagate', PROPAGATION),
@@ -109,7 +109,7 @@ def metered(model: P2Seg, read: Callable[[], Mapping[str, float]]) -> Iterator[P
 
 
 def _hook(module: nn.Module, name: str, meter: PartMeter, stack: ExitStack) -> None:
-    # Before other hooks of the module, so that what they do is not the module's.
+    # Runs before other hooks of the module, so that their work is not attributed to the module.
     handles = (
         module.register_forward_pre_hook(lambda *_: meter.enter(name)),
         module.register_forward_hook(lambda *_: meter.leave(), always_call=True, prepend=True),
@@ -120,9 +120,9 @@ def _hook(module: nn.Module, name: str, meter: PartMeter, stack: ExitStack) -> N
 
 @contextmanager
 def _wrapped(owner: object, attribute: str, name: str, meter: PartMeter) -> Iterator[None]:
-    """Let calls of ``owner.attribute`` count as the part ``name``."""
+    """Attribute calls of ``owner.attribute`` to the part ``name``."""
     original = getattr(owner, attribute)
-    own = attribute in vars(owner)  # a method is its class's
+    own = attribute in vars(owner)  # False for a method, which belongs to the class
 
     def call(*args: object, **options: object) -> object:
         with meter.part(name):

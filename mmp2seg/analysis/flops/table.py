@@ -1,21 +1,21 @@
-"""Tables of what stage-1 networks take for an image."""
+"""Tables of the cost of stage-1 networks for one image."""
 
 from collections.abc import Sequence
 
 from mmp2seg.analysis.flops.formula import dense_propagation_macs
+from mmp2seg.analysis.flops.network_cost import TOTAL, FlopsCase, NetworkCost, PartCost
 from mmp2seg.analysis.flops.parts import PROPAGATION
-from mmp2seg.analysis.flops.records import TOTAL, FlopsCase, NetworkCost, PartCost
 from mmp2seg.analysis.tables import format_table
 
 _FIGURES = ('params (M)', 'GMACs', 'GFLOPs', 'ms')
 LEGEND = (
-    'Per image. GMACs: multiply-adds of convolutions and products of matrices. GFLOPs: twice that, '
-    'plus one for each element of each other operation.'
+    'Per image. GMACs: multiply-adds of convolutions and matrix products. GFLOPs: twice that, plus '
+    'one for each element of each other operation.'
 )
 
 
 def make_report(case: FlopsCase, costs: Sequence[NetworkCost], machine: str | None) -> str:
-    """Summary, then the parts of each network; ``machine`` is that of the times, if measured."""
+    """Summary, then the parts of each network; ``machine`` measured the times, None = no times."""
     (height, width), (input_height, input_width) = case.shape, costs[0].input_shape
     lines = [
         f'{case.phase}: image {height} x {width}, network input {input_height} x {input_width}, '
@@ -32,23 +32,23 @@ def make_report(case: FlopsCase, costs: Sequence[NetworkCost], machine: str | No
 
 
 def make_summary(costs: Sequence[NetworkCost]) -> str:
-    """All networks in Markdown, a row each."""
+    """Markdown table with a row per network."""
     rows = [(cost.name, *_figures(cost.part(TOTAL))) for cost in costs]
     return format_table(('network', *_FIGURES), rows)
 
 
 def make_part_table(cost: NetworkCost) -> str:
-    """A network's parts in Markdown; what a part is made of follows it."""
+    """Markdown table of a network's parts, each followed by its terms."""
     rows = []
     for part in cost.parts:
         rows.append((part.name, *_figures(part)))
         for term, count in part.terms.items():
-            rows.append((f'- of it {term}', '', _giga(count), _giga(2 * count), ''))
+            rows.append((f'- including {term}', '', _giga(count), _giga(2 * count), ''))
     return format_table(('part', *_FIGURES), rows)
 
 
 def describe_propagation(cost: NetworkCost) -> str:
-    """A round of propagation as run, and by formula for all pairs; empty without one."""
+    """A round of propagation, counted and by formula for all pairs; empty without propagation."""
     if cost.embedding_shape is None or cost.rounds == 0:
         return ''
     channels, height, width = cost.embedding_shape
@@ -57,7 +57,7 @@ def describe_propagation(cost: NetworkCost) -> str:
     run = cost.part(PROPAGATION).macs / cost.rounds
     return (
         f'A round of propagation, N = {num_pixels} pixels, D = {channels} channels, '
-        f'C = {cost.num_scores} scores: {_giga(run)} GMACs as run. With the N x N matrix, '
+        f'C = {cost.num_scores} scores: {_giga(run)} GMACs counted. With the N x N matrix, '
         f'N^2 D + N^2 C: {_giga(dense.logits)} + {_giga(dense.products)} GMACs.'
     )
 
@@ -69,7 +69,7 @@ def _figures(part: PartCost) -> tuple[str, ...]:
 
 
 def _giga(count: float) -> str:
-    """In units of 1e9, with the decimals that small numbers need."""
+    """Format in units of 1e9, with more decimals for small numbers."""
     value = count / 1e9
     if value == 0:
         return '0'

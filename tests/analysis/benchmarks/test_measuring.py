@@ -58,7 +58,7 @@ def test_fresh_process_times_and_counts_memory():
 
 @pytest.mark.parametrize(('count_setup', 'calls'), [(False, 2), (True, 3)])
 def test_an_optimizer_s_state_counts(count_setup, calls):
-    """With the setup the memory of the second step counts, too; one more call is timed."""
+    """With ``count_setup``, memory includes the second call; one more call is timed."""
     made = []
     settings = Settings(threads=torch.get_num_threads(), repeat=1)
     found = _measure(lambda options: lambda: made.append(options), {}, settings, None, count_setup)

@@ -27,7 +27,7 @@ def test_only_steps_with_i2s_have_an_affinity_loss():
 
 
 def test_a_step_with_the_dense_reference_has_the_same_losses():
-    # Sums in another order: a pixel whose two best scores are equal may fall to either.
+    # Sums in another order: pixels with two equal best scores may get either class.
     streamed, dense = _losses(ROUND), _losses(ROUND, dense=True)
     for name, value in streamed.items():
         torch.testing.assert_close(dense[name], value, rtol=1e-3, atol=1e-4)
@@ -53,7 +53,7 @@ def test_inference_finds_the_objects(rounds):
 
 
 def test_heads_put_out_the_maps_of_the_scene():
-    """A network of random weights that sees noise: its own outputs are near 0."""
+    """A network of random weights on noise: its outputs without the hooks are near 0."""
     scene = make_scene(5, (64, 64), num_classes=2)
     build = functools.partial(network.build_network, tiny_p2seg_config(), device='cpu')
     model = build(scene).eval()

@@ -6,6 +6,7 @@ import pytest
 
 from mmp2seg.analysis.benchmarks import parts
 from mmp2seg.analysis.benchmarks.measuring import Measurement, Settings, time_calls
+from mmp2seg.datasets.shapes.dataset import write_shapes
 
 CONFIG = Path(__file__).resolve().parents[3] / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py'
 CASE = parts.Case(
@@ -23,7 +24,7 @@ SETTINGS = Settings(repeat=1)
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch):
-    """Cases that were measured; each is called in this process, and weighs what its image does."""
+    """Run all calls in this process; memory grows with the image. Return the measured cases."""
     made = []
 
     def measure(make_call, options, settings, *, warm_up=None, count_setup=False):
@@ -93,3 +94,10 @@ def test_codec_by_use_and_by_size(monkeypatch):
     assert len(rows) == 3 * 4
     assert rows[0].compared == '1.00 times the smallest'
     assert rows[3].what.endswith('3 points, 32 x 32')
+
+
+def test_every_image_goes_through_the_training_pipeline(tmp_path):
+    root = tmp_path / 'shapes'
+    write_shapes(root, num_train=3, num_val=0, size=(40, 56))
+    options = dict(config=str(CONFIG), cfg_options={}, root=str(root))
+    assert parts.make_pipeline_call(options)() == 3

@@ -17,7 +17,7 @@ def test_scene(num_points):
     assert 0.2 < (scene.instance_map > 0).mean() < 0.8
     assert (scene.weak_map == 255).any()
     same = scene.weak_map == np.append(0, scene.labels + 1)[scene.instance_map]
-    assert 0.9 < same.mean() < 1  # weak, and still a map of the scene
+    assert 0.9 < same.mean() < 1  # the weak map has errors but resembles the scene
 
 
 def test_scenes_repeat():

@@ -40,6 +40,10 @@ def test_a_sound_data_set(cfg):
     assert check_dataset(cfg, split='test').counts['images'] == 1
 
 
+def test_the_page_of_one_image_counts_it(cfg):
+    assert '1 image, 0 without points; 1 map' in str(check_dataset(cfg, split='test'))
+
+
 def test_everything_that_is_wrong_is_collected(cfg, tmp_path):
     (tmp_path / 'Center_points' / 'img_1.txt').write_text('8 8 0\n8 8 9\n100 3 0\n14 25 1\n')
     (tmp_path / 'JPEGImages' / 'img_2.jpg').unlink()
@@ -56,7 +60,7 @@ def test_everything_that_is_wrong_is_collected(cfg, tmp_path):
 
 
 def test_follows_the_labeler_and_the_loading_of_the_config(cfg, tmp_path):
-    (tmp_path / 'Center_points' / 'img_2.txt').write_text('20 30 1\n')  # 6.5 px under its block
+    (tmp_path / 'Center_points' / 'img_2.txt').write_text('20 30 1\n')  # 6.5 px below its block
     assert check_dataset(cfg).counts['lost'] == 0
     cfg.model.labeler.update(max_snap_distance=5, min_region_area=101)
     report = check_dataset(cfg)
@@ -78,7 +82,7 @@ def test_same_content(cfg, tmp_path):
     (folder / 'img_3.jpg').write_bytes((folder / 'img_1.jpg').read_bytes())
     assert check_dataset(cfg).problems == {}
     with open(tmp_path / 'ImageSets' / 'train.txt', 'a') as file:
-        file.write('img_2\n')  # the same file is not the same content
+        file.write('img_2\n')  # two entries of one file are not two files with the same content
     problems = check_dataset(cfg, with_hash=True).problems
     assert problems['same_content'] == [f'{folder}/img_1.jpg = {folder}/img_3.jpg']
 

@@ -56,11 +56,12 @@ def test_a_sound_image(checker, entry):
     )
     assert (counts['regions'], counts['regions_without_points']) == (2, 1)
     assert (counts['pixels'], counts['pixels_without_points']) == (22, 6)
-    assert pickle.loads(pickle.dumps(checker)) is not None  # processes get it so
+    assert pickle.loads(pickle.dumps(checker)) is not None  # as for worker processes
 
 
 def test_points_and_regions(checker, entry):
-    # Beside the first point: on it, off by 1.5 pixels, on the ring, far off, on another class.
+    # After the first point: at the same place, off by 1.5 pixels, on the ring, far off, on another
+    # class.
     add(entry, (6.5, 3.5, 0), (8.0, 3.5, 0), (16.5, 0.5, 1), (12.5, 8.5, 1), (5.5, 3.5, 1))
     findings = checker(entry)
     counts = findings.counts
@@ -106,7 +107,7 @@ def test_points_outside_and_at_the_same_place(checker, entry):
         ('outside', 'points.txt: a.jpg: point 1 at (20, 3), the image is 20 x 10'),
     ]
     assert findings.counts['place', 'outside'] == 1
-    assert findings.counts['lost'] == 1  # the ring on the disc; outside counts once
+    assert findings.counts['lost'] == 1  # the ring on the disc; a point outside is counted once
 
 
 def test_missing_files(checker, entry, tmp_path):

@@ -29,7 +29,7 @@ def test_what_is_written_is_read(tmp_path):
         ('\na 1 0.5\n', r"cls\.txt:2: expected a class 0\.\.19, got '0.5'"),
         ('a cat\n', r"cls\.txt:1: expected a class 0\.\.19, got 'cat'"),
         ('a inf\n', r"cls\.txt:1: expected a class 0\.\.19, got 'inf'"),
-        ('a 1\nb 2\na 1\n', r'cls\.txt:3: image a has a line already, line 1'),
+        ('a 1\nb 2\na 1\n', r'cls\.txt:3: image a duplicates line 1'),
     ],
 )
 def test_broken_lines_are_named(tmp_path, text, message):

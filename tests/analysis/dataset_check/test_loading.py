@@ -15,7 +15,7 @@ def voc(tmp_path):
 
 @pytest.fixture
 def coco(tmp_path):
-    """Config of a sound COCO json and its content, which ``write`` puts on disk."""
+    """Config of a valid COCO json and its content, which ``write`` writes to disk."""
 
     def write(**changes):
         (tmp_path / 'points.json').write_text(json.dumps({**CONTENT, **changes}))
@@ -91,9 +91,9 @@ BROKEN = {
     'annotation 8: expected a point of two finite numbers x y, got None': annotation(8, point=None),
     'annotation 9: unknown image_id 3': annotation(9, image_id=3),
     'annotation 10: unknown category_id [4]': annotation(10, category_id=[4]),
-    'annotation 5: expected an id of its own, a whole number, got 5': annotation(5),
-    'annotation x: expected an id of its own': annotation('x'),
-    'annotations[7]: expected an id of its own': annotation(None),
+    'annotation 5: expected a unique whole number as id, got 5': annotation(5),
+    'annotation x: expected a unique whole number as id': annotation('x'),
+    'annotations[7]: expected a unique whole number as id': annotation(None),
     "annotations[8]: expected an object, got 'text'": 'text',
 }
 

@@ -7,7 +7,7 @@ from mmp2seg.analysis.dataset_check.point_positions import (
     regions_and_points,
 )
 
-# Classes 0 and 1 as 1 and 2; two regions of class 0, one of class 1 of a single pixel.
+# Values 1 and 2 are classes 0 and 1; two regions of class 0, one of class 1 with one pixel.
 MAP = np.array(
     [
         [1, 1, 0, 0, 0, 0, 1, 1],

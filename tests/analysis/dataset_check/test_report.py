@@ -60,8 +60,8 @@ def test_page():
         '  with 3-5 points                1',
         '  with 6+ points                 0',
         '  without points                 2, 15.0 % of the pixels of all classes',
-        '  distance separation has to part 3 of them',
-        '1 maps have a class that no point of their image has',
+        '  split by distance separation: 3',
+        'maps with a class that no point of their image has: 1',
         'no problems found',
     ]
 
@@ -93,13 +93,22 @@ def test_json():
 def test_page_of_no_maps_and_of_no_points():
     without_maps = Counter(images=1, empty=1)
     assert str(report(without_maps)).splitlines()[1:] == [
-        '1 images, 1 without points; 0 maps',
+        '1 image, 1 without points; 0 maps',
         '0 points in 2 classes:',
         '  disc 0, traffic light 0',
         'no problems found',
     ]
     page = str(report(Counter(images=1, empty=1, maps=1)))
+    assert '1 image, 1 without points; 1 map' in page
     assert 'on their class                 0      - ' in page
+
+
+def test_page_of_one_point_and_one_problem():
+    counts = Counter({'images': 1, 'points': 1, 'maps': 1, 'regions': 1, ('place', 'on_class'): 1})
+    lines = str(report(counts, classes=('disc',), problems=dict(missing=['gone']))).splitlines()
+    for line in ('1 point in 1 class:', '1 point on maps:', '1 region of the maps:'):
+        assert line in lines
+    assert '1 problem found' in lines
 
 
 def test_many_classes_are_wrapped_between_them():

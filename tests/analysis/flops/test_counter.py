@@ -13,7 +13,7 @@ def _count(call):
 
 
 def test_a_convolution_by_hand():
-    """5 x 7 values of 4 channels, each of 3 x 3 x 2 products; the bias is left out."""
+    """5 x 7 values of 4 channels, each with 3 x 3 x 2 products, without the bias."""
     conv, image = nn.Conv2d(2, 4, 3, padding=1), torch.zeros(1, 2, 5, 7)
     found = _count(lambda: conv(image))
     assert found['convolution'] == macs(found) == 5 * 7 * 4 * 18
@@ -52,10 +52,10 @@ X = torch.rand(1, 2, 4, 4)
     ('call', 'expected'),
     [
         (lambda: X.sigmoid(), 32),
-        (lambda: X.clone().sigmoid_().pow_(2), 64),  # the copy is none
+        (lambda: X.clone().sigmoid_().pow_(2), 64),  # a copy is not counted
         (lambda: X.clone().masked_fill_(X > 0.5, 0), 64),
         (lambda: X.softmax(dim=1), 32),
-        (lambda: X.sum(dim=(2, 3)), 32),  # of what is summed, not of the sum
+        (lambda: X.sum(dim=(2, 3)), 32),  # elements of the input, not of the sum
         (lambda: X.max(dim=1), 32),
         (lambda: F.batch_norm(X, torch.zeros(2), torch.ones(2)), 32),
         (lambda: F.interpolate(X, size=(8, 8), mode='bilinear'), 128),

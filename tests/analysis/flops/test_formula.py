@@ -50,7 +50,7 @@ def test_default_block_is_the_streamed_one_on_a_cpu():
 
 
 def test_logits_are_what_torch_s_own_counter_finds():
-    """Which has no formula for the in-place addmm of the products."""
+    """It has no formula for the in-place addmm of the products."""
     embedding, scores = torch.randn(1, D, 9, 11), torch.rand(1, C, 9, 11)
     with FlopCounterMode(display=False) as counter:
         propagate(embedding, scores, block_size=40)
@@ -89,7 +89,7 @@ def test_a_radius_saves_pairs():
 def test_loss_equals_what_runs(num_maps, needs_grad):
     embedding = torch.randn(1, D, 9, 11).requires_grad_(needs_grad)
     maps = torch.randint(-1, 3, (1, num_maps, 9, 11), dtype=torch.int32)
-    active = int((maps > 0).any(dim=1).sum())  # background is in no pair by default
+    active = int((maps > 0).any(dim=1).sum())  # background is in no pair (default)
     with counting() as count:
         pair_loss(embedding, maps, block_size=16)
     found = count.read()

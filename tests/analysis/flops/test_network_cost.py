@@ -9,14 +9,21 @@ from mmp2seg.analysis.benchmarks.scene import make_scene, training_sample
 from mmp2seg.analysis.flops import parts as flops_parts
 from mmp2seg.analysis.flops.counter import ELEMENTWISE, macs
 from mmp2seg.analysis.flops.formula import streamed_loss_macs, streamed_propagation_macs
-from mmp2seg.analysis.flops.network_cost import count_parts, make_call, measure_networks
-from mmp2seg.analysis.flops.records import TOTAL, FlopsCase
+from mmp2seg.analysis.flops.network_cost import (
+    TOTAL,
+    FlopsCase,
+    NetworkCost,
+    PartCost,
+    count_parts,
+    make_call,
+    measure_networks,
+)
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import tiny_p2seg_config
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py')
-PIXELS, CHANNELS, SCORES = 16 * 24, 8, 3  # of the tiny model's affinity for 32 x 48
+PIXELS, CHANNELS, SCORES = 16 * 24, 8, 3  # affinity of the tiny model for 32 x 48
 
 
 def _model(**options):
@@ -43,7 +50,7 @@ def test_propagation_counts_for_each_round(rounds):
     if rounds:
         found = counts[flops_parts.PROPAGATION]
         assert macs(found) == rounds * streamed_propagation_macs(PIXELS, CHANNELS, SCORES).total
-        assert found[ELEMENTWISE] > rounds * PIXELS**2 / 2  # the sigmoids alone
+        assert found[ELEMENTWISE] > rounds * PIXELS**2 / 2  # only the sigmoids
 
 
 def test_grouping_counts_and_is_no_product():
@@ -91,7 +98,7 @@ def test_training_counts_the_affinity_loss_and_the_backward_pass():
     assert 0 < macs(loss) < streamed_loss_macs(PIXELS, CHANNELS).total
     heads = {'backbone', 'semantic head', 'offset head', 'affinity head'}
     forward = sum(macs(counts[name]) for name in heads)
-    # Gradients of inputs and of weights, but none of the image.
+    # Gradients of inputs and weights, but not of the image.
     assert 1.5 * forward < macs(counts[flops_parts.BACKWARD]) < 2 * forward
     assert {flops_parts.TARGETS, 'losses'} <= set(counts)
     assert flops_parts.GROUPING not in counts
@@ -152,3 +159,32 @@ def test_another_kind_of_model_is_refused():
     config = str(ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py')
     with pytest.raises(ValueError, match='mask-rcnn_tiny_shapes.py.*got MaskRCNN'):
         measure_networks(FlopsCase(config), None)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(phase='val'), "expected phase in .*, got 'val'"),
+        (dict(points=0), 'expected points >= 1, got 0'),
+        (dict(batch=0), 'expected batch >= 1, got 0'),
+        (dict(shape=(0, 32)), r'got \(0, 32\)'),
+        (dict(rounds=(1, -1)), r'expected rounds >= 0, got \[1, -1\]'),
+        (dict(rounds=()), r'got \[\]'),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        FlopsCase('config.py', **options)
+
+
+def test_a_multiply_add_is_two_operations():
+    part = PartCost('backbone', params=3, macs=10, elementwise=4)
+    assert part.flops == 24
+    assert part.as_dict()['flops'] == 24
+
+
+def test_parts_by_name():
+    parts = tuple(PartCost(name, 0, 1, 0) for name in ('a', 'b'))
+    cost = NetworkCost('n', (32, 32), None, 3, 0, parts)
+    assert cost.part('b') is parts[1]
+    assert [part['name'] for part in cost.as_dict()['parts']] == ['a', 'b']

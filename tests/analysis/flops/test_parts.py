@@ -10,7 +10,7 @@ from mmp2seg.testing import tiny_p2seg_config
 
 
 class _Counter:
-    """A reading that rises by what a test adds."""
+    """A reading that tests can increase."""
 
     def __init__(self):
         self.values = dict(ops=100, seconds=5.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from mmp2seg.analysis.flops.records import FlopsCase, NetworkCost, PartCost
+from mmp2seg.analysis.flops.network_cost import FlopsCase, NetworkCost, PartCost
 from mmp2seg.analysis.flops.table import make_report
 
 BACKBONE = PartCost('backbone', 2_000_000, 3e9, 5e8, 0.012)
@@ -14,7 +14,7 @@ def _report(*parts, rounds=1, embedding=(256, 104, 104), machine='a machine'):
 
 
 def _cells(report, name):
-    """Of the last row of this name."""
+    """Cells of the last row of this name."""
     rows = [
         [cell.strip() for cell in line.strip('|').split('|')]
         for line in report.splitlines()
@@ -30,8 +30,8 @@ def test_rows():
     assert _cells(report, 'part') == ['params (M)', 'GMACs', 'GFLOPs', 'ms']
     assert _cells(report, 'backbone') == ['2.000', '3.00', '6.50', '12.0']
     assert _cells(report, 'propagation') == ['', '2.00', '4.00', '500.0']
-    assert _cells(report, '- of it F^T F') == ['', '1.50', '3.00', '']
-    assert _cells(report, '- of it A^beta C') == ['', '0.5000', '1.00', '']
+    assert _cells(report, '- including F^T F') == ['', '1.50', '3.00', '']
+    assert _cells(report, '- including A^beta C') == ['', '0.5000', '1.00', '']
     assert (
         _cells(report, 'a network') == _cells(report, 'all') == ['2.000', '5.00', '10.50', '600.0']
     )
@@ -41,7 +41,7 @@ def test_rows():
 def test_a_round_beside_the_whole_matrix(rounds):
     """10816 pixels: 10816^2 x 256 and x 21 multiply-adds."""
     report = _report(BACKBONE, PROPAGATION, ALL, rounds=rounds)
-    assert f'{2 / rounds:.2f} GMACs as run' in report
+    assert f'{2 / rounds:.2f} GMACs counted' in report
     assert '29.95 + 2.46 GMACs' in report
 
 

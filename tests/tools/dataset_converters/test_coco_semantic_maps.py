@@ -1,21 +1,12 @@
 """The command line of tools/dataset_converters/coco_semantic_maps.py, run in this process."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from mmp2seg.files.index_png import read_index_png
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-def run_tool(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
+from ..tool_runs import run_tool
 
 
 @pytest.fixture
@@ -40,7 +31,7 @@ def test_maps_and_counts(instances, tmp_path, capsys):
     assert semantic_map.shape == (4, 6)
     assert (semantic_map[1, 1], semantic_map[0, 5]) == (2, 0)
     lines = capsys.readouterr().out.splitlines()
-    assert '1 maps, 1 objects (0 without a pixel of their own), 1 crowds ignored' in lines
+    assert '1 maps, 1 objects (0 completely hidden), 1 crowds ignored' in lines
     assert lines[-2:] == ['  1 train: 0', '  2 toothbrush: 1']
 
 

@@ -1,22 +1,13 @@
-"""A point json to every format and back."""
+"""Convert a point json to every format and back."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from mmp2seg.converters.point_formats import FORMATS
 from mmp2seg.converters.point_json import SourceImage, SourcePoint, assemble_point_json
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-def run_tool(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
+from ..tool_runs import run_tool
 
 
 @pytest.fixture
@@ -80,7 +71,7 @@ def test_the_source_is_not_replaced(tmp_path, point_json):
 
 def test_mistakes(tmp_path, point_json):
     out = tmp_path / 'out'
-    with pytest.raises(SystemExit, match='--overwrite is no option of --format csv'):
+    with pytest.raises(SystemExit, match='--overwrite: not an option of --format csv'):
         run_tool('coco_to_points', '--format', 'csv', point_json, out, '--overwrite')
     with pytest.raises(SystemExit, match='error: .*none.json: there is no such file'):
         run_tool('coco_to_points', '--format', 'csv', tmp_path / 'none.json', out)

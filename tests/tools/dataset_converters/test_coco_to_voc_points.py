@@ -1,19 +1,10 @@
 """The command line of tools/dataset_converters/coco_to_voc_points.py, run in this process."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-def run_tool(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
+from ..tool_runs import run_tool
 
 
 @pytest.fixture

@@ -1,25 +1,17 @@
 """The command lines of tools/dataset_converters, run in this process."""
 
-import importlib.util
+import functools
 import json
-from pathlib import Path
 
 import pytest
 
 from mmp2seg.files.index_png import read_index_png
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-def load_tool(name):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ..tool_runs import run_tool
 
 
 def make_shapes(root, *options):
-    load_tool('make_shapes').main([str(root), *options])
+    run_tool('make_shapes', root, *options)
 
 
 @pytest.mark.parametrize(('layout', 'images'), [('voc', 'JPEGImages'), ('coco', 'train')])
@@ -53,21 +45,26 @@ def test_make_shapes_states_wrong_values(tmp_path, capsys):
     with pytest.raises(SystemExit):
         make_shapes(tmp_path / 'a', '--size', '64', '64', '3')
     assert 'expected one or two numbers, got 3' in capsys.readouterr().err
+    for option in ('--num-train', '--num-val', '--seed'):
+        with pytest.raises(SystemExit):
+            make_shapes(tmp_path / 'a', option, '-1')
+        message = f'argument {option}: expected at least 0, got -1'
+        assert message in capsys.readouterr().err
     assert not (tmp_path / 'a').exists()
 
 
 def test_weak_maps_from_true_ones(tmp_path, capsys):
     make_shapes(tmp_path / 's', '--num-train', '3', '--num-val', '1', '--size', '64')
     gt_dir, out_dir = tmp_path / 's/SegmentationClass', tmp_path / 'weak'
-    main = load_tool('degrade_semantic_maps').main
-    main([str(gt_dir), str(out_dir), '--num-classes', '4', '--seed', '1'])
+    degrade = functools.partial(run_tool, 'degrade_semantic_maps', gt_dir, out_dir)
+    degrade('--num-classes', 4, '--seed', 1)
     assert len(list(out_dir.iterdir())) == 4
     image_set = tmp_path / 's/ImageSets/Segmentation/train.txt'
-    arguments = [str(gt_dir), str(out_dir), '--num-classes', '4', '--image-set', str(image_set)]
+    options = ['--num-classes', 4, '--image-set', image_set]
     with pytest.raises(SystemExit, match='weak: the folder is not empty'):
-        main(arguments)
+        degrade(*options)
     capsys.readouterr()
-    main([*arguments, '--strength', '0', '--overwrite'])
+    degrade(*options, '--strength', 0, '--overwrite')
     assert capsys.readouterr().out.splitlines()[-1] == '3 maps, mIoU 100.0'
     path = sorted(out_dir.iterdir())[0]
     assert (read_index_png(path) == read_index_png(gt_dir / path.name)).all()
@@ -76,12 +73,12 @@ def test_weak_maps_from_true_ones(tmp_path, capsys):
 def test_voc_masks_to_points(tmp_path, capsys):
     make_shapes(tmp_path / 's', '--num-train', '3', '--num-val', '1', '--size', '64')
     source, out_root = tmp_path / 's', tmp_path / 'points'
-    main = load_tool('voc_masks_to_points').main
     with pytest.raises(SystemExit, match='SegmentationObject.*png: no such file'):
-        main([str(source), str(out_root)])
-    # Every class region taken for one object: enough to run the tool.
+        run_tool('voc_masks_to_points', source, out_root)
+    # every class region as one object
     (source / 'SegmentationObject').symlink_to(source / 'SegmentationClass')
-    main([str(source), str(out_root), '--split', 'train', 'val', '--point', 'random'])
+    options = ['--split', 'train', 'val', '--point', 'random']
+    run_tool('voc_masks_to_points', source, out_root, *options)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith('val: 1 images, ')
     truth = json.loads((out_root / 'annotations/instances_train.json').read_text())

@@ -1,7 +1,6 @@
 """The command line of tools/dataset_converters/import_semantic_maps.py, run in this process."""
 
-import runpy
-from pathlib import Path
+import functools
 
 import numpy as np
 import pytest
@@ -9,14 +8,12 @@ from PIL import Image
 
 from mmp2seg.files.index_png import read_index_png, voc_palette
 
-TOOL = (
-    Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters' / 'import_semantic_maps.py'
-)
+from ..tool_runs import run_tool
 
 
 @pytest.fixture
 def command(tmp_path):
-    """The tool's main, and its arguments for a folder of three images and two maps in RGB."""
+    """Run the tool on a folder of three images and two maps in RGB."""
     images, maps = tmp_path / 'images', tmp_path / 'maps'
     images.mkdir()
     maps.mkdir()
@@ -26,13 +23,12 @@ def command(tmp_path):
         semantic_map = np.full((5, 10), value, np.uint8)
         semantic_map[0] = 255
         Image.fromarray(voc_palette()[semantic_map]).save(maps / f'{name}.png')
-    arguments = [str(maps), str(tmp_path / 'out'), '--images', str(images), '--num-classes', '2']
-    return runpy.run_path(str(TOOL))['main'], arguments
+    options = ['--images', images, '--num-classes', 2]
+    return functools.partial(run_tool, 'import_semantic_maps', maps, tmp_path / 'out', *options)
 
 
 def test_colours_of_another_size(command, tmp_path, capsys):
-    main, arguments = command
-    main([*arguments, '--from-palette', '--allow-missing'])
+    command('--from-palette', '--allow-missing')
     assert (read_index_png(tmp_path / 'out' / 'b.png') == ([[255]] * 2 + [[2]] * 8)).all()
     lines = capsys.readouterr().out.splitlines()
     assert '2 maps, 2 of them resized' in lines
@@ -41,13 +37,12 @@ def test_colours_of_another_size(command, tmp_path, capsys):
 
 
 def test_mistakes_end_the_command_with_one_line(command, tmp_path):
-    main, arguments = command
     with pytest.raises(SystemExit, match='error: .*maps: expected a map .* 1 are missing: c'):
-        main(arguments)
+        command()
     (tmp_path / 'set.txt').write_text('a\nb\n')
-    arguments += ['--image-set', str(tmp_path / 'set.txt')]
+    image_set = ['--image-set', tmp_path / 'set.txt']
     with pytest.raises(SystemExit, match=r'error: .*a\.png: .* got RGB, .*--from-palette'):
-        main(arguments)
-    main([*arguments, '--from-palette'])
+        command(*image_set)
+    command(*image_set, '--from-palette')
     with pytest.raises(SystemExit, match='error: .*out: the folder is not empty'):
-        main([*arguments, '--from-palette'])
+        command(*image_set, '--from-palette')

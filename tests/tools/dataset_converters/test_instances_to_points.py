@@ -1,18 +1,8 @@
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-@pytest.fixture
-def main():
-    spec = importlib.util.spec_from_file_location('tool', TOOLS / 'instances_to_points.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+from ..tool_runs import run_tool
 
 
 @pytest.fixture
@@ -32,26 +22,27 @@ def instances(tmp_path):
     return path
 
 
-def test_rules_and_their_options(main, instances, tmp_path, capsys):
+def test_rules_and_their_options(instances, tmp_path, capsys):
     out = tmp_path / 'out.json'
     options = ['--sigma', '0.5', '--relative', '--num-points', '2', '--seed', '3']
-    main([str(instances), str(out), '--rule', 'gaussian', *options])
+    run_tool('instances_to_points', instances, out, '--rule', 'gaussian', *options)
     printed = capsys.readouterr().out
     assert f'{out}: gaussian, sigma 0.5 root of the area around the centre of the mass' in printed
     assert '2 points per object, seed 3\n1 images (0 without points), 2 points\n' in printed
     points = json.loads(out.read_text())['annotations']
     assert [(a['id'], len(a['points'])) for a in points] == [(8, 2), (9, 2)]
-    main([str(instances), str(out), '--rule', 'gaussian', '--sigma', '0', '--anywhere'])
+    options = ['--rule', 'gaussian', '--sigma', 0, '--anywhere']
+    run_tool('instances_to_points', instances, out, *options)
     assert json.loads(out.read_text())['annotations'][0]['point'] == [12.5, 7.5]
 
 
-def test_refused_objects_stop_unless_told(main, instances, tmp_path, capsys):
+def test_refused_objects_stop_unless_told(instances, tmp_path, capsys):
     out = tmp_path / 'out.json'
-    arguments = [str(instances), str(out), '--rule', 'box-center']
+    arguments = ['instances_to_points', instances, out, '--rule', 'box-center']
     with pytest.raises(SystemExit, match='error: 1 annotations without a point .--skip-refused'):
-        main(arguments)
+        run_tool(*arguments)
     assert not out.exists()
-    main([*arguments, '--skip-refused'])
+    run_tool(*arguments, '--skip-refused')
     assert '1 points left out:\n  ' in capsys.readouterr().out
     assert [a['id'] for a in json.loads(out.read_text())['annotations']] == [8]
 
@@ -64,7 +55,7 @@ def test_refused_objects_stop_unless_told(main, instances, tmp_path, capsys):
         (['--rule', 'gaussian', '--sigma', '1', '--center', 'box'], 'bbox is outside'),
     ],
 )
-def test_mistakes(main, instances, tmp_path, options, message):
+def test_mistakes(instances, tmp_path, options, message):
     with pytest.raises(SystemExit, match=message):
-        main([str(instances), str(tmp_path / 'out.json'), *options])
+        run_tool('instances_to_points', instances, tmp_path / 'out.json', *options)
     assert not (tmp_path / 'out.json').exists()

@@ -1,8 +1,6 @@
 """The command line of tools/dataset_converters/point_masks_to_semantic_maps.py."""
 
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +8,9 @@ import pytest
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.rle import encode_rle
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
+from ..tool_runs import run_tool
 
-
-@pytest.fixture
-def main():
-    return runpy.run_path(str(TOOLS / 'point_masks_to_semantic_maps.py'))['main']
+TOOL = 'point_masks_to_semantic_maps'
 
 
 @pytest.fixture
@@ -31,14 +26,14 @@ def points_path(tmp_path):
     return tmp_path / 'points.json'
 
 
-def test_a_folder_of_sams_files(main, points_path, tmp_path, capsys):
+def test_a_folder_of_sams_files(points_path, tmp_path, capsys):
     (tmp_path / 'sam').mkdir()
     mask = np.zeros((4, 50), bool)
     mask[:, :2] = True
     masks = [dict(segmentation=encode_rle(mask), predicted_iou=0.9, point_coords=[[0, 1]])]
     (tmp_path / 'sam' / 'a.json').write_text(json.dumps(masks))
-    arguments = [str(tmp_path / 'sam'), str(points_path), str(tmp_path / 'out')]
-    main(arguments)
+    arguments = [TOOL, tmp_path / 'sam', points_path, tmp_path / 'out']
+    run_tool(*arguments)
     assert (read_index_png(tmp_path / 'out' / 'a.png')[:, :3] == [1, 1, 0]).all()
     lines = capsys.readouterr().out.splitlines()
     assert '1 maps from 1 masks, 30 points' in lines
@@ -46,12 +41,12 @@ def test_a_folder_of_sams_files(main, points_path, tmp_path, capsys):
     assert 'points without a mask: 28' in lines
     assert lines[-2].endswith('annotation 21: dog of a.jpg')
     assert lines[-1] == '  ... and 8 more'
-    main([*arguments, '--uncertain', '255', '--overwrite'])
+    run_tool(*arguments, '--uncertain', 255, '--overwrite')
     assert (read_index_png(tmp_path / 'out' / 'a.png')[:, :3] == [255, 255, 0]).all()
 
 
-def test_mistakes_end_the_command_with_one_line(main, points_path, tmp_path):
+def test_mistakes_end_the_command_with_one_line(points_path, tmp_path):
     (tmp_path / 'masks.json').write_text('[{"image_id": 1}]')
     with pytest.raises(SystemExit, match=r"error: .*masks.json: \[0\]: .*'segmentation'"):
-        main([str(tmp_path / 'masks.json'), str(points_path), str(tmp_path / 'out')])
+        run_tool(TOOL, tmp_path / 'masks.json', points_path, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()

@@ -1,8 +1,6 @@
-"""Each format through the command line, and that nothing is written for malformed files."""
+"""Run the command line for each format; malformed files write no output."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,14 +8,7 @@ from PIL import Image
 from mmp2seg.converters.point_formats import FORMATS
 from mmp2seg.converters.point_json import SourceImage, SourcePoint
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-def load_tool(name):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ..tool_runs import run_tool
 
 
 def point(x, y, label):
@@ -32,7 +23,7 @@ IMAGES = [
 
 @pytest.fixture
 def convert(tmp_path):
-    """Runs the tool on a source of ``IMAGES``; ``source`` is it, ``out`` the json to be."""
+    """Runs the tool: ``source`` is a file or folder with ``IMAGES``, ``out`` the json to write."""
 
     class Convert:
         out = tmp_path / 'new/points.json'
@@ -50,12 +41,12 @@ def convert(tmp_path):
             return self
 
         def __call__(self, *options):
-            arguments = [str(self.source), str(self.out), '--image-dir', str(self.image_dir)]
-            load_tool('points_to_coco').main(['--format', self.name, *arguments, *options])
+            arguments = ['--format', self.name, self.source, self.out]
+            run_tool('points_to_coco', *arguments, '--image-dir', self.image_dir, *options)
             return json.loads(self.out.read_text())
 
         def mistake(self, *options):
-            """What the tool exits with; it must not have written anything."""
+            """Return the error message of the tool; check that it wrote nothing."""
             with pytest.raises(SystemExit) as info:
                 self(*options)
             assert not self.out.exists()
@@ -90,7 +81,7 @@ def test_classes_are_sorted_or_from_a_file(convert, tmp_path, capsys):
     assert capsys.readouterr().out.endswith('0 = background, 1 = dog, 2 = cat\n')
 
 
-# per format: what is replaced in the file, by what, and the place in the error
+# by format: old and new text in the file, and the place in the error message
 MISSING_KEY = {
     'labelme': ('"imagePath"', '"path"', r'a.json: expected an imagePath'),
     'cvat': (' points="10.5,20.5"', '', r'source_cvat: image 0 (a.jpg): points[0]: expected an a'),
@@ -136,7 +127,7 @@ def test_malformed_files(convert, name, cases):
     assert old in text.read_text()
     text.write_text(text.read_text().replace(old, new, 1))
     mistake = convert.mistake()
-    assert mistake.startswith('error: ')
+    assert mistake.startswith('points_to_coco.py: error: ')
     assert message in mistake
 
 
@@ -189,11 +180,10 @@ def test_skip_refused(convert, capsys):
 
 def test_options_of_other_formats_are_refused(convert):
     mistake = convert.write('cvat').mistake('--strip-prefix')
-    assert mistake == 'error: --strip-prefix is no option of --format cvat'
+    assert mistake == 'points_to_coco.py: error: --strip-prefix: not an option of --format cvat'
     convert.write('csv')
     with pytest.raises(SystemExit, match='csv needs --image-dir'):
-        arguments = ['--format', 'csv', str(convert.source), str(convert.out)]
-        load_tool('points_to_coco').main(arguments)
+        run_tool('points_to_coco', '--format', 'csv', convert.source, convert.out)
 
 
 @pytest.mark.parametrize('name', ['csv', 'labelme'])

@@ -1,8 +1,5 @@
 """The command line of tools/dataset_converters/sbd_to_voc.py, run in this process."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,14 +8,7 @@ from scipy.io import savemat
 from mmp2seg.datasets.voc_layout import write_lines
 from mmp2seg.files.index_png import write_palette_png
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-def run_tool(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
+from ..tool_runs import run_tool
 
 
 @pytest.fixture
@@ -51,7 +41,7 @@ def test_the_folder_the_counts_and_the_warning(roots, tmp_path, capsys, monkeypa
     captured = capsys.readouterr()
     assert (
         'train_aug: 2 images, 1 with maps of VOC, 1 with maps of SBD; 1 image files of SBD\n'
-        '1 images whose cls and inst differ, inst counts: s\n'
+        '1 images whose cls and inst differ, inst is used: s\n'
     ) in captured.out
     assert captured.err == 'warning: expected 10582 images of VOC 2012 and SBD, got 2\n'
     with pytest.raises(SystemExit, match='error: .*out: the folder is not empty'):

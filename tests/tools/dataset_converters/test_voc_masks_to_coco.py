@@ -1,8 +1,6 @@
 """The command line of tools/dataset_converters/voc_masks_to_coco.py, run in this process."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +8,7 @@ import pytest
 from mmp2seg.datasets.voc_layout import write_lines
 from mmp2seg.files.index_png import write_palette_png
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
-
-
-def run_tool(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
+from ..tool_runs import run_tool
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import runpy
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,14 @@ from mmengine.registry import DefaultScope
 from mmp2seg.converters.released_checkpoints import NETWORKS
 from mmp2seg.registry import MODELS
 
+from ..tool_runs import run_tool
+
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = 'model_converters/released_to_mmp2seg.py'
 
 
 def write_released(path, architecture, *, num_classes=20):
-    """A released checkpoint of one number repeated; what is in it is said by our config."""
+    """Write a released checkpoint with the weights of our config, all with the same value."""
     cfg = Config.fromfile(ROOT / 'configs' / 'p2seg' / f'{architecture}_voc.py')
     cfg.model.semantic_head.num_classes = num_classes
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
@@ -30,9 +31,7 @@ def write_released(path, architecture, *, num_classes=20):
 
 
 def convert(*arguments):
-    """Run the tool in this process."""
-    tool = runpy.run_path(str(ROOT / 'tools' / TOOL))
-    tool['main']([str(argument) for argument in arguments])
+    run_tool('released_to_mmp2seg', *arguments)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +46,8 @@ def test_converts_and_says_what_it_did(tmp_path, capsys, architecture, num_class
     title, center = NETWORKS[architecture].title, f'{NETWORKS[architecture].dropped}2.bias'
     assert lines == [
         f'{released}: {title}, {num_classes} classes, {len(state)} entries',
-        f'  used: {len(state) - 1}, offsets turned from (dy, dx) to (dx, dy)',
-        '  dropped, as inference never uses the centre head: 1',
+        f'  used: {len(state) - 1}, offsets changed from (dy, dx) to (dx, dy)',
+        '  dropped, as inference does not use the centre head: 1',
         f'    {center} [{num_classes}]',
         f'{out}: loads strictly into {ROOT / "configs" / "p2seg" / config}',
     ]
