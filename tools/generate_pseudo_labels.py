@@ -45,17 +45,8 @@ def main(argv: list[str]) -> None:
 
     from mmp2seg.apis import pseudo_labels, runner
 
-    cfg = runner.load_config(
-        args.config,
-        cfg_options=args.cfg_options,
-        work_dir=args.work_dir,
-        launcher=args.launcher,
-    )
-    cfg.load_from = runner.require_checkpoint(args.checkpoint)
-    cfg.resume = False
+    cfg = runner.load_test_config(args)
     outfile = pseudo_labels.require_writable_json(args.out)
-    if args.tta:
-        runner.enable_tta(cfg)
     pseudo_labels.set_label_run(cfg, split=args.split, outfile=outfile, grouping=args.grouping)
     try:
         figures = runner.build_runner(cfg).test()

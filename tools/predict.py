@@ -50,19 +50,10 @@ def main(argv: list[str]) -> None:
     from mmp2seg.apis import pseudo_labels, runner
     from mmp2seg.apis.predictions import last_line, set_prediction_data
 
-    cfg = runner.load_config(
-        args.config,
-        cfg_options=args.cfg_options,
-        work_dir=args.work_dir,
-        launcher=args.launcher,
-    )
-    cfg.load_from = runner.require_checkpoint(args.checkpoint)
-    cfg.resume = False
+    cfg = runner.load_test_config(args)
     if args.draw is not None and Path(args.draw).is_file():
         raise CommandError(f'--draw: expected a folder, got the file {args.draw}')
     outfile = pseudo_labels.require_writable_json(args.out)
-    if args.tta:
-        runner.enable_tta(cfg)
     try:
         set_prediction_data(
             cfg, images=args.images, points=args.points, semantic_maps=args.semantic_maps

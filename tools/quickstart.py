@@ -10,13 +10,10 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
 from mmp2seg.analysis.tables import format_table
-from mmp2seg.apis.arguments import add_device_argument, run_command
+from mmp2seg.apis.arguments import add_device_argument, make_parser, run_command
 from mmp2seg.apis.device import select_device
 from mmp2seg.experiments.arguments import run_until_interrupted
 from mmp2seg.experiments.commands import cfg_options, children_environment, tool_command
@@ -24,7 +21,6 @@ from mmp2seg.experiments.label_sources import LabelSource
 from mmp2seg.experiments.phases import Phase, format_seconds, run_phases
 from mmp2seg.experiments.stage1_run import Stage1Run, shapes_phase
 from mmp2seg.files.atomic_write import write_text
-from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
@@ -35,7 +31,7 @@ NUM_CLASSES = 4
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument(
         '--work-dir', type=Path, default=ROOT / 'work_dirs' / 'quickstart', help='for all results'
     )
@@ -129,14 +125,11 @@ def picture_phase(args: argparse.Namespace, run: Stage1Run) -> Phase:
 
 def weak_map_miou(data: Path) -> float:
     """Return the mean IoU of the weak and the true maps of the training images."""
-    matrices = []
-    for name in (data / 'ImageSets' / 'Segmentation' / 'train.txt').read_text().split():
-        weak, true = (
-            np.array(Image.open(data / folder / f'{name}.png'))
-            for folder in ('WSSS_maps', 'SegmentationClass')
-        )
-        matrices.append(confusion_matrix(weak, true, num_classes=NUM_CLASSES))
-    return mean_iou(sum(matrices))
+    from mmp2seg.analysis.semantic_miou import compare_semantic_folders
+
+    names = (data / 'ImageSets' / 'Segmentation' / 'train.txt').read_text().split()
+    weak, true = data / 'WSSS_maps', data / 'SegmentationClass'
+    return compare_semantic_folders(weak, true, num_classes=NUM_CLASSES, names=names).miou
 
 
 def make_table(run: Stage1Run, seconds: dict[str, float]) -> str:

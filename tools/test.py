@@ -33,16 +33,7 @@ def main(argv: list[str]) -> None:
     args = parse_args(argv)
     from mmp2seg.apis import runner as apis  # imports mmengine: after select_device
 
-    cfg = apis.load_config(
-        args.config,
-        cfg_options=args.cfg_options,
-        work_dir=args.work_dir,
-        launcher=args.launcher,
-    )
-    cfg.load_from = apis.require_checkpoint(args.checkpoint)
-    cfg.resume = False
-    if args.tta:
-        apis.enable_tta(cfg)
+    cfg = apis.load_test_config(args)
     if args.out is not None:
         apis.dump_predictions(cfg, args.out)
     if args.show or args.show_dir is not None:

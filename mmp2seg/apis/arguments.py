@@ -61,14 +61,14 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     )
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+def add_cfg_options(parser: argparse.ArgumentParser, *, what: str = 'the config') -> None:
     """Add --cfg-options: a dict by dotted key, None if it is not given."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=_CfgOptions,
         metavar='KEY=VALUE',
-        help='override settings of the config, e.g. train_dataloader.batch_size=4 '
+        help=f'override settings of {what}, e.g. train_dataloader.batch_size=4 '
         'model.test_cfg.scales="[1,2]" (a list takes quotes and no white space)',
     )
 

@@ -4,7 +4,7 @@ import copy
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import mmcv
 import numpy as np
@@ -20,7 +20,13 @@ from mmp2seg.files.image_folder import relative_stem, shorten_names
 from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.files.text_reading import read_text
 from mmp2seg.registry import DATASETS
-from mmp2seg.visualization.panels import distinct_colors, draw_instances, draw_points, write_png
+from mmp2seg.visualization.panels import (
+    distinct_colors,
+    draw_instances,
+    draw_points,
+    picture_path,
+    write_png,
+)
 
 _LOADING = 'LoadPointAnnotations'
 
@@ -119,7 +125,7 @@ def draw_labels(
     for image in track(labels['images']):
         pixels = mmcv.imread(os.path.join(images, image['file_name']), channel_order='rgb')
         picture = _draw(pixels, *parts[image['id']], classes, where=f'image {image["file_name"]}')
-        write_png(Path(folder) / f'{image["file_name"]}.png', picture)
+        write_png(picture_path(folder, image['file_name']), picture)
     return len(labels['images'])
 
 

@@ -1,5 +1,6 @@
 """From a command line's values to an mmengine Runner; shared by the tools."""
 
+import argparse
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -48,6 +49,25 @@ def require_checkpoint(path: str) -> str:
     if not is_address and not Path(path).is_file():
         raise CommandError(f'checkpoint not found: {path}')
     return path
+
+
+def load_test_config(args: argparse.Namespace) -> Config:
+    """Load the config of a command that tests a checkpoint, with the options of its command line.
+
+    Args:
+        args: of :func:`mmp2seg.apis.arguments.command_parser`, with ``checkpoint`` and ``tta``.
+
+    Raises:
+        CommandError: if config or checkpoint is missing, or ``--tta`` is not possible.
+    """
+    cfg = load_config(
+        args.config, cfg_options=args.cfg_options, work_dir=args.work_dir, launcher=args.launcher
+    )
+    cfg.load_from = require_checkpoint(args.checkpoint)
+    cfg.resume = False
+    if args.tta:
+        enable_tta(cfg)
+    return cfg
 
 
 def enable_amp(cfg: Config) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mmp2seg.apis.arguments import CommandError, add_device_argument
+from mmp2seg.apis.arguments import CommandError, add_cfg_options, add_device_argument
 from mmp2seg.experiments.commands import RunError, end_like_interrupted
 from mmp2seg.experiments.job_pool import Job
 from mmp2seg.experiments.phases import run_phases
@@ -17,8 +17,6 @@ from mmp2seg.files.text_reading import read_text
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a run: seeds, work dir, data, truth, jobs, config options and device."""
-    from mmengine.config import DictAction  # imports mmengine: after select_device
-
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3], metavar='SEED')
     parser.add_argument('--work-dir', type=Path, required=True, help='for all results')
     parser.add_argument(
@@ -52,13 +50,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--jobs', type=int, default=1, metavar='N', help='trainings to run in parallel (default: 1)'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of all configs of stage 1, e.g. train_cfg.max_iters=500',
-    )
+    add_cfg_options(parser, what='all configs of stage 1')
     add_device_argument(parser)
 
 

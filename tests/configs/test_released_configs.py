@@ -40,7 +40,7 @@ def test_without_network_there_is_a_message_and_no_random_start(path, monkeypatc
         raise URLError('no network')
 
     monkeypatch.setattr(mmengine.runner.checkpoint, 'load_url', offline)
-    message = r'model\.backbone\.init_cfg .* no network.* start from random weights'
+    message = r'model\.backbone\.init_cfg: .* no network.* start from random weights'
     with pytest.raises(RuntimeError, match=message):
         build(path).init_weights()
 

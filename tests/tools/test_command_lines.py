@@ -9,8 +9,6 @@ from .tool_runs import TOOLS
 
 NAMES = sorted(str(path.relative_to(TOOLS)) for path in TOOLS.rglob('*.py'))
 HEAVY = ('torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmdet', 'mmseg')
-# These import mmp2seg.experiments at the top.
-SLOW = ('analysis_tools/compare_segmentors.py', 'analysis_tools/run_ablations.py', 'quickstart.py')
 SCRIPT = """
 import runpy, sys
 for path in sys.argv[2:]:
@@ -25,7 +23,7 @@ for path in sys.argv[2:]:
 
 
 def test_help_imports_nothing_heavy():
-    paths = [str(TOOLS / name) for name in NAMES if name not in SLOW]
+    paths = [str(TOOLS / name) for name in NAMES]
     script = SCRIPT.format(heavy=set(HEAVY))
     process = subprocess.run(
         [sys.executable, '-c', script, '--', *paths], capture_output=True, text=True
@@ -34,7 +32,7 @@ def test_help_imports_nothing_heavy():
     assert process.stdout.count('usage: ') == len(paths)
 
 
-@pytest.mark.parametrize('name', [name for name in NAMES if name != 'quickstart.py'])
+@pytest.mark.parametrize('name', NAMES)
 def test_every_tool_ends_with_run_command(name):
     last = (TOOLS / name).read_text().rstrip().splitlines()[-2:]
     assert last[0] == "if __name__ == '__main__':"

@@ -92,7 +92,7 @@ def test_masks_with_maps_and_of_the_network_alone(project):
         '  outside_image: 1',
         '  no_region: 1',
         '  no_pixels: 0',
-        'img_1.jpg: point 3 (bar, x 48, y 1): outside_image, it is not inside the image',
+        'img_1.jpg: point 3 (bar, x 48, y 1): outside_image, the point is not inside the image',
         'img_3.jpg: point 5 (block, x 9, y 60): no_region, the semantic map has no pixels of its '
         'class around it',
     ]

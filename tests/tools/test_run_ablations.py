@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.experiments.grid import expand_grid
+from mmp2seg.experiments.grid import expand_grid, parse_axis
 from mmp2seg.experiments.stage1_configs import load_configs, make_runs
 from mmp2seg.experiments.stage1_run import shapes_phase
 
@@ -170,7 +170,7 @@ def commands_of_docs():
 def test_commands_of_the_docs(tool, command):
     args = tool.parse_args(command)
     configs = load_configs([ROOT / path for path in args.configs], cfg_options=args.cfg_options)
-    variants = expand_grid(configs, args.grid)
+    variants = expand_grid(configs, [parse_axis(text) for text in args.grid])
     assert len({str(cfg.to_dict()) for cfg in variants.values()}) == len(variants) >= 1
     assert args.refine is None or (ROOT / args.refine).is_file()
 

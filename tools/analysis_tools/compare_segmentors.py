@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.arguments import CommandError, make_parser, run_command
 from mmp2seg.apis.device import select_device
 from mmp2seg.experiments.arguments import (
     add_run_arguments,
@@ -39,7 +39,7 @@ TOOLS = ROOT / 'tools'
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument(
         'segmentors', nargs='+', type=Path, help='stage-2 configs, in the order of the table'
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, run_command
+from mmp2seg.apis.arguments import CommandError, make_parser, run_command
 from mmp2seg.apis.device import select_device
 from mmp2seg.experiments.arguments import (
     add_run_arguments,
@@ -42,9 +42,7 @@ TOOLS = ROOT / 'tools'
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    from mmp2seg.experiments.grid import parse_axis  # imports mmengine: after select_device
-
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('configs', nargs='*', type=Path, help='configs, in the order of the table')
     parser.add_argument(
         '--list', type=Path, metavar='FILE', help='file with more configs, one per line'
@@ -53,7 +51,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--grid',
         action='append',
         default=[],
-        type=parse_axis,
         metavar='KEY=VALUE,VALUE,...',
         help='run every config with each of these values of a setting, e.g. '
         'model.distiller.rounds=0,1,2; values are written as in --cfg-options, [1,2],[3,4] are two '
@@ -73,13 +70,14 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Run everything and return the exit status."""
     from mmp2seg.experiments import stage1_configs
-    from mmp2seg.experiments.grid import expand_grid
+    from mmp2seg.experiments.grid import expand_grid, parse_axis
 
+    axes = [parse_axis(text) for text in args.grid]
     paths = [*args.configs, *(listed_configs(args.list) if args.list else [])]
     if not paths:
         raise CommandError('no config given')
     configs = stage1_configs.load_configs(paths, cfg_options=args.cfg_options)
-    configs = expand_grid(configs, args.grid)
+    configs = expand_grid(configs, axes)
     refine = None
     if args.refine is not None:
         (refine,) = stage1_configs.load_configs([args.refine]).items()
