@@ -29,7 +29,7 @@ def image_values(labels: Tensor) -> Tensor:
 
 
 def resize_scores(values: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
-    """Resize ``(B, C, h, w)`` floats bilinearly to ``(B, C, *size)``, unless they have that size."""
+    """Resize ``(B, C, h, w)`` floats bilinearly to ``(B, C, *size)``; no copy if sizes agree."""
     if tuple(values.shape[-2:]) == tuple(size):
         return values
     return F.interpolate(values, size=size, mode='bilinear', align_corners=align_corners)
