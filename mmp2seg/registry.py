@@ -1,8 +1,9 @@
 """Registries of mmp2seg: children of mmengine's root registries with the scope ``mmp2seg``.
 
-Both mmdet and mmseg can find only children of the root. Therefore ``type='mmp2seg.X'`` works in a
-config with any default scope, without ``custom_imports``. mmengine swallows import errors of this
-module, so it imports only mmengine; errors in ``locations`` propagate.
+Only children of the root are visible from both mmdet and mmseg. As children of the root, they make
+``type='mmp2seg.X'`` work in a config with any default scope, without ``custom_imports``. mmengine
+swallows import errors of this module, so it imports only mmengine; errors in ``locations``
+propagate.
 """
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
