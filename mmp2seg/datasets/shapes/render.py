@@ -65,8 +65,8 @@ def texture(
         shape: (H, W).
         centre_xy: origin of the pattern, where the spokes meet.
         angle: direction of the pattern in radians.
-        period: distance between spots, stripes or grains; it does not affect the number of spokes,
-            which is 6 to 9.
+        period: distance between spots, stripes or grains; ignored for spokes, of which there are 6
+            to 9.
         rng: random generator of phase, distortion and grain.
 
     Raises:
