@@ -219,7 +219,7 @@ def _check_entries(
 ) -> None:
     image_of_id = {image['id']: image for image in images}
     if len(image_of_id) < len(images):
-        raise ValueError('expected unique image ids, got one twice')
+        raise ValueError('expected image ids that differ, got one twice')
     category_ids = {category['id'] for category in categories}
     seen = set()
     for entry in [*annotations, *dropped]:
@@ -258,7 +258,9 @@ def _rows(
     columns = [_to_numpy(instances[key]) for key in keys] if len(instances) else []
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
-        raise ValueError(f'image {image_id}: expected equally many {", ".join(keys)}, got {lengths}')
+        raise ValueError(
+            f'image {image_id}: expected equally many {", ".join(keys)}, got {lengths}'
+        )
     return zip(*columns)
 
 
