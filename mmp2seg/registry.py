@@ -1,8 +1,9 @@
 """Registries of mmp2seg: children of mmengine's root registries with the scope ``mmp2seg``.
 
-Only a child of the root is found from both mmdet and mmseg, so ``type='mmp2seg.X'`` works in a
-config of any default scope without ``custom_imports``. mmengine swallows import errors of this
-module, hence it imports mmengine alone; errors in ``locations`` do propagate.
+Only children of the root are visible from both mmdet and mmseg. As children of the root, they make
+``type='mmp2seg.X'`` work in a config with any default scope, without ``custom_imports``. mmengine
+swallows import errors of this module, so it imports only mmengine; errors in ``locations``
+propagate.
 """
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS

@@ -1,4 +1,4 @@
-# Runtime of every stage-1 config. Types without a prefix are of mmdet, mmcv or mmengine.
+# Runtime of every stage-1 config. Types without a prefix belong to mmdet, mmcv or mmengine.
 default_scope = 'mmdet'
 
 default_hooks = dict(

@@ -1,4 +1,4 @@
-# The paper's choices for the model, or the released code's where the paper leaves one open.
+# The paper's model settings, or those of the released code where the paper does not state one.
 # A config merges them into its model: `model = _base_.paper`. S stands for the semantic scores
 # propagated by the affinity.
 paper = dict(
@@ -22,7 +22,7 @@ paper = dict(
         radius=None,  # paper
         semantic_input='network',  # released code: the network's own scores
         network_weight=0.0,  # paper: S alone
-        semantic_use='offset',  # paper: S is what the next instance map is cut from
+        semantic_use='offset',  # paper: the next instance map is cut from S
         propagate_begin=1,
     ),
     test_cfg=dict(

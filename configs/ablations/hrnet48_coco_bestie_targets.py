@@ -1,4 +1,4 @@
-# BESTIE's targets with our grouping at inference. Shares the training of BESTIE.
+# BESTIE's targets with our grouping at inference. The training is that of BESTIE.
 _base_ = './hrnet48_coco_s2i.py'
 
 # A region with several points has no initial offset target; offsets aim at centroids.

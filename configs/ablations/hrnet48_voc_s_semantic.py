@@ -1,5 +1,5 @@
-# Where S, the scores propagated by the affinity, is used: in the offset targets and as a second
-# semantic target.
+# S, the scores propagated by the affinity, is used in the offset targets and as a second semantic
+# target.
 _base_ = './hrnet48_voc_s_offset.py'
 
 model = dict(distiller=dict(semantic_use='semantic'))

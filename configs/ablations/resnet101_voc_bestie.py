@@ -1,4 +1,4 @@
-# Table 1, BESTIE: its targets, and pixels grouped by where their offsets land alone.
+# Table 1, BESTIE: its targets, and pixels grouped only by where their offsets land.
 _base_ = './resnet101_voc_bestie_targets.py'
 
 model = dict(test_cfg=dict(decoder=dict(landing_weight=1.0, anchor='point')))

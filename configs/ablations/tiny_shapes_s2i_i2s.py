@@ -1,9 +1,9 @@
-# Tables 3 and 12, S2I + I2S: the affinity loss with a small weight; the propagated scores S are in
-# no target.
+# Tables 3 and 12, S2I + I2S: the affinity loss has a small weight, and no target uses the
+# propagated scores S.
 _base_ = './tiny_shapes_s2i.py'
 
 model = dict(
-    # The map before the last: 32 channels at stride 4; more pixel pairs would be too slow on a CPU.
+    # The second to last map: 32 channels at stride 4; more pixel pairs are too slow on a CPU.
     affinity_head=dict(type='mmp2seg.AffinityHead', in_channels=32, channels=64, in_index=-2),
     mdm_loss=dict(
         lambda_i2s=0.1,

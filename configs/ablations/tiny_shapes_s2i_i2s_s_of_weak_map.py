@@ -1,4 +1,4 @@
-# S2I + I2S; at inference the weak map, propagated by the affinity first, has a share in the scores.
+# S2I + I2S. At inference, the affinity propagates the weak map, and the result is mixed in.
 _base_ = './tiny_shapes_s2i_i2s.py'
 
 model = dict(test_cfg=dict(use_weak_map=True, network_weight=0.7, rounds=1))

@@ -1,4 +1,4 @@
-# S2I alone; at inference the weak map has a share in the scores.
+# Only S2I. At inference, the scores of the weak map are mixed in.
 _base_ = './tiny_shapes_s2i.py'
 
 model = dict(test_cfg=dict(use_weak_map=True, network_weight=0.7))

@@ -2,7 +2,7 @@
 _base_ = './_base_/segmentor_voc.py'
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
-labeler = dict(min_region_area=50)  # of the targets of both heads
+labeler = dict(min_region_area=50)  # for the targets of both heads
 model = dict(
     type='mmseg.EncoderDecoder',
     data_preprocessor=dict(

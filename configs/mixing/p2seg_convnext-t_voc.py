@@ -1,5 +1,5 @@
-# P2Seg on ConvNeXt-T and FPN. Needs mmpretrain. A prefix finds the types of any other mm package in
-# the same way.
+# P2Seg on ConvNeXt-T and FPN. Needs mmpretrain. Types of other mm packages can be used in the same
+# way, with their prefix.
 _base_ = './p2seg_r50-fpn_voc.py'
 
 model = dict(

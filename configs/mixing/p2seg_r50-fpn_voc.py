@@ -9,7 +9,7 @@ model = dict(
         depth=50,
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         norm_eval=False,
-        # The file behind 'torchvision://resnet50', which works only with torchvision installed.
+        # The file that 'torchvision://resnet50' refers to; that name works only with torchvision.
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://download.pytorch.org/models/resnet50-0676ba61.pth',

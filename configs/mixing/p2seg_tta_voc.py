@@ -1,5 +1,5 @@
 # Pseudo labels from flipped and resized copies of each image, for a trained checkpoint of
-# ../p2seg/hrnet48_voc.py. For another network change the base.
+# ../p2seg/hrnet48_voc.py. For another network, change the base.
 #   python tools/generate_pseudo_labels.py configs/mixing/p2seg_tta_voc.py CHECKPOINT --tta \
 #       --out LABELS.json
 _base_ = './_base_/p2seg_hrnet48_voc.py'

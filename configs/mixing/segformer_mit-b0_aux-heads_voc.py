@@ -1,7 +1,7 @@
 # SegFormer of mmseg, with OffsetHead and AffinityHead as auxiliary heads.
 _base_ = './_base_/segmentor_voc.py'
 
-labeler = dict(min_region_area=50)  # of the targets of both heads
+labeler = dict(min_region_area=50)  # for the targets of both heads
 model = dict(
     type='mmseg.EncoderDecoder',
     data_preprocessor=dict(

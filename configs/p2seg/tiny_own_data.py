@@ -6,7 +6,7 @@ _base_ = [
 ]
 
 data_root = 'data/own/'  # with images/, points.json, WSSS_maps/
-classes = ('cat', 'dog')  # in the json; the maps' values 1, 2, ... in this order
+classes = ('cat', 'dog')  # names in the json; the values 1, 2, ... of the maps are in this order
 
 data = dict(data_root=data_root, metainfo=dict(classes=classes))
 train_dataloader = dict(dataset=data)

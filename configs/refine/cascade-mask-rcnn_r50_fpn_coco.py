@@ -1,4 +1,4 @@
-# Cascade Mask R-CNN on pseudo labels of COCO: mmdet's own config with our labels.
+# Cascade Mask R-CNN on pseudo labels of COCO: mmdet's config with our labels.
 _base_ = 'mmdet::cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py'
 
 pseudo_labels = dict(

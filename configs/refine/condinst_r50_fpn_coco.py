@@ -1,5 +1,5 @@
-# CondInst on pseudo labels of COCO: mmdet's own config with our labels.
-# Its pipeline reads polygons only; this dataset makes them.
+# CondInst on pseudo labels of COCO: mmdet's config with our labels.
+# Its pipeline reads only polygons, so this dataset converts the masks to polygons.
 _base_ = 'mmdet::condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py'
 
 pseudo_labels = dict(

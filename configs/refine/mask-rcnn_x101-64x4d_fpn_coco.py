@@ -1,4 +1,4 @@
-# Paper: Mask R-CNN with ResNeXt-101 64x4d on pseudo labels of COCO, at several sizes.
+# Paper: Mask R-CNN with ResNeXt-101 64x4d on pseudo labels of COCO, with multi-scale training.
 _base_ = './mask-rcnn_r50_fpn_coco.py'
 
 model = dict(
@@ -15,7 +15,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     # mmdet silently ignores RLE masks unless poly2mask is set.
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
-    # paper: several sizes, which it does not state; these are the usual ones
+    # paper: several sizes, which are not stated; these are the usual ones
     dict(
         type='RandomChoiceResize',
         scales=[(1333, side) for side in range(480, 801, 32)],

@@ -1,4 +1,4 @@
-# Mask2Former on pseudo labels of COCO: mmdet's own config with our labels.
+# Mask2Former on pseudo labels of COCO: mmdet's config with our labels.
 _base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
 
 pseudo_labels = dict(

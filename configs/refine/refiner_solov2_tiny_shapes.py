@@ -1,5 +1,5 @@
-# The small SOLOv2 with all three options for pseudo labels. The configs that end in _score,
-# _border and _semantic have one each.
+# The small SOLOv2 with all three options for pseudo labels. Each of the configs that end in
+# _score, _border and _semantic has one of them.
 _base_ = './solov2_tiny_shapes.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# Ignore pixels near the border of two masks of a class.
+# Ignore pixels close to two masks of the same class.
 _base_ = './refiner_solov2_tiny_shapes.py'
 
 model = dict(score_weight=0.0, ignore_semantic=None)

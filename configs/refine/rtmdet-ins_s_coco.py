@@ -1,5 +1,5 @@
-# RTMDet-Ins on pseudo labels of COCO: mmdet's own config with our labels.
-# Its pipeline reads polygons only; this dataset makes them.
+# RTMDet-Ins on pseudo labels of COCO: mmdet's config with our labels.
+# Its pipeline reads only polygons, so this dataset converts the masks to polygons.
 _base_ = 'mmdet::rtmdet/rtmdet-ins_s_8xb32-300e_coco.py'
 
 pseudo_labels = dict(

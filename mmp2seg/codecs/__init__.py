@@ -1,4 +1,4 @@
-"""Codecs: points and maps <-> training targets and instances."""
+"""Codecs: encode points and regions as training targets, decode maps to instances."""
 
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler

@@ -1,6 +1,6 @@
-"""Points and regions from data samples, and instances into them.
+"""Read points and regions from data samples, and write instances into them.
 
-The fields are listed in :mod:`mmp2seg.structures.fields`.
+:mod:`mmp2seg.structures.fields` lists the fields.
 """
 
 from mmengine.structures import BaseDataElement, InstanceData
@@ -11,13 +11,13 @@ from mmp2seg.ops.masks import masks_to_boxes_xyxy
 
 
 def image_points(sample: BaseDataElement) -> ImagePoints:
-    """Points and regions of a training sample.
+    """Return the points and regions of a training sample.
 
     Args:
         sample: with ``gt_instances``, ``gt_region_map`` and ``gt_regions``.
 
     Raises:
-        ValueError: for a sample without regions.
+        ValueError: the sample has no regions.
     """
     if 'gt_region_map' not in sample:
         raise ValueError(
@@ -36,10 +36,10 @@ def image_points(sample: BaseDataElement) -> ImagePoints:
 
 
 def require_original_points(sample: BaseDataElement) -> InstanceData:
-    """``ori_points`` of a sample.
+    """Return the ``ori_points`` of a sample.
 
     Raises:
-        ValueError: for a sample without them.
+        ValueError: the sample has none.
     """
     if 'ori_points' not in sample:
         raise ValueError(
@@ -50,7 +50,7 @@ def require_original_points(sample: BaseDataElement) -> InstanceData:
 
 
 def add_instances(sample: BaseDataElement, instances: PointInstances) -> None:
-    """Write instances into a sample: ``pred_instances`` and ``dropped_points``.
+    """Write instances into a sample, as ``pred_instances`` and ``dropped_points``.
 
     Args:
         sample: with ``ori_points``, the points that the instances were decoded from.

@@ -1,4 +1,4 @@
-"""InstanceDecoder: semantic scores, offsets and points -> one instance per point.
+"""InstanceDecoder: turn semantic scores, offsets and points into one instance per point.
 
 Dimensions: ``H, W`` pixels of the image; ``N`` points; ``K`` classes; ``V`` semantic values.
 """
@@ -26,28 +26,29 @@ GROUPINGS = ('offset', 'nearest', 'region')
 class InstanceDecoder:
     """Cut the instances of an image out of its semantic map, one for each point.
 
-    The detector, test-time augmentation and the baselines use it alike. Which region a point
-    belongs to is the labeler's rule. A region is cut among its own points: a pixel goes to the
-    point nearest to a position between the pixel's centre and the place where its offset lands.
+    The detector, test-time augmentation and the baselines use this class. The labeler decides which
+    region a point belongs to. Each region is divided among its own points: a pixel goes to the
+    point nearest to a position between the pixel's centre and its landing position (the centre plus
+    the pixel's offset).
 
     Args:
-        labeler: a :class:`mmp2seg.codecs.PointPseudoLabeler` or its config; the model's own.
-        grouping: how a region is cut: ``'offset'`` by landing positions, ``'nearest'`` by the
-            pixels themselves, ``'region'`` not at all: every point gets all of its region (table 6,
+        labeler: a :class:`mmp2seg.codecs.PointPseudoLabeler` or its config. In a model it is the
+            model's labeler.
+        grouping: how a region is divided: ``'offset'`` by landing positions, ``'nearest'`` by pixel
+            centres, ``'region'`` not at all, so that every point gets its whole region (table 6,
             semantic results first). The last two ignore the offsets.
-        landing_weight: position between a pixel's centre (0) and its landing position (1, the
-            paper's grouping). At 0.5 the nearest point has the least sum of squared distances to
-            both, which helps while offsets are not sharp.
-        anchor: what the distance is measured to: ``'landing'`` moves each point along its own
-            offset by the same weight, because offsets learn to aim at the middle of an object,
-            wherever its point is; ``'point'`` is the annotated point (the paper's).
+        landing_weight: where the position lies between the pixel's centre (0) and its landing
+            position (1, the paper's grouping). At 0.5 the nearest point has the smallest sum of
+            squared distances to both, which helps while offsets are not sharp.
+        anchor: which position of a point distances are measured to. ``'landing'`` moves each point
+            along its own offset by the same weight, because offsets learn to aim at the middle of
+            an object, wherever its point is. ``'point'`` is the annotated point (the paper's).
         max_landing_distance: a pixel of a region without a point goes to the point of its class
-            that it lands nearest to, if that is at most this far, in pixels; 0 leaves those pixels
-            out.
+            that is nearest to its landing position, if that is at most this far, in pixels. 0
+            leaves these pixels out.
 
     Raises:
-        ValueError: for an unknown ``grouping`` or ``anchor``, or a ``landing_weight`` outside
-            [0, 1].
+        ValueError: ``grouping`` or ``anchor`` is unknown, or ``landing_weight`` is outside [0, 1].
     """
 
     def __init__(
@@ -84,17 +85,17 @@ class InstanceDecoder:
         *,
         values: Tensor | None = None,
     ) -> PointInstances:
-        """Instances of one image from the maps of a network and the image's points.
+        """Decode the instances of one image from a network's maps and the image's points.
 
-        Only background and the classes that the image has points of take part.
+        Only background and the classes of the image's points are used.
 
         Args:
             scores: ``(V, H, W)`` floats, such as probabilities.
             offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels of this frame.
             points_xy: ``(N, 2)`` floats in this frame; points outside are reported as dropped.
             labels: ``(N,)`` int64 ``0..K-1``.
-            values: ``(V,)`` int64, the semantic value of each channel of ``scores``, which are
-                those of :func:`mmp2seg.ops.semantic_scores.image_values`; None = all of 0..K.
+            values: ``(V,)`` int64, the semantic value of each channel of ``scores``, as returned by
+                :func:`mmp2seg.ops.semantic_scores.image_values`. None: the channels are 0..K.
 
         Returns:
             PointInstances: on the scores' device.
@@ -114,20 +115,21 @@ class InstanceDecoder:
         scores: Tensor | None = None,
         offset: Tensor | None = None,
     ) -> PointInstances:
-        """Instances of one image from its semantic map and its points.
+        """Cut the instances of one image from its semantic map and its points.
 
         Args:
             semantic_map: ``(H, W)`` int64, 0 background, ``k + 1`` class ``k``, 255 ignore.
             points_xy: ``(N, 2)`` floats in the map's frame; points outside are reported as dropped.
             labels: ``(N,)`` int64 ``0..K-1``.
-            scores: ``(H, W)`` floats; an instance's score is their mean over its mask. None = 1.
+            scores: ``(H, W)`` floats; an instance's score is their mean over its mask. None: all
+                scores are 1.
             offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels; needed for the grouping 'offset'.
 
         Returns:
             PointInstances: on the map's device.
 
         Raises:
-            ValueError: without an offset that the grouping needs.
+            ValueError: the grouping needs an offset and there is none.
         """
         if offset is None and self.grouping == 'offset':
             raise ValueError("expected an offset field for the grouping 'offset', got none")
@@ -140,7 +142,7 @@ class InstanceDecoder:
         regions = find_regions(semantic_map.cpu().numpy(), labels_np[sound]).to(device)
         point_regions = self.labeler.point_regions(points_xy, labels, regions)
         if self.grouping == 'region':
-            # an instance's number in the map of regions is that of its region
+            # the region map serves as instance map: an instance has the number of its region
             instance_map, numbers = regions.region_map, point_regions
         else:
             instance_map = self._group(
@@ -178,7 +180,7 @@ class InstanceDecoder:
         point_regions: Tensor,
         offset: Tensor | None,
     ) -> Tensor:
-        """Instance map ``(H, W)`` int32: each region cut among its own points."""
+        """Divide each region among its own points; return an ``(H, W)`` int32 instance map."""
         if offset is None or self.grouping == 'nearest':
             height, width = region_map.shape
             return nearest_point(
@@ -207,7 +209,7 @@ class InstanceDecoder:
         return torch.where(orphans, adopted, instance_map)
 
     def _anchors(self, offset: Tensor, points_xy: Tensor) -> Tensor:
-        """What landing positions are compared with, ``(N, 2)``."""
+        """Return the ``(N, 2)`` positions that distances from landing positions are measured to."""
         if self.anchor == 'point':
             return points_xy
         return points_xy + offsets_at_points(offset, points_xy)

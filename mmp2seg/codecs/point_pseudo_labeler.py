@@ -1,4 +1,4 @@
-"""PointPseudoLabeler: points and regions -> the targets of the offset head.
+"""PointPseudoLabeler: turn points and regions into the targets of the offset head.
 
 Dimensions: ``H, W`` pixels of a frame; ``N`` points; ``K`` classes.
 """
@@ -18,27 +18,27 @@ from mmp2seg.registry import TASK_UTILS
 
 @TASK_UTILS.register_module()
 class PointPseudoLabeler:
-    """Rules that turn points and regions into targets (method, section 1).
+    """Turn points and regions into targets (method, section 1), by these rules.
 
     - A *region* is an 8-connected component of the pixels of one class.
-    - A point belongs to the region of its class that holds it, or else to the nearest one of its
-      class at most ``max_snap_distance`` away, or to none. :class:`mmp2seg.codecs.InstanceDecoder`
-      uses the same rule.
-    - Inside a region each pixel belongs to the nearest of the region's points: nearest to the
-      pixel's centre for the initial targets (distance separation), nearest to the place where the
-      predicted offset lands for refined targets (S2I).
+    - A point belongs to the region of its class that contains it. If there is none, it belongs to
+      the nearest region of its class within ``max_snap_distance``. If there is none either, it has
+      no region. :class:`mmp2seg.codecs.InstanceDecoder` uses the same rule.
+    - Each pixel of a region belongs to one of the region's points. For the initial targets, this is
+      the point nearest to the pixel's centre (distance separation). For refined targets, it is the
+      point nearest to where the pixel's predicted offset lands (S2I, semantic to instance).
     - Pixels of a region without a point have weight 0.
 
     Args:
-        conflict: what initial targets make of a region with several points: ``'nearest'``
-            separates it by distance (P2Seg), ``'drop'`` gives it weight 0 (BESTIE).
+        conflict: how initial targets treat a region with several points: ``'nearest'`` separates it
+            by distance (P2Seg), ``'drop'`` gives it weight 0 (BESTIE).
         offset_target: ``'point'`` aims offsets at the annotated point, ``'centroid'`` at the
             instance's centroid (BESTIE).
-        min_region_area: regions of fewer pixels are ignored (the released code: 50).
-        max_snap_distance: how far, in pixels, a point may lie off its region.
+        min_region_area: regions with fewer pixels are ignored (the released code: 50).
+        max_snap_distance: largest distance of a point from its region, in pixels.
 
     Raises:
-        ValueError: for an unknown ``conflict`` or ``offset_target``.
+        ValueError: ``conflict`` or ``offset_target`` is unknown.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class PointPseudoLabeler:
         self.max_snap_distance = max_snap_distance
 
     def point_regions(self, points_xy: Tensor, labels: Tensor, regions: Regions) -> Tensor:
-        """Region of each point by the rules of this labeler; no device sync.
+        """Find the region of each point by the labeler's rules, without a device sync.
 
         Args:
             points_xy: ``(N, 2)`` floats in the frame of the regions, all inside it.
             labels: ``(N,)`` int64 ``0..K-1``.
-            regions: on the points' device.
+            regions: the regions of the image, on the points' device.
 
         Returns:
             Tensor: ``(N,)`` int64, 0 = none.
@@ -87,15 +87,15 @@ class PointPseudoLabeler:
         point_regions: Tensor,
         offset: Tensor | None = None,
     ) -> PointTargets:
-        """Targets of one image: no gradient, no device sync.
+        """Compute the targets of one image, without gradient and device sync.
 
         Args:
             points_xy: ``(N, 2)`` floats in this frame.
             region_map: ``(H, W)`` integers, 0 = none.
-            point_regions: ``(N,)`` int64, of :meth:`point_regions`.
-            offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels of this frame, which refine the
-                targets; None = the initial targets. An offset of 0 gives the initial targets
-                too, unless ``conflict='drop'``.
+            point_regions: ``(N,)`` int64, as returned by :meth:`point_regions`.
+            offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels of this frame, for refined targets;
+                None gives the initial targets. An offset of 0 gives the initial targets too, unless
+                ``conflict='drop'``.
 
         Returns:
             PointTargets: on the points' device; all zero for an image without points.
@@ -112,12 +112,12 @@ class PointPseudoLabeler:
         )
         aims = points_xy
         if self.offset_target == 'centroid':
-            # An instance without pixels has no centroid, nor a pixel that would ask for it.
+            # The centroid of an instance without pixels is nan; no pixel refers to it.
             aims = instance_centroids(instance_map, points_xy.shape[0]).nan_to_num()
         return PointTargets(instance_map, *offsets_to_points(instance_map, aims))
 
     def image_targets(self, image: ImagePoints, offset: Tensor | None = None) -> PointTargets:
-        """:meth:`targets` of a training image, with the region of each point found first."""
+        """Find the region of each point of a training image and return its :meth:`targets`."""
         return self.targets(
             image.points_xy,
             region_map=image.regions.region_map,
@@ -131,7 +131,7 @@ class PointPseudoLabeler:
         labels: npt.NDArray[np.integer],
         semantic_map: npt.NDArray[np.integer],
     ) -> PointTargets:
-        """Initial targets of one image from its semantic map, on the CPU.
+        """Compute the initial targets of one image from its semantic map, on the CPU.
 
         Args:
             points_xy: ``(N, 2)`` floats ``(x, y)`` in the map's frame, all inside it.
@@ -142,7 +142,7 @@ class PointPseudoLabeler:
             PointTargets: all zero for an image without points.
 
         Raises:
-            ValueError: if a point lies outside the map.
+            ValueError: a point lies outside the map.
         """
         points_xy = np.asarray(points_xy, dtype=np.float32).reshape(-1, 2)
         height, width = semantic_map.shape
@@ -161,5 +161,5 @@ class PointPseudoLabeler:
 
 
 def _count_equal(values: Tensor) -> Tensor:
-    """How often each of ``(N,)`` values occurs, ``(N,)`` int64."""
+    """Count how often each of ``(N,)`` values occurs; return ``(N,)`` int64."""
     return (values[:, None] == values).sum(dim=1)

@@ -1,4 +1,4 @@
-"""What the codec takes and returns.
+"""Data classes that the codecs take and return.
 
 Dimensions: ``H, W`` pixels of a frame; ``N`` points; ``M <= N`` instances.
 """
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmp2seg.ops.components import Regions
 
-# Why a point can have no instance, with an explanation for the user.
+# Reasons for a point without an instance, with an explanation for the user.
 DROP_REASONS = {
     'duplicate': 'an earlier point has the same place and class',
     'outside_image': 'the point is not inside the image',
@@ -25,7 +25,7 @@ class ImagePoints:
     Attributes:
         points_xy: ``(N, 2)`` float32 ``(x, y)``, all inside the image.
         labels: ``(N,)`` int64, classes ``0..K-1``.
-        regions: of the weak map.
+        regions: the regions of the weak map.
     """
 
     points_xy: Tensor
@@ -35,7 +35,7 @@ class ImagePoints:
 
 @dataclass(frozen=True)
 class PointTargets:
-    """What the offset head is trained on.
+    """Targets of the offset head for one image.
 
     Attributes:
         instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = pixels of point ``n``.
@@ -53,11 +53,12 @@ class PointInstances:
     """Instances of an image; every point is either in ``kept`` or in ``dropped``.
 
     Attributes:
-        masks: ``(M, H, W)`` bool, not empty; disjoint, except with the grouping ``'region'``.
+        masks: ``(M, H, W)`` bool, each with at least one pixel; disjoint, except with the grouping
+            ``'region'``.
         scores: ``(M,)`` float32, mean score of the instance's class over its mask.
         kept: ``(M,)`` int64, index of each instance's point.
         dropped: ``(N - M,)`` int64, indices of the points without an instance.
-        reasons: for each dropped point a key of :data:`DROP_REASONS`.
+        reasons: a key of :data:`DROP_REASONS` for each dropped point.
         semantic_map: ``(H, W)`` int64, the map that the instances were cut from.
     """
 

@@ -1,4 +1,4 @@
-"""Write point json and instance json files in COCO's layout."""
+"""Write point jsons and instance jsons in COCO's layout."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ from mmp2seg.ops.rle import encode_rle
 
 
 class AnnotationCollector:
-    """Collect the objects of a split and write them as point json and as ground truth json.
+    """Collect the objects of a split and write them as a point json and as a ground truth json.
 
-    Both files have the same images, categories (ids 1..K) and annotation ids (1.. in the order of
-    ``add``). The point json contains no mask information. The ground truth json, for evaluation
-    only, has RLE masks with str counts, boxes, areas and the points.
+    Both files have the same images, categories (ids 1..K) and annotation ids (1, 2, ... in the
+    order of ``add``). The point json contains no mask information. The ground truth json is for
+    evaluation only; it contains RLE masks with str counts, boxes, areas and the points.
 
     Args:
         classes: names of the K classes.
-        description: goes into ``info`` of both files.
+        description: text for ``info`` of both files.
     """
 
     def __init__(self, classes: Sequence[str], *, description: str) -> None:
@@ -38,14 +38,14 @@ class AnnotationCollector:
         labels: np.ndarray,
         points_xy: np.ndarray | None = None,
     ) -> None:
-        """Add an image with its N objects; N may be 0.
+        """Add an image with its N objects; N can be 0.
 
         Args:
-            image_id: number of the image in the json.
-            file_name: the image file, relative to the image folder.
+            image_id: id of the image in the json.
+            file_name: path of the image file, relative to the image folder.
             instance_map: (H, W) int32, 0 = none, i + 1 = object i.
             labels: (N,) classes 0..K-1.
-            points_xy: (N, 2) continuous (x, y); None leaves the points out of both files.
+            points_xy: (N, 2) continuous (x, y). None: both files contain no points.
         """
         height, width = map(int, instance_map.shape)
         image = dict(id=int(image_id), file_name=file_name, height=height, width=width)

@@ -15,18 +15,18 @@ def check_coco_content(
 ) -> None:
     """Check that images, categories and annotations are complete and consistent.
 
-    Images need an ``id`` and a ``file_name``, categories an ``id`` and a ``name``; all of these
-    must be unique. Annotations need a known ``image_id`` and ``category_id``; their ``id`` must be
-    unique if ``annotation_keys`` has it.
+    Images need an ``id`` and a ``file_name``, and categories an ``id`` and a ``name``; each must be
+    unique. Annotations need a known ``image_id`` and ``category_id``. Their ``id`` must be unique
+    if ``annotation_keys`` contains it.
 
     Args:
-        path: of the file, for errors.
-        content: its lists ``images``, ``categories`` and ``annotations``.
+        path: path of the file, for errors.
+        content: the lists ``images``, ``categories`` and ``annotations`` of the file.
         image_keys: further keys that images need.
         annotation_keys: further keys that annotations need.
 
     Raises:
-        ValueError: names the file, the place and the value.
+        ValueError: a check fails; the message names the file, the place and the value.
     """
     images, annotations, categories = (
         content[part] for part in ('images', 'annotations', 'categories')
@@ -50,7 +50,7 @@ def check_coco_content(
 
 
 def annotation_place(path: str | Path, index: int, annotation: Mapping) -> str:
-    """Return the name of an annotation in errors: its id, or its position (from 0) without id."""
+    """Return how errors refer to an annotation: by its id or, without id, its position from 0."""
     number = annotation.get('id')
     return f'{path}: ' + (f'annotations[{index}]' if number is None else f'annotation {number}')
 
@@ -59,11 +59,11 @@ def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
     """Check that the sizes of images are positive integers.
 
     Args:
-        path: of the file, for errors.
+        path: path of the file, for errors.
         images: entries with ``height`` and ``width``.
 
     Raises:
-        ValueError: names the file, the place and the value.
+        ValueError: a size is not; the message names the file, the place and the value.
     """
     for index, image in enumerate(images):
         for key in ('height', 'width'):
@@ -75,23 +75,25 @@ def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
 
 
 def ordered_class_names(categories: Sequence[Mapping]) -> list[str]:
-    """Return the category names in the order of their ids: class k is the k-th, counted from 0."""
+    """Return the category names in the order of their ids; class k is entry k."""
     return [entry['name'] for entry in sorted(categories, key=lambda entry: entry['id'])]
 
 
 def category_labels(
     path: str | Path, categories: Sequence[Mapping], *, classes: Sequence[str] | None = None
 ) -> dict[int, int]:
-    """Map each category id to a class 0..K-1: COCO's 80 thing classes have ids 1..90, with gaps.
+    """Map each category id to a class 0..K-1.
+
+    Ids can have gaps: those of COCO's 80 thing classes are between 1 and 90.
 
     Args:
-        path: of the file, for errors.
-        categories: its categories; names and ids are unique.
-        classes: names of the K classes, in order; other categories are left out of the result.
-            None takes all categories, in the order of their ids.
+        path: path of the file, for errors.
+        categories: categories of the file; names and ids are unique.
+        classes: names of the K classes, in order; the result does not contain other categories.
+            None: all categories, in the order of their ids.
 
     Raises:
-        ValueError: there is no category with the name of a class.
+        ValueError: a class has no category of its name.
     """
     id_of_name = {entry['name']: entry['id'] for entry in categories}
     names = ordered_class_names(categories) if classes is None else classes

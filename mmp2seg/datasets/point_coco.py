@@ -1,4 +1,4 @@
-"""Point dataset of a COCO json."""
+"""Point dataset that reads a COCO json."""
 
 from collections import defaultdict
 
@@ -21,15 +21,16 @@ from mmp2seg.registry import DATASETS
 class PointCocoDataset(PointDataset):
     """COCO images with a point per annotation; masks in the file are ignored.
 
-    Without ``metainfo['classes']`` the classes are the file's categories, in the order of their
-    ids. With it, annotations of other categories are left out, as in mmdet's CocoDataset. Crowd
-    annotations are left out. The id of a point is its annotation's id.
+    Without ``metainfo['classes']``, the classes are the file's categories, in the order of their
+    ids. With it, annotations of other categories are skipped, as in mmdet's CocoDataset. Crowd
+    annotations are always skipped. The id of a point is the id of its annotation.
 
     Args:
         *args: forwarded to :class:`PointDataset`.
-        point_source: where an annotation's point is, ``'point'``, ``'bbox'`` or ``'keypoints'``;
-            see :func:`~mmp2seg.datasets.point_reading.read_annotation_point`.
-        **kwargs: forwarded to :class:`PointDataset`; ``data_prefix`` has ``img`` and ``seg_map``.
+        point_source: which key of an annotation gives the point: ``'point'``, ``'bbox'`` or
+            ``'keypoints'``; see :func:`~mmp2seg.datasets.point_reading.read_annotation_point`.
+        **kwargs: forwarded to :class:`PointDataset`; ``data_prefix`` has the keys ``img`` and
+            ``seg_map``.
     """
 
     METAINFO = dict()
@@ -43,8 +44,8 @@ class PointCocoDataset(PointDataset):
         """Return the entries of all images of the file, with and without annotations.
 
         Raises:
-            ValueError: if the file is not a COCO json, lacks a class or has an id or a name twice,
-                or if an annotation has no point or an unknown image or category.
+            ValueError: the file is not a COCO json, lacks a class or repeats an id or a name; or an
+                annotation has no point or an unknown image or category.
         """
         content = self._read_json()
         classes = self._metainfo.setdefault(

@@ -12,14 +12,15 @@ from mmp2seg.files.text_reading import read_text
 class PointDataset(BaseDataset):
     """Images with points and weak semantic maps; subclasses implement ``load_data_list``.
 
-    A subclass never reads instance masks. Images without points are kept: they train background.
+    Subclasses never read instance masks. Images without points are kept, because they train the
+    background.
 
     Args:
         *args: forwarded to :class:`mmengine.dataset.BaseDataset`.
-        seg_map_suffix: suffix of the weak map files; their stem is the image's.
-        backend_args: of :mod:`mmengine.fileio`, for annotation files.
-        **kwargs: forwarded to :class:`mmengine.dataset.BaseDataset`; ``data_prefix['seg_map']`` is
-            the folder of the weak maps and may be missing if no maps are needed.
+        seg_map_suffix: suffix of the weak map files, which have the same stems as the images.
+        backend_args: arguments of :mod:`mmengine.fileio`, for reading annotation files.
+        **kwargs: forwarded to :class:`mmengine.dataset.BaseDataset`. ``data_prefix['seg_map']`` is
+            the folder of the weak maps; it can be missing if no maps are needed.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class PointDataset(BaseDataset):
         """Return all entries.
 
         Raises:
-            ValueError: there are none; names the annotation file.
+            ValueError: there are none; the message names the annotation file.
         """
         data_list = super().filter_data()
         if not data_list:
@@ -46,7 +47,7 @@ class PointDataset(BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | Config | None = None) -> dict:
-        """Load meta information like mmengine; an error names a class file that is not UTF-8."""
+        """Load meta information as mmengine does; report a class file that is not UTF-8 by name."""
         if isinstance(metainfo, Mapping | Config):
             classes = metainfo.get('classes')
             if isinstance(classes, str) and osp.isfile(classes):
@@ -64,8 +65,8 @@ class PointDataset(BaseDataset):
         """Return the data-list entry of an image.
 
         Args:
-            img_id: the image's id in pseudo-label files.
-            file_name: relative to ``data_prefix['img']``.
+            img_id: id of the image in pseudo-label files.
+            file_name: path of the image, relative to ``data_prefix['img']``.
             instances: dicts with ``point`` (x, y), ``bbox_label`` and ``point_id``.
             points_path: the file that the points were read from, for error messages.
         """

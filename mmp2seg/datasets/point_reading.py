@@ -6,10 +6,10 @@ from typing import Any
 
 
 def number_pair(values: Any, *, where: str) -> tuple[float, float]:
-    """Return two floats, which may be nan or infinite, from numbers or strings.
+    """Convert two numbers or strings to floats, which can be nan or infinite.
 
     Raises:
-        ValueError: they are not two numbers; begins with ``where``.
+        ValueError: the values are not two numbers; the message begins with ``where``.
     """
     try:
         if isinstance(values, str | dict):  # '12' is not the point (1, 2)
@@ -28,7 +28,7 @@ def parse_point(values: Any, *, where: str) -> list[float]:
         where: file and place, for the error.
 
     Raises:
-        ValueError: they are not two finite numbers; begins with ``where``.
+        ValueError: the values are not two finite numbers; the message begins with ``where``.
     """
     try:
         x, y = number_pair(values, where=where)
@@ -43,7 +43,7 @@ def check_point_source(point_source: str) -> None:
     """Check the name of a point source.
 
     Raises:
-        ValueError: it is none of ``'point'``, ``'bbox'`` and ``'keypoints'``.
+        ValueError: it is not ``'point'``, ``'bbox'`` or ``'keypoints'``.
     """
     if point_source not in _READERS:
         raise ValueError(
@@ -58,16 +58,16 @@ def read_annotation_point(
 
     Args:
         annotation: an entry of a COCO json.
-        point_source: ``'point'`` (its ``[x, y]`` in continuous coordinates), ``'bbox'`` (the centre
-            of its box ``[x, y, w, h]``) or ``'keypoints'`` (its first labelled keypoint, ``v > 0``;
-            COCO keypoints are pixel indices, so .5 is added).
+        point_source: ``'point'`` (the ``[x, y]`` of the annotation, in continuous coordinates),
+            ``'bbox'`` (the centre of its box ``[x, y, w, h]``) or ``'keypoints'`` (its first
+            labelled keypoint, ``v > 0``; COCO keypoints are pixel indices, so 0.5 is added).
         where: file and place, for errors.
 
     Returns:
-        ``[x, y]``, finite floats, continuous; may be outside the image.
+        ``[x, y]``, finite floats, continuous; can be outside the image.
 
     Raises:
-        ValueError: there is no such point; begins with ``where``.
+        ValueError: the annotation has no such point; the message begins with ``where``.
     """
     return _READERS[point_source](annotation, where)
 

@@ -15,17 +15,17 @@ from mmp2seg.registry import DATASETS
 class PointVOCDataset(PointDataset):
     """VOC images with ``Center_points/<id>.txt`` and a folder of weak semantic maps.
 
-    The first word of each line of ``ann_file`` is an image id: an image list, such as
-    ``ImageSets/Segmentation/train_aug.txt``, or BESTIE's ``train_cls.txt``. A point file has a line
-    per point, ``x y class [confidence]``. ``x y`` are pixel indices: 0.5 is added, which gives the
-    pixel's centre. The class is ``0..K-1``. The file of an image without points is empty; a missing
-    file is an error. The id of a point is its line number, counted from 0.
+    ``ann_file`` is an image list, such as ``ImageSets/Segmentation/train_aug.txt``, or BESTIE's
+    ``train_cls.txt``; the first word of each line is an image id. A point file has one line per
+    point, ``x y class [confidence]``. ``x y`` are pixel indices; adding 0.5 gives the pixel's
+    centre. The class is ``0..K-1``. An image without points has an empty file; a missing file is an
+    error. The id of a point is its line number, counted from 0.
 
     Args:
         *args: forwarded to :class:`PointDataset`.
         img_suffix: suffix of the image files.
-        **kwargs: forwarded to :class:`PointDataset`; ``data_prefix`` has ``img``, ``points`` and
-            ``seg_map``.
+        **kwargs: forwarded to :class:`PointDataset`; ``data_prefix`` has the keys ``img``,
+            ``points`` and ``seg_map``.
     """
 
     METAINFO = VOCDataset.METAINFO
@@ -38,9 +38,9 @@ class PointVOCDataset(PointDataset):
         """Return the entries of all images that ``ann_file`` lists.
 
         Raises:
-            ValueError: for a malformed line of a point file, a class out of range, or text that is
+            ValueError: a line of a point file is malformed, a class is out of range, or a file is
                 not UTF-8.
-            FileNotFoundError: for a missing list or point file.
+            FileNotFoundError: the list or a point file does not exist.
         """
         names = [line.split()[0] for line in self._read_lines(self.ann_file) if line.strip()]
         img_ids = numeric_image_ids(names)

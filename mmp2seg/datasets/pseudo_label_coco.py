@@ -1,4 +1,4 @@
-"""Dataset of pseudo labels in a COCO json, with scores, which mmdet's dataset drops."""
+"""Dataset of pseudo labels in a COCO json, including scores, which mmdet's dataset drops."""
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations
@@ -13,8 +13,8 @@ from mmp2seg.registry import DATASETS
 class PseudoLabelCocoDataset(CocoDataset):
     """mmdet's ``CocoDataset`` with a ``score`` in each of the ``instances``.
 
-    An annotation without a score, as in a file of true instances, gets the score 1. The semantic
-    map of an image is ``<name>.png`` in the folder ``data_prefix['seg']``, if that is set.
+    An annotation without a score, for example of a true instance, gets the score 1. If
+    ``data_prefix['seg']`` is set, the semantic map of an image is ``<name>.png`` in this folder.
 
     With ``poly2mask=False`` in the pipeline (RTMDet-Ins, CondInst), mmdet silently ignores every
     instance whose mask is not a polygon. For such pipelines, this dataset converts the masks to
@@ -22,8 +22,8 @@ class PseudoLabelCocoDataset(CocoDataset):
     """
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Run the pipeline on an entry, with the masks in the form that the pipeline reads."""
-        # convert here, not in get_data_info: batch samplers call that for every image
+        """Convert the masks to the form that the pipeline reads, and run the pipeline."""
+        # convert here and not in get_data_info, which batch samplers call for every image
         entry = self.get_data_info(idx)
         if any(_reads_polygons_alone(step) for step in self.pipeline.transforms):
             for instance in entry['instances']:
@@ -36,7 +36,7 @@ class PseudoLabelCocoDataset(CocoDataset):
         """Return mmdet's entry of an image, with scores.
 
         Raises:
-            ValueError: a score is negative or not finite; names file and annotation.
+            ValueError: a score is negative or not finite; the message names file and annotation.
         """
         annotations = raw_data_info['raw_ann_info']
         # mmdet does not report which annotations it skips: parse one at a time

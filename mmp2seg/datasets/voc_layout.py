@@ -10,17 +10,17 @@ from mmp2seg.datasets.point_reading import parse_point
 from mmp2seg.files.text_reading import read_text
 
 _HALF = Decimal('0.5')
-# Add and subtract 0.5 in decimal: with floats, small coordinates would lose digits.
+# Add and subtract 0.5 in decimal arithmetic; with floats, small coordinates would lose digits.
 _DECIMAL = Context(prec=50)
 
 
 def write_point_txt(path: str | Path, points_xy: np.ndarray, labels: Sequence[int]) -> None:
-    """Write a line ``x y class confidence`` per point, in pixel indices, like BESTIE's files.
+    """Write a line ``x y class confidence`` per point, in pixel indices, as in BESTIE's files.
 
     Args:
         path: file to write; it is empty if there are no points.
-        points_xy: (N, 2) finite continuous (x, y) as floats of any precision. A pixel's centre is
-            written as the pixel's index. :func:`parse_point_line` returns the same floats.
+        points_xy: (N, 2) finite continuous (x, y), floats of any precision. The centre of a pixel
+            is written as the pixel's index. :func:`parse_point_line` returns the same floats.
         labels: (N,) classes 0..K-1.
     """
     lines = [
@@ -39,11 +39,11 @@ def parse_point_line(line: str, *, num_classes: int, where: str) -> tuple[float,
         where: file and line, for errors.
 
     Returns:
-        continuous (x, y), and the class 0..K-1.
+        continuous x and y, and the class 0..K-1.
 
     Raises:
-        ValueError: for another number of words, coordinates that are not finite numbers, or a class
-            out of range; begins with ``where``.
+        ValueError: the line has another number of words, coordinates that are not finite numbers,
+            or a class out of range; the message begins with ``where``.
     """
     words = line.split()
     if len(words) not in (3, 4):
@@ -60,7 +60,7 @@ def parse_point_line(line: str, *, num_classes: int, where: str) -> tuple[float,
 
 
 def _index_text(coordinate: float) -> str:
-    """Return the pixel index of a coordinate with all its digits: 12.5 -> '12', 0.1 -> '-0.4'."""
+    """Return the exact pixel index of a coordinate: 12.5 -> '12', 0.1 -> '-0.4'."""
     index = _DECIMAL.subtract(Decimal(repr(float(coordinate))), _HALF)
     return f'{index.normalize(_DECIMAL):f}'
 
@@ -69,8 +69,8 @@ def read_image_list(path: str | Path) -> list[str]:
     """Return the image names of a VOC image list: the first word of each line.
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if it is empty, names an image twice, or is not UTF-8.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is empty, names an image twice, or is not UTF-8.
     """
     path = Path(path)
     if not path.is_file():
@@ -87,22 +87,22 @@ def read_image_list(path: str | Path) -> list[str]:
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
-    """Write a text file of lines; missing folders are created."""
+    """Write lines to a text file; create missing folders."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(''.join(f'{line}\n' for line in lines))
 
 
 def image_class_line(name: str, labels: Iterable[int]) -> str:
-    """Return a line of ``train_cls.txt``: the image's id and its classes, each once."""
+    """Return a line of ``train_cls.txt``: the image's id and its distinct classes."""
     return ' '.join([name, *(str(label) for label in sorted({int(label) for label in labels}))])
 
 
 def numeric_image_ids(names: Sequence[str]) -> list[int]:
     """Return image ids for a json: the digits of the names ('2007_000032' -> 2007000032).
 
-    If a name has other characters or two ids would be equal, the images are numbered from 1 in the
-    order of the list. ``PointVOCDataset`` uses the same ids.
+    If a name contains other characters or two ids would be equal, the images are numbered from 1 in
+    the order of the list. ``PointVOCDataset`` uses these ids.
     """
     digits = [name.replace('_', '') for name in names]
     if all(word.isdecimal() for word in digits):

@@ -1,4 +1,4 @@
-"""Padding of the pixel fields that mmdet does not pad."""
+"""Pad the pixel fields that mmdet does not pad."""
 
 import torch.nn.functional as F
 from mmdet.models import DetDataPreprocessor
@@ -11,11 +11,11 @@ from mmp2seg.structures.fields import PIXEL_FIELD_PADDING
 
 @MODELS.register_module()
 class PointDataPreprocessor(DetDataPreprocessor):
-    """mmdet's pre-processor, which in training also pads the weak map and the map of its regions.
+    """mmdet's pre-processor, which in training also pads the weak map and its region map.
 
     Every pixel field of :data:`mmp2seg.structures.fields.PIXEL_FIELD_PADDING` is padded at the
-    bottom and the right to the batch's size: the semantic map with 255 (ignore), the map of regions
-    with 0 (none). Arguments are those of :class:`mmdet.models.DetDataPreprocessor`.
+    bottom and the right to the size of the batch: the semantic map with 255 (ignore), the region
+    map with 0 (none). The arguments are those of :class:`mmdet.models.DetDataPreprocessor`.
     """
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -28,10 +28,10 @@ class PointDataPreprocessor(DetDataPreprocessor):
 
 
 def pad_pixel_fields(sample: DetDataSample, *, size: tuple[int, int]) -> None:
-    """Pad the sample's pixel fields in place.
+    """Pad the pixel fields of a sample in place.
 
     Args:
-        sample: missing fields are skipped.
+        sample: the sample; fields that it does not have are skipped.
         size: ``(H, W)`` to pad to, at least the fields' size.
     """
     for name, paddings in PIXEL_FIELD_PADDING.items():

@@ -8,23 +8,23 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 # Norms of the maps that a transformer or ConvNeXt returns (norm0, norm1, ...). The weights of a
-# classifier do not have them.
+# classifier do not contain them.
 _OUTPUT_NORM = re.compile(r'norm\d+\.')
 
 
 def require_pretrained(model: nn.Module) -> None:
-    """Check that the weights of every ``init_cfg`` of type ``Pretrained`` can be read and fit.
+    """Check that the weights of every ``init_cfg`` of type ``Pretrained`` can be read and match.
 
-    mmengine raises an unspecific error if a file cannot be fetched. If entries are missing, even
-    all of them, or have another shape, it only logs a warning and continues with random weights.
-    Call this function before ``init_weights``: it reads the file twice, but downloads it once.
+    mmengine raises an unspecific error if a file cannot be fetched. If some or all entries are
+    missing or have another shape, it only logs a warning and continues with random weights. Call
+    this function before ``init_weights``; the file is then read twice but downloaded once.
 
-    Two kinds of weights need not fit: weights that their module renames on loading
+    Two kinds of weights are not checked: weights that their module renames on loading
     (``convert_weights`` of mmdet's Swin and PVT), and the norms of a module's outputs.
 
     Raises:
         RuntimeError: weights cannot be fetched or read, or lack an entry of the module; the message
-            names the module's setting and what to do.
+            names the module's setting and suggests what to do.
     """
     for name, module in model.named_modules():
         for cfg in _pretrained_cfgs(module):
@@ -65,7 +65,7 @@ def _read_weights(checkpoint: str, prefix: str | None) -> dict[str, Tensor]:
 
 
 def _entries(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and running statistics, without counters of batches, which are optional."""
+    """Return parameters and running statistics, but not the optional counters of batches."""
     state = module.state_dict()
     return {
         name: state[name]

@@ -1,1 +1,4 @@
-"""Pure tensor maths on torch, numpy, OpenCV and pycocotools: no state, config or mm package."""
+"""Pure functions on tensors and arrays (torch, numpy, OpenCV, pycocotools).
+
+They have no state and read no config; no mm package is imported.
+"""

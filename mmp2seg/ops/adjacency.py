@@ -1,4 +1,4 @@
-"""Find the objects of an image that have another object of their class close by."""
+"""Find the objects of an image that are close to another object of their class."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,16 +24,15 @@ def touching_objects(
     they overlap, 1 for neighbours (also diagonal ones), 2 with one pixel in between.
 
     PASCAL VOC separates its objects by a void band of about five pixels. With ``void``, two objects
-    also touch if a path over void pixels alone connects them in at most ``void_gap`` steps, a step
-    going to one of the 8 neighbours. On sample images of VOC, objects separated by a band were 4 to
-    6 steps apart and all others 9 or more. Without such a limit a void region would join all
-    objects around it.
+    also touch if a path over void pixels only connects them in at most ``void_gap`` steps to one of
+    the 8 neighbours. On sample images of VOC, objects separated by a band were 4 to 6 steps apart
+    and all others 9 or more. Without a limit, a void region would connect all objects around it.
 
     Args:
         masks: ``(N, H, W)`` bool, or ``N`` RLE dicts, which are decoded one at a time.
         labels: ``(N,)`` integers.
         gap: Largest distance that counts as touching, in pixels.
-        void: ``(H, W)`` bool, the void pixels of the image; None = none.
+        void: ``(H, W)`` bool, the void pixels of the image; None if there are none.
         void_gap: Largest number of steps over void pixels that counts as touching, at least 1.
 
     Returns:
@@ -70,7 +69,7 @@ def adjacent_same_class(
     return _touching(masks, labels, gap, None, 1)
 
 
-# A mask cut to its bounding box, and the column and row of the box's first pixel.
+# A mask cropped to its bounding box, and the column and row of the box's first pixel.
 _Crop = tuple[NDArray[np.uint8], int, int]
 
 
@@ -101,7 +100,7 @@ def _touching(
 
 
 def _crop(mask: NDArray[np.bool_]) -> _Crop | None:
-    """Cut a mask to its bounding box; None for an empty mask."""
+    """Crop a mask to its bounding box; return None for an empty mask."""
     pixels = np.ascontiguousarray(mask, dtype=np.uint8)
     x, y, width, height = cv2.boundingRect(pixels)
     return (pixels[y : y + height, x : x + width].copy(), x, y) if width else None
@@ -113,14 +112,14 @@ def _dilate(mask: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
 
 
 def _surroundings(crop: _Crop, gap: int, void: NDArray[np.bool_] | None, void_gap: int) -> _Crop:
-    """Return the pixels at most ``gap`` pixels, or ``void_gap`` steps over void, from a crop."""
+    """Return the pixels within ``gap`` pixels, or ``void_gap`` steps over void, of a crop."""
     mask, x, y = crop
     reach = gap if void is None else max(gap, void_gap)
     padded = np.pad(mask, reach)
     around = _dilate(padded, gap)
     if void is not None:
         height, width = padded.shape
-        # the void map, cut to the frame of the padded crop
+        # the void map, cropped to the frame of the padded crop
         passable = np.pad(void.astype(np.uint8), reach)[y : y + height, x : x + width] | padded
         walked = padded
         for _ in range(void_gap - 1):
@@ -131,7 +130,7 @@ def _surroundings(crop: _Crop, gap: int, void: NDArray[np.bool_] | None, void_ga
 
 def _boxes_within(first: _Crop, second: _Crop, gap: int) -> bool:
     (mask1, x1, y1), (mask2, x2, y2) = first, second
-    # the nearest pixels of two boxes are (pixels between the boxes) + 1 apart
+    # the distance of the nearest pixels is the number of pixels between the boxes, plus 1
     between_x = max(x1, x2) - min(x1 + mask1.shape[1], x2 + mask2.shape[1])
     between_y = max(y1, y2) - min(y1 + mask1.shape[0], y2 + mask2.shape[0])
     return max(between_x, between_y) + 1 <= gap or max(between_x, between_y) < 0

@@ -1,4 +1,4 @@
-"""Regions of a semantic map, and which points belong to which region.
+"""Find the regions of a semantic map and assign points to them.
 
 A region is an 8-connected component of the pixels of one class.
 """
@@ -30,7 +30,7 @@ class Regions(NamedTuple):
     areas: Tensor
 
     def to(self, device: torch.device | str) -> 'Regions':
-        """The same regions on a device."""
+        """Copy the regions to a device."""
         return Regions(*(values.to(device) for values in self))
 
 
@@ -39,10 +39,10 @@ def find_regions(semantic_map: npt.NDArray[np.integer], labels: npt.NDArray[np.i
 
     Args:
         semantic_map: ``(H, W)`` integers, 0 background, ``k + 1`` class ``k``, 255 ignore.
-        labels: ``(N,)`` classes ``0..K-1``, such as the class of each point; repeats allowed.
+        labels: ``(N,)`` classes ``0..K-1``, such as the class of each point; may have repeats.
 
     Returns:
-        Regions: on the CPU, numbered class by class; none for an empty ``labels``.
+        Regions: on the CPU, numbered class by class; no regions for empty ``labels``.
     """
     region_map = np.zeros(semantic_map.shape, dtype=np.int32)
     region_labels: list[int] = []
@@ -57,7 +57,7 @@ def find_regions(semantic_map: npt.NDArray[np.integer], labels: npt.NDArray[np.i
         # OpenCV's component 0 is everything else
         numbers = len(region_labels) + np.arange(count, dtype=np.int32)
         numbers[0] = 0
-        # mode='clip' spares the check of every index
+        # mode='clip' skips the bounds check of every index
         region_map[window] += numbers.take(components, mode='clip')
         region_labels += [label] * (count - 1)
         areas.append(stats[1:, cv2.CC_STAT_AREA].astype(np.int64))
@@ -76,18 +76,18 @@ def regions_of_points(
     min_area: int = 0,
     max_snap_distance: float = 0.0,
 ) -> Tensor:
-    """Find the region that each point belongs to, without reading anything back from the device.
+    """Find the region that each point belongs to, without a device sync.
 
-    A point belongs to the region of its class that holds its pixel. Otherwise it belongs to the
-    region of its class with the nearest pixel centre, if that is at most ``max_snap_distance``
-    away. Of equally near pixels the first in reading order counts.
+    A point belongs to the region of its class that contains its pixel. If there is none, the point
+    belongs to the region of its class with the nearest pixel centre, if that is at most
+    ``max_snap_distance`` away. Among equally near pixels, the first in row order wins.
 
     Args:
         points_xy: ``(N, 2)`` floats ``(x, y)``, all inside the map.
         labels: ``(N,)`` int64, the class ``0..K-1`` of each point.
-        regions: of the map.
-        min_area: regions of fewer pixels have no points.
-        max_snap_distance: in pixels; 0 switches snapping off.
+        regions: the regions of the map, on the points' device.
+        min_area: regions with fewer pixels get no points.
+        max_snap_distance: in pixels; 0 disables snapping.
 
     Returns:
         Tensor: ``(N,)`` int64 region of each point, 0 = none.
@@ -100,7 +100,7 @@ def regions_of_points(
     own = own * (label_of_region[own] == labels)
     if max_snap_distance <= 0 or not len(points_xy):
         return own
-    # All pixels of a window around each point, (N, S) each, in reading order.
+    # All pixels of a window around each point, (N, S) each, in row order.
     reach = math.ceil(max_snap_distance) + 1
     steps = torch.arange(-reach, reach + 1, device=points_xy.device)
     near_rows = (rows[:, None, None] + steps[:, None]).expand(-1, -1, len(steps)).flatten(1)

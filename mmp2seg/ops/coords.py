@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-# Share of a side: how far inside points keep off the right and the lower border. It is 16 units of
-# float32 precision, so that no rounding of a product with a scale factor reaches the border.
+# Distance that points keep from the right and the lower border, as a share of the image's side. It
+# is 16 units of float32 precision, so that rounding after a multiplication by a scale factor cannot
+# reach the border.
 BORDER_MARGIN = 2.0**-20
 
 
@@ -22,7 +23,7 @@ def pixel_centers(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Centres of all pixels of a grid.
+    """Return the centres of all pixels of a grid.
 
     Returns:
         Tensor: ``(2, H, W)`` in ``(x, y)`` order; entry ``[:, row, col]`` is
@@ -34,7 +35,7 @@ def pixel_centers(
 
 
 def points_to_pixels(points_xy: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Index of the pixel that holds each point.
+    """Return the index of the pixel that contains each point.
 
     Args:
         points_xy: ``(N, 2)`` floats, ``(x, y)``.
@@ -47,7 +48,7 @@ def points_to_pixels(points_xy: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def points_inside(points_xy: npt.ArrayLike, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Which points lie on a pixel of an ``H x W`` image (nan counts as outside).
+    """Return which points lie inside an ``H x W`` image; nan counts as outside.
 
     Args:
         points_xy: ``(N, 2)`` floats, ``(x, y)``.
@@ -60,11 +61,11 @@ def points_inside(points_xy: npt.ArrayLike, height: int, width: int) -> npt.NDAr
 
 
 def keep_off_border(points_xy: Tensor, height: int, width: int) -> Tensor:
-    """Move points that lie on a pixel, but closer to the border than rounding allows for.
+    """Move points that are so close to the border that rounding could put them outside.
 
-    A point within ``BORDER_MARGIN * side`` of the right or the lower border moves to that distance.
-    It stays on its pixel, and a later resize or conversion to float32 cannot round it out of the
-    image. All other points, also those outside, stay where they are.
+    A point closer than ``BORDER_MARGIN * side`` to the right or the lower border moves to that
+    distance. It stays on its pixel, and a later resize or conversion to float32 cannot round it out
+    of the image. All other points, including those outside the image, do not move.
 
     Args:
         points_xy: ``(..., 2)`` floats, ``(x, y)``.
@@ -80,7 +81,7 @@ def keep_off_border(points_xy: Tensor, height: int, width: int) -> Tensor:
 def misplaced_points(
     points_xy: npt.ArrayLike, labels: npt.ArrayLike, height: int, width: int
 ) -> npt.NDArray[np.object_]:
-    """Find points that cannot have an instance, independent of the maps of their image.
+    """Find the points that cannot have an instance, whatever the maps of the image contain.
 
     Args:
         points_xy: ``(N, 2)`` floats, ``(x, y)``.

@@ -1,10 +1,10 @@
-"""Degrade a true semantic map into a weak one, such as weakly supervised methods (WSSS) produce.
+"""Degrade a true semantic map to one as weakly supervised semantic segmentation (WSSS) produces it.
 
 Semantic maps learnt from image-level labels (PMM on VOC: about 70 mIoU) have typical errors: ragged
 borders, missing parts of objects, missed small objects, background labelled as a class, and parts
-of an object labelled as another class. ``degrade_semantic_map`` adds these errors to a true map, so
-that a dataset without WSSS maps can be used and measured under comparable conditions. It reads the
-semantic map only, and all lengths are relative to the component or to the image.
+of an object labelled as another class. ``degrade_semantic_map`` adds these errors to a true map.
+Thus a dataset without WSSS maps can be used under comparable conditions. The function reads only
+the semantic map, and all lengths are relative to the component or to the image.
 """
 
 import dataclasses
@@ -76,9 +76,8 @@ def degrade_semantic_map(
 ) -> NDArray[np.uint8]:
     """Turn a true semantic map into a weak one.
 
-    Each connected component of a class (8-neighbours) is removed, or drawn again with a displaced
-    border, missing parts and sometimes a part of another class. False regions are then drawn over
-    the background.
+    Each 8-connected component of a class is removed, or redrawn with a displaced border, missing
+    parts and sometimes a part of another class. Then false regions are drawn over the background.
 
     Args:
         semantic_map: (H, W) uint8, 0 background, k + 1 = class k, ``ignore_index`` ignore.
@@ -140,7 +139,7 @@ _Window = tuple[slice, slice]
 
 @dataclasses.dataclass(frozen=True)
 class _Component:
-    """A connected component; its mask is cut from the map of its class on demand to save memory."""
+    """A connected component; to save memory, its mask is cut from its class's map on demand."""
 
     component_map: NDArray[np.integer[Any]]
     index: int
@@ -218,7 +217,7 @@ def _displaced_border(
 def _blob(
     shape: tuple[int, ...], *, centre: NDArray[Any], radius: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Draw an irregular blob (H, W) around ``centre`` (row, column), of roughly this radius."""
+    """Draw an irregular blob (H, W) of roughly ``radius`` around ``centre`` (row, column)."""
     height, width = shape
     rows = np.arange(height, dtype=np.float32)[:, None] - float(centre[0])
     cols = np.arange(width, dtype=np.float32)[None, :] - float(centre[1])
@@ -264,7 +263,7 @@ def _confused_values(
     levels: DegradationLevels,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """Return a component's map values (H, W): its own, and sometimes another class on a part."""
+    """Return a component's map values (H, W): its own, sometimes with a part of another class."""
     values = np.full(mask.shape, value, np.uint8)
     if rng.random() < levels.confusion:
         candidates = [

@@ -1,8 +1,8 @@
-"""Find the nearest point of each position: P2Seg's distance separation, without an all-pairs table.
+"""Find the nearest point of each position, without a table of all distances.
 
-Distance separation (method, section 1): a pixel ``p`` of a region that holds several points of its
-class belongs to ``k* = argmin_k ||e_k - p||``, ``e_k`` being the points. The same rule, applied to
-the positions where the predicted offsets land, is the grouping 'points first'.
+P2Seg uses this for distance separation (method, section 1): if a region contains several points
+``e_k`` of its class, its pixel ``p`` belongs to point ``k* = argmin_k ||e_k - p||``. The grouping
+'points first' applies the same rule to the positions where the predicted offsets land.
 
 Dimensions: ``N`` points; ``T`` tiles of ``S`` pixels; ``G`` groups that have points.
 """
@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Elements of the (positions x points) distance block: a few kernels of this size keep a GPU busy.
+# Elements of a (positions x points) block of distances: a few kernels of this size keep a GPU busy.
 _BLOCK_ELEMENTS = 1 << 25
-# Side of a tile: a smaller tile has fewer candidates, a larger one means less bookkeeping of
-# points x tiles. Measured on maps of 256 to 2048 pixels a side with 1 to 200 points.
+# Side of a tile in pixels. A smaller tile has fewer candidates; larger tiles need less bookkeeping
+# of points x tiles. Measured on maps with sides of 256 to 2048 pixels and 1 to 200 points.
 _TILE_SIDE = 32
 
 
@@ -30,21 +30,21 @@ def nearest_point(
 ) -> Tensor:
     """Find the nearest point of the same group for each position.
 
-    Uses :func:`nearest_point_by_tiles` on a CPU and :func:`nearest_point_streamed`, which never
-    synchronises with the device, elsewhere. Both return the same.
+    Uses :func:`nearest_point_by_tiles` on a CPU, and elsewhere :func:`nearest_point_streamed`,
+    which does not synchronise with the device. Both return the same map.
 
     Args:
         positions_xy: ``(2, H, W)`` floats ``(x, y)``: pixel centres, or landing positions of
             offsets.
         points_xy: ``(N, 2)`` floats ``(x, y)`` in the same frame.
-        position_groups: ``(H, W)`` integers >= 0; 0 = belongs to no point.
+        position_groups: ``(H, W)`` integers >= 0; a position of group 0 gets no point.
         point_groups: ``(N,)`` int64 >= 0; a point is a candidate for the positions of the same
             non-zero group.
         max_distance: points farther away than this are not candidates.
 
     Returns:
-        Tensor: ``(H, W)`` int32 instance map, 0 = no candidate, ``n + 1`` = point ``n`` (the first
-        among equally near ones).
+        Tensor: ``(H, W)`` int32 instance map, 0 = no candidate, ``n + 1`` = point ``n``. Among
+        equally near points, the first wins.
     """
     if points_xy.shape[0] == 0 or position_groups.numel() == 0:
         return position_groups.new_zeros(position_groups.shape, dtype=torch.int32)
@@ -70,8 +70,8 @@ def nearest_point_streamed(
 ) -> Tensor:
     """Compute :func:`nearest_point` by comparing each position with all points.
 
-    Needs at least one point and one pixel, and O(H W N) time. The result does not depend on
-    ``block_elements``, the number of positions times points that are held at a time.
+    Needs at least one point and one pixel, and O(H W N) time. ``block_elements`` limits the number
+    of distances in memory at a time; the result does not depend on it.
     """
     xs, ys = positions_xy.reshape(2, -1).float()
     groups = position_groups.reshape(-1)
@@ -101,8 +101,9 @@ def nearest_point_by_tiles(
     """Compute :func:`nearest_point` by comparing each tile of the map with its candidates only.
 
     Needs at least one point and one pixel. The candidates of a tile are the points that can be
-    nearest to one of its positions: few, even in an image with many points. The result does not
-    depend on ``tile_side``. Reads the number of candidates back from the device.
+    nearest to one of its positions. They are few, even in an image with many points. The result
+    does not depend on ``tile_side``. This function synchronises with the device: it reads the
+    numbers of candidates.
     """
     height, width = position_groups.shape
     position_groups, point_groups = _compact_groups(position_groups, point_groups)
@@ -110,7 +111,7 @@ def nearest_point_by_tiles(
     groups = _to_tiles(position_groups[None], tile_side)[0]
     points_xy = points_xy.float()
     can_win = _candidates_of_tiles(xs, ys, groups, points_xy, point_groups, max_distance)
-    # Sorted by the number of candidates, descending, the tiles with an r-th candidate come first.
+    # Sort the tiles by their number of candidates, descending: those with an r-th one come first.
     counts, order = can_win.sum(dim=1).sort(descending=True)
     candidates = can_win[order].byte().argsort(dim=1, descending=True, stable=True)
     tiles_per_rank = torch.bincount(counts).flip(0).cumsum(0).flip(0)[1:].tolist()
@@ -145,9 +146,10 @@ def _within(squared_distance: Tensor, max_distance: float) -> Tensor:
 
 
 def _compact_groups(position_groups: Tensor, point_groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Groups numbered ``1..G``, int32 of positions and int64 of points.
+    """Renumber the groups to ``1..G``; return int32 position groups and int64 point groups.
 
-    A position whose group has no point gets 0, a point without a group a number no position has.
+    A position whose group has no point gets 0. A point without a group gets a number that no
+    position has.
     """
     known, compact = torch.unique(point_groups, return_inverse=True)
     largest = max(int(position_groups.max()), int(known[-1]))
@@ -168,10 +170,10 @@ def _candidates_of_tiles(
 ) -> Tensor:
     """Return which points can be nearest to a position of each tile, ``(T, N)`` bool.
 
-    A point is ruled out if the tile has no position of its group, if the bounding box of the tile's
-    positions is farther away than ``max_distance``, or if it is farther from the box than another
-    point of its group is from the box's farthest corner. This holds despite rounding, because
-    differences, squares and sums of floats are monotonic.
+    A point is ruled out for a tile if the tile has no position of its group, if the bounding box of
+    the tile's positions is farther away than ``max_distance``, or if the point is farther from the
+    box than another point of its group is from the box's farthest corner. Rounding does not affect
+    this test, because differences, squares and sums of floats are monotonic.
 
     Args:
         xs, ys, groups: ``(T, S)`` positions and their groups, 0 = none.
@@ -195,7 +197,7 @@ def _candidates_of_tiles(
 
 
 def _to_tiles(maps: Tensor, side: int, *, mode: str = 'constant') -> Tensor:
-    """``(C, H, W)`` -> ``(C, T, S)``, padded with zeros or as ``mode`` says."""
+    """Split ``(C, H, W)`` maps into tiles ``(C, T, S)``, padded with zeros or by ``mode``."""
     height, width = maps.shape[1:]
     padded = F.pad(maps, (0, -width % side, 0, -height % side), mode=mode)
     # (C, H', W') -> (C, rows, columns, side, side) -> (C, T, S)
@@ -203,7 +205,7 @@ def _to_tiles(maps: Tensor, side: int, *, mode: str = 'constant') -> Tensor:
 
 
 def _from_tiles(tiles: Tensor, side: int, height: int, width: int) -> Tensor:
-    """``(T, S)`` -> ``(H, W)``, padding removed, contiguous."""
+    """Join tiles ``(T, S)`` to a contiguous map ``(H, W)``, without the padding."""
     rows, columns = -(-height // side), -(-width // side)
     # (T, S) -> (rows, side, columns, side) -> (H', W')
     whole = tiles.view(rows, columns, side, side).transpose(1, 2).reshape(rows * side, -1)

@@ -1,11 +1,11 @@
-"""Instance map <-> masks <-> boxes and areas."""
+"""Convert between instance maps, masks and boxes."""
 
 import torch
 from torch import Tensor
 
 
 def instance_map_to_masks(instance_map: Tensor, num_instances: int) -> Tensor:
-    """Binary masks of the instances ``1..num_instances``.
+    """Return the binary masks of the instances ``1..num_instances``.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none.
@@ -18,7 +18,7 @@ def instance_map_to_masks(instance_map: Tensor, num_instances: int) -> Tensor:
 
 
 def masks_to_instance_map(masks: Tensor) -> Tensor:
-    """Inverse of :func:`instance_map_to_masks`; where masks overlap, the later one wins.
+    """Invert :func:`instance_map_to_masks`; where masks overlap, the later one wins.
 
     Args:
         masks: ``(N, H, W)`` bool.
@@ -34,7 +34,7 @@ def masks_to_instance_map(masks: Tensor) -> Tensor:
 
 
 def masks_to_boxes_xyxy(masks: Tensor) -> Tensor:
-    """Tight boxes ``[x1, y1, x2, y2)`` of masks in continuous coordinates.
+    """Return the tight boxes ``[x1, y1, x2, y2)`` of masks in continuous coordinates.
 
     Args:
         masks: ``(N, H, W)`` bool.
@@ -55,7 +55,7 @@ def masks_to_boxes_xyxy(masks: Tensor) -> Tensor:
 
 
 def mean_over_instances(values: Tensor, instance_map: Tensor, num_instances: int) -> Tensor:
-    """Mean of a pixel map over each instance.
+    """Average a pixel map over each instance.
 
     Args:
         values: ``(H, W)`` floats.
@@ -74,16 +74,17 @@ def mean_over_instances(values: Tensor, instance_map: Tensor, num_instances: int
 def cut_instances(
     instance_map: Tensor, numbers: Tensor, values: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Masks of the instances that have pixels; several may share a number of the map.
+    """Return the masks of the instances that have pixels, and their mean values.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none.
-        numbers: ``(N,)`` int64, each instance's number in the map, 0 = none.
+        numbers: ``(N,)`` int64, the number of each instance in the map, 0 = none. Several instances
+            may have the same number.
         values: ``(H, W)`` floats.
 
     Returns:
-        tuple: masks ``(M, H, W)`` bool; the mean of ``values`` over each, ``(M,)`` float32; and
-        ``(N,)`` bool, which instances these are.
+        tuple: the ``(M, H, W)`` bool masks; the mean of ``values`` over each mask, ``(M,)``
+        float32; and ``(N,)`` bool, which of the N instances these are.
     """
     highest = [int(found.max()) for found in (instance_map, numbers) if found.numel()]
     count = max(highest, default=0)

@@ -15,8 +15,8 @@ def smooth_noise(
 
     Args:
         shape: (H, W) of the field.
-        cell: spacing of the grid's nodes in pixels, > 0, which is the size of the field's blobs. It
-            is rounded to a whole number of at least 1; 1 is white noise.
+        cell: spacing of the grid's nodes in pixels, > 0; about the size of the field's blobs. It is
+            rounded to an integer of at least 1; 1 gives white noise.
         rng: random generator.
 
     Returns:
@@ -31,7 +31,7 @@ def smooth_noise(
     step = max(round(float(cell)), 1)
     if step == 1 or height == 0 or width == 0:
         return rng.standard_normal((height, width), dtype=np.float32)
-    # One node more than needed, so that the field can start at a random phase of the grid.
+    # One additional row and column of nodes let the field start at a random phase of the grid.
     rows, cols = -(-height // step) + 1, -(-width // step) + 1
     nodes = rng.standard_normal((rows, cols), dtype=np.float32)
     top, left = rng.integers(step, size=2)

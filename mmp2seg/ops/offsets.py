@@ -1,7 +1,7 @@
-"""Instance map and points <-> offset field.
+"""Convert instance maps and points to offset fields, and read offset fields.
 
 An offset field is ``(2, H, W)`` in ``(dx, dy)`` order: target point minus the pixel's centre, in
-pixels of the frame that the points are given in. (The released P2Seg code stores ``(dy, dx)``.)
+pixels of the points' frame. (The released P2Seg code stores ``(dy, dx)``.)
 """
 
 import torch
@@ -12,7 +12,7 @@ from mmp2seg.ops.coords import pixel_centers
 
 
 def offsets_to_points(instance_map: Tensor, points_xy: Tensor) -> tuple[Tensor, Tensor]:
-    """Offset field of an instance map: from each pixel's centre to the point of its instance.
+    """Compute the offsets from each pixel's centre to the point of its instance.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none, ``n + 1`` = instance of point ``n``.
@@ -33,7 +33,7 @@ def offsets_to_points(instance_map: Tensor, points_xy: Tensor) -> tuple[Tensor, 
 
 
 def landing_positions(offset: Tensor) -> Tensor:
-    """Where each pixel's offset points to: its centre plus the offset.
+    """Return the position that each pixel's offset points to: its centre plus the offset.
 
     Args:
         offset: ``(2, H, W)`` or ``(B, 2, H, W)``, ``(dx, dy)`` in pixels of this grid.
@@ -46,7 +46,9 @@ def landing_positions(offset: Tensor) -> Tensor:
 
 
 def offsets_at_points(offset: Tensor, points_xy: Tensor) -> Tensor:
-    """Offset field at the points, bilinear between pixel centres, constant beyond the outer ones.
+    """Sample an offset field at the points.
+
+    The sampling is bilinear between pixel centres and constant beyond the outermost centres.
 
     Args:
         offset: ``(2, H, W)`` ``(dx, dy)`` in pixels of this grid.
@@ -64,7 +66,7 @@ def offsets_at_points(offset: Tensor, points_xy: Tensor) -> Tensor:
 
 
 def instance_centroids(instance_map: Tensor, num_instances: int) -> Tensor:
-    """Mean pixel centre of each instance.
+    """Return the mean pixel centre of each instance.
 
     Args:
         instance_map: ``(H, W)`` integers, 0 = none, ``1..num_instances``.
@@ -76,6 +78,6 @@ def instance_centroids(instance_map: Tensor, num_instances: int) -> Tensor:
     flat = instance_map.reshape(-1).long()
     centers = pixel_centers(height, width, device=flat.device).reshape(2, -1).double()
     sums = centers.new_zeros(2, num_instances + 1).index_add_(1, flat, centers)
-    # Not bincount: its size depends on the values, which would be read back from the device.
+    # Not bincount: the size of its result depends on the values, so it would synchronise.
     counts = centers.new_zeros(num_instances + 1).index_add_(0, flat, torch.ones_like(centers[0]))
     return (sums / counts)[:, 1:].T.float()

@@ -1,4 +1,4 @@
-"""Sample points from an instance mask: its pixels, or positions around its centre."""
+"""Sample points from an instance mask: pixels of the mask, or positions around its centre."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ def center_inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         mask: (H, W) bool, at least one pixel.
 
     Returns:
-        (2,) float32 (x, y), the centre of a pixel of the mask; among equally near ones the first in
-        row order.
+        (2,) float32 (x, y), the centre of a pixel of the mask; among equally near pixels, the first
+        in row order.
 
     Raises:
         ValueError: if the mask is empty or not (H, W).
@@ -44,7 +44,7 @@ def random_inside(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[
 def near_center_inside(
     mask: NDArray[np.bool_], rng: np.random.Generator, *, spread: float = 0.15
 ) -> NDArray[np.float32]:
-    """Draw a position around the centre of mass, as annotators click, and move it onto the mask.
+    """Draw a position around the centre of mass, like a click, and move it onto the mask.
 
     Args:
         mask: (H, W) bool, at least one pixel.
@@ -79,7 +79,7 @@ def mass_center(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     _require_pixels(mask)
     moments = cv2.moments(np.ascontiguousarray(mask).view(np.uint8), binaryImage=True)
     count = moments['m00']
-    # The sums are whole numbers and are rounded once, so the centre of a symmetric mask is exact.
+    # The sums are exact, and only the division rounds. So the centre of a symmetric mask is exact.
     return np.array([moments['m10'] + 0.5 * count, moments['m01'] + 0.5 * count]) / count
 
 
@@ -139,8 +139,8 @@ def nearest_inside(
             chosen twice before all have been chosen once.
 
     Returns:
-        (T, 2) float64 (x, y), centres of pixels of the mask; among equally near ones the first in
-        row order.
+        (T, 2) float64 (x, y), centres of pixels of the mask; among equally near pixels, the first
+        in row order.
 
     Raises:
         ValueError: if the mask is empty or not (H, W).

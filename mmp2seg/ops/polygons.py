@@ -1,4 +1,4 @@
-"""Binary masks as polygons, for code that cannot read RLE."""
+"""Convert binary masks to polygons, for code that cannot read RLE."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 def mask_to_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
     """Trace the outlines of a mask along the edges of its pixels.
 
-    COCO polygons cannot have holes, so holes are filled. Otherwise pycocotools turns the polygons
-    back into the same mask.
+    COCO polygons cannot have holes, so holes are filled. For a mask without holes, pycocotools
+    converts the polygons back to exactly the same mask.
 
     Args:
         mask: ``(H, W)`` bool.
@@ -23,9 +23,8 @@ def mask_to_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
     pixels = np.ascontiguousarray(mask, dtype=np.uint8)
     left, top, width, height = cv2.boundingRect(pixels)
     part = pixels[top : top + height, left : left + width]
-    # pixel c of the mask becomes 2c and 2c + 1: an outline runs on even numbers at the left and
-    # upper edges, on odd ones at the right and lower edges, and (number + 1) // 2 is
-    # the coordinate of the edge
+    # Pixel c becomes the pixels 2c and 2c + 1. An outline then has even coordinates at left and
+    # upper edges and odd ones at right and lower edges; (number + 1) // 2 is the edge's coordinate.
     doubled = part.repeat(2, axis=0).repeat(2, axis=1)
     outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     corner = np.array([left, top])

@@ -1,4 +1,4 @@
-"""Run-length encoded masks (RLE) in the form that both pycocotools and mmdet read."""
+"""Run-length encoded masks (RLE) that both pycocotools and mmdet can read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from pycocotools import mask as mask_utils
 # 'size' [height, width] and 'counts'
 Rle = dict[str, Any]
 
-# A corner farther away than this means a broken file; pycocotools allocates memory per pixel of an
-# edge.
+# A corner farther away than this means a broken file. pycocotools allocates memory in proportion to
+# the length of an edge.
 _FARTHEST = 1e6
 
 
@@ -56,10 +56,10 @@ def segmentation_to_rle(segmentation: Rle | list[Any], height: int, width: int) 
         dict: RLE. Its ``counts`` are ``bytes`` if ``segmentation`` had to be converted.
 
     Raises:
-        ValueError: It is neither polygons nor an RLE; no polygon has three corners; a corner is
-            not finite or very far away; the RLE has another size, or its runs do not add up to the
-            number of pixels. pycocotools crashes on an RLE of another size, and leaves the pixels
-            after the last run uninitialised.
+        ValueError: It is neither polygons nor an RLE; no polygon has three corners; a corner is not
+            finite or very far away; the RLE has another size, or its runs do not add up to the
+            number of pixels. Without these checks, pycocotools would crash on an RLE of another
+            size and leave the pixels after the last run uninitialised.
     """
     if isinstance(segmentation, list):
         polygons = [polygon_values(polygon) for polygon in segmentation]
@@ -112,9 +112,10 @@ def polygon_values(polygon: Sequence[float]) -> NDArray[np.float64]:
 def _num_pixels(counts: str | bytes) -> int:
     """Sum the runs of a compressed RLE; -1 if it cannot be read.
 
-    A run is a sequence of 6-bit characters, counted from '0', lowest bits first. Each holds five
-    bits of the number and a bit that says whether more characters follow. From the fourth run on
-    the number is the difference to the run two before it (pycocotools, maskApi.c, rleToString).
+    A run is a sequence of characters that encode 6 bits each, starting from '0', lowest bits first:
+    five bits of the number, and a bit that says whether more characters follow. From the fourth run
+    on, the number is the difference from the run two positions earlier (pycocotools, maskApi.c,
+    rleToString).
     """
     try:
         characters = counts.encode('ascii') if isinstance(counts, str) else counts
@@ -134,7 +135,7 @@ def _num_pixels(counts: str | bytes) -> int:
     ends = np.flatnonzero(last)
     negative = (codes[ends] & 16) > 0
     values -= negative * (np.int64(1) << (5 * (places[ends] + 1)))
-    # undo the differences to the run two before: two interleaved sums
+    # undo the differences from the run two positions earlier, with two interleaved sums
     if len(values) > 3:
         values[1::2] = np.cumsum(values[1::2])
         values[2::2] = np.cumsum(values[2::2])

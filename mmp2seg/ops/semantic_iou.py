@@ -1,4 +1,4 @@
-"""Mean IoU of semantic maps from a confusion matrix summed over a dataset."""
+"""Mean IoU of semantic maps, from a confusion matrix summed over a dataset."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ def confusion_matrix(
     """Count pixels by true and predicted class.
 
     Args:
-        pred: (...) integer map, 0 background, k + 1 = class k, ``ignore_index`` = no prediction.
-        target: true map of the same shape and values; ignored pixels are not counted.
+        pred: (...) integer map: 0 background, k + 1 = class k, ``ignore_index`` = no prediction.
+        target: true map with the same shape and values; its ignored pixels are not counted.
         num_classes: number K of classes, background not included.
         ignore_index: value of ignored pixels, outside 0..K.
 
     Returns:
         (K + 1, K + 2) int64: row = true value, column = predicted value; the last column counts
-        the pixels without prediction. Matrices of several images can be added. Empty maps give
-        zeros.
+        the pixels without a prediction. The matrices of several images can be added. Empty maps
+        give zeros.
 
     Raises:
         ValueError: if the shapes differ, ``ignore_index`` is in 0..K, or a value is neither in 0..K
@@ -53,12 +53,11 @@ def per_class_iou(matrix: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """Return the IoU of each class from a confusion matrix.
 
     Args:
-        matrix: (C, D) counts with D >= C, row = true, column = predicted class; columns from C on
-            (pixels without prediction) count against the true class only.
+        matrix: (C, D) counts with D >= C, row = true class, column = predicted class. The columns
+            from C on (pixels without a prediction) count against the true class only.
 
     Returns:
-        (C,) float64 in [0, 1]; nan for a class that occurs neither in the truth nor in the
-        prediction.
+        (C,) float64 in [0, 1]; nan for a class that is neither in the truth nor in the prediction.
     """
     count = len(matrix)
     matched = np.diagonal(matrix).astype(np.float64)
@@ -68,6 +67,6 @@ def per_class_iou(matrix: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
 
 
 def mean_iou(matrix: NDArray[np.integer[Any]]) -> float:
-    """Average ``per_class_iou`` over the classes that occur; nan if none does."""
+    """Average ``per_class_iou`` over the classes that occur; return nan if none does."""
     iou = per_class_iou(matrix)
     return float(np.nanmean(iou)) if not np.isnan(iou).all() else float('nan')

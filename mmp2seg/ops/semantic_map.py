@@ -8,13 +8,13 @@ from mmp2seg.ops.components import IGNORE
 
 
 def is_scaled(size: tuple[int, int], full_size: tuple[int, int]) -> bool:
-    """Return whether ``size`` is ``full_size`` times one factor, each side rounded up or down.
+    """Return whether ``size`` is ``full_size`` times a single factor, with sides rounded.
 
     Args:
-        size: (H, W), whole numbers > 0.
-        full_size: (H, W), whole numbers > 0.
+        size: (H, W), integers > 0. Each side may be rounded up or down.
+        full_size: (H, W), integers > 0.
     """
-    # one factor has |side - factor * full| < 1 for both sides
+    # look for a factor with |side - factor * full| < 1 for both sides
     lowest = max((side - 1) / full for side, full in zip(size, full_size, strict=True))
     highest = min((side + 1) / full for side, full in zip(size, full_size, strict=True))
     return lowest < highest
@@ -37,7 +37,7 @@ def resize_nearest(index_map: NDArray[np.uint8], size: tuple[int, int]) -> NDArr
 
 
 def count_values(semantic_map: NDArray[np.uint8], *, num_classes: int) -> NDArray[np.int64]:
-    """Count the pixels of background, of each class and of ignore, in this order.
+    """Count the pixels of the background, of each class and of ignore, in this order.
 
     Args:
         semantic_map: (H, W) uint8, 0 background, k + 1 = class k, 255 ignore.

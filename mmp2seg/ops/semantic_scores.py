@@ -1,23 +1,23 @@
-"""Semantic scores per pixel: from logits or a weak map to the scores of an image's own classes.
+"""Compute the scores of an image's classes per pixel, from logits or from a weak semantic map.
 
-A network may know 80 classes, but an image has points of a few. Only the channels of these classes
-and of the background are kept. Their semantic values are ``0`` for background and ``k + 1`` for
-class ``k``.
+A network may have 80 classes, but the points of an image belong to a few of them. Only the channels
+of these classes and of the background are kept. Their semantic values are ``0`` for background and
+``k + 1`` for class ``k``.
 
-Dimensions: ``K`` classes of the network; ``V`` values of an image; ``h, w`` cells of a coarse grid;
-``H, W`` pixels.
+Dimensions: ``B`` images; ``K`` classes of the network; ``V`` values of an image; ``h, w`` cells of
+a coarse grid; ``H, W`` pixels.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Channels that are upsampled at a time; more than the 21 of VOC.
+# Number of channels that are upsampled at a time; VOC's 21 fit into one chunk.
 _CHUNK = 32
 
 
 def image_values(labels: Tensor) -> Tensor:
-    """Semantic values that an image can have: background and the classes of its points.
+    """Return the semantic values that an image can have: background and its points' classes.
 
     Args:
         labels: ``(N,)`` int64, the class ``0..K-1`` of each point; repeats allowed.
@@ -29,7 +29,7 @@ def image_values(labels: Tensor) -> Tensor:
 
 
 def resize_scores(values: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
-    """Resize ``(B, C, h, w)`` floats bilinearly to ``(B, C, *size)``; as they are if they fit."""
+    """Resize ``(B, C, h, w)`` floats bilinearly to ``(B, C, *size)``; no copy if sizes agree."""
     if tuple(values.shape[-2:]) == tuple(size):
         return values
     return F.interpolate(values, size=size, mode='bilinear', align_corners=align_corners)
@@ -43,18 +43,17 @@ def value_probs(
     align_corners: bool = False,
     chunk: int = _CHUNK,
 ) -> Tensor:
-    """Probabilities of some values among all K + 1, at a larger size.
+    """Upsample logits and return the probabilities of some of their K + 1 values.
 
-    The logits are upsampled, then the softmax is taken over all K + 1 channels. With many classes
-    the channels are upsampled in chunks, so that the memory grows with V and not with K.
+    The softmax is computed over all K + 1 upsampled channels. With many classes, the channels are
+    upsampled in chunks, so that the memory grows with V and not with K.
 
     Args:
         logits: ``(B, K + 1, h, w)`` floats.
         values: ``(V,)`` int64 channels to return.
         size: ``(H, W)``.
-        align_corners: of the upsampling.
-        chunk: channels that are upsampled at a time; the result does not depend on it, up to
-            rounding.
+        align_corners: option of the upsampling.
+        chunk: number of channels that are upsampled at a time; changes only rounding.
 
     Returns:
         Tensor: ``(B, V, H, W)`` float32.
@@ -74,17 +73,17 @@ def value_probs(
 def map_shares(
     semantic_map: Tensor, values: Tensor, ignored: Tensor, grid: tuple[int, int]
 ) -> Tensor:
-    """Share of each value in the labelled pixels of a cell.
+    """Compute the share of each value in the labelled pixels of each cell.
 
     Args:
         semantic_map: ``(B, H, W)`` integers, 0 background, ``k + 1`` class ``k``.
         values: ``(V,)`` int64 values.
-        ignored: ``(B, H, W)`` bool, pixels that do not count.
-        grid: ``(h, w)``; each side divides the map's, or is pooled adaptively.
+        ignored: ``(B, H, W)`` bool, the pixels that are not counted.
+        grid: ``(h, w)``; the map is pooled adaptively where its side is no multiple of the grid's.
 
     Returns:
-        Tensor: ``(B, V, h, w)`` float32; zeros in a cell without a labelled pixel. Sums to less
-        than 1 where the map has values that are not in ``values``.
+        Tensor: ``(B, V, h, w)`` float32; zeros in a cell without a labelled pixel. The shares of a
+        cell add up to less than 1 if the map has values there that are not in ``values``.
     """
     labelled = ~ignored[:, None]
     matches = (semantic_map[:, None] == values[:, None, None]) & labelled  # (B, V, H, W)
@@ -95,30 +94,30 @@ def map_shares(
 def add_coarse_change(
     probs: Tensor, before: Tensor, after: Tensor, *, align_corners: bool = False
 ) -> Tensor:
-    """Add to probabilities what a step on a coarser grid changed; they keep their resolution.
+    """Add the change that a step on a coarser grid made to full-resolution probabilities.
 
     Args:
         probs: ``(B, V, H, W)`` floats.
         before, after: ``(B, V, h, w)`` floats, the scores on the grid before and after the step.
-        align_corners: of the upsampling.
+        align_corners: option of the upsampling.
 
     Returns:
-        Tensor: ``(B, V, H, W)``; rounding may make it slightly negative.
+        Tensor: ``(B, V, H, W)``; can be slightly negative because of rounding.
     """
     size = (probs.shape[-2], probs.shape[-1])
     return probs + resize_scores(after - before, size, align_corners=align_corners)
 
 
 def argmax_map(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Most likely value of each pixel, and its score.
+    """Return the most likely value of each pixel, and its score.
 
     Args:
         scores: ``(V, H, W)`` floats.
         values: ``(V,)`` int64, the semantic value of each channel, ascending.
 
     Returns:
-        tuple: ``(H, W)`` int64 semantic map, of equal scores the lowest value; and ``(H, W)``
-        float32 score.
+        tuple: ``(H, W)`` int64 semantic map, with the lowest value where scores are equal; and
+        ``(H, W)`` float32 score.
     """
     best, index = scores.float().max(dim=0)
     return values.take(index), best

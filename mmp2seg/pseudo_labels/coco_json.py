@@ -1,11 +1,12 @@
-"""Pseudo labels as COCO json: instances with RLE masks, each with the point that it grew from.
+"""Pseudo labels as COCO json: instances with RLE masks, each with the point it comes from.
 
-Layout of a file, beyond what COCO prescribes::
+Layout of a file, in addition to COCO's keys::
 
     annotations[]: score, point [x, y], point_id
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
 
-A point has the numbers of the annotation file, and exactly one entry in one of the two lists.
+A point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
+of the two lists.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +42,7 @@ _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 def encode_image(
     data_sample: Mapping[str, Any], category_ids: Sequence[int]
 ) -> tuple[list[Entry], list[Entry]]:
-    """Entries of one image: its instances and its dropped points.
+    """Return the entries of one image: its instances and its dropped points.
 
     Args:
         data_sample: with ``img_id``, ``pred_instances``, ``dropped_points`` (optional) and
@@ -51,12 +52,12 @@ def encode_image(
 
     Returns:
         tuple: ``annotations`` without ids (:func:`assemble` numbers them) and ``dropped_points``,
-        of plain json types.
+        as plain json types.
 
     Raises:
-        ValueError: for a label without category, a score that is not finite, an empty mask (mmdet
-            would skip it silently; such a point belongs in the dropped ones), or, with
-            ``ori_points``, a point without an entry or with two; names image and point.
+        ValueError: a label has no category, a score is not finite, a mask is empty (mmdet would
+            skip it silently; its point belongs to the dropped points), or, with ``ori_points``, a
+            point has no entry or two; the message names image and point.
     """
     image_id, pred = data_sample['img_id'], data_sample['pred_instances']
     dropped_points = data_sample.get('dropped_points') or {}
@@ -97,14 +98,14 @@ def assemble(
     dropped: Iterable[Entry],
     info: Entry,
 ) -> Entry:
-    """One COCO json of the parts.
+    """Assemble the parts of a COCO json.
 
-    Images and categories are kept as they come. Annotations get the ids 1, 2, ... in the order of
-    image and point id, so the file does not depend on the order in which ranks delivered them.
+    Images and categories keep their order. Annotations get the ids 1, 2, ... in the order of image
+    id and point id, so the file does not depend on the order in which ranks deliver them.
 
     Raises:
-        ValueError: for an image or category that is not listed, a mask of another size than its
-            image, or a point with two entries; names image and point.
+        ValueError: an image or category is not listed, a mask has another size than its image, or a
+            point has two entries; the message names image and point.
     """
     images, categories = [dict(image) for image in images], [dict(c) for c in categories]
     annotations = sorted(annotations, key=_image_and_point)
@@ -126,9 +127,9 @@ def load(path: str | Path) -> Entry:
     """Read a pseudo label json and check it.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no json, a part or key is missing, a mask is no compressed RLE, or
-            entries contradict each other; names the file and the place.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not a json, a part or key is missing, a mask is not compressed RLE, or
+            entries contradict each other; the message names the file and the place.
     """
     content = read_json_object(path, lists=('images', 'categories', 'annotations'))
     content.setdefault('info', {})
@@ -145,16 +146,16 @@ def load(path: str | Path) -> Entry:
 
 
 def merge(*paths: str | Path) -> Entry:
-    """Join several pseudo label jsons, e.g. of parts of a data set.
+    """Join several pseudo label jsons, for example of parts of a dataset.
 
-    An image may be listed in several files, but a point has its entry in only one of them.
+    An image can be listed in several files, but the entry of a point is in only one of them.
 
     Returns:
-        dict: see :func:`assemble`; ``info`` is that of the first file plus ``merged_from``.
+        dict: see :func:`assemble`; ``info`` is copied from the first file, plus ``merged_from``.
 
     Raises:
-        ValueError: for no files, different categories, an image id or file name with two meanings,
-            or a point with two entries; names the two files.
+        ValueError: there are no files, categories differ, an image id or file name has two
+            meanings, or a point has two entries; the message names the two files.
     """
     if not paths:
         raise ValueError('expected at least one file to merge, got none')
@@ -195,14 +196,14 @@ def merge(*paths: str | Path) -> Entry:
 
 
 def category_ids_of(categories: Sequence[Entry], classes: Sequence[str] | None) -> list[int]:
-    """COCO category ids in the order of the labels.
+    """Return the COCO category ids in the order of the labels.
 
     Args:
         categories: ``categories`` of a COCO json.
-        classes: names of the labels ``0..K-1``; None = the categories in their order.
+        classes: names of the labels ``0..K-1``; None: the categories in their order.
 
     Raises:
-        ValueError: for a class without category.
+        ValueError: a class has no category.
     """
     if classes is None:
         return [category['id'] for category in categories]
@@ -253,11 +254,13 @@ def _image_and_point(entry: Entry) -> tuple[int, int]:
 def _rows(
     instances: Mapping[str, Any], keys: Sequence[str], image_id: int
 ) -> Iterable[tuple[Any, ...]]:
-    """The entries of an ``InstanceData`` (or dict) one by one; none for an empty one."""
+    """Return the rows of an ``InstanceData`` or dict, one per entry; none if it is empty."""
     columns = [_to_numpy(instances[key]) for key in keys] if len(instances) else []
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
-        raise ValueError(f'image {image_id}: expected as many {", ".join(keys)}, got {lengths}')
+        raise ValueError(
+            f'image {image_id}: expected equally many {", ".join(keys)}, got {lengths}'
+        )
     return zip(*columns)
 
 
@@ -299,5 +302,5 @@ def _to_numpy(values: Any) -> Any:
 
 
 def _short_float(value: Any) -> float:
-    """Shortest decimal that reads back as the same number of its type: float32 12.3 -> 12.3."""
+    """Return the shortest decimal that reads back as the same float: float32 12.3 -> 12.3."""
     return float(str(value))

@@ -1,4 +1,4 @@
-"""PointBoxes: points as an mmdet box type, so that mmdet's own transforms move them."""
+"""PointBoxes: points as an mmdet box type, so that mmdet's transforms move them."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,17 @@ from mmp2seg.ops.coords import BORDER_MARGIN, keep_off_border
 # `force` because a second import under another module name must not break a config.
 @register_box('point', force=True)
 class PointBoxes(BaseBoxes):
-    """Points ``(x, y)`` that mmdet's Resize, RandomFlip, RandomCrop, RandomAffine, ... understand.
+    """Points ``(x, y)`` for mmdet's Resize, RandomFlip, RandomCrop, RandomAffine and others.
 
     Coordinates are continuous (pixel centres at ``+0.5``). A point has no extent: areas, widths and
-    heights are 0, and ``resize_`` keeps it. ``clip_`` never moves a point from outside onto the
-    border; ``is_inside`` drops such a point.
+    heights are 0, and ``resize_`` has no effect. ``clip_`` does not move a point from outside the
+    image onto the border; transforms drop such a point because ``is_inside`` is False.
 
-    A point inside an image stays inside under every flip and resize: it keeps off the right and the
-    lower border by a margin, see :func:`mmp2seg.ops.coords.keep_off_border`.
+    A point inside an image stays inside under every flip and resize, because a margin separates it
+    from the right and the lower border; see :func:`mmp2seg.ops.coords.keep_off_border`.
 
     Args:
-        data: ``(N, 2)`` floats; see :class:`mmdet.structures.bbox.BaseBoxes` for the others.
+        data: ``(N, 2)`` floats; see :class:`mmdet.structures.bbox.BaseBoxes` for other arguments.
     """
 
     box_dim = 2
@@ -53,8 +53,8 @@ class PointBoxes(BaseBoxes):
     def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
         """Flip in place: ``W - x`` and ``H - y``.
 
-        ``x = 0`` lies on the first pixel. It becomes a number just below ``W``, on the last pixel,
-        because ``W`` itself is outside.
+        ``x = 0`` is on the first pixel. It becomes a number just below ``W``, which is on the last
+        pixel; ``W`` itself is outside.
 
         Args:
             img_shape: ``(H, W)``.
@@ -70,7 +70,7 @@ class PointBoxes(BaseBoxes):
             flipped[..., 0] = width - self.tensor[..., 0]
         if direction != 'horizontal':
             flipped[..., 1] = height - self.tensor[..., 1]
-        # What was in [0, side) is now in (0, side], and goes back into [0, side).
+        # Coordinates in [0, side) are now in (0, side]; move them back into [0, side).
         sides = flipped.new_tensor([width, height])
         inside = (self.tensor >= 0) & (self.tensor < sides)
         last = sides * (1 - BORDER_MARGIN)
@@ -81,7 +81,7 @@ class PointBoxes(BaseBoxes):
         self.tensor = self.tensor + self.tensor.new_tensor(distances)
 
     def clip_(self, img_shape: tuple[int, int]) -> None:
-        """Keep the points off the border; a point outside stays outside.
+        """Move points inside the image off the border; a point outside stays outside.
 
         Args:
             img_shape: ``(H, W)``.
@@ -97,7 +97,7 @@ class PointBoxes(BaseBoxes):
         self.tensor = (self.tensor - origin) @ matrix.T + origin
 
     def project_(self, homography_matrix: Tensor | npt.NDArray[np.floating]) -> None:
-        """Map in place by a ``(3, 3)`` homography."""
+        """Transform in place by a ``(3, 3)`` homography."""
         matrix = torch.as_tensor(
             homography_matrix, dtype=self.tensor.dtype, device=self.tensor.device
         )
@@ -106,11 +106,11 @@ class PointBoxes(BaseBoxes):
         self.tensor = projected[..., :2] / projected[..., 2:]
 
     def rescale_(self, scale_factor: tuple[float, float]) -> None:
-        """Scale in place with the image, ``scale_factor`` is ``(w_scale, h_scale)``."""
+        """Scale in place with the image; ``scale_factor`` is ``(w_scale, h_scale)``."""
         self.tensor = self.tensor * self.tensor.new_tensor(scale_factor)
 
     def resize_(self, scale_factor: tuple[float, float]) -> None:
-        """Scale the extent about the centre: nothing, as a point has none."""
+        """Do nothing: mmdet scales the extent of a box here, and a point has none."""
 
     def is_inside(
         self,
@@ -118,12 +118,12 @@ class PointBoxes(BaseBoxes):
         all_inside: bool = False,
         allowed_border: int = 0,
     ) -> Tensor:
-        """Which points lie on a pixel of the image.
+        """Return which points lie inside the image.
 
         Args:
             img_shape: ``(H, W)``.
-            all_inside: without effect, a point is inside as a whole or not at all.
-            allowed_border: pixels by which a point may lie outside.
+            all_inside: ignored, because a point cannot be partly inside.
+            allowed_border: distance outside the image, in pixels, that still counts as inside.
 
         Returns:
             Tensor: bool, ``(...,)``.
@@ -138,10 +138,10 @@ class PointBoxes(BaseBoxes):
         )
 
     def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> Tensor:
-        """Which query points lie in the boxes: only those equal to the point.
+        """Return which query points lie in the boxes: a query point must equal the box's point.
 
         Args:
-            points: ``(M, 2)``.
+            points: ``(M, 2)`` query points.
             is_aligned: compare pair by pair (``M == N``).
 
         Returns:
@@ -159,7 +159,7 @@ class PointBoxes(BaseBoxes):
         is_aligned: bool = False,
         eps: float = 1e-6,
     ) -> Tensor:
-        """Overlap of points: 1 where they are equal, else 0.
+        """Return the overlap of points: 1 where they are equal, else 0.
 
         Returns:
             Tensor: ``(N, M)``, or ``(N,)`` if aligned.
@@ -169,5 +169,5 @@ class PointBoxes(BaseBoxes):
 
     @staticmethod
     def from_instance_masks(masks: Sequence[object]) -> 'PointBoxes':
-        """Points are annotated, not derived from masks."""
+        """Raise TypeError: points are annotated, not derived from masks."""
         raise TypeError('expected points from the annotation; PointBoxes cannot come from masks')

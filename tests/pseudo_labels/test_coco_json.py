@@ -129,7 +129,10 @@ def test_a_data_sample_of_mmdet_is_read_as_well():
         ({'labels': [-1, 0]}, r'image 4, point 9: expected a label in 0\.\.1, got -1'),
         ({'scores': [0.5, np.nan]}, 'image 4, point 2: expected a finite score, got nan'),
         ({'masks': make_masks() & False}, 'image 4, point 9: .* got an empty one'),
-        ({'scores': [0.5]}, r'image 4: expected as many masks, scores, .*got \[2, 1, 2, 2, 2\]'),
+        (
+            {'scores': [0.5]},
+            r'image 4: expected equally many masks, scores, .*got \[2, 1, 2, 2, 2\]',
+        ),
     ],
 )
 def test_encode_errors(changes, message):
@@ -140,7 +143,7 @@ def test_encode_errors(changes, message):
 @pytest.mark.parametrize(
     'changes, message',
     [
-        ({'points': []}, 'image 4: expected as many reasons, labels, .*got'),
+        ({'points': []}, 'image 4: expected equally many reasons, labels, .*got'),
         ({'labels': [2]}, r'image 4, point 5: expected a label in 0\.\.1, got 2'),
     ],
 )

@@ -3,19 +3,19 @@ _base_ = './coco_classes.py'
 
 dataset_type = 'mmp2seg.PointCocoDataset'
 data_root = 'data/coco/'
-# Paper: a point is the centre of an object's box. The masks of the file are never read. Set
-# point_source = 'point' for annotated points (`point: [x, y]` of an annotation).
+# Paper: a point is the centre of an object's box. The masks of the file are never read. For
+# annotated points (`point: [x, y]` of an annotation), set point_source = 'point'.
 ann_file = 'annotations/instances_train2017.json'
 point_source = 'bbox'
-# The folder of the WEAK semantic maps: a PNG per image; 0 is background, k + 1 the k-th class of
-# coco_classes.py (not COCO's category id), 255 ignore.
+# The folder of the WEAK semantic maps: one PNG per image. 0 is background, k + 1 is entry k of
+# coco_classes.py (not COCO's category id), 255 is ignore.
 weak_map_folder = 'WSSS_maps'
 image_folder = 'train2017'
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations'),
-    # Paper: the long side to 449, times 0.7..1.3 in steps of 0.1.
+    # Paper: resize the long side to 449, times a factor of 0.7..1.3 in steps of 0.1.
     dict(
         type='RandomChoiceResize',
         scales=[(side, side) for side in (314, 359, 404, 449, 494, 539, 584)],
@@ -32,7 +32,7 @@ train_pipeline = [
         saturation_range=(1.0, 1.0),
         hue_delta=18,
     ),
-    # Pad with the mean colour, which becomes 0 after normalisation, and the map with ignore.
+    # Pad the image with the mean colour (0 after normalisation) and the map with ignore.
     dict(type='Pad', size=(416, 416), pad_val=dict(img=(104, 114, 120), seg=255)),
     dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
@@ -58,7 +58,7 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-# Stage 1 is 'tested' on its training images, for which the pseudo labels are needed.
+# Stage 1 is 'tested' on its training images, because these need pseudo labels.
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -76,7 +76,7 @@ test_dataloader = dict(
         test_mode=True,
     ),
 )
-# The images and the categories with COCO's ids come from the annotation file.
+# The annotation file provides the images, and the categories with COCO's ids.
 test_evaluator = dict(
     type='mmp2seg.PseudoLabelWriter',
     outfile='data/pseudo_labels/p2seg_coco_train2017.json',

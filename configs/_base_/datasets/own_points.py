@@ -8,7 +8,7 @@ data_prefix = dict(img='images', seg_map='WSSS_maps')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations'),
-    # The long side to 384, times 0.7..1.3.
+    # Resize the long side to 384, times a factor of 0.7..1.3.
     dict(
         type='RandomChoiceResize',
         scales=[(side, side) for side in (269, 307, 346, 384, 422, 461, 499)],
@@ -23,7 +23,7 @@ train_pipeline = [
         saturation_range=(0.8, 1.2),
         hue_delta=9,
     ),
-    # Pad with the mean colour, which becomes 0 after normalisation, and the map with ignore.
+    # Pad the image with the mean colour (0 after normalisation) and the map with ignore.
     dict(type='Pad', size=(256, 256), pad_val=dict(img=(104, 116, 124), seg=255)),
     dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),

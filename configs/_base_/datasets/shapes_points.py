@@ -61,6 +61,6 @@ test_evaluator = [
         outfile='work_dirs/tiny_shapes/pseudo_labels.json',
         ann_file=data_root + 'annotations/points_train.json',
     ),
-    # Only the metric reads the truth, never the training.
+    # Only the metric reads the ground truth; training never does.
     dict(type='mmp2seg.PseudoMaskMetric', ann_file=data_root + 'annotations/instances_train.json'),
 ]

@@ -1,5 +1,6 @@
 # Stage 2 on the generated dataset Shapes: trains on the pseudo labels of the training images and is
-# tested on the true instances of held-out images. Other data: change the first three lines, or use
+# tested on the true instances of held-out images. For other data, change the first
+# three lines, or use
 #   --cfg-options train_dataloader.dataset.ann_file=LABELS.json \
 #       train_dataloader.dataset.data_prefix.img=IMAGES/
 # and the same keys with val_ and test_ instead of train_.
@@ -21,7 +22,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale_factor=1.0, keep_ratio=True),  # mmdet's mask head needs the factor
+    dict(type='Resize', scale_factor=1.0, keep_ratio=True),  # mmdet's mask head needs scale_factor
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),

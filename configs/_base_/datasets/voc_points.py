@@ -2,8 +2,8 @@
 dataset_type = 'mmp2seg.PointVOCDataset'
 data_root = 'data/VOC2012/'
 train_list = 'ImageSets/Segmentation/train_aug.txt'  # paper: 10 582 images
-# The folder of the WEAK semantic maps. Ground truth never replaces it silently: to train on ground
-# truth (table 9), set 'SegmentationClass', see configs/ablations/hrnet48_voc_gt_maps.py.
+# The folder of the WEAK semantic maps. To train on ground truth (table 9), set 'SegmentationClass';
+# see configs/ablations/hrnet48_voc_gt_maps.py. Ground truth is never used silently.
 weak_map_folder = 'WSSS_maps'
 points_folder = 'Center_points'
 image_folder = 'JPEGImages'
@@ -11,7 +11,7 @@ image_folder = 'JPEGImages'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmp2seg.LoadPointAnnotations'),
-    # Paper: the long side to 449, times 0.7..1.3 in steps of 0.1.
+    # Paper: resize the long side to 449, times a factor of 0.7..1.3 in steps of 0.1.
     dict(
         type='RandomChoiceResize',
         scales=[(side, side) for side in (314, 359, 404, 449, 494, 539, 584)],
@@ -28,7 +28,7 @@ train_pipeline = [
         saturation_range=(1.0, 1.0),
         hue_delta=18,
     ),
-    # Pad with the mean colour, which becomes 0 after normalisation, and the map with ignore.
+    # Pad the image with the mean colour (0 after normalisation) and the map with ignore.
     dict(type='Pad', size=(416, 416), pad_val=dict(img=(104, 116, 124), seg=255)),
     dict(type='mmp2seg.FindRegions'),
     dict(type='mmp2seg.PackPointInputs'),
@@ -52,7 +52,7 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-# Stage 1 is 'tested' on its training images, for which the pseudo labels are needed.
+# Stage 1 is 'tested' on its training images, because these need pseudo labels.
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,

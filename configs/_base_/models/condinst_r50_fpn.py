@@ -1,5 +1,5 @@
-# The model of mmdet's CondInst, taken out of a whole config: its data and schedule would clash with
-# another `_base_`.
+# The model of mmdet's CondInst, extracted from a complete config, whose data and schedule would
+# clash with another `_base_`.
 _base_ = []  # must be the first line: an import alone would make this a pure-Python config
 
 import mmengine.hub  # noqa: E402

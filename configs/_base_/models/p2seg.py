@@ -8,7 +8,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_size_divisor=32,  # paper: sides rounded up to multiples of 32
     ),
-    # Rules of the regions and targets; the decoder of test_cfg uses the same regions.
+    # Rules for regions and targets; the decoder in test_cfg uses the same regions.
     labeler=dict(
         type='mmp2seg.PointPseudoLabeler',
         conflict='nearest',  # paper: distance separation
@@ -45,7 +45,7 @@ model = dict(
         propagate_begin=15000,
         semantic_begin=15000,
     ),
-    # The images of pseudo labels have a weak map, which takes part in the scores.
+    # Pseudo labels are made for images with a weak map, so the scores use it.
     test_cfg=dict(
         decoder=dict(type='mmp2seg.InstanceDecoder'), use_weak_map=True, network_weight=0.7
     ),

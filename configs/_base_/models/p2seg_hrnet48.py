@@ -1,11 +1,11 @@
-# The released HRNet-48 network: the 48-channel branch at stride 4, with the heads on it.
+# The released HRNet-48 network: the heads are on the 48-channel branch at stride 4.
 _base_ = './p2seg.py'
 
 num_classes = 20
 
 model = dict(
-    # mmdet's HRNet fuses its branches by nearest-neighbour upsampling as the released network does,
-    # mmseg's by bilinear.
+    # mmdet's HRNet fuses its branches by nearest-neighbour upsampling, like the released network;
+    # mmseg's HRNet uses bilinear upsampling.
     backbone=dict(
         type='mmdet.HRNet',
         norm_cfg=dict(type='SyncBN', requires_grad=True),  # paper
@@ -42,7 +42,7 @@ model = dict(
             ),
         ),
         # ImageNet weights of HRNetV2-W48, the same trunk. The released code starts from
-        # hrnet_w48-8ef0771d.pth of the HRNet pose project: name its path here to do the same.
+        # hrnet_w48-8ef0771d.pth of the HRNet pose project; to do the same, set its path here.
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://msra/hrnetv2_w48'),
     ),
     semantic_head=dict(

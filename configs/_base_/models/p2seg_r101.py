@@ -14,7 +14,7 @@ model = dict(
         norm_cfg=norm_cfg,  # paper: the momentum is the backbone's too
         norm_eval=False,
         style='pytorch',
-        # The file behind 'torchvision://resnet101', which works only with torchvision installed.
+        # The file that 'torchvision://resnet101' refers to; that name works only with torchvision.
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth',
@@ -51,7 +51,7 @@ model = dict(
             norm_cfg=norm_cfg,
         ),
     ),
-    # The same decoder as the semantic branch, with no convolution after it.
+    # The same kind of decoder as in the semantic branch, without a convolution after it.
     affinity_head=dict(
         type='mmp2seg.AffinityHead',
         in_channels=256,

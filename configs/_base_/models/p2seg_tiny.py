@@ -38,13 +38,13 @@ model = dict(
     labeler=dict(type='mmp2seg.PointPseudoLabeler', conflict='nearest'),
     mdm_loss=dict(
         type='mmp2seg.MDMLoss',
-        # From scratch on noisy maps, the paper's 0.2 would mostly select the noise.
+        # In training from scratch on noisy maps, the paper's 0.2 would mostly select noise.
         loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
         loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
     ),
-    # S2I alone: an affinity head gains nothing here (docs/ablations.md).
+    # Only S2I: an affinity head gains nothing here (docs/ablations.md).
     distiller=dict(type='mmp2seg.MutualDistiller', rounds=0),
-    # The images of pseudo labels have a weak map, which takes part in the scores.
+    # Pseudo labels are made for images with a weak map, so the scores use it.
     test_cfg=dict(
         decoder=dict(type='mmp2seg.InstanceDecoder'), use_weak_map=True, network_weight=0.7
     ),

@@ -1,4 +1,4 @@
-# ../../p2seg/hrnet48_voc.py for a config of any default scope.
+# Variant of ../../p2seg/hrnet48_voc.py for configs with any default scope.
 _base_ = [
     '../../_base_/models/p2seg_hrnet48.py',
     './voc_points.py',

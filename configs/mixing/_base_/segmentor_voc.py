@@ -1,6 +1,5 @@
 # Training of an mmseg segmentor with our auxiliary heads: the weak maps are its labels, the points
-# give the targets of our heads. It is tested like any mmseg segmentor, on the true maps of the val
-# split.
+# give the targets of our heads. Testing is as usual, on the true maps of the val split.
 _base_ = [
     './voc_points.py',
     '../../_base_/schedules/schedule_50k.py',

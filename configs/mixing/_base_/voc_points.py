@@ -1,5 +1,5 @@
-# ../../_base_/datasets/voc_points.py for a config of any default scope. Under the scope mmseg,
-# 'RandomCrop' would be mmseg's and 'Resize' mmcv's, which do not transform points as mmdet's do.
+# Variant of ../../_base_/datasets/voc_points.py for configs with any default scope. Under the scope
+# mmseg, 'RandomCrop' would be mmseg's and 'Resize' mmcv's; these do not transform points.
 _base_ = '../../_base_/datasets/voc_points.py'
 
 train_pipeline = [

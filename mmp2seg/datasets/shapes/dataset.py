@@ -1,8 +1,9 @@
 """Write the generated dataset Shapes to disk.
 
-Shapes replaces photographs when none can be downloaded: small scenes with objects of a few classes
-that touch and overlap, with points, weak semantic maps and, for evaluation only, the true masks.
-``scene.py`` generates the scenes; this module writes them in the VOC and the COCO layout.
+Shapes replaces photographs where none can be downloaded. It consists of small scenes in which
+objects of a few classes touch and overlap, with points, weak semantic maps and, for evaluation
+only, the true masks. ``scene.py`` generates the scenes; this module writes them in the VOC or the
+COCO layout.
 """
 
 import dataclasses
@@ -35,8 +36,8 @@ __all__ = [
     'write_shapes',
 ]
 
-# The scene numbers of the splits start far apart, so that a split does not depend on the size of
-# the other one.
+# The scene numbers of the splits start far apart, so that a split does not depend on the other's
+# size.
 _FIRST_INDEX = {'train': 0, 'val': 1_000_000}
 _JPEG_QUALITY = 95
 
@@ -48,7 +49,7 @@ class SplitReport:
     num_images: int
     num_objects: int
     num_touching: int
-    """Objects at most 2 px from another object of their class, see ``adjacent_same_class``."""
+    """Objects at most 2 px from another object of their class; see ``adjacent_same_class``."""
     num_empty: int
     """Images without objects."""
     weak_miou: float
@@ -77,9 +78,9 @@ def write_shapes(
     """Write the dataset to a folder, atomically.
 
     'voc' is the layout of BESTIE and P2Seg: JPEGImages, Center_points, WSSS_maps, train_cls.txt
-    (all images), SegmentationClass, ImageSets/Segmentation and annotations. 'coco' has the images
-    in train and val, the weak maps in semantic_maps/train and semantic_maps/val, and annotations.
-    In both, annotations has points_{train,val}.json and the ground truth
+    (all images), SegmentationClass, ImageSets/Segmentation and annotations. In 'coco', the images
+    are in train and val, and the weak maps in semantic_maps/train and semantic_maps/val. In both
+    layouts, the folder annotations contains points_{train,val}.json and the ground truth
     instances_{train,val}.json.
 
     Args:
@@ -92,8 +93,8 @@ def write_shapes(
         track: wraps the list of scene indices of a split, for a progress bar.
 
     Raises:
-        ValueError: on an unknown layout or a negative number.
-        FileExistsError: if ``root`` is not empty and ``overwrite`` is not set.
+        ValueError: the layout is unknown or a number is negative.
+        FileExistsError: ``root`` is not empty and ``overwrite`` is not set.
     """
     if layout not in ('voc', 'coco'):
         raise ValueError(f"expected layout 'voc' or 'coco', got {layout!r}")

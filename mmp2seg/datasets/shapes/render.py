@@ -1,7 +1,7 @@
 """Draw Shapes scenes: textures, backgrounds, clutter, shaded objects, camera effects.
 
 All images are float32 BGR in 0..255 until ``photograph`` rounds them. Lengths are in pixels.
-``unit`` is the length of a detail: 1 in an image of 128 pixels.
+``unit`` is the length of a small detail: 1 in an image with sides of 128 pixels.
 """
 
 import cv2
@@ -9,8 +9,8 @@ import numpy as np
 
 from mmp2seg.ops.noise import smooth_noise
 
-# Ranges of saturation. Objects are more saturated than backgrounds and clutter: what people
-# annotate usually stands out a little.
+# Ranges of saturation. Objects are more saturated than backgrounds and clutter, because objects
+# that people annotate usually stand out a little.
 DULL = (0.0, 0.3)
 VIVID = (0.4, 0.9)
 
@@ -21,12 +21,12 @@ def random_colour(
     saturation: tuple[float, float] = VIVID,
     hue: float | None = None,
 ) -> np.ndarray:
-    """Draw a random colour (3,) float32 BGR, never near black or white.
+    """Draw a random colour (3,) float32 BGR that is not close to black or white.
 
     Args:
         rng: random generator.
         saturation: range of the saturation, in 0..1.
-        hue: in degrees; three of four colours have a hue near it. None = any hue.
+        hue: in degrees; three of four colours have a hue close to it. None = any hue.
     """
     if hue is None or rng.random() < 0.25:
         hue = rng.uniform(0, 360)
@@ -65,11 +65,12 @@ def texture(
         shape: (H, W).
         centre_xy: origin of the pattern, where the spokes meet.
         angle: direction of the pattern in radians.
-        period: distance between spots, stripes or grains; ignored for spokes, which are 6 to 9.
+        period: distance between spots, stripes or grains; ignored for spokes, of which there are 6
+            to 9.
         rng: random generator of phase, distortion and grain.
 
     Raises:
-        ValueError: if the family is unknown.
+        ValueError: the family is unknown.
     """
     u, v = _grid(shape, centre_xy=centre_xy, angle=angle)
     wobble = 0.12 * period * smooth_noise(shape, cell=2 * period, rng=rng)
@@ -166,7 +167,7 @@ def paint_object(
         family: texture family of the object's class.
         colour: (3,) the object's main colour.
         centre_xy, radius, angle: position, size and direction of the object.
-        unit: length of a detail (1 in an image of 128 pixels).
+        unit: length of a small detail (1 in an image with sides of 128 pixels).
         rng: random generator of the variation within the class.
     """
     shape = alpha.shape
@@ -183,7 +184,7 @@ def paint_object(
     # The second tone is a darker first tone, mixed with a random tint.
     second = rng.uniform(0.3, 0.55) * (0.75 * colour + 0.25 * random_colour(rng))
     surface = colour + (second - colour) * pattern[..., None]
-    # Light from one side, and a rim that falls off within about 2 pixels of the edge.
+    # Light from one side, and a darker rim that fades within about 2 pixels of the edge.
     u, _ = _grid(shape, centre_xy=centre_xy, angle=rng.uniform(0, 2 * np.pi))
     light = 1 + rng.uniform(0.1, 0.3) * np.clip(u / radius, -1, 1)
     inside = np.pad(alpha >= 0.5, 1, mode='edge').astype(np.uint8)

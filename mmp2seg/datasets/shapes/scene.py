@@ -1,4 +1,4 @@
-"""Generate one scene of the dataset Shapes: the objects, the image, the maps and the points."""
+"""Generate one scene of the dataset Shapes: objects, image, maps and points."""
 
 import dataclasses
 
@@ -18,8 +18,8 @@ from mmp2seg.ops.point_sampling import near_center_inside, random_inside
 SHAPES_CLASSES = ('disc', 'square', 'triangle', 'ring')
 SHAPES_PALETTE = [(220, 60, 60), (70, 150, 230), (90, 190, 90), (240, 180, 50)]
 
-# Form and texture identify a class. The colour is only a hint: a class has a typical hue, in
-# degrees, but one of four objects has another hue.
+# Form and texture identify a class. Colour is only a hint: a class has a typical hue (in degrees),
+# but one of four objects has another hue.
 _FAMILIES = ('spots', 'stripes', 'plain', 'spokes')
 _HUES = (0.0, 210.0, 120.0, 45.0)
 _SUPERSAMPLING = 4
@@ -28,14 +28,14 @@ MIN_VISIBLE_PIXELS = 25
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """An image with its ground truth, its N points and its weak semantic map; N may be 0."""
+    """An image with its ground truth, N points (N can be 0) and a weak semantic map."""
 
     image: np.ndarray
     """(H, W, 3) uint8, BGR."""
     instance_map: np.ndarray
     """(H, W) int32, 0 = none, i + 1 = object i."""
     semantic_map: np.ndarray
-    """(H, W) uint8, true map, 0 background, k + 1 = class k."""
+    """(H, W) uint8, the true map: 0 background, k + 1 = class k."""
     weak_map: np.ndarray
     """(H, W) uint8, the true map degraded."""
     labels: np.ndarray
@@ -87,7 +87,7 @@ def _unit_contours(name: str) -> list[np.ndarray]:
 
 
 def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) -> list[_Shape]:
-    """Place single objects and groups of one class that touch or overlap, bottom object first."""
+    """Place single objects, and groups of one class that touch or overlap; bottom object first."""
     if rng.random() < 0.05:
         return []
     shapes = []
@@ -96,7 +96,7 @@ def _place_shapes(size: tuple[int, int], unit: float, rng: np.random.Generator) 
         label = int(rng.integers(len(SHAPES_CLASSES)))
         members = int(rng.choice([1, 2, 3, 4], p=[0.45, 0.28, 0.17, 0.10]))
         radius = unit * rng.uniform(8, 28 if members < 4 else 19)
-        # In most groups the members look alike, like the animals of a herd.
+        # In most groups the members look alike, as the animals of a herd do.
         alike = rng.random() < 0.6
         colour = random_colour(rng, hue=_HUES[label])
         centre = rng.uniform(0.05, 0.95, size=2) * size[::-1]
@@ -134,7 +134,7 @@ def _visible(shapes: list[_Shape], size: tuple[int, int]):
         areas = np.bincount(instance_map.ravel(), minlength=len(shapes) + 1)[1:]
         if (areas >= MIN_VISIBLE_PIXELS).all():
             return shapes, alphas, instance_map
-        # Drop one at a time, smallest first: the pixels that it covered may save another shape.
+        # Drop one shape at a time, smallest first: it may have covered enough pixels of another.
         smallest = int(np.argmin(areas))
         shapes = shapes[:smallest] + shapes[smallest + 1 :]
         alphas = alphas[:smallest] + alphas[smallest + 1 :]
@@ -148,7 +148,7 @@ def generate_scene(
     center_points: float = 0.6,
     weak_strength: float = 1.2,
 ) -> Scene:
-    """Generate a scene; the result depends on the arguments only.
+    """Generate a scene; the result depends only on the arguments.
 
     Args:
         index: number of the scene, >= 0.
@@ -159,13 +159,13 @@ def generate_scene(
         weak_strength: strength of the degradation from true map to weak map.
 
     Raises:
-        ValueError: on a negative index or seed, or a size below 32.
+        ValueError: the index or the seed is negative, or a side is below 32.
     """
     if index < 0 or seed < 0:
         raise ValueError(f'expected index and seed >= 0, got {index} and {seed}')
     if min(size) < 32:
         raise ValueError(f'expected a size of at least 32 x 32, got {size[0]} x {size[1]}')
-    # Separate random streams: a change of the points or maps does not change the images.
+    # Separate random streams, so that a change of the points or maps does not change the images.
     place_rng, paint_rng, point_rng, weak_rng = (
         np.random.default_rng([seed, index, stream]) for stream in range(4)
     )

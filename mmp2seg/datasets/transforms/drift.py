@@ -1,4 +1,4 @@
-"""Points that miss their place, like hasty clicks."""
+"""Shift points randomly, to simulate inaccurate clicks."""
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from mmp2seg.structures import PointBoxes
 class DriftPoints(BaseTransform):
     """Move each point by Gaussian noise (table 13 of the paper).
 
-    The drift of a point depends only on the seed, its image's id and its own id. It is the same in
-    every epoch, in training and at inference, on any worker. The step belongs right after
-    ``LoadPointAnnotations``. A point that would leave the image moves to the nearest pixel centre
-    inside. A point that drifts off its region is assigned to a region by the labeler, like any
+    The drift of a point depends only on the seed, the id of its image and its own id. So it is the
+    same in every epoch, in training and at inference, and in every worker. This step belongs right
+    after ``LoadPointAnnotations``. A point that would leave the image moves to the nearest pixel
+    centre inside. For a point that drifts off its region, the labeler looks for a region as for any
     other point.
 
     The pseudo labels report the moved points. To compare them with the truth, match by ``'order'``
@@ -37,11 +37,11 @@ class DriftPoints(BaseTransform):
 
     Args:
         sigma: standard deviation of x and of y, in pixels of the image file; 0 moves nothing.
-        seed: of the noise, not negative.
+        seed: seed of the noise, not negative.
 
     Raises:
-        ValueError: for a negative ``sigma`` or ``seed``. When called, for an image that has already
-            been resized, cropped or flipped.
+        ValueError: ``sigma`` or ``seed`` is negative. When called: the image has already been
+            resized, cropped or flipped.
     """
 
     def __init__(self, *, sigma: float, seed: int = 0) -> None:
@@ -63,7 +63,7 @@ class DriftPoints(BaseTransform):
         points = results['ori_points'].points
         drift = self._drift(results['img_id'], results['ori_points'].point_ids.tolist())
         moved = points + torch.from_numpy(drift)
-        # A point that was outside before stays there, to be reported as such.
+        # A point that was outside before stays outside and is reported as such.
         left = torch.from_numpy(
             points_inside(points.numpy(), height, width)
             & ~points_inside(moved.numpy(), height, width)
@@ -75,7 +75,7 @@ class DriftPoints(BaseTransform):
         return results
 
     def _drift(self, image_id: int, point_ids: list[int]) -> np.ndarray:
-        """Drift of each point, ``(N, 2)`` float64."""
+        """Draw the drift of each point, ``(N, 2)`` float64."""
         drift = np.zeros((len(point_ids), 2))
         for row, point_id in zip(drift, point_ids, strict=True):
             stream = np.random.default_rng([self.seed, image_id, point_id])

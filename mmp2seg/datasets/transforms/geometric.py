@@ -1,7 +1,7 @@
 """mmdet's RandomAffine and CachedMosaic for data with points and a weak semantic map.
 
-mmdet's transforms move only image and boxes. On data with points they fail with
-``KeyError: 'gt_ignore_flags'``, as ``LoadPointAnnotations`` does not set this key.
+mmdet's transforms do not move the semantic map. On data with points they fail with
+``KeyError: 'gt_ignore_flags'``, because ``LoadPointAnnotations`` does not set this key.
 """
 
 import cv2
@@ -19,7 +19,7 @@ _FROM_PIXEL_INDEX = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 
 @TRANSFORMS.register_module()
 class RandomAffine(MMDetRandomAffine):
-    """Random rotation, scaling, shear and translation of image, points and weak map.
+    """Rotate, scale, shear and translate image, points and weak map randomly.
 
     Required Keys:
 
@@ -29,7 +29,7 @@ class RandomAffine(MMDetRandomAffine):
 
     Modified Keys:
 
-    - all required keys: the map is 255 outside the original image, points outside the new image
+    - all required keys; the map is 255 outside the original image, and points outside the new image
       are dropped
     - img_shape
 
@@ -57,7 +57,7 @@ class RandomAffine(MMDetRandomAffine):
                 flags=cv2.INTER_NEAREST,
                 borderValue=IGNORE,
             )
-        # OpenCV's matrix maps pixel indices; in the coordinates of points, centres are at + 0.5.
+        # OpenCV's matrix transforms pixel indices; in the points' coordinates, centres are at +0.5.
         results['gt_bboxes'].project_(_FROM_PIXEL_INDEX @ matrix @ _TO_PIXEL_INDEX)
         inside = results['gt_bboxes'].is_inside((height, width)).numpy()
         for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_instances_ids'):
@@ -68,11 +68,12 @@ class RandomAffine(MMDetRandomAffine):
 
 @TRANSFORMS.register_module()
 class CachedMosaic(MMDetCachedMosaic):
-    """Mosaic of four images with their points and weak maps.
+    """Combine four images with their points and weak maps to a mosaic.
 
-    Points keep the ids of their own images, so an id may occur several times. Pixels outside the
-    four images are 255 in the map. The result has twice the size of ``img_scale``, but a worker
-    returns its first four images unchanged. Therefore a crop and a pad to a fixed size must follow.
+    Points keep the ids that they have in their images, so an id can occur several times. Pixels
+    outside the four images are 255 in the map. The result has twice the size of ``img_scale``, but
+    a worker returns its first four images unchanged. Therefore the pipeline must crop and pad to a
+    fixed size afterwards.
 
     Required Keys:
 
@@ -93,11 +94,11 @@ class CachedMosaic(MMDetCachedMosaic):
     def transform(self, results: dict) -> dict:
         """Transform ``results``."""
         self._indices, self._places = [], []  # filled by mmdet's method
-        # mmdet's method joins and filters gt_ignore_flags along with the points, so the ids use it.
+        # mmdet's method joins and filters gt_ignore_flags with the points, so pass the ids as these
         results['gt_ignore_flags'] = results['gt_instances_ids']
         results = super().transform(results)
         results['gt_instances_ids'] = results.pop('gt_ignore_flags')
-        results.pop('ori_points', None)  # those of one of the four images
+        results.pop('ori_points', None)  # points of only one of the four images
         if self._places and 'gt_seg_map' in results:
             others = [self.results_cache[index]['gt_seg_map'] for index in self._indices]
             results['gt_seg_map'] = self._mosaic_map([results['gt_seg_map'], *others])
@@ -109,13 +110,13 @@ class CachedMosaic(MMDetCachedMosaic):
         return self._indices
 
     def _mosaic_combine(self, loc, center_position_xy, img_shape_wh):
-        """Compute where to paste and crop a resized image, and store it for its map."""
+        """Compute where a resized image is cropped and pasted, and store it for the map."""
         place = super()._mosaic_combine(loc, center_position_xy, img_shape_wh)
         self._places.append((place, img_shape_wh))
         return place
 
     def _mosaic_map(self, maps: list[np.ndarray]) -> np.ndarray:
-        """Join the maps of the four images to one of ``(2 H, 2 W)``."""
+        """Join the maps of the four images to one map ``(2 H, 2 W)``."""
         width, height = self.img_scale
         mosaic = np.full((2 * height, 2 * width), IGNORE, dtype=np.uint8)
         for semantic_map, ((paste, crop), (map_width, map_height)) in zip(

@@ -1,4 +1,4 @@
-"""Loading of points and weak semantic maps."""
+"""Load points and weak semantic maps."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from mmp2seg.structures import PointBoxes
 
 @TRANSFORMS.register_module()
 class LoadPointAnnotations(BaseTransform):
-    """Load an image's points, and its weak semantic map.
+    """Load the points and the weak semantic map of an image.
 
     Required Keys:
 
@@ -29,18 +29,18 @@ class LoadPointAnnotations(BaseTransform):
     Added Keys:
 
     - ori_points (InstanceData: ``points`` (N, 2) float64, ``labels``, ``point_ids``; the points as
-      the file gives them, which no later transform changes)
-    - gt_bboxes (PointBoxes, (N, 2) float32; the same points, which later transforms move)
+      the file gives them; geometric transforms do not move them)
+    - gt_bboxes (PointBoxes, (N, 2) float32; the same points, moved by later transforms)
     - gt_bboxes_labels ((N,) int64)
     - gt_instances_ids ((N,) int64, the point ids; mmdet's RandomCrop filters this key too)
     - gt_seg_map ((H, W) uint8, if ``with_seg``)
 
     Args:
         with_seg: load the semantic map. Training needs it, inference does not.
-        allow_outside: keep points outside the image, which inference reports as dropped. Without
-            it they are an error.
-        resize_seg_map: resize a map of another size to the image's, if both have the same aspect
-            ratio (to within a pixel); each pixel takes the nearest class. Any other size is an
+        allow_outside: keep points outside the image, which inference reports as dropped. By
+            default, they are an error.
+        resize_seg_map: resize a map to the size of the image if both have the same aspect ratio (to
+            within a pixel); each pixel takes the nearest value. Any other difference in size is an
             error.
         backend_args: see :func:`mmengine.fileio.get`.
     """
@@ -62,10 +62,10 @@ class LoadPointAnnotations(BaseTransform):
         """Add points and map to ``results``.
 
         Raises:
-            ValueError: for a point outside the image, a map of another size (see
-                ``resize_seg_map``), a map value that is no class, or a map file that is no
+            ValueError: a point is outside the image, the map has another size (see
+                ``resize_seg_map``) or a value that is not a class, or the map file is not a
                 single-channel image.
-            FileNotFoundError: if the map is missing.
+            FileNotFoundError: the map file does not exist.
         """
         self._load_points(results)
         if self.with_seg:
@@ -86,7 +86,7 @@ class LoadPointAnnotations(BaseTransform):
             labels=torch.from_numpy(labels),
             point_ids=torch.from_numpy(point_ids),
         )
-        # In float64, where the file's 499.99999 is still less than a width of 500.
+        # Compare in float64, in which 499.99999 from a file is still less than a width of 500.
         moved = keep_off_border(torch.from_numpy(points), *results['img_shape'][:2])
         results['gt_bboxes'] = PointBoxes(moved.float())
         results['gt_bboxes_labels'] = labels.copy()
@@ -122,18 +122,18 @@ class LoadPointAnnotations(BaseTransform):
 
 
 def read_semantic_map(path: str, *, backend_args: dict | None = None) -> np.ndarray:
-    """Read a semantic map: a palette or grey image of 8 bits.
+    """Read a semantic map from an 8-bit palette or grey image.
 
     Args:
-        path: of the image file, on any backend of :mod:`mmengine.fileio`.
-        backend_args: of :func:`mmengine.fileio.get`.
+        path: path of the image file, on any backend of :mod:`mmengine.fileio`.
+        backend_args: see :func:`mmengine.fileio.get`.
 
     Returns:
         np.ndarray: ``(H, W)`` uint8, the palette indices or grey values as stored.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no single-channel image, see
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not a single-channel image; see
             :func:`mmp2seg.files.index_png.decode_index_map`.
     """
     try:

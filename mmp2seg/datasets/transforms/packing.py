@@ -1,4 +1,4 @@
-"""Packing of a sample for the model."""
+"""Pack a sample for the model."""
 
 import numpy as np
 import torch

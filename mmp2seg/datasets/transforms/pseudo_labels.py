@@ -12,9 +12,9 @@ from mmp2seg.registry import TRANSFORMS
 class LoadPseudoLabels(LoadAnnotations):
     """mmdet's LoadAnnotations, for pseudo labels.
 
-    It numbers the instances for :class:`PackPseudoLabels`, and loads boxes and masks by default. It
-    reads every kind of semantic map that stage 1 reads; mmdet's transform would convert a palette
-    to colours.
+    It numbers the instances for :class:`PackPseudoLabels` and loads boxes and masks by default. It
+    reads all formats of semantic maps that stage 1 reads; mmdet's transform would convert palette
+    indices to colours.
 
     Added Keys, beyond mmdet's:
 
@@ -44,9 +44,9 @@ class LoadPseudoLabels(LoadAnnotations):
         """Read the semantic map.
 
         Raises:
-            ValueError: the dataset has no map, the map has several channels, or its size is not
-                that of the image.
-            FileNotFoundError: the file of the map does not exist.
+            ValueError: the dataset has no maps, the map has several channels, or its size differs
+                from the image's.
+            FileNotFoundError: the map file does not exist.
         """
         path = results.get('seg_map_path')
         if path is None:
@@ -68,8 +68,8 @@ class LoadPseudoLabels(LoadAnnotations):
 class FilterPseudoLabels(FilterAnnotations):
     """mmdet's FilterAnnotations, for pseudo labels: it also filters ``gt_instances_ids``.
 
-    A crop can remove the whole mask of an instance but keep a part of its box. The recomputed box
-    then has no extent and its loss is nan, so such instances must be filtered.
+    A crop can remove the whole mask of an instance but keep a part of its box. Then the recomputed
+    box has no extent and its loss is nan, so such instances must be removed.
 
     Args:
         *args: forwarded to mmdet's ``FilterAnnotations``.
@@ -77,9 +77,9 @@ class FilterPseudoLabels(FilterAnnotations):
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Filter the instances; return None if none is left and ``keep_empty`` is set."""
+        """Filter the instances; return None if ``keep_empty`` is set and none is left."""
         ids, ignored = results['gt_instances_ids'], results['gt_ignore_flags']
-        # mmdet's filter handles only its own keys, so one of them carries the indices
+        # mmdet's filter handles only the keys it knows, so pass the indices as one of them
         filtered = super().transform({**results, 'gt_ignore_flags': np.arange(len(ids))})
         if filtered is None:
             return None
@@ -97,9 +97,9 @@ class PackPseudoLabels(PackDetInputs):
     - gt_instances_ids (from :class:`LoadPseudoLabels`)
 
     Transforms that drop or add instances must update ``gt_instances_ids``. mmdet's RandomCrop and
-    :class:`FilterPseudoLabels` do; mmdet's FilterAnnotations and transforms that mix images
-    (Mosaic, MixUp, CopyPaste) do not. Instances whose labels do not fit their ids are an error. An
-    instance that was exchanged for another one of its class is not detected.
+    :class:`FilterPseudoLabels` do so; mmdet's FilterAnnotations and transforms that mix images
+    (Mosaic, MixUp, CopyPaste) do not. If the labels of the instances do not match their ids, an
+    error is raised. An exchange of two instances of the same class is not detected.
 
     Args:
         *args: forwarded to mmdet's ``PackDetInputs``.
@@ -110,7 +110,7 @@ class PackPseudoLabels(PackDetInputs):
         """Pack the sample.
 
         Raises:
-            ValueError: ids or scores are missing, or the labels do not fit the ids.
+            ValueError: ids or scores are missing, or the labels do not match the ids.
         """
         packed = super().transform(results)
         ids = self._ids_of(results)

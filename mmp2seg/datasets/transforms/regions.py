@@ -1,4 +1,4 @@
-"""Regions of the weak semantic map."""
+"""Find the regions of the weak semantic map."""
 
 import warnings
 
@@ -12,9 +12,9 @@ from mmp2seg.registry import TRANSFORMS
 class FindRegions(BaseTransform):
     """Find the regions of the weak map, after all geometric transforms.
 
-    A region is a connected component of a class that the image has points of. Which region a point
-    belongs to, and which regions are too small, is decided by the model's labeler, so this step has
-    no options that could contradict it.
+    A region is a connected component of a class for which the image has points. The model's labeler
+    decides which region a point belongs to and which regions are too small. Therefore this step has
+    no options that could contradict the labeler.
 
     Required Keys:
 
@@ -31,8 +31,8 @@ class FindRegions(BaseTransform):
         """Add the regions to ``results``.
 
         Raises:
-            ValueError: if image and map have different sizes, because a transform moved one of
-                them alone, or if a point lies outside the map.
+            ValueError: image and map have different sizes because a transform moved only one of
+                them, or a point lies outside the map.
         """
         image, semantic_map = results.get('img'), results['gt_seg_map']
         if image is not None and image.shape[:2] != semantic_map.shape:
@@ -61,7 +61,7 @@ class GeneratePointTargets(FindRegions):
     """Deprecated name of :class:`FindRegions`; the model makes the targets now.
 
     Args:
-        labeler: ignored, with a warning; the model's labeler counts.
+        labeler: ignored with a warning; the model's labeler is used.
     """
 
     def __init__(self, *, labeler: dict | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Packing of a sample for mmseg's segmentors."""
+"""Pack a sample for mmseg's segmentors."""
 
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -11,8 +11,8 @@ from mmp2seg.registry import TRANSFORMS
 class PackSegPointInputs(PackPointInputs):
     """Pack the fields of :class:`PackPointInputs` into a data sample of mmseg.
 
-    The weak map is ``gt_sem_seg.data``, (1, H, W) int64, which mmseg's heads train on (background
-    is their class 0). :mod:`mmp2seg.structures.fields` lists the other fields.
+    The weak map becomes ``gt_sem_seg.data``, (1, H, W) int64, on which mmseg's heads train; their
+    class 0 is background. :mod:`mmp2seg.structures.fields` lists the other fields.
 
     Required Keys: see :class:`PackPointInputs`.
     """

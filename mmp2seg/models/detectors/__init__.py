@@ -1,4 +1,4 @@
-"""Detectors: whole networks that open data samples."""
+"""Detectors: whole networks, which read and write data samples."""
 
 from mmp2seg.models.detectors.p2seg import P2Seg
 

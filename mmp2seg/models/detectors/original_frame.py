@@ -1,7 +1,8 @@
-"""Maps of the network's input frame in the frame of the original image: undo resizing and flips.
+"""Bring maps from the frame of the network's input to that of the original image.
 
-The metainfo ``img_shape``, ``ori_shape`` and, if the image was flipped, ``flip`` and
-``flip_direction`` of a sample are read. Padding is at the bottom and the right.
+This undoes padding (at the bottom and the right), resizing and flips. The functions read a sample's
+metainfo ``img_shape``, ``ori_shape`` and, if the image was flipped, ``flip`` and
+``flip_direction``.
 """
 
 import torch.nn.functional as F
@@ -12,9 +13,9 @@ _FLIPPED_AXES = dict(horizontal=(-1,), vertical=(-2,), diagonal=(-2, -1))  # -1 
 
 
 def to_original_frame(values: Tensor, sample: DetDataSample) -> Tensor:
-    """``(C, H, W)`` floats of the padded input -> ``(C, H', W')`` of the original image.
+    """Resample ``(C, H, W)`` floats of the padded input to ``(C, H', W')`` of the original image.
 
-    The values themselves are not changed; see :func:`offset_factors`.
+    The values are not rescaled; for offsets, multiply by :func:`offset_factors`.
     """
     height, width = sample.img_shape[:2]
     values = values[:, :height, :width]
@@ -27,9 +28,10 @@ def to_original_frame(values: Tensor, sample: DetDataSample) -> Tensor:
 
 
 def offset_factors(sample: DetDataSample, like: Tensor) -> Tensor:
-    """``(2, 1, 1)`` factors of ``(dx, dy)`` to the original frame, of the dtype of ``like``.
+    """Return ``(2, 1, 1)`` factors that bring ``(dx, dy)`` to the original frame.
 
-    That is the scale; negative along a direction in which the image is flipped.
+    A factor is the scale of its direction, negative if the image is flipped along it. The result
+    has the dtype of ``like``.
     """
     factors = like.new_tensor(_scale_to_original(sample))
     for axis in _flipped_axes(sample):
@@ -38,11 +40,11 @@ def offset_factors(sample: DetDataSample, like: Tensor) -> Tensor:
 
 
 def _flipped_axes(sample: DetDataSample) -> tuple[int, ...]:
-    """Axes of a map along which the input is flipped."""
+    """Return the axes of a map along which the input is flipped."""
     return _FLIPPED_AXES[sample.flip_direction] if sample.get('flip') else ()
 
 
 def _scale_to_original(sample: DetDataSample) -> tuple[float, float]:
-    """``(x, y)`` factors from the input frame to the original image's."""
+    """Return the ``(x, y)`` scale factors from the input frame to the original frame."""
     (height, width), (ori_height, ori_width) = sample.img_shape[:2], sample.ori_shape[:2]
     return ori_width / width, ori_height / height

@@ -24,43 +24,45 @@ from mmp2seg.registry import MODELS, TASK_UTILS
 _TEST_DEFAULTS = dict(
     decoder=None, rounds=0, use_weak_map=False, network_weight=0.0, return_maps=False
 )
-# Before 0.1 these were options of the labeler.
+# Before version 0.1, these were options of the labeler.
 _MOVED_OPTIONS = ('grouping', 'landing_weight', 'anchor', 'max_landing_distance')
 
 
 @MODELS.register_module()
 class P2Seg(BaseDetector):
-    """Backbone (and neck), semantic, offset and affinity head, distiller and point pseudo-labeler.
+    """Network with semantic, offset and affinity heads that turns points into instance masks.
 
-    Training by mutual distillation: the semantic head learns the weak map, the offset head the
-    offsets and the affinity head the pairs of the initial instances and of instances refined by the
-    predictions (S2I by offsets, I2S by affinities). Inference: an instance mask for every point of
-    the image, 'points first'. The points are input, in training and in inference alike.
+    Points are an input in training and at inference. Training uses mutual distillation. The
+    semantic head learns the weak map. The offset head learns the offsets, and the affinity head the
+    pixel pairs, of two sets of instances: the initial ones, and those refined by the predictions
+    (S2I by offsets, I2S by affinities). Inference gives an instance mask for every point ('points
+    first'), or reports the point as dropped.
 
     Args:
-        backbone, neck: configs; the heads see the neck's features, or the backbone's.
+        backbone, neck: configs. The heads get the features of the neck, or of the backbone if there
+            is no neck.
         semantic_head: config of a :class:`mmp2seg.models.SemanticHead`.
         offset_head: config of an :class:`mmp2seg.models.OffsetHead`.
-        labeler: config of the :class:`mmp2seg.codecs.PointPseudoLabeler`, the only one: distiller
-            and decoder get this one. Default: its defaults.
-        affinity_head: config of an :class:`mmp2seg.models.AffinityHead`; None = S2I alone.
+        labeler: config of the :class:`mmp2seg.codecs.PointPseudoLabeler`, which distiller and
+            decoder share. None: the labeler's default arguments.
+        affinity_head: config of an :class:`mmp2seg.models.AffinityHead`; None: only S2I is used.
         mdm_loss: config of the :class:`mmp2seg.models.MDMLoss`.
         distiller: config of the :class:`mmp2seg.models.MutualDistiller`.
-        train_cfg: see :class:`mmdet.models.BaseDetector`; not used.
-        test_cfg: all that inference alone reads.
+        train_cfg: see :class:`mmdet.models.BaseDetector`; ignored.
+        test_cfg: options of inference.
             ``decoder``: config of the :class:`mmp2seg.codecs.InstanceDecoder` (type optional).
-            ``rounds``: how often the affinity propagates the semantic scores (default 0).
-            ``use_weak_map``: propagate and mix in the weak map of the samples that have one
-            (default False). ``network_weight``: share of the network's own probabilities in the
-            scores (default 0); see :class:`mmp2seg.models.SemanticScorer`.
+            ``rounds``: number of times that the affinity propagates the scores (default 0).
+            ``use_weak_map``: use the weak map of samples that have one (default False).
+            ``network_weight``: share of the network's own probabilities in the scores (default 0).
+            For these three, see :class:`mmp2seg.models.SemanticScorer`.
             ``return_maps``: add ``pred_sem_seg`` and ``pred_offset`` to the results (default
             False).
-        channels_last: keep the convolutions' memory channels-last: the same numbers, a third faster
-            on a CPU (and on a GPU with mixed precision).
+        channels_last: use the channels-last memory format for convolutions. Results are the same; a
+            CPU is a third faster, and a GPU is faster with mixed precision.
         data_preprocessor, init_cfg: see :class:`mmdet.models.BaseDetector`.
 
     Raises:
-        ValueError: for an unknown key of ``test_cfg``, or ``rounds`` without an affinity head.
+        ValueError: ``test_cfg`` has an unknown key, or ``rounds`` without an affinity head.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class P2Seg(BaseDetector):
         self.to(memory_format=self.memory_format)
 
     def _make_test_scorer(self) -> SemanticScorer:
-        """The distiller's propagation, as often and of what ``test_cfg`` says."""
+        """Return the distiller's scorer with the options of ``test_cfg``."""
         options = {key: self.test_cfg[key] for key in ('rounds', 'use_weak_map', 'network_weight')}
         if options['rounds'] > 0 and self.affinity_head is None:
             raise ValueError('test_cfg.rounds propagates by affinity: expected an affinity_head')
@@ -113,29 +115,32 @@ class P2Seg(BaseDetector):
         """Initialise all parts by their ``init_cfg``.
 
         Raises:
-            RuntimeError: if pretrained weights cannot be fetched or read, or do not fit; training
-                never starts from random weights that were not asked for.
+            RuntimeError: pretrained weights cannot be fetched or read, or do not match. Training
+                starts from random weights only if the config says so.
         """
         require_pretrained(self)
         super().init_weights()
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """``(B, 3, H, W)`` images -> the feature maps that the heads see."""
+        """Compute the feature maps for the heads from ``(B, 3, H, W)`` images."""
         features = self.backbone(batch_inputs.contiguous(memory_format=self.memory_format))
         return tuple(features if self.neck is None else self.neck(features))
 
     def _forward(
         self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Raw maps: ``(B, K + 1, h, w)`` semantic logits, ``(B, 2, h, w)`` offsets and, with an
-        affinity head, the ``(B, D, h, w)`` embedding.
+        """Compute the raw maps of the heads.
+
+        Returns:
+            tuple: ``(B, K + 1, h, w)`` semantic logits, ``(B, 2, h, w)`` offsets, and the
+            ``(B, D, h, w)`` embedding, or None without an affinity head.
         """
         features = self.extract_feat(batch_inputs)
         embedding = None if self.affinity_head is None else self.affinity_head(features)
         return self.semantic_head(features), self.offset_head(features), embedding
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses of a batch: ``loss_semantic``, ``loss_offset`` and ``loss_affinity``.
+        """Compute ``loss_semantic``, ``loss_offset`` and, with an affinity head, ``loss_affinity``.
 
         Args:
             batch_inputs: ``(B, 3, H, W)`` normalised images.
@@ -178,19 +183,20 @@ class P2Seg(BaseDetector):
     def predict_maps(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Maps of each image in its original frame (H', W'), resizing and flipping undone.
+        """Compute the maps of each image in its original frame (H', W'), undoing resize and flips.
 
-        One image at a time, and only of background and the classes of its points: a batch of maps
-        of all classes at full size is large.
+        To save memory, this yields one image at a time, with the scores of only background and the
+        classes of its points.
 
         Args:
-            batch_inputs, batch_data_samples: see :meth:`predict`. If ``test_cfg`` uses them, the
-                weak maps of the samples are read, and the metainfo ``flip``, ``flip_direction``.
+            batch_inputs, batch_data_samples: see :meth:`predict`. The metainfo ``flip`` and
+                ``flip_direction`` is read too if present, and so are the weak maps if ``test_cfg``
+                uses them.
 
         Yields:
-            tuple: per image ``(V, H', W')`` float32 scores of the values of
-            :func:`mmp2seg.ops.semantic_scores.image_values`, and ``(2, H', W')`` float32 offsets
-            ``(dx, dy)`` in pixels of the original image.
+            tuple: for each image, ``(V, H', W')`` float32 scores of the values that
+            :func:`mmp2seg.ops.semantic_scores.image_values` returns, and ``(2, H', W')`` float32
+            offsets ``(dx, dy)`` in pixels of the original image.
         """
         size = tuple(batch_inputs.shape[-2:])
         logits, offsets, embeddings = self._forward(batch_inputs)
@@ -211,11 +217,11 @@ class P2Seg(BaseDetector):
             )
 
     def decode_maps(self, sample: DetDataSample, scores: Tensor, offset: Tensor) -> None:
-        """Cut an image's instances and write them, and its dropped points, into its sample.
+        """Cut the instances of an image and write them and the dropped points into its sample.
 
         Args:
             sample: with ``ori_points``.
-            scores, offset: the image's, see :meth:`predict_maps`.
+            scores, offset: maps of the image, see :meth:`predict_maps`.
         """
         points = require_original_points(sample).to(scores.device)
         values = image_values(points.labels)
@@ -227,12 +233,15 @@ class P2Seg(BaseDetector):
 
 
 def _runner_iteration() -> int:
-    """Iteration of the runner, also after a resume; without a runner every schedule has begun."""
+    """Return the runner's iteration; without a runner, a number after the start of all schedules.
+
+    The iteration is correct after a resume too.
+    """
     return MessageHub.get_current_instance().runtime_info.get('iter', sys.maxsize)
 
 
 def _padding(sample: DetDataSample, *, size: tuple[int, int], device: torch.device) -> Tensor:
-    """``(H, W)`` bool: what of the batch's frame is not in the image."""
+    """Return ``(H, W)`` bool, the pixels of the batch's frame outside the image."""
     padding = torch.ones(*size, dtype=torch.bool, device=device)
     padding[: sample.img_shape[0], : sample.img_shape[1]] = False
     return padding
@@ -241,7 +250,7 @@ def _padding(sample: DetDataSample, *, size: tuple[int, int], device: torch.devi
 def _padded_weak_map(
     sample: DetDataSample, *, size: tuple[int, int], device: torch.device
 ) -> Tensor | None:
-    """``(1, H, W)`` uint8 weak map, 255 in the padding; None for a sample without one."""
+    """Return the ``(1, H, W)`` uint8 weak map, padded with 255, or None if the sample has none."""
     if 'gt_sem_seg' not in sample:
         return None
     weak_map = sample.gt_sem_seg.sem_seg.to(device)
@@ -250,7 +259,7 @@ def _padded_weak_map(
 
 
 def _without_moved_options(labeler: dict, test_cfg: dict) -> tuple[dict, dict]:
-    """Move the decoder's options of configs of before 0.1 from where they were, with a warning."""
+    """Move decoder options of configs from before 0.1 to ``test_cfg.decoder``, with a warning."""
     moved = {key: labeler[key] for key in _MOVED_OPTIONS if key in labeler}
     if test_cfg.get('grouping') is not None:
         moved['grouping'] = test_cfg['grouping']

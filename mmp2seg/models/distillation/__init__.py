@@ -1,4 +1,4 @@
-"""Mutual distillation: what the network predicts and the points say, as targets."""
+"""Mutual distillation: make targets from the network's predictions and the points."""
 
 from mmp2seg.models.distillation.mutual_distiller import (
     DistilledTargets,

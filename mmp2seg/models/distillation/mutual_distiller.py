@@ -1,7 +1,7 @@
-"""Mutual distillation: predictions and points -> the targets of a training step.
+"""Mutual distillation: turn predictions and points into the targets of a training step.
 
-Dimensions: ``B`` images; ``K`` classes; ``H, W`` pixels of the network's input; ``h, w`` of the
-heads' maps; ``D`` embedding channels.
+Dimensions: ``B`` images; ``K`` classes; ``H, W`` pixels of the network's input; ``h, w`` cells of
+the heads' maps; ``D`` embedding channels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ SEMANTIC_USES = ('none', 'offset', 'semantic')
 
 
 class NetworkMaps(NamedTuple):
-    """What the heads put out for a batch.
+    """Outputs of the heads for a batch.
 
     Attributes:
         semantic_logits: ``(B, K + 1, h, w)`` floats.
         offset: ``(B, 2, H, W)`` float32 ``(dx, dy)`` in pixels, upsampled to the input's size.
         embedding: ``(B, D, h', w')`` floats; None for a network without an affinity head.
-        align_corners: of the semantic head's upsampling.
+        align_corners: option of the semantic head's upsampling.
     """
 
     semantic_logits: Tensor
@@ -40,12 +40,12 @@ class NetworkMaps(NamedTuple):
 
 @dataclass
 class DistilledTargets:
-    """What a training step is trained on: the initial targets first, then the refined ones.
+    """Targets of a training step: the initial targets first, then the refined targets.
 
     Attributes:
         semantic_maps: ``(B, H, W)`` integers each, 0 background, k + 1 class k, 255 ignore.
         offsets: pairs of ``(B, 2, H, W)`` float32 offsets and ``(B, H, W)`` float32 weights.
-        instance_maps: ``(B, M, H, W)`` int32, 1..N an instance, 0 background, -1 ignored; a map
+        instance_maps: ``(B, M, H, W)`` int32, 1..N an instance, 0 background, -1 ignored; one map
             per entry of ``offsets``.
     """
 
@@ -56,33 +56,35 @@ class DistilledTargets:
 
 @MODELS.register_module()
 class MutualDistiller:
-    """Rounds of instance map -> affinity -> semantic map -> instance map, without gradient.
+    """Refine instances by predicted offsets (S2I) and affinities (I2S), without gradient.
 
-    The offsets refine the instances of the weak map (S2I). Then the predicted affinity A propagates
-    semantic scores C, ``S = A^(o beta) * C``, ``rounds`` times (I2S). The offsets cut the regions
-    of the resulting semantic map S into instances. Offset and affinity are trained on the initial
-    and on the refined instances.
+    S2I (semantic to instance): the predicted offsets divide the regions of the weak map into
+    refined instances. I2S (instance to semantic): the predicted affinity A propagates semantic
+    scores C ``rounds`` times, ``S = A^(o beta) * C``, where ``o beta`` is the elementwise power.
+    The argmax of S is a semantic map, whose regions then replace those of the weak map. The offset
+    and affinity heads are trained on the initial and on the refined instances.
 
     Args:
-        labeler: a :class:`mmp2seg.codecs.PointPseudoLabeler` or its config; the model's own.
-        rounds: propagations per training step; 0 leaves S2I alone.
+        labeler: a :class:`mmp2seg.codecs.PointPseudoLabeler` or its config. In a model it is the
+            model's labeler.
+        rounds: propagations per training step; with 0, only S2I is used.
         beta: Hadamard power of the affinity (table 10).
         threshold: affinities below it do not propagate.
-        radius: affinities of pixels farther apart do not propagate, in cells of the embedding's
-            grid; None = no limit.
-        semantic_input: the C of the first round: ``'network'``, the probabilities of the semantic
-            head, or ``'weak'``, the weak map, whose errors the affinity then corrects.
+        radius: largest distance between pixels that propagate to each other, in cells of the
+            embedding's grid; None = no limit.
+        semantic_input: the C of the first round. ``'network'``: the probabilities of the semantic
+            head. ``'weak'``: the weak map, whose errors the affinity then corrects.
         network_weight: share of the network's own probabilities in S.
-        semantic_use: where S is used: ``'none'``, ``'offset'`` (its regions give the refined
+        semantic_use: how S is used: ``'none'``, ``'offset'`` (its regions give the refined
             instances), ``'semantic'`` (it is also a target of the semantic head).
         refine_begin: iteration from which refined offsets are targets (1 in the released code).
         propagate_begin: iteration from which S is used.
-        semantic_begin: iteration from which S is a semantic target as well. For all three, None
-            means never. They are compared with the runner's iteration, so a resume keeps them.
+        semantic_begin: iteration from which S is also a semantic target. For all three, None means
+            never. They refer to the runner's iteration, so they remain valid after a resume.
 
     Raises:
-        ValueError: for an unknown ``semantic_input`` or ``semantic_use``, negative ``rounds`` or a
-            ``network_weight`` outside [0, 1].
+        ValueError: ``semantic_input`` or ``semantic_use`` is unknown, ``rounds`` is negative, or
+            ``network_weight`` is outside [0, 1].
     """
 
     def __init__(
@@ -129,13 +131,13 @@ class MutualDistiller:
         *,
         iteration: int,
     ) -> DistilledTargets:
-        """Targets of a batch.
+        """Compute the targets of a batch.
 
         Args:
-            maps: the network's output.
+            maps: output of the heads.
             weak_maps: ``(B, H, W)`` integers, 0 background, k + 1 class k; padding is 255.
             images: points and regions of the weak map of each image.
-            iteration: of the runner, from 0.
+            iteration: the runner's iteration, counted from 0.
 
         Returns:
             DistilledTargets: on the device of the predictions.
@@ -180,7 +182,7 @@ class MutualDistiller:
         point_regions: Sequence[Tensor],
         offset: Tensor | None = None,
     ) -> list[PointTargets]:
-        """Initial targets of each image, or with ``(B, 2, H, W)`` offsets the refined ones."""
+        """Compute the targets of each image: initial, or refined by ``(B, 2, H, W)`` offsets."""
         offsets = [None] * len(images) if offset is None else offset
         return [
             self.labeler.targets(
@@ -195,7 +197,10 @@ class MutualDistiller:
     def _propagated_maps(
         self, maps: NetworkMaps, weak_maps: Tensor, images: Sequence[ImagePoints]
     ) -> Tensor:
-        """S as a semantic map ``(B, H, W)`` of each image's classes; 255 where the weak map is."""
+        """Return the ``(B, H, W)`` argmax of S over each image's classes.
+
+        Pixels that are 255 in the weak map are 255 here too.
+        """
         ignored, propagated = weak_maps == IGNORE, []
         for index, image in enumerate(images):
             one = slice(index, index + 1)
@@ -217,7 +222,7 @@ def _has_begun(begin: int | None, iteration: int) -> bool:
 
 
 def _with_regions(image: ImagePoints, semantic_map: Tensor) -> ImagePoints:
-    """The image with the regions of another semantic map ``(H, W)``, found on the CPU."""
+    """Replace the regions of an image by those of an ``(H, W)`` semantic map, found on the CPU."""
     regions = find_regions(semantic_map.cpu().numpy(), image.labels.cpu().numpy())
     return ImagePoints(image.points_xy, image.labels, regions.to(semantic_map.device))
 
@@ -225,7 +230,7 @@ def _with_regions(image: ImagePoints, semantic_map: Tensor) -> ImagePoints:
 def _without_orphans(
     semantic_maps: Tensor, images: Sequence[ImagePoints], point_regions: Sequence[Tensor]
 ) -> Tensor:
-    """``(B, H, W)`` maps in which regions without a point are ignored: every object has a point."""
+    """Set regions without a point to ignore in ``(B, H, W)`` maps, as every object has a point."""
     with_point = [
         torch.isin(image.regions.region_map, of_points[of_points > 0])
         for image, of_points in zip(images, point_regions, strict=True)

@@ -1,4 +1,4 @@
-"""SemanticScorer: the semantic scores of an image, from the network, its weak map and its affinity.
+"""SemanticScorer: combine the network's probabilities, the weak map and the affinity to scores.
 
 Dimensions: ``B`` images; ``K`` classes; ``V`` semantic values; ``H, W`` pixels; ``h, w`` cells of
 the semantic head's map; ``h', w'`` cells of the embedding; ``D`` embedding channels.
@@ -17,23 +17,25 @@ from mmp2seg.ops.semantic_scores import add_coarse_change, map_shares, resize_sc
 
 @dataclass(frozen=True)
 class SemanticScorer:
-    """Scores that the semantic map is the argmax of, in training and at inference.
+    """Compute the scores whose argmax is the semantic map, in training and at inference.
 
-    The affinity A propagates semantic scores C, ``S = A^(o beta) * C``: those of the weak map, or
-    the network's own probabilities. The result is mixed with the network's probabilities.
+    The affinity A propagates semantic scores C, ``S = A^(o beta) * C``, where ``o beta`` is the
+    elementwise power. C is the weak map or the network's own probabilities. S is then mixed with
+    the network's probabilities.
 
-    Where nothing is known from the weak map (an image without one, ignored pixels out of reach of
-    all labelled ones), the network alone decides.
+    Where the weak map gives no information, only the network's probabilities are used. This holds
+    for images without a weak map, and for ignored pixels that no labelled pixel propagates to.
 
     Args:
-        rounds: number of propagations; 0 leaves the affinity out.
+        rounds: number of propagations; with 0, the affinity is not used.
         beta, threshold, radius: see :func:`mmp2seg.ops.affinity.propagate`; ``radius`` is in cells
             of the embedding.
-        use_weak_map: C is the weak map, if there is one; otherwise the network's probabilities.
+        use_weak_map: use the weak map as C if the images have one; otherwise C is the network's
+            probabilities.
         network_weight: share of the network's own probabilities in the result, in [0, 1].
 
     Raises:
-        ValueError: for negative ``rounds`` or a ``network_weight`` outside [0, 1].
+        ValueError: ``rounds`` is negative or ``network_weight`` is outside [0, 1].
     """
 
     rounds: int = 0
@@ -59,15 +61,15 @@ class SemanticScorer:
         weak_map: Tensor | None = None,
         align_corners: bool = False,
     ) -> Tensor:
-        """Scores of some semantic values.
+        """Compute the scores of some semantic values.
 
         Args:
             logits: ``(B, K + 1, h, w)`` raw map of the semantic head.
             embedding: ``(B, D, h', w')``; None if ``rounds`` is 0.
             values: ``(V,)`` int64, see :func:`mmp2seg.ops.semantic_scores.image_values`.
             ignored: ``(B, H, W)`` bool, pixels that propagate nothing, such as padding.
-            weak_map: ``(B, H, W)`` integers, 255 = ignore; None = the images have none.
-            align_corners: of the head's upsampling.
+            weak_map: ``(B, H, W)`` integers, 255 = ignore; None if the images have none.
+            align_corners: option of the head's upsampling.
 
         Returns:
             Tensor: ``(B, V, H, W)`` float32, at least 0.
@@ -97,13 +99,13 @@ class SemanticScorer:
         *,
         align_corners: bool,
     ) -> Tensor:
-        """The weak map's scores, propagated, and the network's share in them."""
+        """Propagate the scores of the weak map and mix them with the network's probabilities."""
         size = (ignored.shape[-2], ignored.shape[-1])
         grid = size if self.rounds == 0 else (embedding.shape[-2], embedding.shape[-1])
         ignored = ignored | (weak_map == IGNORE)
         shares = map_shares(weak_map, values, ignored, grid)
         labelled = F.interpolate((~ignored)[:, None].float(), size=grid, mode='area') > 0
-        # One more channel: 1 where any labelled cell is in reach, 0 where none is.
+        # One more channel shows where labelled cells contribute; it is 0 where none does.
         scores = torch.cat([shares, labelled.float()], dim=1)
         if self.rounds > 0:
             scores = self._propagate(embedding, scores, labelled[:, 0])

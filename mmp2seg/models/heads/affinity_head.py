@@ -18,9 +18,9 @@ class AffinityHead(BaseModule):
     Args:
         in_channels: channels of the feature map that enters the convolution.
         channels: D, channels of the embedding.
-        kernel_size: k, odd. None: no convolution, the feature map or the decoder's output is the
-            embedding. The released ResNet-101 network has a decoder and None, the HRNet-48 network
-            has 3 and no decoder.
+        kernel_size: k, odd. None: there is no convolution, and the feature map or the decoder's
+            output is the embedding. The released ResNet-101 network uses None and a decoder; the
+            HRNet-48 network uses 3 and no decoder.
         in_index: index of the feature map to use when there is no ``decoder``.
         decoder: config of a module that turns the features into one map, such as
             :class:`mmp2seg.models.PanopticDeepLabDecoder`. Each head builds its own decoder.

@@ -1,4 +1,4 @@
-"""Heads with a raw map per pixel: class scores, and offsets to the object's point."""
+"""Dense heads: class scores of every pixel, and offsets from every pixel to its object's point."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from mmp2seg.registry import MODELS
 
 
 class DenseHead(BaseModule):
-    """Optional decoder, one k x k convolution with ReLU, one 1 x 1 convolution.
+    """Optional decoder, then a k x k convolution with ReLU and a 1 x 1 convolution.
 
     Args:
         in_channels: channels of the feature map that enters the k x k convolution.
@@ -79,7 +79,7 @@ class DenseHead(BaseModule):
         return self.predictor(self.conv(feature))
 
     def upsample(self, raw_map: Tensor, size: tuple[int, int]) -> Tensor:
-        """Resize ``(B, C, h, w)`` to ``(B, C, *size)`` float32, bilinearly; values are kept."""
+        """Resize ``(B, C, h, w)`` to ``(B, C, *size)`` float32, bilinearly, without rescaling."""
         return F.interpolate(
             raw_map.float(), size=size, mode='bilinear', align_corners=self.align_corners
         )
@@ -105,9 +105,9 @@ class SemanticHead(DenseHead):
 
 @MODELS.register_module()
 class OffsetHead(DenseHead):
-    """Vector from every pixel to its object's point.
+    """Offset from every pixel to its object's point.
 
-    The vectors are ``(dx, dy)`` in pixels of the network's input, at any resolution of the map.
+    Offsets are ``(dx, dy)`` in pixels of the network's input, whatever the resolution of the map.
 
     Args:
         **kwargs: forwarded to :class:`DenseHead`.

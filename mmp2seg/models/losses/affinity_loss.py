@@ -12,14 +12,14 @@ class AffinityLoss(nn.Module):
     """Mean over images and maps of :func:`mmp2seg.ops.affinity.pair_loss`.
 
     Args:
-        background: how pairs with a background pixel count: ``'ignore'`` not at all,
-            ``'different'`` as pairs of different instances, ``'separate'`` likewise but averaged
-            separately, ``'instance'`` as if the background were one more instance.
+        background: how pairs with a background pixel are treated. ``'ignore'``: they are ignored.
+            ``'different'``: as pairs of different instances. ``'separate'``: the same, but they are
+            averaged separately. ``'instance'``: the background counts as one more instance.
         ignored_as_background: treat ignored pixels as background.
         loss_weight: factor of the loss (1 in the released recipe).
 
     Raises:
-        ValueError: for an unknown ``background``.
+        ValueError: ``background`` is unknown.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class AffinityLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, embedding: Tensor, instance_maps: Tensor) -> Tensor:
-        """Loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
             embedding: ``(B, D, h, w)`` floats.
@@ -45,10 +45,10 @@ class AffinityLoss(nn.Module):
                 embedding's cells: 1..N an instance, 0 background, -1 ignored.
 
         Returns:
-            Tensor: a scalar; a zero with graph if there is no pair.
+            Tensor: a scalar; a zero with a graph if there is no pair.
         """
         grid = tuple(embedding.shape[-2:])
-        # float32 holds the ids exactly; interpolation of integers does not exist.
+        # torch cannot interpolate integers; float32 represents the ids exactly.
         maps = F.interpolate(instance_maps.float(), size=grid, mode='nearest-exact').int()
         losses = pair_loss(
             embedding,

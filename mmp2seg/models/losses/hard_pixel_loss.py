@@ -13,11 +13,11 @@ from mmp2seg.registry import MODELS
 def hard_pixel_cross_entropy(
     logits: Tensor, target: Tensor, *, ratio: float, ignore_index: int = IGNORE
 ) -> Tensor:
-    """Mean cross entropy of each image's hardest pixels (L_seg of the paper).
+    """Compute the mean cross entropy of each image's hardest pixels (L_seg of the paper).
 
-    The hardest pixels are the ``ceil(ratio * n)`` labelled pixels with the highest loss, of the
-    ``n`` labelled pixels of an image. Padding and ignored pixels change neither the loss nor their
-    number. No value is read back from the device.
+    The hardest of the ``n`` labelled pixels of an image are the ``ceil(ratio * n)`` pixels with the
+    highest loss. Padding and ignored pixels affect neither the loss nor the number of hard pixels.
+    There is no device sync.
 
     Args:
         logits: ``(B, C, H, W)`` floats; computed in float32.
@@ -25,7 +25,7 @@ def hard_pixel_cross_entropy(
         ratio: share of pixels, in (0, 1].
 
     Returns:
-        Tensor: mean over the images that have a labelled pixel; without any, a zero with a graph.
+        Tensor: mean over the images that have a labelled pixel; a zero with a graph if none has.
     """
     losses = F.cross_entropy(
         logits.float(), target.long(), ignore_index=ignore_index, reduction='none'
@@ -34,7 +34,7 @@ def hard_pixel_cross_entropy(
     counts = labelled.sum(dim=1)
     if ratio < 1:
         num_hard = (counts * ratio).ceil()
-        # Ignored pixels have loss 0. A key below that of every labelled pixel ranks them last.
+        # Ignored pixels have loss 0. Rank them last, by a key below the loss of any labelled pixel.
         keys = losses.detach().masked_fill(~labelled, -1.0)
         most = math.ceil(losses.shape[1] * ratio)
         _, order = keys.topk(most, dim=1)
@@ -53,7 +53,7 @@ class HardPixelCrossEntropyLoss(nn.Module):
     Args:
         ratio: hard pixel ratio in (0, 1]; 0.2 is the paper's (table 5).
         loss_weight: factor of the loss.
-        ignore_index: target value that is left out.
+        ignore_index: target value that is ignored.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class HardPixelCrossEntropyLoss(nn.Module):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Weighted loss of ``(B, C, H, W)`` logits and a ``(B, H, W)`` target."""
+        """Compute the weighted loss of ``(B, C, H, W)`` logits and a ``(B, H, W)`` target."""
         loss = hard_pixel_cross_entropy(
             logits, target, ratio=self.ratio, ignore_index=self.ignore_index
         )

@@ -60,7 +60,7 @@ class MDMLoss(nn.Module):
         embedding: Tensor | None = None,
         instance_maps: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted losses.
+        """Compute the weighted losses.
 
         Args:
             semantic_logits: ``(B, K + 1, H, W)`` float32, upsampled to the targets' size.

@@ -8,14 +8,14 @@ from mmp2seg.registry import MODELS
 
 @MODELS.register_module()
 class OffsetLoss(nn.Module):
-    """Weighted smooth L1, summed over the two channels, averaged over the pixels with a weight.
+    """Weighted smooth L1, summed over both channels and averaged over pixels of positive weight.
 
     L_off of the method: ``1 / |P| sum W(i, j) smoothL1(O^(i, j) - O(i, j))``, where O^ is the
     predicted and O the target offset, W the weight, and P the pixels of weight > 0 in the batch.
 
     Args:
-        beta: threshold between the square and the linear part of smooth L1, in pixels; 0 is plain
-            L1, as in the released code.
+        beta: threshold between the quadratic and the linear part of smooth L1, in pixels; 0 gives
+            plain L1, as in the released code.
         loss_weight: factor of the loss; 0.01 in the released recipe.
     """
 
@@ -27,7 +27,7 @@ class OffsetLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, offset: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
             offset: ``(B, 2, H, W)`` floats, in pixels.
@@ -35,7 +35,7 @@ class OffsetLoss(nn.Module):
             weight: ``(B, H, W)`` float32, at least 0.
 
         Returns:
-            Tensor: a scalar; without a weighted pixel, a zero with a graph.
+            Tensor: a scalar; a zero with a graph if no pixel has a positive weight.
         """
         per_pixel = weight[:, None].expand_as(target)
         options = dict(weight=per_pixel, avg_factor=(weight > 0).sum().clamp(min=1))

@@ -1,4 +1,4 @@
-"""Parts of P2Seg in the interfaces of mmseg's segmentors."""
+"""Parts of P2Seg with the interfaces of mmseg's segmentors."""
 
 from mmp2seg.models.mixing.affinity_propagation import AffinityPropagation
 from mmp2seg.models.mixing.auxiliary_heads import AffinityAuxHead, OffsetAuxHead

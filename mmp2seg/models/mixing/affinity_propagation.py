@@ -1,4 +1,4 @@
-"""Propagation of scores by affinity as a layer."""
+"""A layer that propagates scores by affinity."""
 
 from torch import Tensor, nn
 
@@ -8,18 +8,18 @@ from mmp2seg.registry import MODELS
 
 @MODELS.register_module()
 class AffinityPropagation(nn.Module):
-    """Module of :func:`mmp2seg.ops.affinity.propagate`: ``S = A^(o beta) * C``.
+    """Layer for :func:`mmp2seg.ops.affinity.propagate`: ``S = A^(o beta) * C``.
 
-    A is the affinity, C the scores that go in, S the scores that come out. The module has no
-    parameters and passes no gradient.
+    A is the affinity, C the input scores, S the output scores and ``o beta`` the elementwise power.
+    The module has no parameters and passes no gradient.
 
     Args:
-        rounds: number of propagations; 0 returns the scores.
+        rounds: number of propagations; 0 returns the scores unchanged.
         beta, threshold, radius: see :func:`mmp2seg.ops.affinity.propagate`; ``radius`` is in cells
             of the embedding's grid.
 
     Raises:
-        ValueError: for negative ``rounds``, or a ``beta`` that is not positive.
+        ValueError: ``rounds`` is negative or ``beta`` is not positive.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class AffinityPropagation(nn.Module):
         Args:
             embedding: ``(B, D, h, w)`` floats.
             scores: ``(B, C, h, w)`` floats, such as probabilities.
-            valid: ``(B, h, w)`` bool, the cells whose scores take part; all by default.
+            valid: ``(B, h, w)`` bool, the cells whose scores are used; all by default.
 
         Returns:
-            Tensor: ``(B, C, h, w)``; a mean of scores in every cell, so that probabilities stay
+            Tensor: ``(B, C, h, w)``; each cell has a mean of scores, so probabilities remain
             probabilities.
         """
         return propagate(
@@ -63,7 +63,7 @@ class AffinityPropagation(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """Return the arguments as text."""
         return (
             f'rounds={self.rounds}, beta={self.beta}, threshold={self.threshold}, '
             f'radius={self.radius}'

@@ -22,11 +22,11 @@ from mmp2seg.registry import MODELS, TASK_UTILS
 
 @MODELS.register_module()
 class OffsetAuxHead(OffsetHead):
-    """An :class:`mmp2seg.models.OffsetHead` that trains along with an mmseg segmentor.
+    """An :class:`mmp2seg.models.OffsetHead` that trains together with an mmseg segmentor.
 
     Args:
-        labeler: config of the :class:`mmp2seg.codecs.PointPseudoLabeler` that makes the targets;
-            default: its defaults.
+        labeler: config of the :class:`mmp2seg.codecs.PointPseudoLabeler` that makes the targets.
+            None: the labeler's default arguments.
         loss_decode: config of the loss, called with ``(offset, target, weight)``.
         **kwargs: forwarded to :class:`mmp2seg.models.OffsetHead`.
     """
@@ -44,19 +44,19 @@ class OffsetAuxHead(OffsetHead):
         batch_data_samples: Sequence[BaseDataElement],
         train_cfg: dict | None = None,
     ) -> dict[str, Tensor]:
-        """``loss_offset`` of a batch.
+        """Compute the ``loss_offset`` of a batch.
 
         Args:
             inputs: feature maps of the backbone or the neck.
             batch_data_samples: with ``gt_sem_seg.data`` (1, H, W) at the size of the network's
                 input, ``gt_instances``, ``gt_region_map`` and ``gt_regions``.
-            train_cfg: of the segmentor; not used.
+            train_cfg: config of the segmentor; ignored.
 
         Returns:
             dict: ``loss_offset``, a scalar.
 
         Raises:
-            ValueError: for a sample without ``gt_region_map``.
+            ValueError: a sample has no ``gt_region_map``.
         """
         targets = _initial_targets(self.labeler, batch_data_samples)
         target = torch.stack([of_image.offset for of_image in targets])
@@ -67,7 +67,7 @@ class OffsetAuxHead(OffsetHead):
 
 @MODELS.register_module()
 class AffinityAuxHead(AffinityHead):
-    """An :class:`mmp2seg.models.AffinityHead` that trains along with an mmseg segmentor.
+    """An :class:`mmp2seg.models.AffinityHead` that trains together with an mmseg segmentor.
 
     Args:
         labeler: see :class:`OffsetAuxHead`.
@@ -88,9 +88,10 @@ class AffinityAuxHead(AffinityHead):
         batch_data_samples: Sequence[BaseDataElement],
         train_cfg: dict | None = None,
     ) -> dict[str, Tensor]:
-        """``loss_affinity`` of a batch; for arguments and errors see :class:`OffsetAuxHead`.
+        """Compute the ``loss_affinity`` of a batch.
 
-        What is neither background of the semantic map nor an instance is in no pair.
+        Pixels that are neither background in the semantic map nor in an instance are in no pair.
+        For arguments and errors, see :meth:`OffsetAuxHead.loss`.
         """
         targets = _initial_targets(self.labeler, batch_data_samples)
         instance_maps = torch.stack([of_image.instance_map for of_image in targets])
@@ -107,11 +108,11 @@ def _build_labeler(labeler: dict | None) -> PointPseudoLabeler:
 def _initial_targets(
     labeler: PointPseudoLabeler, samples: Sequence[BaseDataElement]
 ) -> list[PointTargets]:
-    """Initial targets of each image, at the size of its padded semantic map."""
+    """Compute the initial targets of each image, at the size of its padded semantic map."""
     targets = []
     for sample in samples:
         image = image_points(sample)
-        # mmseg's data pre-processor pads only the fields that it knows, at the bottom and right
+        # mmseg's data pre-processor pads, at the bottom and right, only the fields that it knows
         height, width = sample.gt_sem_seg.shape
         region_map = image.regions.region_map
         amount = (0, width - region_map.shape[-1], 0, height - region_map.shape[-2])

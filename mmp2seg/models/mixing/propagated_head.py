@@ -1,4 +1,4 @@
-"""PropagatedHead: any decode head of mmseg, its scores propagated by an affinity."""
+"""PropagatedHead: a decode head of mmseg whose scores are propagated by an affinity."""
 
 from collections.abc import Sequence
 
@@ -16,18 +16,18 @@ from mmp2seg.registry import MODELS
 class PropagatedHead(BaseModule):
     """Decode head of an mmseg segmentor that combines another decode head with an affinity.
 
-    Training adds the affinity's loss to the head's. At inference the head's probabilities are
-    averaged over the cells of the embedding's grid and propagated. The change is added to the
-    probabilities at full size, so that they keep their resolution.
+    In training, the affinity's loss is added to the losses of the head. At inference, the head's
+    probabilities are averaged over the cells of the embedding's grid and propagated. The change is
+    added to the probabilities at full size, so that they keep their resolution.
 
     Args:
         head: config of a decode head whose ``predict`` returns logits of two or more classes.
         affinity_head: config of an :class:`mmp2seg.models.mixing.AffinityAuxHead`.
         propagation: config of the :class:`mmp2seg.models.mixing.AffinityPropagation`.
-        init_cfg: of mmengine.
+        init_cfg: initialisation, see mmengine.
 
     Raises:
-        ValueError: for a head with a single output channel.
+        ValueError: the head has a single output channel.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class PropagatedHead(BaseModule):
         self.align_corners = self.head.align_corners
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """The head's raw output, not propagated."""
+        """Return the raw output of the head, without propagation."""
         return self.head(inputs)
 
     def loss(
@@ -61,7 +61,7 @@ class PropagatedHead(BaseModule):
         batch_data_samples: Sequence[BaseDataElement],
         train_cfg: dict | None = None,
     ) -> dict[str, Tensor]:
-        """The head's losses and ``loss_affinity``; for the arguments see mmseg's decode heads."""
+        """Compute the head's losses and ``loss_affinity``; arguments as in mmseg's decode heads."""
         losses = self.head.loss(inputs, batch_data_samples, train_cfg)
         return {**losses, **self.affinity_head.loss(inputs, batch_data_samples, train_cfg)}
 
@@ -71,17 +71,17 @@ class PropagatedHead(BaseModule):
         batch_img_metas: Sequence[dict],
         test_cfg: dict | None = None,
     ) -> Tensor:
-        """Propagated scores of a batch.
+        """Compute the propagated scores of a batch.
 
         Args:
             inputs: feature maps of the backbone or the neck.
-            batch_img_metas: metainfo of the images; the padding that mmseg's data pre-processor
-                adds at test time is left out.
-            test_cfg: of the segmentor, for the head.
+            batch_img_metas: metainfo of the images. The padding that mmseg's data pre-processor
+                adds at test time does not propagate.
+            test_cfg: config of the segmentor, passed to the head.
 
         Returns:
-            Tensor: ``(B, C, H, W)`` float32 logarithms of probabilities at the size of the head's
-            output; their ``softmax`` gives the probabilities.
+            Tensor: ``(B, C, H, W)`` float32 log-probabilities at the size of the head's output;
+            ``softmax`` converts them to probabilities.
         """
         logits = self.head.predict(inputs, batch_img_metas, test_cfg)
         embedding = self.affinity_head(inputs)
@@ -97,9 +97,10 @@ class PropagatedHead(BaseModule):
 
 
 def _not_padding(metas: Sequence[dict], size: tuple[int, int], *, like: Tensor) -> Tensor:
-    """``(B, 1, H, W)``: 1 on the image, 0 on what ``SegDataPreProcessor`` padded it with.
+    """Return ``(B, 1, H, W)``: 1 on the image, 0 on the padding that ``SegDataPreProcessor`` added.
 
-    With sliding windows ``size`` is that of a window, whose padding is unknown.
+    With sliding windows, ``size`` is the size of a window. Its padding is unknown and is not
+    excluded.
     """
     valid = like.new_ones(len(metas), 1, *size)
     for image, meta in zip(valid, metas):

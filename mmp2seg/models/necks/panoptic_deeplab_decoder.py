@@ -1,4 +1,4 @@
-"""The decoder of Panoptic-DeepLab; P2Seg's ResNet-101 network has one per head."""
+"""Decoder of Panoptic-DeepLab; each head of P2Seg's ResNet-101 network has one."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ from mmp2seg.registry import MODELS
 
 
 class ASPP(BaseModule):
-    """Atrous spatial pyramid pooling: 1 x 1, three dilated 3 x 3 and a pooling branch, projected.
+    """Atrous spatial pyramid pooling: 1 x 1, dilated 3 x 3 and pooling branches, then a projection.
 
-    As in the released network, the pooling branch has no normalisation: its map is a single pixel,
-    on which batch norm cannot train.
+    As in the released network, the pooling branch has no normalisation, because batch norm cannot
+    train on its map of a single pixel.
 
     Args:
         in_channels: channels of the input.
         channels: channels of each branch and of the output.
         dilations: dilations of the 3 x 3 branches.
         dropout: dropout rate after the projection.
-        norm_cfg: normalisation of all branches except pooling, and of the projection.
+        norm_cfg: normalisation of the projection and of all branches except pooling.
     """
 
     def __init__(
@@ -57,14 +57,15 @@ class ASPP(BaseModule):
 
 @MODELS.register_module()
 class PanopticDeepLabDecoder(BaseModule):
-    """ASPP on the coarsest feature map, then step by step up to the finest.
+    """Apply ASPP to the coarsest feature map, then upsample it step by step to the finest.
 
     Each step upsamples the map (bilinear, ``align_corners=True``), concatenates the projected
     low-level feature map and fuses both by a depthwise-separable convolution.
 
     Args:
         in_channels: channels of the feature maps, fine to coarse (strides 4, 8, 16, 32).
-        low_level_channels: channels of the projections, coarse to fine, one less than feature maps.
+        low_level_channels: channels of the projections, coarse to fine; one fewer than
+            ``in_channels``.
         channels: channels after each fusion (256 semantic, 128 instance in the released network).
         aspp_channels: channels of the ASPP.
         aspp_dilations: dilations of the ASPP.
@@ -75,7 +76,7 @@ class PanopticDeepLabDecoder(BaseModule):
             the released network.
 
     Raises:
-        ValueError: the numbers of ``low_level_channels`` and ``in_channels`` do not fit.
+        ValueError: there are not as many ``low_level_channels`` as ``in_channels`` minus one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Stage 2: mmdet's segmentors with losses that allow for errors of the pseudo labels."""
+"""Stage 2: mmdet's segmentors with losses that take errors of the pseudo labels into account."""
 
 from mmp2seg.models.refiners.detectors import MaskRCNNRefiner, SOLOv2Refiner
 from mmp2seg.models.refiners.pseudo_label_roi_head import PseudoLabelRoIHead

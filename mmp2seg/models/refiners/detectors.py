@@ -13,13 +13,13 @@ from mmp2seg.registry import MODELS
 class PseudoLabelOptions:
     """Mixin that adds the options of :class:`PseudoLabelWeights` to a detector of mmdet.
 
-    With an option on, it replaces the detector's head by the one that applies the weights. A
-    subclass sets the class attributes.
+    If an option is on, it replaces the detector's head by one that applies the weights. A subclass
+    sets the class attributes.
 
     Attributes:
-        head_key: argument of the detector with the config of the head.
+        head_key: name of the detector's argument for the config of the head.
         mmdet_head: type of the head in mmdet.
-        weighted_head: type of its replacement, which takes the same arguments.
+        weighted_head: type of the replacement, which takes the same arguments.
     """
 
     head_key: str
@@ -54,16 +54,17 @@ class PseudoLabelOptions:
 class MaskRCNNRefiner(PseudoLabelOptions, MaskRCNN):
     """mmdet's Mask R-CNN with options for pseudo labels.
 
-    With all options off the losses are exactly those of mmdet's detector. With one on, the RoI head
-    is :class:`~mmp2seg.models.refiners.PseudoLabelRoIHead` instead of mmdet's ``StandardRoIHead``.
-    Parameters keep mmdet's names, so mmdet's checkpoints load.
+    If all options are off, the losses are exactly those of mmdet's detector. If one is on, the RoI
+    head is :class:`~mmp2seg.models.refiners.PseudoLabelRoIHead` instead of mmdet's
+    ``StandardRoIHead``. Parameters keep mmdet's names, so mmdet's checkpoints can be loaded.
 
     Args:
         score_weight: exponent of an instance's score in the weight of its mask loss and of its box
             regression.
-        ignore_border: width of the zone between two masks of one class that the mask loss ignores,
+        ignore_border: width of the zone between two masks of one class that the mask loss ignores;
             see :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
-        ignore_semantic: which pixels of the semantic map the mask loss ignores, see there.
+        ignore_semantic: which pixels the mask loss ignores because of the semantic map; see
+            :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
         **kwargs: forwarded to mmdet's ``MaskRCNN``.
 
     Raises:
@@ -79,15 +80,16 @@ class MaskRCNNRefiner(PseudoLabelOptions, MaskRCNN):
 class SOLOv2Refiner(PseudoLabelOptions, SOLOv2):
     """mmdet's SOLOv2 with options for pseudo labels.
 
-    With all options off the losses are exactly those of mmdet's detector. With one on, the mask
+    If all options are off, the losses are exactly those of mmdet's detector. If one is on, the mask
     head is :class:`~mmp2seg.models.refiners.PseudoLabelSOLOV2Head` instead of mmdet's
-    ``SOLOV2Head``. Parameters keep mmdet's names, so mmdet's checkpoints load.
+    ``SOLOV2Head``. Parameters keep mmdet's names, so mmdet's checkpoints can be loaded.
 
     Args:
         score_weight: exponent of an instance's score in the weight of its mask loss.
-        ignore_border: width of the zone between two masks of one class that the mask loss ignores,
+        ignore_border: width of the zone between two masks of one class that the mask loss ignores;
             see :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
-        ignore_semantic: which pixels of the semantic map the mask loss ignores, see there.
+        ignore_semantic: which pixels the mask loss ignores because of the semantic map; see
+            :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
         **kwargs: forwarded to mmdet's ``SOLOv2``.
 
     Raises:
@@ -105,7 +107,7 @@ def replace_type(head: dict, old: str, new: str) -> dict:
     Args:
         head: config of the head; its ``type`` is a string, with or without a scope, or a class.
         old: name of mmdet's head.
-        new: name of its replacement.
+        new: name of the replacement.
 
     Raises:
         ValueError: the type of ``head`` is neither ``old`` nor ``new``.

@@ -1,4 +1,4 @@
-"""RoI head of Mask R-CNN with weighted instances and pixels in its box and mask losses."""
+"""RoI head of Mask R-CNN that weights instances and pixels in its box and mask losses."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from mmp2seg.registry import MODELS
 
-# methods of BBoxHead that the weights of the box losses rely on
+# methods of BBoxHead that the weighting of the box losses relies on
 _BOX_METHODS = ('get_targets', 'loss', 'loss_and_target')
 
 
@@ -24,8 +24,8 @@ class PseudoLabelRoIHead(StandardRoIHead):
 
     :meth:`mmp2seg.models.refiners.PseudoLabelWeights.attach` provides both. The weight of an
     instance scales its mask loss and its box regression, which learn from the pseudo mask. It does
-    not scale the classification, which learns the class of the point. The mask loss leaves out
-    ignored pixels.
+    not scale the classification, which learns the class of the point. The mask loss skips ignored
+    pixels.
 
     Args:
         *args: forwarded to mmdet's ``StandardRoIHead``.
@@ -65,7 +65,7 @@ class PseudoLabelRoIHead(StandardRoIHead):
             self.bbox_sampler = _WeightedSampler(self.bbox_sampler)
 
     def bbox_loss(self, x: tuple[Tensor, ...], sampling_results: list[SamplingResult]) -> dict:
-        """Compute mmdet's box losses, the regression weighted by the instance of each proposal."""
+        """Compute mmdet's box losses, with the regression weighted by each proposal's instance."""
         rois = bbox2roi([result.priors for result in sampling_results])
         results = self._bbox_forward(x, rois)
         labels, label_weights, box_targets, box_weights = self.bbox_head.get_targets(
@@ -123,16 +123,16 @@ def ignored_shares(
 ) -> Tensor:
     """Compute the ignored share of each cell of the mask targets.
 
-    Crops and resizes as mmdet does for the targets, but without its threshold, at which a zone
-    thinner than half a cell would vanish.
+    The pixels are cropped and resized like mmdet's targets, but without its threshold, which would
+    remove zones thinner than half a cell.
 
     Args:
-        proposals: ``(P, 4)`` float of each image, x1, y1, x2, y2.
-        ignored_pixels: ``(H, W)`` bool of each image.
+        proposals: ``(P, 4)`` float for each image: x1, y1, x2, y2.
+        ignored_pixels: ``(H, W)`` bool for each image.
         mask_size: size of the targets, ``(h, w)`` or one number for both.
 
     Returns:
-        Tensor: ``(P of all images, h, w)`` float, 0..1.
+        Tensor: ``(P summed over the images, h, w)`` float, 0..1.
     """
     return mask_target(
         proposals,
@@ -145,7 +145,7 @@ def ignored_shares(
 def weighted_mask_loss(
     logits: Tensor, targets: Tensor, *, pixel_weights: Tensor, instance_weights: Tensor
 ) -> Tensor:
-    """Compute the binary cross-entropy, averaged over the pixels by their weights.
+    """Compute the weighted binary cross-entropy, averaged by the pixel weights.
 
     Args:
         logits: ``(N, h, w)`` float.

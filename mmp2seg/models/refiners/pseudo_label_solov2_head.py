@@ -1,4 +1,4 @@
-"""Mask head of SOLOv2 with weighted instances and pixels in its mask loss."""
+"""Mask head of SOLOv2 that weights instances and pixels in its mask loss."""
 
 import copy
 
@@ -19,7 +19,7 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
 
     :meth:`mmp2seg.models.refiners.PseudoLabelWeights.attach` provides both. The weight of an
     instance scales its mask loss. It does not scale the classification, which learns the class of
-    the point. The mask loss leaves out ignored pixels.
+    the point. The mask loss skips ignored pixels.
 
     Args:
         *args: forwarded to mmdet's ``SOLOV2Head``.
@@ -39,9 +39,9 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         """Compute mmdet's targets of one image, with two more channels in each mask target.
 
         The second channel is the share of each pixel that is not ignored, the third is the weight
-        of the instance. mmdet does not return which instance a target belongs to, so this computes
-        the targets of one instance at a time. They take 12 times the memory of mmdet's: 0.8 MB per
-        positive cell for an image of 800 x 1344.
+        of the instance. mmdet does not return which instance a target belongs to, so this method
+        computes the targets of one instance at a time. They take 12 times the memory of mmdet's
+        targets: 0.8 MB per positive cell for an image of 800 x 1344.
 
         Returns:
             tuple: four lists with an entry per level: mask targets ``(P, 3, h, w)`` float32, labels
@@ -66,7 +66,7 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         return tuple(map(list, zip(*levels, strict=True)))
 
     def _join(self, targets: tuple[tuple, ...]) -> tuple:
-        """Join the targets of all instances on one level; in a shared cell the later label wins."""
+        """Join one level's targets of all instances; in a shared cell, the later label wins."""
         masks, labels, positives, indices = zip(*targets, strict=True)
         joined = labels[0]
         for later in labels[1:]:
@@ -79,9 +79,9 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
         )
 
     def _counted_pixels(self, gt_instances: InstanceData, featmap_sizes: tuple[int, int]) -> Tensor:
-        """Compute the share of each target pixel that counts, ``(h, w)`` float32 in 0..1."""
+        """Compute the share of each target pixel that is not ignored, ``(h, w)`` float32, 0..1."""
         ignored = gt_instances.ignored_pixels.astype(np.float32)
-        # as large as mmdet's masks; area interpolation keeps zones thinner than half a pixel
+        # resize like mmdet's masks; area interpolation keeps zones thinner than half a pixel
         ignored = mmcv.imrescale(ignored, scale=1.0 / self.mask_stride, interpolation='area')
         ignored = torch.from_numpy(ignored)
         counted = torch.ones(featmap_sizes, device=gt_instances.labels.device)
@@ -91,14 +91,14 @@ class PseudoLabelSOLOV2Head(SOLOV2Head):
 
 
 class WeightedDiceLoss(nn.Module):
-    """mmdet's Dice loss with a weight per pixel and per instance.
+    """mmdet's Dice loss with weights of pixels and instances.
 
     Args:
         loss: mmdet's ``DiceLoss``.
 
     Raises:
-        ValueError: ``loss`` is not a ``DiceLoss`` on logits, or it is the naive one, without
-            squares in its denominator.
+        ValueError: ``loss`` is not a ``DiceLoss`` on logits, or it is the naive variant without
+            squares in the denominator.
     """
 
     def __init__(self, loss: nn.Module) -> None:
@@ -114,17 +114,17 @@ class WeightedDiceLoss(nn.Module):
                 f'naive_dice=False), got {type(loss).__name__}'
             )
         self.loss = copy.copy(loss)
-        self.loss.activate = False  # forward passes probabilities
+        self.loss.activate = False  # forward passes probabilities instead of logits
 
     def forward(
         self, logits: Tensor, targets: Tensor, *, reduction_override: str = 'none'
     ) -> Tensor:
-        """Compute the Dice loss of each instance over the pixels by their share, times its weight.
+        """Compute the Dice loss of each instance, weighted by pixel and by instance.
 
         Args:
             logits: ``(N, h, w)`` float.
             targets: ``(N, 3, h, w)`` float: the mask and the share of each pixel that is not
-                ignored, both in 0..1, and the weight of the instance, equal in all pixels.
+                ignored, both in 0..1, and the weight of the instance, the same in all pixels.
             reduction_override: must be 'none'.
 
         Returns:
@@ -132,7 +132,7 @@ class WeightedDiceLoss(nn.Module):
         """
         assert reduction_override == 'none'
         masks, counted, weights = targets.unbind(dim=1)
-        root = counted.sqrt()  # the loss sums products of two of its inputs
+        root = counted.sqrt()  # every term of the loss is a product of two inputs
         losses = self.loss(logits.sigmoid() * root, masks * root, reduction_override='none')
         return losses * weights[:, 0, 0] * counted.flatten(1).any(dim=1)
 

@@ -1,7 +1,6 @@
-"""Weights of the instances and ignored pixels in losses on pseudo labels.
+"""Instance weights and ignored pixels for losses on pseudo labels.
 
-:class:`PseudoLabelWeights` stores both in ``gt_instances``, where the heads of the refiners read
-them.
+:class:`PseudoLabelWeights` stores both in ``gt_instances``; the heads of the refiners read them.
 """
 
 from collections.abc import Sequence
@@ -24,11 +23,11 @@ class PseudoLabelWeights:
     Args:
         score_weight: exponent ``s`` of an instance's score in its weight ``score ** s``. 0: all
             instances have the same weight.
-        ignore_border: the mask loss ignores pixels within this distance (Chebyshev, in pixels of
-            the network's input) of two masks of one class. 0: it ignores none.
+        ignore_border: the mask loss ignores pixels that are within this distance (Chebyshev, in
+            pixels of the network's input) of two masks of one class. 0: it ignores none.
         ignore_semantic: which pixels the mask loss ignores because of the semantic map.
-            ``'void'``: pixels with the value 255. ``'disagreement'``: also pixels where the class
-            of the map differs from that of the pseudo masks, background included. None: none.
+            ``'void'``: pixels with the value 255. ``'disagreement'``: also pixels where the map and
+            the pseudo masks have different classes, including background. None: none.
 
     Raises:
         ValueError: an option is outside its range.
@@ -66,8 +65,9 @@ class PseudoLabelWeights:
         - metainfo ``ignored_pixels``: ``(H, W)`` bool in the frame of the masks
 
         Args:
-            data_samples: with ``masks`` and ``labels`` in ``gt_instances``, and with ``scores`` for
-                ``score_weight``; with ``gt_sem_seg`` for ``ignore_semantic``.
+            data_samples: samples with ``masks`` and ``labels`` in ``gt_instances``.
+                ``score_weight`` also needs ``scores`` there, and ``ignore_semantic`` needs
+                ``gt_sem_seg``.
 
         Raises:
             ValueError: scores or the semantic map are missing, a score is below 0, or the map does
@@ -107,7 +107,7 @@ class PseudoLabelWeights:
                 )
             semantic_map = sample.gt_sem_seg.sem_seg[0].cpu().numpy()
             height, width = semantic_map.shape
-            # without the padding of the batch, which the loss does not ignore, or with it
+            # The map may have the padding of the batch or not. Without it, padding is not ignored.
             padded = tuple(sample.get('batch_input_shape', shape))
             if (height, width) not in (tuple(sample.img_shape[:2]), padded):
                 raise ValueError(
@@ -127,10 +127,11 @@ class PseudoLabelWeights:
 def weights_of_scores(scores: Sequence[Tensor], *, power: float) -> list[Tensor]:
     """Compute ``score ** power`` of the instances of a batch, scaled to the mean 1.
 
-    With the mean 1, equal scores change nothing and the loss keeps its size relative to the others.
+    Because of the scaling, equal scores change nothing, and the loss keeps its magnitude relative
+    to other losses.
 
     Args:
-        scores: ``(N_i,)`` floats of each image, at least 0.
+        scores: ``(N_i,)`` floats for each image, at least 0.
         power: exponent, at least 0.
 
     Returns:
@@ -160,8 +161,8 @@ def conflict_zone(
         reach: largest Chebyshev distance in pixels, at least 1.
 
     Returns:
-        np.ndarray: ``(H, W)`` bool, the pixels at most ``reach`` from two masks of one label: on
-        both sides of their border and, beyond its ends or in a gap, on background.
+        np.ndarray: ``(H, W)`` bool, the pixels at most ``reach`` from two masks of one label. They
+        are on both sides of the masks' border and, beyond its ends or in a gap, on background.
     """
     zone = np.zeros(shape, dtype=bool)
     square = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
@@ -183,7 +184,7 @@ def conflict_zone(
 def uncertain_pixels(
     semantic_map: np.ndarray, masks: np.ndarray, labels: np.ndarray, *, rule: str
 ) -> np.ndarray:
-    """Find the pixels that are void in the semantic map or whose classes disagree.
+    """Find pixels that are void in the semantic map or that have another class in the masks.
 
     Args:
         semantic_map: ``(H, W)`` integers, 0 background, k + 1 class k, 255 ignore.

@@ -1,4 +1,4 @@
-"""Test-time augmentation of stage 1: the maps of resized and flipped copies are averaged."""
+"""Test-time augmentation of stage 1: average the maps of resized and flipped copies."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ from mmp2seg.registry import MODELS
 
 @MODELS.register_module()
 class P2SegTTA(BaseTTAModel):
-    """Average the semantic scores and offsets of a P2Seg over copies of the image.
+    """Average the semantic scores and offsets of P2Seg over copies of the image.
 
     The maps of each copy are brought back to the original frame, with flips undone (a horizontal
-    flip changes the sign of dx). The mean is decoded once, by the decoder of the module.
+    flip changes the sign of dx). The decoder of the module decodes the mean once.
 
-    In a config it is ``tta_model``, and ``tta_pipeline`` makes the copies: it ends with
-    ``mmcv.TestTimeAug`` of mmdet's ``Resize`` and ``RandomFlip`` and of ``PackPointInputs``. The
-    option ``--tta`` of the tools switches it on.
+    In a config, this is the ``tta_model``. The ``tta_pipeline`` makes the copies: it ends with
+    ``mmcv.TestTimeAug``, which applies mmdet's ``Resize``, mmdet's ``RandomFlip`` and
+    ``PackPointInputs``. The option ``--tta`` of the tools enables it.
 
     Args:
-        module: config of a :class:`mmp2seg.models.P2Seg`, or the built one.
+        module: a :class:`mmp2seg.models.P2Seg` or its config.
         data_preprocessor: see :class:`mmengine.model.BaseTTAModel`.
     """
 
@@ -30,10 +30,12 @@ class P2SegTTA(BaseTTAModel):
         """Predict a batch.
 
         Args:
-            data: ``inputs`` and ``data_samples``, for each copy a list over the images.
+            data: ``inputs`` and ``data_samples``; each contains, for every copy, a list over the
+                images.
 
         Returns:
-            list[DetDataSample]: the first copy's, with the fields that P2Seg's ``predict`` adds.
+            list[DetDataSample]: the sample of each image's first copy, with the fields that P2Seg's
+            ``predict`` adds.
         """
         copies = [dict(zip(data, values)) for values in zip(*data.values(), strict=True)]
         predictions = []
@@ -50,11 +52,11 @@ class P2SegTTA(BaseTTAModel):
         """Average the maps of each image's copies and decode them.
 
         Args:
-            data_samples_list: for each image its copies, each a sample and its maps in the original
-                frame, see :meth:`mmp2seg.models.P2Seg.predict_maps`.
+            data_samples_list: for each image, a list of its copies. A copy is a sample and its maps
+                in the original frame, see :meth:`mmp2seg.models.P2Seg.predict_maps`.
 
         Returns:
-            list[DetDataSample]: for each image the first copy's.
+            list[DetDataSample]: the sample of each image's first copy.
         """
         merged = []
         for copies in data_samples_list:

@@ -1,4 +1,4 @@
-"""Affinities between pixels: scores in, propagated scores out."""
+"""Pairwise affinities of pixels: the pair loss, and the propagation of scores."""
 
 from mmp2seg.ops.affinity.pairwise import (
     BACKGROUND,

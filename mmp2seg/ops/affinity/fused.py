@@ -1,6 +1,6 @@
-"""Fused CUDA kernels of the pairwise affinity; :mod:`mmp2seg.ops.affinity.pairwise` has the maths.
+"""Launch the fused CUDA kernels; :mod:`mmp2seg.ops.affinity.pairwise` explains the maths.
 
-The module can be imported without triton and CUDA; :func:`supports` says whether the kernels run.
+The module can be imported without triton and CUDA. :func:`supports` tells whether the kernels run.
 """
 
 import functools
@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_CHANNELS = 256
-# Number of bfloat16 terms that hold a value exactly (float32: 24 bits of mantissa, 8 per term).
+# Number of bfloat16 terms that represent a value exactly (float32: 24 bits of mantissa, 8 a term).
 _TERMS = {torch.float32: 3, torch.float16: 2, torch.bfloat16: 1}
 _VALUE_TERMS = 3
-# Shared memory of a program if the device does not report it: the minimum of compute capability 8.
+# Shared memory of a program if the device does not report it: the least of compute capability 8.
 _LEAST_SHARED_MEMORY = 99 * 1024
 
 
@@ -30,9 +30,9 @@ class Blocks(NamedTuple):
     num_stages: int
 
 
-# In order of preference. With 256 channels sm_90 gets the first, second and fourth for 1, 2 and 3
-# terms; 0 to 3 % of the instructions in their loops move spilled registers (ptxas of triton 3.6 and
-# 3.9). Not yet timed on a GPU: tools/analysis_tools/cuda_check.py --tune does that.
+# In order of preference. For 256 channels, sm_90 uses the first, second and fourth for 1, 2 and 3
+# terms. In their loops, 0 to 3 % of the instructions move spilled registers (ptxas of triton 3.6
+# and 3.9). They have not been timed on a GPU; tools/analysis_tools/cuda_check.py --tune does that.
 BLOCKS = (
     Blocks(128, 64, 8, 2),
     Blocks(128, 32, 8, 2),
@@ -46,7 +46,7 @@ BLOCKS = (
 
 
 def supports(embedding: Tensor) -> bool:
-    """Return whether the functions below take this ``(B, N, D)`` embedding on its device."""
+    """Return whether the kernels support this ``(B, N, D)`` embedding on its device."""
     return (
         embedding.dtype in _TERMS
         and embedding.shape[-1] <= MAX_CHANNELS
@@ -55,9 +55,9 @@ def supports(embedding: Tensor) -> bool:
 
 
 def triton_available(device: torch.device) -> bool:
-    """Return whether the kernels compile and run on a device; tries each NVIDIA device once.
+    """Return whether the kernels compile and run on a device; each NVIDIA device is tried once.
 
-    They need triton 3.2 and compute capability 8.
+    The kernels need triton 3.2 and compute capability 8.
     """
     if device.type != 'cuda' or torch.version.hip or not importlib.util.find_spec('triton'):
         return False
@@ -77,20 +77,21 @@ def pair_loss_and_grad(
     """Compute the weighted pair loss of each image and its gradient in one pass over the logits.
 
     ``sum_m w_same sum_{same} (1 - A) + w_different sum_{different} A + w_mixed sum_{mixed} A`` over
-    ordered pairs of pixels, each pixel paired with itself too, ``A_ij = sigmoid(e_i . e_j)``.
+    ordered pairs of pixels, including each pixel with itself, ``A_ij = sigmoid(e_i . e_j)``.
     Results are bitwise reproducible (no atomics) and do not depend on the other images of the
-    batch, and nothing is read back to the host. Pixels that are ignored in all maps cost nothing.
+    batch. There is no device sync. Pixels that are ignored in all maps cost nothing.
 
     Args:
         embedding: ``(B, N, D)`` float32, float16 or bfloat16, D <= 256.
-        codes: ``(B, M, N)`` int32. The codes of its two pixels in a map make a pair ignored (one is
-            negative, or both are 0), same (equal), mixed (one is 0) or different.
-        weights: ``(B, M, 3)`` float32 >= 0, of same, different and mixed pairs, for example 1 /
-            number of pairs.
+        codes: ``(B, M, N)`` int32. The codes of two pixels in a map determine their pair: it is
+            ignored if one code is negative or both are 0, same if they are equal, mixed if one is
+            0, and different otherwise.
+        weights: ``(B, M, 3)`` float32 >= 0, the weights of same, different and mixed pairs, for
+            example 1 / number of pairs.
         needs_grad: also return the gradient.
-        terms: bfloat16 terms per factor, 1..3; by default as many as hold the dtype exactly.
-            2 is about as fast as tf32 and more precise, 1 is bfloat16.
-        blocks: sizes of the kernel, by default what fits the device; changes only rounding.
+        terms: bfloat16 terms per factor, 1..3; by default the number that represents the dtype
+            exactly. 2 is about as fast as tf32 and more precise, 1 is bfloat16.
+        blocks: tile sizes of the kernel; by default chosen for the device. Changes only rounding.
 
     Returns:
         tuple: loss ``(B,)`` float32, gradient ``(B, N, D)`` float32 or None; zeros without pixels,
@@ -151,16 +152,16 @@ def propagate(
 ) -> Tensor:
     """Compute ``sum_j A_ij^beta values_j`` over ``A_ij >= threshold`` and i itself, unnormalised.
 
-    No gradient. All channels are summed in the same order, so a constant divided by the result of a
-    channel of ones stays constant.
+    No gradient is computed. All channels are summed in the same order. So the result of a constant
+    channel, divided by that of a channel of ones, is constant.
 
     Args:
         embedding: ``(B, N, D)`` float32, float16 or bfloat16, D <= 256.
         values: ``(B, N, C)`` float32.
         beta: power, above 0.
         threshold: smaller affinities become 0.
-        terms, blocks: see :func:`pair_loss_and_grad`; ``terms`` is that of the embedding, the
-            values always have 3.
+        terms, blocks: see :func:`pair_loss_and_grad`. ``terms`` applies to the embedding; the
+            values always have 3 terms.
 
     Returns:
         Tensor: ``(B, N, C)`` float32.
@@ -178,7 +179,7 @@ def propagate(
     num_blocks = -(-num // blocks.rows)
     padding = num_blocks * blocks.rows - num
     packed = _pack(embedding, terms, width, padding)
-    # the padding's values are 0 and add nothing, whatever its affinities
+    # the values of the padding are 0, so its affinities do not matter
     packed_values = _pack(values, _VALUE_TERMS, values_width, padding)
     sums = values.new_empty(batch, num + padding, values_width)
     with _on_device(embedding.device):
@@ -214,7 +215,7 @@ def choose_blocks(terms: int, width: int, values_width: int = 0, *, shared_memor
     for blocks in BLOCKS:
         row_bytes = 2 * blocks.rows * width * terms
         col_bytes = 2 * blocks.cols * (width * terms + values_width * _VALUE_TERMS)
-        # the result of the first product is a factor of the next one: it goes through shared memory
+        # the first product is a factor of the next one and passes through shared memory
         exchange = 2 * blocks.rows * blocks.cols * (_VALUE_TERMS if values_width else terms)
         if row_bytes + blocks.num_stages * col_bytes + exchange <= shared_memory:
             return blocks
@@ -222,7 +223,7 @@ def choose_blocks(terms: int, width: int, values_width: int = 0, *, shared_memor
 
 
 def _pack(values: Tensor, terms: int, width: int, padding: int) -> Tensor:
-    """``(B, N, D)`` -> bfloat16 terms ``(terms, B, N + padding, width)``, padded with zeros."""
+    """Split ``(B, N, D)`` into zero-padded bfloat16 terms ``(terms, B, N + padding, width)``."""
     batch, num, channels = values.shape
     packed = values.new_zeros(terms, batch, num + padding, width, dtype=torch.bfloat16)
     rest = values
@@ -256,7 +257,7 @@ def _runs_on(index: int) -> bool:
         pair_loss_and_grad(embedding, codes, weights, needs_grad=True)
         propagate(embedding, embedding, beta=1.0, threshold=0.0)
         torch.cuda.synchronize(device)
-    except Exception as error:  # of many kinds: no C compiler, an unknown device, ...
+    except Exception as error:  # many causes: no C compiler, an unknown device, ...
         message = f'the fused affinity does not run on {device}, using plain torch: {error}'
         warnings.warn(message, stacklevel=2)
         return False
@@ -280,5 +281,5 @@ def _kernels() -> ModuleType:
 
 
 def _on_device(device: torch.device) -> torch.cuda.device:
-    """Make a device current, where triton launches its kernels; does nothing for a CPU."""
+    """Make a device current, because triton launches kernels there; do nothing for a CPU."""
     return torch.cuda.device(device if device.type == 'cuda' else -1)

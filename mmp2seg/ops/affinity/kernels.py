@@ -1,17 +1,16 @@
 """Triton kernels of the pairwise affinity; only :mod:`mmp2seg.ops.affinity.fused` launches them.
 
-This module needs triton. Both kernels work like flash attention: a program owns a block of rows of
-one image and loops over all columns; tiles of logits stay in registers.
+This module needs triton. Both kernels work like flash attention: a program handles a block of rows
+of one image and loops over all columns, and tiles of logits stay in registers.
 
 All products run on tensor cores in bfloat16 with float32 sums. A factor of higher precision is
-written as a sum of bfloat16 TERMS, ``x = x1 + x2 + x3``, largest first, and products below the
-precision of the last term are left out: 1 term is bfloat16, 2 terms hold float16 exactly (and round
-float32 to 16 bits), 3 terms hold float32's 24 bits. This is several times faster than a float32
-product without tensor cores, needs 6 bytes of shared memory per element, and unlike tf32 does not
-depend on the memory order of the factors.
+written as a sum of bfloat16 TERMS, ``x = x1 + x2 + x3``, largest first. Products below the
+precision of the last term are left out. One term is bfloat16, two terms represent float16 exactly
+(and round float32 to 16 bits), three terms represent float32's 24 bits. This is several times
+faster than a float32 product without tensor cores and needs 6 bytes of shared memory per element.
+Unlike tf32, it does not depend on the memory order of the factors.
 
-The caller pads operands to whole blocks (rows) and a power of two (channels), so loads need no
-mask.
+The caller pads rows to whole blocks and channels to a power of two, so loads need no mask.
 """
 
 import triton
@@ -63,7 +62,7 @@ def _dot(a1, a2, a3, b1, b2, b3, total, TERMS: tl.constexpr):
 def pair_loss_kernel(
     terms_ptr,  # (TERMS, B, padded, WIDTH) bfloat16, pixels that take part first
     codes_ptr,  # (B, MAPS, padded) int32, in the same order, -1 in the padding
-    weights_ptr,  # (B, MAPS, 3) float32, at least 0: of same, different and mixed pairs
+    weights_ptr,  # (B, MAPS, 3) float32 >= 0, weights of same, different and mixed pairs
     num_active_ptr,  # (B,) int32, pixels that take part
     order_ptr,  # (B, num) int32, the pixel of each row
     loss_ptr,  # (B, number of row blocks) float32, written
@@ -79,11 +78,11 @@ def pair_loss_kernel(
     BLOCK_ROWS: tl.constexpr,
     BLOCK_COLS: tl.constexpr,
 ):
-    """Pair loss and gradient of one block of rows; BLOCK_ROWS is a multiple of BLOCK_COLS.
+    """Compute loss and gradient of one block of rows; BLOCK_ROWS is a multiple of BLOCK_COLS.
 
-    The gradient visits all tiles of its rows. Using the upper half for both would mean adding to
-    the rows of other programs, with atomics (random order of summation) or a buffer per program.
-    The loss alone visits the tiles from the diagonal block on and counts those after it twice.
+    With the gradient, a program visits all tiles of its rows. Visiting only the upper half would
+    mean adding to the rows of other programs, with atomics (random order of summation) or a buffer
+    per program. Without the gradient, it starts at the diagonal block and counts later tiles twice.
     """
     block = tl.program_id(0)
     image = tl.program_id(1)
@@ -116,7 +115,7 @@ def pair_loss_kernel(
             mixed = tl.load(weights_ptr + (image * MAPS + m) * 3 + 2)
             pair = tl.where(row_codes == col_codes, -same, different)
             pair = tl.where((row_codes == 0) | (col_codes == 0), mixed, pair)
-            # ignored: one is negative, or both are 0
+            # the pair is ignored if one code is negative or both are 0
             pair = tl.where((row_codes | col_codes) <= 0, 0.0, pair)
             weight += pair
             tile_loss += tl.abs(pair) * tl.where(pair < 0, complement, affinity)
@@ -129,7 +128,7 @@ def pair_loss_kernel(
             loss += tl.sum(tile_loss, axis=1) * times
     tl.store(loss_ptr + image * tl.num_programs(0) + block, tl.sum(loss, axis=0))
     if NEEDS_GRAD:
-        # 2: e_i is a factor of row i and of column i
+        # factor 2: e_i occurs in row i and in column i
         pixels = tl.load(order_ptr + image * num + rows, mask=rows < num, other=0)
         columns = tl.arange(0, WIDTH)
         grad_base = grad_ptr + image.to(tl.int64) * num * channels
@@ -154,7 +153,10 @@ def propagation_kernel(
     BLOCK_ROWS: tl.constexpr,
     BLOCK_COLS: tl.constexpr,
 ):
-    """``sums = (A >= threshold, and the diagonal) ** beta @ values`` of one block of rows."""
+    """Compute ``sums = A ** beta @ values`` of one block of rows.
+
+    Affinities below the threshold count as 0, except on the diagonal.
+    """
     block = tl.program_id(0)
     image = tl.program_id(1).to(tl.int64)
     terms_base = terms_ptr + image * padded * WIDTH

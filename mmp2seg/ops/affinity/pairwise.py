@@ -1,10 +1,10 @@
 """Pairwise affinity of all pixels: the pair loss L_I2S, and the propagation S = A^(o beta) * C.
 
 I2S (instance to semantic) is the paper's step from instances to semantic scores. ``A`` is the
-affinity, ``A_ij = sigmoid(e_i . e_j)`` for pixels i and j with embedding ``e``; ``C`` are semantic
-scores, ``S`` the propagated ones, and ``o beta`` is the Hadamard (elementwise) power.
+affinity: ``A_ij = sigmoid(e_i . e_j)`` for pixels i and j with embedding ``e``. ``C`` denotes
+semantic scores, ``S`` the propagated scores, and ``o beta`` the Hadamard (elementwise) power.
 
-``A`` has N x N elements for N pixels and is never held as a whole.
+``A`` has N x N elements for N pixels and is never stored as a whole.
 :mod:`mmp2seg.ops.affinity.streamed` computes it tile by tile; on CUDA with Triton installed,
 :mod:`mmp2seg.ops.affinity.fused` computes it in fused kernels.
 """
@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from mmp2seg.ops.affinity import fused, streamed
 
-# Values of an instance map besides the instances 1..N.
+# Values of an instance map other than the instances 1..N.
 IGNORED, BACKGROUND = -1, 0
 BACKGROUND_RULES = ('ignore', 'different', 'separate', 'instance')
 
@@ -33,27 +33,28 @@ def pair_loss(
 ) -> Tensor:
     """Compute the balanced pair loss of each image's affinities against its instance maps (L_I2S).
 
-    For a map with N+ ordered pairs ``R+`` (same instance, each pixel paired with itself too) and N-
-    pairs ``R-`` (different instances): ``1/N+ sum_{R+} (1 - A) + 1/N- sum_{R-} A``; a sum without
-    pairs is 0. Each logit is computed once for all maps and for the gradient. Sums are float32
-    (float64 for a float64 embedding), also under autocast. First derivatives only.
+    The loss of a map is ``1/N+ sum_{R+} (1 - A) + 1/N- sum_{R-} A``. ``R+`` contains the N+ ordered
+    pairs of pixels of the same instance, including each pixel with itself; ``R-`` contains the N-
+    pairs of different instances. A sum without pairs is 0. Each logit is computed once for all maps
+    and for the gradient. Sums are float32 (float64 for a float64 embedding), also under autocast.
+    Only first derivatives are supported.
 
     Args:
         embedding: ``(B, D, h, w)`` floats.
         instance_maps: ``(B, M, h, w)`` integers, M maps per image: 1..N an instance, 0 background,
             negative ignored.
-        background: ``'ignore'`` ignores background pixels; ``'different'`` counts a background and
-            an instance pixel as a different pair, and ignores pairs of two background pixels;
-            ``'separate'`` averages those N0 pairs on their own, ``+ 1/N0 sum A``, because they
-            outnumber the pairs of two instances by far; ``'instance'`` treats the background as one
-            more instance.
+        background: ``'ignore'`` ignores background pixels. ``'different'`` counts a background and
+            an instance pixel as a pair of different instances, and ignores pairs of two background
+            pixels. ``'separate'`` averages these N0 mixed pairs separately, ``+ 1/N0 sum A``,
+            because they far outnumber the pairs of two instances. ``'instance'`` treats the
+            background as one more instance.
         ignored_as_background: treat ignored pixels as background.
         map_weights: ``(M,)`` floats >= 0, the weight of each map; 1 / M each by default.
-        block_size: pixels along a side of a tile; changes nothing but rounding.
+        block_size: side of a tile in pixels; changes only rounding.
 
     Returns:
-        Tensor: ``(B,)`` float32 (float64); an image without pairs gives a zero that keeps its
-        graph.
+        Tensor: ``(B,)`` float32 (float64 for a float64 embedding); an image without pairs gives a
+        zero that keeps its graph.
 
     Raises:
         ValueError: for an unknown ``background``, or if the shapes do not match.
@@ -91,21 +92,21 @@ def propagate(
 ) -> Tensor:
     """Propagate scores, ``S = A^(o beta) * C``, with the rows of the affinity normalised to sum 1.
 
-    Every pixel gets the mean of all pixels' scores, weighted by ``A_ij^beta``: probabilities stay
-    probabilities, and a constant map stays constant. No gradient.
+    Every pixel gets the mean of all pixels' scores, weighted by ``A_ij^beta``. Probabilities remain
+    probabilities, and a constant map remains constant. No gradient is computed.
 
     Args:
         embedding: ``(B, D, h, w)`` floats.
         scores: ``(B, C, h, w)`` floats, for example semantic probabilities.
-        rounds: number of propagations; the result of one is the input of the next. 0 returns the
-            scores.
+        rounds: number of propagations; each takes the result of the previous one. 0 returns the
+            scores unchanged.
         beta: Hadamard power, above 0 (table 10 of the paper).
-        threshold: smaller affinities become 0, except those of a pixel with itself.
+        threshold: smaller affinities become 0, except that of a pixel with itself.
         radius: affinities of pixels farther apart than this, in cells of the grid, become 0;
             None = no limit. A smaller radius is faster.
-        valid: ``(B, h, w)`` bool, the pixels whose scores are used, so that padding does not leak
-            into the image; all by default. A pixel without affinity to any valid pixel gets 0.
-        block_size: pixels along a side of a tile; changes nothing but rounding.
+        valid: ``(B, h, w)`` bool, the pixels whose scores are used; all by default. It prevents
+            padding from leaking into the image. A pixel without affinity to any valid pixel gets 0.
+        block_size: side of a tile in pixels; changes only rounding.
 
     Returns:
         Tensor: ``(B, C, h, w)`` float32 (float64 for a float64 embedding).
@@ -131,7 +132,7 @@ def propagate(
         if valid is not None:
             mask = valid.flatten(1)[..., None].to(values)
         for _ in range(rounds):
-            # The mask is one more channel: its result is the share of valid affinities.
+            # Propagate the mask as one more channel: its result is the sum of valid affinities.
             masked = torch.cat([values * mask, mask], dim=2)
             if radius is None and fused.supports(rows):
                 sums = fused.propagate(rows, masked, beta=float(beta), threshold=threshold)
@@ -151,7 +152,7 @@ def propagate(
 
 
 def mask_unknown(instance_maps: Tensor, semantic_maps: Tensor) -> Tensor:
-    """Mark what is neither an instance nor background as ignored, for :func:`pair_loss`.
+    """Mark pixels that are neither instance nor background as ignored, for :func:`pair_loss`.
 
     Args:
         instance_maps: ``(..., H, W)`` integers, 0 none, 1..N an instance.
@@ -165,13 +166,13 @@ def mask_unknown(instance_maps: Tensor, semantic_maps: Tensor) -> Tensor:
 
 
 class _PairLoss(torch.autograd.Function):
-    """Loss of pixel rows; the forward pass computes the gradient and saves it for backward."""
+    """Pair loss of pixel rows; the forward pass computes the gradient and saves it for backward."""
 
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, codes: Tensor, weights: Tensor, block_size: int | None
     ) -> Tensor:
-        """``rows`` (B, N, D), ``codes`` (B, M, N), ``weights`` (B, M, 3) float64 -> (B,)."""
+        """Compute (B,) losses of (B, N, D) rows, (B, M, N) codes and (B, M, 3) float64 weights."""
         needs_grad = ctx.needs_input_grad[0]
         with torch.autocast(rows.device.type, enabled=False):
             if fused.supports(rows):
@@ -194,16 +195,17 @@ class _PairLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
-        """``(B,)`` -> gradient of the rows."""
+        """Scale the saved gradient of the rows by the ``(B,)`` gradients of the losses."""
         (grad,) = ctx.saved_tensors
         return (grad * grad_output[:, None, None]).to(ctx.dtype), None, None, None
 
 
 def _pair_codes(instance_maps: Tensor, background: str, ignored_as_background: bool) -> Tensor:
-    """``(B, M, h, w)`` maps -> ``(B, M, N)`` int32 codes.
+    """Convert ``(B, M, h, w)`` maps to ``(B, M, N)`` int32 codes.
 
-    A negative code is in no pair. A 0 is different from every instance, and in no pair with another
-    0. A code 1..N is the same as its equals and different from all others.
+    A pixel with a negative code is in no pair. Two pixels with a code 0 make no pair; a pixel with
+    code 0 and one with a code 1..N make a mixed pair. Two pixels with codes 1..N are a same pair if
+    the codes are equal, and a different pair otherwise.
     """
     codes = instance_maps.flatten(2).int()
     if ignored_as_background:
@@ -221,7 +223,7 @@ def _grid(values: Tensor) -> tuple[int, ...]:
 
 
 def _pixel_rows(values: Tensor) -> Tensor:
-    """``(B, C, h, w)`` -> ``(B, h*w, C)``, contiguous."""
+    """Convert ``(B, C, h, w)`` to contiguous ``(B, h*w, C)``."""
     return values.flatten(2).transpose(1, 2).contiguous()
 
 

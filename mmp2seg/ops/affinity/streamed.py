@@ -1,7 +1,8 @@
-"""Affinities of all pixels in plain torch, tile by tile: loss with gradient, and propagation.
+"""Compute pair loss with gradient, and propagation, tile by tile in plain torch.
 
 Each tile of logits is computed, used and overwritten, so memory grows with the number N of pixels
-and not with N x N. The matrices are symmetric: only tiles on and above the diagonal are computed.
+and not with N x N. The matrices are symmetric, so only tiles on and above the diagonal are
+computed.
 
 Dimensions: ``B`` images, ``N`` pixels, ``D`` channels of the embedding, ``M`` maps, ``C`` channels
 of the values. ``A`` is the affinity.
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-# Pixels along a side of a tile: on a CPU the float32 buffers stay in the last-level cache.
+# Side of a tile in pixels. On a CPU, the float32 buffers of this size stay in the last-level cache.
 _BLOCK_SIZE = {'cpu': 768, 'other': 8192}
 
 
@@ -27,21 +28,22 @@ def pair_loss_and_grad(
     """Compute the weighted pair loss of each image, and its gradient in the same pass.
 
     ``sum_m w_same sum_{same} (1 - A) + w_different sum_{different} A + w_mixed sum_{mixed} A``
-    over ordered pairs of pixels, ``A = sigmoid(rows rows^T)``. The codes of its two pixels make a
-    pair ignored (one is negative, or both are 0), same (equal), mixed (one is 0) or different.
+    over ordered pairs of pixels, ``A = sigmoid(rows rows^T)``. The codes of two pixels determine
+    their pair: it is ignored if one code is negative or both are 0, same if they are equal, mixed
+    if one is 0, and different otherwise.
 
     Args:
         rows: ``(B, N, D)`` float32 or float64 embedding.
         codes: ``(B, M, N)`` int32.
-        weights: ``(B, M, 3)`` float64, of same, different and mixed pairs.
+        weights: ``(B, M, 3)`` float64, the weights of same, different and mixed pairs.
         needs_grad: whether to compute the gradient.
-        block_size: pixels along a side of a tile.
+        block_size: side of a tile in pixels.
 
     Returns:
-        tuple: ``(B,)`` loss and ``(B, N, D)`` gradient or None, of the rows' dtype.
+        tuple: ``(B,)`` loss, and ``(B, N, D)`` gradient or None; both have the rows' dtype.
     """
     results = [_image_loss(*image, block_size, needs_grad) for image in zip(rows, codes, weights)]
-    # The 1 of 1 - A.
+    # Add the 1 of 1 - A for each same pair.
     constant = (weights * pair_counts(codes))[..., 0].sum(dim=1)
     loss = (torch.stack([total for total, _ in results]) + constant).to(rows.dtype)
     grads = [grad for _, grad in results if grad is not None]
@@ -58,12 +60,12 @@ def propagate(
     radius: float | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """Compute ``A^(o beta) values``, ``o beta`` being the elementwise power, without normalisation.
+    """Compute ``A^(o beta) values`` without normalisation; ``o beta`` is the elementwise power.
 
     Args:
         rows: ``(B, N, D)`` float32 or float64 embedding.
         values: ``(B, N, C)`` of the same dtype.
-        width: width of the grid whose pixels, in row order, are the N rows; needed with a radius.
+        width: width of the grid whose N pixels, in row order, are the rows; needed with a radius.
         beta, threshold, radius, block_size: see :func:`mmp2seg.ops.affinity.pairwise.propagate`.
 
     Returns:
@@ -83,7 +85,7 @@ def propagate(
 
 
 def pair_counts(codes: Tensor) -> Tensor:
-    """Count the ordered pairs that are same, different and mixed, without a device sync.
+    """Count the same, different and mixed ordered pairs, without a device sync.
 
     Args:
         codes: ``(B, M, N)`` int32.
@@ -91,7 +93,7 @@ def pair_counts(codes: Tensor) -> Tensor:
     Returns:
         Tensor: ``(B, M, 3)`` float64.
     """
-    # Sort, because a table indexed by code would need the highest code on the host.
+    # Sort instead of counting in a table, whose size would be the highest code, read on the host.
     ordered = codes.sort(dim=-1).values
     equals = torch.searchsorted(ordered, ordered, right=True) - torch.searchsorted(ordered, ordered)
     same = (equals * (ordered > 0)).sum(dim=-1).double()
@@ -119,7 +121,7 @@ def _image_loss(
         torch.mm(active[first], active[second].T, out=logits)
         _pair_weights(tables, codes[:, first], codes[:, second], out=pair_weights)
         affinity = logits.sigmoid_()
-        times = 1 if first == second else 2  # a tile off the diagonal counts for its mirror too
+        times = 1 if first == second else 2  # a tile off the diagonal also counts for its mirror
         total += times * torch.dot(affinity.view(-1), pair_weights.view(-1))
         if grad is None:
             continue
@@ -141,7 +143,7 @@ def _propagated_image(
     reach: tuple[int, float] | None,
     block_size: int | None,
 ) -> Tensor:
-    """:func:`propagate` of one image: ``rows`` (N, D), ``values`` (N, C); reach: width, radius."""
+    """Propagate one image: ``rows`` (N, D), ``values`` (N, C), ``reach`` is (width, radius)."""
     sums = torch.zeros_like(values)
     if reach is not None:
         width, radius = reach
@@ -159,7 +161,7 @@ def _propagated_image(
                 weak.fill_diagonal_(False)
             affinity.masked_fill_(weak, 0)
         if beta != 1:
-            affinity.pow_(beta)  # the diagonal is at least 0.5^beta: no row of zeros
+            affinity.pow_(beta)  # the diagonal is at least 0.5^beta, so no row is all zeros
         if reach is not None:
             distance = torch.mm(left[first], right[second].T, out=spare)
             affinity.masked_fill_(distance > radius**2, 0)
@@ -194,7 +196,7 @@ def _tiles(rows: Tensor, block_size: int | None) -> Iterator[tuple[slice, slice,
 
 
 def _weight_tables(codes: Tensor, weights: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    """Tabulate for each map the weight of a pair by its codes 0..C, -1: ``(C + 2, C + 2)``."""
+    """Tabulate each map's pair weights by the codes 0..n and -1, as ``(n + 2, n + 2)``."""
     tables = []
     for map_codes, (same, different, mixed) in zip(codes, weights.to(dtype)):
         size = max(int(map_codes.max()), 0) + 2 if map_codes.numel() else 2
