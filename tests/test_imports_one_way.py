@@ -15,6 +15,7 @@ MODULES = sorted(
 LAYERS = [
     'version',
     'registry',
+    'deprecation',
     'files',
     'ops',
     'structures',

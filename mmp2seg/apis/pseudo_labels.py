@@ -9,12 +9,13 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.codecs import DROP_REASONS, InstanceDecoder
+from mmp2seg.apis.runner import innermost_dataset
+from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.codecs.building import build_codecs
 from mmp2seg.codecs.data_samples import add_instances
 from mmp2seg.evaluation.metrics import PseudoLabelWriter
-from mmp2seg.registry import DATASETS, TASK_UTILS
+from mmp2seg.registry import DATASETS
 
-SPLITS = ('train', 'test')
 # Baselines without a network by the grouping of the decoder.
 BASELINE_RULES = {'component': 'region', 'nearest': 'nearest'}
 _WRITER = 'PseudoLabelWriter'
@@ -48,10 +49,8 @@ def label_dataset(cfg: Config, split: str) -> ConfigDict:
     for name in (f'{split}_dataloader', 'test_dataloader'):
         if cfg.get(name) is None:
             raise CommandError(f'the config has no {name}')
-    dataset = cfg[f'{split}_dataloader'].dataset
-    while 'dataset' in dataset:  # RepeatDataset and the like
-        dataset = dataset.dataset
-    pipeline = cfg.test_dataloader.dataset.pipeline
+    dataset = innermost_dataset(cfg[f'{split}_dataloader'].dataset)
+    pipeline = innermost_dataset(cfg.test_dataloader.dataset).pipeline
     return ConfigDict({**dataset, 'pipeline': pipeline, 'test_mode': True})
 
 
@@ -134,8 +133,8 @@ def write_baseline_labels(
     if rule not in BASELINE_RULES:
         raise ValueError(f'expected rule to be one of {tuple(BASELINE_RULES)}, got {rule!r}')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    labeler = {'type': 'mmp2seg.PointPseudoLabeler', **(stage1_model(cfg).get('labeler') or {})}
-    decoder = InstanceDecoder(labeler=TASK_UTILS.build(labeler), grouping=BASELINE_RULES[rule])
+    decoder_cfg = dict(grouping=BASELINE_RULES[rule])
+    _, decoder = build_codecs(stage1_model(cfg).get('labeler'), decoder_cfg)
     dataset = _build_with_maps(label_dataset(cfg, split))
     writer = label_writer(cfg, split, outfile)
     writer.pop('type')

@@ -132,6 +132,13 @@ def draw_predictions(
         hook.test_out_dir = show_dir
 
 
+def innermost_dataset(dataset: ConfigDict) -> ConfigDict:
+    """Config of the data set inside wrappers such as RepeatDataset."""
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
 def enable_tta(cfg: Config) -> None:
     """Let the test of ``cfg`` use test-time augmentation: its ``tta_model`` and ``tta_pipeline``.
 
@@ -145,10 +152,7 @@ def enable_tta(cfg: Config) -> None:
             raise CommandError(f'--tta: the config has no {key}')
     if cfg.get('test_dataloader') is None:
         raise CommandError('--tta: the config has no test_dataloader')
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:  # RepeatDataset and the like
-        dataset = dataset.dataset
-    dataset.pipeline = cfg.tta_pipeline
+    innermost_dataset(cfg.test_dataloader.dataset).pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict({**cfg.tta_model, 'module': cfg.model})
 
 

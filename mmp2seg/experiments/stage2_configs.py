@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.runner import innermost_dataset
 from mmp2seg.experiments.stage2_run import Stage2Run
 from mmp2seg.files.atomic_write import write_text
 
@@ -60,7 +61,7 @@ def refinement_config(
     cfg = copy.deepcopy(cfg)
     for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
         cfg[key] = None
-    dataset = _innermost(cfg.train_dataloader.dataset)
+    dataset = innermost_dataset(cfg.train_dataloader.dataset)
     if 'ann_file' not in dataset:
         raise CommandError(
             f'--refine: {cfg.filename}: expected training data with one ann_file, got a '
@@ -73,15 +74,9 @@ def refinement_config(
             dataset.data_prefix.seg = f'{train_data / "WSSS_maps"}/'
     if test_data is not None:
         truth = str(test_data / 'annotations' / 'instances_val.json')
-        dataset = _innermost(cfg.test_dataloader.dataset)
+        dataset = innermost_dataset(cfg.test_dataloader.dataset)
         dataset.update(ann_file=truth, data_prefix=dict(img=f'{test_data / "JPEGImages"}/'))
         metrics = cfg.test_evaluator
         for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
             metric.ann_file = truth
     return cfg
-
-
-def _innermost(dataset: ConfigDict) -> ConfigDict:
-    while 'dataset' in dataset:  # RepeatDataset and the like
-        dataset = dataset.dataset
-    return dataset

@@ -14,6 +14,8 @@ from torch import Tensor
 
 # Value of ignored pixels in semantic maps.
 IGNORE = 255
+# Points times pixels that are compared at a time.
+_BLOCK_ELEMENTS = 1 << 22
 
 
 class Regions(NamedTuple):
@@ -100,23 +102,46 @@ def regions_of_points(
     own = own * (label_of_region[own] == labels)
     if max_snap_distance <= 0 or not len(points_xy):
         return own
+    shape = (regions.region_map.shape[0], regions.region_map.shape[1])
+    step = max(_BLOCK_ELEMENTS // math.prod(_window(shape, max_snap_distance)), 1)
+    nearest = [
+        _nearest_regions(*block, regions.region_map, label_of_region, max_snap_distance)
+        for block in zip(torch.split(points_xy, step), torch.split(labels, step), strict=True)
+    ]
+    return torch.where(own > 0, own, torch.cat(nearest))
+
+
+def _window(regions_shape: tuple[int, int], max_distance: float) -> tuple[int, int]:
+    """Height and width of a window with all pixels in reach of a point; at most the map's."""
+    height, width = regions_shape
+    reach = math.ceil(min(max_distance, height + width)) + 1
+    return min(2 * reach + 1, height), min(2 * reach + 1, width)
+
+
+def _nearest_regions(
+    points_xy: Tensor,
+    labels: Tensor,
+    region_map: Tensor,
+    label_of_region: Tensor,
+    max_distance: float,
+) -> Tensor:
+    """Region of the nearest pixel of each point's class within a distance, ``(N,)`` int64."""
+    height, width = region_map.shape
+    window_height, window_width = _window((height, width), max_distance)
+    cols, rows = points_xy.floor().long().unbind(dim=1)
+    top = (rows - window_height // 2).clamp(0, height - window_height)
+    left = (cols - window_width // 2).clamp(0, width - window_width)
     # All pixels of a window around each point, (N, S) each, in row order.
-    reach = math.ceil(max_snap_distance) + 1
-    steps = torch.arange(-reach, reach + 1, device=points_xy.device)
-    near_rows = (rows[:, None, None] + steps[:, None]).expand(-1, -1, len(steps)).flatten(1)
-    near_cols = (cols[:, None, None] + steps).expand(-1, len(steps), -1).flatten(1)
-    height, width = regions.region_map.shape
-    numbers = regions.region_map[
-        near_rows.clamp(0, height - 1), near_cols.clamp(0, width - 1)
-    ].long()
+    near_rows = top[:, None] + torch.arange(window_height, device=top.device)
+    near_cols = left[:, None] + torch.arange(window_width, device=top.device)
+    near_rows = near_rows.repeat_interleave(window_width, dim=1)
+    near_cols = near_cols.repeat(1, window_height)
+    numbers = region_map[near_rows, near_cols].long()
     x, y = points_xy[:, :1], points_xy[:, 1:]
     squared = (near_cols + 0.5 - x).square() + (near_rows + 0.5 - y).square()
-    inside = (near_rows >= 0) & (near_rows < height) & (near_cols >= 0) & (near_cols < width)
-    candidate = inside & (label_of_region[numbers] == labels[:, None])
-    candidate &= squared <= max_snap_distance**2
+    candidate = (label_of_region[numbers] == labels[:, None]) & (squared <= max_distance**2)
     squared = squared.masked_fill(~candidate, torch.inf)
     is_nearest = candidate & (squared == squared.amin(dim=1, keepdim=True))
-    place = torch.arange(is_nearest.shape[1], device=points_xy.device)
+    place = torch.arange(is_nearest.shape[1], device=top.device)
     first = place.where(is_nearest, is_nearest.shape[1] - 1).amin(dim=1, keepdim=True)
-    nearest = (numbers * candidate).gather(1, first)[:, 0]
-    return torch.where(own > 0, own, nearest)
+    return (numbers * candidate).gather(1, first)[:, 0]

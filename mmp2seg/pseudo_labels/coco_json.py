@@ -17,7 +17,8 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from torch import Tensor
 
-from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.files.json_reading import read_json_object, require_keys, require_lists
 from mmp2seg.ops.rle import encode_rle
 
 # An entry of a json, or a whole one.
@@ -37,6 +38,12 @@ ANNOTATION_KEYS = (
 )
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
+_ID_KEYS = {
+    'images': ('id',),
+    'categories': ('id',),
+    'annotations': ('image_id', 'category_id', 'point_id'),
+    'dropped_points': ('image_id', 'category_id', 'point_id'),
+}
 
 
 def encode_image(
@@ -86,7 +93,7 @@ def encode_image(
         entry = _point_entry(*point, image_id=image_id, category_ids=category_ids)
         dropped.append({**entry, 'reason': str(reason)})
     if 'ori_points' in data_sample:
-        expected = _to_numpy(data_sample['ori_points']['point_ids']).tolist()
+        expected = to_numpy(data_sample['ori_points']['point_ids']).tolist()
         _check_each_point_once(image_id, expected, [*annotations, *dropped])
     return annotations, dropped
 
@@ -134,10 +141,18 @@ def load(path: str | Path) -> Entry:
     content = read_json_object(path, lists=('images', 'categories', 'annotations'))
     content.setdefault('info', {})
     content.setdefault('dropped_points', [])
+    require_lists(path, content, ('dropped_points',))
     require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
     require_keys(path, 'categories', content['categories'], ('id', 'name'))
     require_keys(path, 'annotations', content['annotations'], ANNOTATION_KEYS)
     require_keys(path, 'dropped_points', content['dropped_points'], DROPPED_KEYS)
+    for part, keys in _ID_KEYS.items():
+        _require_integers(path, part, content[part], keys)
+    for index, entry in enumerate(content['dropped_points']):
+        if entry['reason'] not in list(DROP_REASONS):
+            known = ', '.join(DROP_REASONS)
+            place = f'{path}: dropped_points[{index}]'
+            raise ValueError(f'{place}: expected a reason of {known}, got {entry["reason"]!r:.60}')
     try:
         _check_entries(*(content[part] for part in _PARTS))
     except ValueError as error:
@@ -214,6 +229,23 @@ def category_ids_of(categories: Sequence[Entry], classes: Sequence[str] | None) 
     return [id_of_name[name] for name in classes]
 
 
+def _require_integers(
+    path: str | Path, part: str, entries: Sequence[Entry], keys: Sequence[str]
+) -> None:
+    """Check that ids are whole numbers.
+
+    Raises:
+        ValueError: for any other value; names the file, the place and the key.
+    """
+    for index, entry in enumerate(entries):
+        for key in keys:
+            if not isinstance(entry[key], int) or isinstance(entry[key], bool):
+                raise ValueError(
+                    f'{path}: {part}[{index}]: expected {key} to be a whole number, '
+                    f'got {entry[key]!r:.60}'
+                )
+
+
 def _check_entries(
     images: list[Entry], categories: list[Entry], annotations: list[Entry], dropped: list[Entry]
 ) -> None:
@@ -255,7 +287,7 @@ def _rows(
     instances: Mapping[str, Any], keys: Sequence[str], image_id: int
 ) -> Iterable[tuple[Any, ...]]:
     """Return the rows of an ``InstanceData`` or dict, one per entry; none if it is empty."""
-    columns = [_to_numpy(instances[key]) for key in keys] if len(instances) else []
+    columns = [to_numpy(instances[key]) for key in keys] if len(instances) else []
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -297,7 +329,8 @@ def _check_each_point_once(
         )
 
 
-def _to_numpy(values: Any) -> Any:
+def to_numpy(values: Any) -> Any:
+    """Return a tensor or a sequence as an array on the CPU."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 

@@ -96,6 +96,23 @@ def test_grouping_reaches_the_detector_inside_test_time_augmentation(cfg):
     assert cfg.model.module.test_cfg == expected
 
 
+def test_baselines_of_a_config_with_options_where_they_were_before(cfg, tmp_path):
+    cfg.model.labeler.update(landing_weight=1.0, grouping='offset')
+    outfile = str(tmp_path / 'labels.json')
+    with pytest.warns(DeprecationWarning):
+        apis.write_baseline_labels(cfg, rule='nearest', split='train', outfile=outfile)
+    assert load(outfile)['annotations']
+
+
+def test_a_repeated_test_set_is_read_once(cfg):
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    cfg.test_dataloader.dataset = dict(
+        type='RepeatDataset', times=2, dataset=cfg.test_dataloader.dataset
+    )
+    assert apis.label_dataset(cfg, 'test').pipeline == pipeline
+    assert apis.label_dataset(cfg, 'train').pipeline == pipeline
+
+
 def test_a_config_of_stage_2_has_no_detector_of_stage_1(cfg):
     cfg.model = dict(type='MaskRCNN')
     with pytest.raises(CommandError, match='expected a config of stage 1'):

@@ -134,6 +134,19 @@ def test_snapping_is_that_of_a_search_over_all_pixels(seed):
         assert region == expected
 
 
+@pytest.mark.parametrize('reach', [40.0, 1e4, float('inf')])
+@pytest.mark.parametrize('block', [1, 1 << 22])
+def test_any_distance_costs_at_most_the_map(reach, block, monkeypatch):
+    rows = np.zeros((30, 40), dtype=np.uint8)
+    rows[2, 3], rows[28, 1] = 1, 2
+    points, labels = [[39.0, 29.0], [0.0, 0.0], [20.0, 10.0]] * 20, [0, 1, 1] * 20
+    regions = find_regions(rows, np.array([0, 1]))
+    monkeypatch.setattr('mmp2seg.ops.components._BLOCK_ELEMENTS', block)
+    found = _of_points(points, labels, regions, max_snap_distance=reach)
+    near, far = _at(regions, (2, 3), (28, 1))
+    assert found == [near if reach > 45 else 0, far, far] * 20
+
+
 def test_no_points_and_no_regions():
     assert _of_points([], [], max_snap_distance=8) == []
     assert _of_points([[0.5, 0.5]], [9], max_snap_distance=8) == [0]

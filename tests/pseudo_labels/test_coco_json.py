@@ -248,6 +248,37 @@ def test_load_refuses_masks_of_other_kinds(tmp_path, mask, message):
         load(tmp_path / 'a.json')
 
 
+@pytest.mark.parametrize(
+    ('part', 'key', 'value', 'message'),
+    [
+        (
+            'annotations',
+            'image_id',
+            [1],
+            r'annotations\[0\]: expected image_id to .* got \[1\]',
+        ),
+        ('annotations', 'category_id', {}, r'annotations\[0\]: expected category_id to be a whole'),
+        ('images', 'id', '4', r"images\[0\]: expected id to be a whole number, got '4'"),
+        ('dropped_points', 'point_id', True, r'dropped_points\[0\]: expected point_id .* got True'),
+        ('dropped_points', 'reason', 'gone', r"expected a reason of duplicate, .* got 'gone'"),
+        ('dropped_points', 'reason', [], r'expected a reason of duplicate, .* got \[\]'),
+    ],
+)
+def test_load_refuses_values_of_other_types(tmp_path, part, key, value, message):
+    content = assembled(dropped=[dropped_entry()])
+    content[part][0][key] = value
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=rf'a\.json: .*{message}'):
+        load(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize('dropped', [7, {}])
+def test_load_refuses_dropped_points_that_are_no_list(tmp_path, dropped):
+    write_json(tmp_path / 'a.json', {**assembled(), 'dropped_points': dropped})
+    with pytest.raises(ValueError, match=r"a\.json: expected a list 'dropped_points'"):
+        load(tmp_path / 'a.json')
+
+
 def test_load_errors_name_the_place(tmp_path):
     content = assembled()
     del content['annotations'][1]['point_id']

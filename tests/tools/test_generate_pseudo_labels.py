@@ -80,6 +80,35 @@ def test_every_point_is_in_the_file_and_mmdet_reads_every_mask(project):
     assert not any(image['gt_ignore_flags'].any() for image in images)
 
 
+def test_test_time_augmentation_with_another_grouping(project):
+    """The copies are a plain and a flipped one, which say the same of this network."""
+    project.config.write_text(
+        project.config.read_text()
+        + "tta_model = dict(type='mmp2seg.P2SegTTA')\n"
+        + "flips = [dict(type='mmdet.RandomFlip', prob=prob) for prob in (0.0, 1.0)]\n"
+        + "copies = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])\n"
+        + 'tta_pipeline = [*pipeline[:2], copies]\n'
+    )
+    areas = {}
+    for name, options in (('plain', []), ('tta', ['--tta'])):
+        out = project.folder / f'{name}.json'
+        process = project.tool(
+            'generate_pseudo_labels.py',
+            *(project.config, 'model.pth', '--out', out, '--device', 'cpu'),
+            *('--grouping', 'region', *options),
+        )
+        assert process.returncode == 0, process.stderr
+        areas[name] = [ann['area'] for ann in load(out)['annotations']]
+    assert areas['tta'] == areas['plain'] == [40 * 48] * len(areas['tta'])
+    # without the option, the pipeline of the test is in force
+    project.config.write_text(project.config.read_text().replace('TestTimeAug', 'NoSuchStep'))
+    process = project.tool(
+        'generate_pseudo_labels.py',
+        *(project.config, 'model.pth', '--out', out, '--device', 'cpu', '--tta'),
+    )
+    assert process.returncode != 0 and 'NoSuchStep' in process.stderr
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

@@ -16,6 +16,7 @@ from mmp2seg.analysis.dataset_check.point_positions import (
     regions_and_points,
 )
 from mmp2seg.datasets.transforms.loading import read_semantic_map
+from mmp2seg.ops.coords import points_inside
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 
 # Ranges of the number of points of a region, by the name of the count.
@@ -151,8 +152,7 @@ class ImageChecker:
     def _find_outside(
         self, entry: dict, points: np.ndarray, size: tuple[int, int], findings: ImageFindings
     ) -> None:
-        inside = ((points >= 0) & (points < [size[1], size[0]])).all(1)
-        for index in np.flatnonzero(~inside):
+        for index in np.flatnonzero(~points_inside(points, *size)):
             x, y = points[index]
             number = entry['instances'][index]['point_id']
             line = (

@@ -1,9 +1,8 @@
 """Find the regions of the weak semantic map."""
 
-import warnings
-
 from mmcv.transforms import BaseTransform
 
+from mmp2seg.deprecation import warn_deprecated
 from mmp2seg.ops.components import find_regions
 from mmp2seg.registry import TRANSFORMS
 
@@ -61,13 +60,14 @@ class GeneratePointTargets(FindRegions):
     """Deprecated name of :class:`FindRegions`; the model makes the targets now.
 
     Args:
-        labeler: ignored with a warning; the model's labeler is used.
+        labeler: ignored; the labeler of the model (or of mmseg's auxiliary heads) applies.
     """
 
     def __init__(self, *, labeler: dict | None = None) -> None:
-        warnings.warn(
+        rules = {key: value for key, value in (labeler or {}).items() if key != 'type'}
+        ignored = f' Its labeler ({rules}) is ignored.' if rules else ''
+        warn_deprecated(
             "type='mmp2seg.GeneratePointTargets' is deprecated: write "
-            "dict(type='mmp2seg.FindRegions'), without a labeler; the targets follow model.labeler",
-            DeprecationWarning,
-            stacklevel=2,
+            "dict(type='mmp2seg.FindRegions'). The targets follow model.labeler, or the labeler of "
+            f'the auxiliary heads.{ignored}'
         )

@@ -2,15 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
-from torch import Tensor
 
 from mmp2seg.evaluation.functional.class_masks import ClassMasks, best_indices
 from mmp2seg.ops.rle import encode_rle
-from mmp2seg.pseudo_labels.coco_json import category_ids_of
+from mmp2seg.pseudo_labels.coco_json import category_ids_of, to_numpy
 
 
 def category_ids_of_labels(categories: Sequence[dict], dataset_meta: dict | None) -> list[int]:
@@ -63,9 +61,9 @@ def encode_detections(
     where = f'image {image_id} ({data_sample.get("img_path")})'
     if 'masks' not in pred:
         raise ValueError(f'{where}: expected predicted masks, got {sorted(pred.keys())}')
-    scores = _to_numpy(pred['mask_scores' if 'mask_scores' in pred else 'scores'])
-    scores, labels = scores.astype(np.float64), _to_numpy(pred['labels']).astype(np.int64)
-    masks = pred['masks'] if isinstance(pred['masks'], list) else _to_numpy(pred['masks'])
+    scores = to_numpy(pred['mask_scores' if 'mask_scores' in pred else 'scores'])
+    scores, labels = scores.astype(np.float64), to_numpy(pred['labels']).astype(np.int64)
+    masks = pred['masks'] if isinstance(pred['masks'], list) else to_numpy(pred['masks'])
     if not len(masks) == len(labels) == len(scores):
         counts = [len(masks), len(labels), len(scores)]
         raise ValueError(f'{where}: expected as many masks as labels and scores, got {counts}')
@@ -77,7 +75,3 @@ def encode_detections(
     kept = best_indices(scores, score_thr=score_thr, max_per_image=max_per_image)
     rles = [masks[i] if isinstance(masks[i], dict) else encode_rle(masks[i]) for i in kept]
     return ClassMasks.of(rles, [category_ids[labels[i]] for i in kept]), scores[kept]
-
-
-def _to_numpy(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-import warnings
 from collections.abc import Iterator
 
 import torch
@@ -13,19 +12,19 @@ from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mmp2seg.codecs.building import build_codecs, require_no_labeler
 from mmp2seg.codecs.data_samples import add_instances, image_points, require_original_points
+from mmp2seg.deprecation import warn_deprecated
 from mmp2seg.models.detectors.original_frame import offset_factors, to_original_frame
 from mmp2seg.models.distillation import NetworkMaps, SemanticScorer
 from mmp2seg.models.pretrained import require_pretrained
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.semantic_scores import image_values
-from mmp2seg.registry import MODELS, TASK_UTILS
+from mmp2seg.registry import MODELS
 
 _TEST_DEFAULTS = dict(
     decoder=None, rounds=0, use_weak_map=False, network_weight=0.0, return_maps=False
 )
-# Before version 0.1, these were options of the labeler.
-_MOVED_OPTIONS = ('grouping', 'landing_weight', 'anchor', 'max_landing_distance')
 
 
 @MODELS.register_module()
@@ -89,17 +88,16 @@ class P2Seg(BaseDetector):
         self.offset_head = MODELS.build(offset_head)
         self.affinity_head = None if affinity_head is None else MODELS.build(affinity_head)
         self.mdm_loss = MODELS.build(mdm_loss or dict(type='mmp2seg.MDMLoss'))
-        labeler, test_cfg = _without_moved_options(labeler or {}, test_cfg or {})
+        test_cfg = _with_moved_grouping(test_cfg or {})
         unknown = sorted(set(test_cfg) - set(_TEST_DEFAULTS))
         if unknown:
             raise ValueError(f'expected test_cfg keys {list(_TEST_DEFAULTS)}, got {unknown}')
         self.train_cfg = train_cfg
         self.test_cfg = {**_TEST_DEFAULTS, **test_cfg}
-        self.labeler = TASK_UTILS.build({'type': 'mmp2seg.PointPseudoLabeler', **labeler})
+        self.labeler, self.decoder = build_codecs(labeler, self.test_cfg['decoder'])
         distiller = distiller or dict(type='mmp2seg.MutualDistiller')
+        require_no_labeler(distiller, 'model.distiller')
         self.distiller = MODELS.build({**distiller, 'labeler': self.labeler})
-        decoder = {'type': 'mmp2seg.InstanceDecoder', **(self.test_cfg['decoder'] or {})}
-        self.decoder = TASK_UTILS.build({**decoder, 'labeler': self.labeler})
         self.test_scorer = self._make_test_scorer()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -258,19 +256,15 @@ def _padded_weak_map(
     return F.pad(weak_map, amount, value=IGNORE)
 
 
-def _without_moved_options(labeler: dict, test_cfg: dict) -> tuple[dict, dict]:
-    """Move decoder options of configs from before 0.1 to ``test_cfg.decoder``, with a warning."""
-    moved = {key: labeler[key] for key in _MOVED_OPTIONS if key in labeler}
-    if test_cfg.get('grouping') is not None:
-        moved['grouping'] = test_cfg['grouping']
-    if moved or 'grouping' in test_cfg:
-        warnings.warn(
-            f'{sorted(moved) or ["grouping"]} in model.labeler or model.test_cfg is deprecated: '
-            'write model.test_cfg.decoder=dict(...)',
-            DeprecationWarning,
-            stacklevel=3,
-        )
-        labeler = {key: value for key, value in labeler.items() if key not in moved}
-        test_cfg = {key: value for key, value in test_cfg.items() if key != 'grouping'}
-        test_cfg['decoder'] = {**moved, **(test_cfg.get('decoder') or {})}
-    return labeler, test_cfg
+def _with_moved_grouping(test_cfg: dict) -> dict:
+    """Move ``grouping`` of configs from before version 0.1 to ``decoder``, with a warning."""
+    if 'grouping' not in test_cfg:
+        return test_cfg
+    warn_deprecated(
+        'grouping in model.test_cfg is deprecated: write model.test_cfg.decoder=dict(grouping=...)'
+    )
+    test_cfg = dict(test_cfg)
+    grouping = test_cfg.pop('grouping')
+    if grouping is not None:
+        test_cfg['decoder'] = {'grouping': grouping, **(test_cfg.get('decoder') or {})}
+    return test_cfg

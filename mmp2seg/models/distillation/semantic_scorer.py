@@ -69,7 +69,8 @@ class SemanticScorer:
             values: ``(V,)`` int64, see :func:`mmp2seg.ops.semantic_scores.image_values`.
             ignored: ``(B, H, W)`` bool, pixels that propagate nothing, such as padding.
             weak_map: ``(B, H, W)`` integers, 255 = ignore; None if the images have none.
-            align_corners: option of the head's upsampling.
+            align_corners: option of the head's upsampling; applies to what comes from the logits,
+                not to the weak map.
 
         Returns:
             Tensor: ``(B, V, H, W)`` float32, at least 0.
@@ -77,9 +78,7 @@ class SemanticScorer:
         size = (ignored.shape[-2], ignored.shape[-1])
         probs = value_probs(logits, values, size, align_corners=align_corners)
         if weak_map is not None and self.use_weak_map:
-            return self._with_weak_map(
-                probs, embedding, values, ignored, weak_map, align_corners=align_corners
-            )
+            return self._with_weak_map(probs, embedding, values, ignored, weak_map)
         if self.rounds == 0:
             return probs
         grid = (embedding.shape[-2], embedding.shape[-1])
@@ -96,8 +95,6 @@ class SemanticScorer:
         values: Tensor,
         ignored: Tensor,
         weak_map: Tensor,
-        *,
-        align_corners: bool,
     ) -> Tensor:
         """Propagate the scores of the weak map and mix them with the network's probabilities."""
         size = (ignored.shape[-2], ignored.shape[-1])
@@ -109,7 +106,8 @@ class SemanticScorer:
         scores = torch.cat([shares, labelled.float()], dim=1)
         if self.rounds > 0:
             scores = self._propagate(embedding, scores, labelled[:, 0])
-        scores = resize_scores(scores, size, align_corners=align_corners)
+        # The shares are those of the cells' areas, whatever the head's upsampling.
+        scores = resize_scores(scores, size)
         scores, known = scores[:, :-1], scores[:, -1:]
         network_weight = self.network_weight + (1 - known) * (1 - self.network_weight)
         return torch.lerp(scores / known.clamp(min=1e-6), probs, network_weight)

@@ -3,11 +3,11 @@
 L_seg trains the semantic head, L_off the offset head, L_I2S the affinity head.
 """
 
-import warnings
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mmp2seg.deprecation import warn_deprecated
 from mmp2seg.registry import MODELS
 
 
@@ -38,10 +38,8 @@ class MDMLoss(nn.Module):
         super().__init__()
         loss_semantic = loss_semantic or dict(type='mmp2seg.HardPixelCrossEntropyLoss')
         if hard_pixel_ratio is not None:
-            warnings.warn(
-                'mdm_loss.hard_pixel_ratio is deprecated: write mdm_loss.loss_semantic.ratio',
-                DeprecationWarning,
-                stacklevel=2,
+            warn_deprecated(
+                'mdm_loss.hard_pixel_ratio is deprecated: write mdm_loss.loss_semantic.ratio'
             )
             loss_semantic = {**loss_semantic, 'ratio': hard_pixel_ratio}
         self.lambda_s2i = lambda_s2i

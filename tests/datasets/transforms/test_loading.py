@@ -41,6 +41,16 @@ def test_points_labels_ids_and_map(results):
     assert loaded['gt_seg_map'][:, 0].tolist() == [0, 2, 255, 0]
 
 
+@pytest.mark.parametrize('x', [499.99999, 500 - 1e-12, 0.0])
+def test_a_point_inside_in_float64_stays_inside_in_float32(x):
+    instances = [dict(point=[x, 3.1], bbox_label=0, point_id=1)]
+    results = dict(img_path='photo.jpg', img_shape=(8, 500), instances=instances)
+    loaded = LoadPointAnnotations(with_seg=False)(results)
+    assert loaded['gt_bboxes'].is_inside((8, 500)).all()
+    assert int(loaded['gt_bboxes'].tensor[0, 0]) == int(x)
+    assert loaded['ori_points'].points.tolist() == [[x, 3.1]]
+
+
 def test_an_image_without_points(results):
     loaded = LoadPointAnnotations()({**results, 'instances': []})
     assert loaded['gt_bboxes'].tensor.shape == (0, 2)

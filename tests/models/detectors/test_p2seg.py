@@ -257,6 +257,52 @@ def test_options_where_they_were_before_still_work_and_warn(old):
     assert model.labeler.conflict == 'drop'
 
 
+@pytest.mark.parametrize('place', ['distiller', 'decoder'])
+def test_a_second_labeler_is_refused(place):
+    labeler = dict(labeler=dict(max_snap_distance=1))
+    options = dict(
+        distiller=dict(distiller=dict(type='mmp2seg.MutualDistiller', **labeler)),
+        decoder=dict(test_cfg=dict(decoder=labeler)),
+    )
+    with pytest.raises(ValueError, match=rf'expected the labeler in model\.labeler .*{place}'):
+        _model(**options[place])
+
+
+def _aligned_model(**overrides):
+    """A network whose semantic head upsamples with aligned corners, as the released ResNet-101."""
+    head = {**tiny_p2seg_config()['semantic_head'], 'align_corners': True}
+    model = _model(semantic_head=head, **overrides)
+    torch.nn.init.normal_(model.semantic_head.predictor.weight, std=4.0)
+    return model
+
+
+def test_aligned_corners_hold_where_the_weak_map_takes_part(dataset):
+    model = _aligned_model(test_cfg=dict(use_weak_map=True, network_weight=1.0)).eval()
+    data = model.data_preprocessor(_batch(dataset, [0]), False)
+    logits, *_ = model._forward(data['inputs'])
+    expected = model.semantic_head.predict_by_feat(logits, tuple(data['inputs'].shape[-2:]))
+    (scores,) = _image_scores(model, data)
+    assert torch.equal(scores, expected[0, :, :40, :48])
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_the_targets_follow_the_heads_upsampling(dataset, align_corners):
+    begin = dict.fromkeys(['refine_begin', 'propagate_begin'], 0)
+    head = {**tiny_p2seg_config()['semantic_head'], 'align_corners': align_corners}
+    model = _model(semantic_head=head, distiller=dict(type='mmp2seg.MutualDistiller', **begin))
+    scorer, seen = model.distiller.scorer, []
+
+    def spy(*args, align_corners, **options):
+        seen.append(align_corners)
+        return scorer(*args, align_corners=align_corners, **options)
+
+    spy.rounds = scorer.rounds
+    model.distiller.scorer = spy
+    data = model.data_preprocessor(_batch(dataset, [0, 1]), True)
+    model.loss(data['inputs'], data['data_samples'])
+    assert seen == [align_corners] * 2
+
+
 def test_an_unknown_option_of_the_test_is_named():
     with pytest.raises(ValueError, match=r"expected test_cfg keys .* got \['round'\]"):
         _model(test_cfg=dict(round=1))

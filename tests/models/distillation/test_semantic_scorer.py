@@ -65,6 +65,45 @@ def test_a_coarse_embedding_leaves_the_scores_their_resolution(align_corners):
     assert torch.allclose(scores, logits.softmax(dim=1), atol=1e-6)
 
 
+def test_aligned_corners_of_the_logits_do_not_move_the_weak_map():
+    """Every cell of the embedding keeps its own value, so that nothing but resizing happens."""
+    weak_map = torch.zeros(1, 32, 48, dtype=torch.int64)
+    weak_map[:, :, 16:] = 2
+    scorer = SemanticScorer(rounds=1, radius=0.5, use_weak_map=True)
+    scores = [
+        _score(
+            scorer,
+            torch.randn(1, 4, 8, 12),
+            torch.ones(1, 2, 4, 6),
+            weak_map,
+            ignored=torch.zeros(1, 32, 48, dtype=torch.bool),
+            align_corners=align_corners,
+        )
+        for align_corners in (False, True)
+    ]
+    assert torch.equal(*scores)
+    changed = scores[1][0].argmax(dim=0) != weak_map[0]
+    assert not changed.any()
+
+
+def test_no_map_of_all_classes_is_made_at_full_size():
+    sizes = []
+
+    class Meter(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                sizes.append(result.numel())
+            return result
+
+    logits, weak_map = torch.randn(1, 201, 4, 4), torch.randint(0, 201, (1, 64, 64))
+    ignored = torch.zeros(1, 64, 64, dtype=torch.bool)
+    scorer = SemanticScorer(use_weak_map=True, network_weight=0.5)
+    with Meter():
+        _score(scorer, logits, None, weak_map, values=torch.tensor([0, 7]), ignored=ignored)
+    assert max(sizes) <= 32 * 64 * 64  # the logits' chunks
+
+
 def test_rounds_spread_further_than_one():
     # A chain: pixel 0 is bound to 1 and 1 to 2, but 0 hardly to 2.
     embedding = torch.tensor([[[[2.0, 2.0, 0.0]], [[0.0, 2.0, 2.0]]]])
