@@ -231,7 +231,7 @@ def check_conversion(conversion: Conversion, cfg: Config) -> None:
 
     Args:
         conversion: the converted checkpoint.
-        cfg: stage-1 config; the model is built with the checkpoint's number of classes.
+        cfg: stage-1 config; its ``num_classes`` is set, in place, to the checkpoint's.
 
     Raises:
         ValueError: entries are missing, unknown or of another shape; the message lists their
