@@ -1,1 +1,1 @@
-"""Measure and inspect: benchmarks, FLOPs, data set checks, semantic mIoU, affinities."""
+"""Measure and inspect: benchmarks, FLOPs, dataset checks, semantic mIoU, affinities."""

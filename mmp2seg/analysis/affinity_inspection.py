@@ -71,11 +71,11 @@ def require_affinity_head(model: P2Seg) -> None:
 def inspect_affinity(
     model: P2Seg, data: dict, *, truth: TrueInstances | None = None, with_maps: bool = True
 ) -> AffinityView:
-    """Run a network on one image of a data set.
+    """Run a network on one image of a dataset.
 
     Args:
         model: in evaluation mode, with an affinity head.
-        data: sample packed by the data set's test pipeline; ``with_maps`` needs its weak map.
+        data: sample packed by the dataset's test pipeline; ``with_maps`` needs its weak map.
         truth: from :func:`mmp2seg.evaluation.functional.truth_maps.truth_instance_map`, in the
             original frame; None uses the instances decoded by the network for the figures.
         with_maps: also make the semantic maps: the weak map, the network's map, S of the network's

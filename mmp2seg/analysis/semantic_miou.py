@@ -115,12 +115,12 @@ def compare_semantic_folders(
         names: of the maps, without suffix; None takes all PNGs of both folders.
         skip_missing: skip maps that are missing, unreadable or of another size, and list them,
             instead of raising.
-        track: wraps the list of names, e.g. in a progress bar.
+        track: function that wraps the list of names, e.g. to show a progress bar.
 
     Raises:
         FileNotFoundError: for a missing folder, or missing maps.
         ValueError: if there is nothing to compare; for a broken map, another size, or a value that
-            is not a class; names the file.
+            is not a class; the message names the file.
     """
     pred_dir, gt_dir = Path(pred_dir), Path(gt_dir)
     found = {folder: find_png_maps(folder) for folder in (pred_dir, gt_dir)}

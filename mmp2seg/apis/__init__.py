@@ -1,1 +1,1 @@
-"""What the command-line tools share; empty, as `select_device` must run before mmengine loads."""
+"""Code shared by the command-line tools; no imports: `select_device` runs before mmengine loads."""

@@ -1,8 +1,9 @@
-"""The command lines of ``tools/``: shared arguments, and how a command ends.
+"""Shared command-line arguments of ``tools/``, and the exit of a command.
 
 A tool defines ``parse_args(argv)`` and ``main(argv)`` and ends with ``run_command(main)``. ``main``
-does the heavy imports, so that ``--help`` answers at once. This module imports the standard
-library alone: mmengine looks for devices when it is imported, and --device acts before that.
+does the heavy imports, so that ``--help`` answers immediately. This module imports only the
+standard library: mmengine looks for devices when it is imported, and --device must take effect
+before that.
 """
 
 import argparse
@@ -13,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 # Exceptions that report bad input files and options in tools that read and write files. Tools that
-# train or test a network leave them alone: there, they may come from anywhere and need a traceback.
+# train or test a network do not catch them: there, the exceptions can come from any code and need a
+# traceback.
 FILE_ERRORS = (OSError, ValueError)
 
 
@@ -33,9 +35,9 @@ def run_command(
     new line even if a progress bar is unfinished.
 
     Args:
-        main: takes the arguments of the process; returns the exit status, None for 0.
-        mistakes: further exceptions that are reported like a :class:`CommandError`.
-        error_status: exit status for these errors.
+        main: function of the process's arguments that returns the exit status; None means 0.
+        mistakes: other exceptions to report like a :class:`CommandError`.
+        error_status: exit status after such an error.
 
     Raises:
         SystemExit: for an exit status other than 0.
@@ -55,69 +57,72 @@ def run_command(
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser whose help shows ``description``, the docstring of a tool, with its line breaks."""
+    """Return a parser whose help keeps the line breaks of ``description``, a tool's docstring."""
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, *, what: str = 'the config') -> None:
-    """Add --cfg-options: a dict by dotted key, None if it is not given."""
+    """Add --cfg-options: a dict of values by dotted key, None without the option."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=_CfgOptions,
         metavar='KEY=VALUE',
         help=f'override settings of {what}, e.g. train_dataloader.batch_size=4 '
-        'model.test_cfg.scales="[1,2]" (a list takes quotes and no white space)',
+        'model.test_cfg.scales="[1,2]" (quote a list and write it without spaces)',
     )
 
 
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --device, see :func:`mmp2seg.apis.device.select_device`."""
+    """Add --device; see :func:`mmp2seg.apis.device.select_device`."""
     parser.add_argument(
         '--device',
         choices=['auto', 'cpu', 'cuda'],
         default='auto',
-        help='auto: CUDA if there is a device, else CPU; cpu: hide the CUDA devices',
+        help='auto: use CUDA if a device is found, otherwise the CPU; cpu: hide the CUDA devices',
     )
 
 
 def add_tta_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --tta of tools that run a network."""
+    """Add --tta, for tools that run a network."""
     parser.add_argument(
         '--tta',
         action='store_true',
-        help="test-time augmentation: average over the copies of the config's tta_pipeline",
+        help="test-time augmentation: average the results over the copies of the config's "
+        'tta_pipeline',
     )
 
 
 def add_overwrite_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --overwrite of tools that write a folder."""
-    parser.add_argument('--overwrite', action='store_true', help='replace a folder with contents')
+    """Add --overwrite, for tools that write a folder."""
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace the folder if it is not empty'
+    )
 
 
 def add_copy_argument(parser: argparse.ArgumentParser, *, what: str = 'images') -> None:
-    """Add --copy of tools that link to their input."""
+    """Add --copy, for tools that link to their input."""
     parser.add_argument('--copy', action='store_true', help=f'copy {what} instead of linking them')
 
 
 def add_skip_refused_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --skip-refused of tools that convert points."""
+    """Add --skip-refused, for tools that convert points."""
     parser.add_argument(
         '--skip-refused',
         action='store_true',
-        help='leave out what cannot be placed and list it, instead of stopping',
+        help='leave out points that cannot be used and list them, instead of stopping',
     )
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --json of tools that print figures."""
+    """Add --json, for tools that print figures."""
     parser.add_argument('--json', metavar='OUT.json', help='also write the figures to this file')
 
 
 def add_image_set_argument(parser: argparse.ArgumentParser, *, help: str) -> None:
-    """Add --image-set, a text file with names of images."""
+    """Add --image-set, a text file that lists image names."""
     parser.add_argument('--image-set', metavar='FILE', help=f'{help} (default: all)')
 
 
@@ -125,20 +130,20 @@ def add_classes_argument(parser: argparse.ArgumentParser, *, help: str, default:
     """Add --classes for :func:`mmp2seg.converters.class_names.resolve_classes`.
 
     Args:
-        help: what the names are.
-        default: which classes there are without the option, for the help.
+        help: description of the names.
+        default: description of the default classes, for the help text.
     """
     parser.add_argument(
         '--classes',
         nargs='+',
         metavar='NAME',
-        help=f'{help}; or one word: voc, coco, or a text file with a name per line '
+        help=f'{help}; or a single word: voc, coco, or a text file with one name per line '
         f'(default: {default})',
     )
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
-    """An argparse ``type``: a whole number of at least ``minimum``."""
+    """Return an argparse ``type`` for integers of at least ``minimum``."""
 
     def parse(text: str) -> int:
         value = int(text)
@@ -146,13 +151,14 @@ def at_least(minimum: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f'expected at least {minimum}, got {value}')
         return value
 
-    parse.__name__ = 'int'  # argparse names the type if the text is not a number
+    parse.__name__ = 'int'  # argparse shows this name in its error for text that is not a number
     return parse
 
 
 def command_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the arguments of every tool that runs a config: config, --work-dir,
-    --cfg-options, --launcher, --local_rank and --device.
+    """Return a parser with the arguments that all tools running a config share.
+
+    They are config, --work-dir, --cfg-options, --launcher, --local_rank and --device.
     """
     parser = make_parser(description)
     parser.add_argument('config', help='path of the config file')
@@ -164,23 +170,23 @@ def command_parser(description: str | None) -> argparse.ArgumentParser:
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how the processes of a distributed run are started',
+        help='launcher of the processes of a distributed run',
     )
-    # the spelling that torch passes depends on its version
+    # torch passes one spelling or the other, depending on its version
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     add_device_argument(parser)
     return parser
 
 
 def parse_command(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
-    """Parse ``argv``; the local rank goes into the environment, where mmengine reads it."""
+    """Parse ``argv`` and store the local rank in the environment, where mmengine reads it."""
     args = parser.parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
 class _CfgOptions(argparse.Action):
-    """mmengine's ``DictAction``, imported only if the option is given."""
+    """mmengine's ``DictAction``, imported only when the option is used."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         from mmengine.config import DictAction

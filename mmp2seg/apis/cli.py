@@ -1,6 +1,7 @@
 """The console command ``mmp2seg``, which runs the tools of a checkout or an installed wheel.
 
-Imports only the standard library: the tools select a device before mmengine is imported.
+This module imports only the standard library, because the tools must select a device before
+mmengine is imported.
 """
 
 import argparse
@@ -14,32 +15,33 @@ from pathlib import Path
 from mmp2seg.version import __version__
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# Path of the tool in tools/, and its purpose.
+# Per command: path of its tool in tools/ (None for the converters), and its purpose.
 COMMANDS = {
     'train': ('train.py', 'train a config'),
     'test': ('test.py', 'test a checkpoint with the data and metrics of its config'),
     'pseudo-labels': (
         'generate_pseudo_labels.py',
-        "write a mask for every point of a config's data set",
+        "write a mask for every point of a config's dataset",
     ),
     'check': (
         'misc/check_dataset.py',
-        'list the contents and the problems of the data set of a config',
+        "list the contents and the problems of a config's dataset",
     ),
-    'convert': (None, 'convert points, maps, data sets and checkpoints between formats'),
+    'convert': (None, 'convert points, semantic maps, datasets and checkpoints between formats'),
     'predict': ('predict.py', 'write a mask for every point of your own images'),
 }
 CONVERTER_FOLDERS = ('dataset_converters', 'model_converters')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a tool by the name of a sub-command, like ``python tools/<tool>.py``.
+    """Run the tool of a sub-command, as ``python tools/<tool>.py`` would.
 
     Args:
-        argv: the sub-command and the arguments of its tool; None uses the arguments of the process.
+        argv: the sub-command and the arguments of its tool. None: the arguments of the process.
 
     Raises:
-        SystemExit: with status 2 for an unknown sub-command or converter; raised by the tool.
+        SystemExit: with status 2 for an unknown sub-command or converter; otherwise with the status
+            of the tool, if the tool raises it.
     """
     args = _parse_args(argv)
     home = find_home(PACKAGE)
@@ -61,16 +63,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def find_home(package: Path) -> Path:
-    """Return the folder with ``tools/`` and ``configs/`` of a package folder.
+    """Return the folder that holds ``tools/`` and ``configs/`` for a package folder.
 
-    In a checkout it is the package's parent, even if building a wheel left copies in ``.mim``;
-    otherwise it is ``.mim``.
+    In a checkout it is the package's parent, even if a wheel build left copies in ``.mim``. In an
+    installed package it is ``.mim``.
 
     Raises:
-        SystemExit: neither exists.
+        SystemExit: neither folder exists.
     """
     candidates = [package / '.mim']
-    if (package.parent / 'model-index.yml').is_file():  # else tools/ there may be another project's
+    # without the model index, tools/ may belong to another project
+    if (package.parent / 'model-index.yml').is_file():
         candidates.insert(0, package.parent)
     for folder in candidates:
         if (folder / 'tools' / 'train.py').is_file():
@@ -79,10 +82,10 @@ def find_home(package: Path) -> Path:
 
 
 def resolve_configs(arguments: Sequence[str], configs: Path) -> list[str]:
-    """Replace the names of the package's configs in arguments by their paths.
+    """Replace the names of the package's configs by their paths.
 
-    ``p2seg/tiny_shapes.py`` and ``configs/p2seg/tiny_shapes.py`` are such names, unless a file of
-    this path exists.
+    ``p2seg/tiny_shapes.py`` and ``configs/p2seg/tiny_shapes.py`` are such names. An argument that
+    is the path of an existing file is kept.
     """
     resolved = []
     for argument in arguments:
@@ -94,7 +97,7 @@ def resolve_configs(arguments: Sequence[str], configs: Path) -> list[str]:
 
 
 def find_converters(tools: Path) -> dict[str, Path]:
-    """Find the converters of data sets and models by name, sorted by folder and name."""
+    """Find the converters of datasets and models by name, sorted by folder and name."""
     return {
         path.stem: path
         for folder in CONVERTER_FOLDERS
@@ -103,7 +106,7 @@ def find_converters(tools: Path) -> dict[str, Path]:
 
 
 def run_tool(path: Path, arguments: Sequence[str]) -> None:
-    """Run a Python file as a script; its usage and errors name the file."""
+    """Run a Python file as a script, so that its usage and errors show the file's name."""
     before = sys.argv
     sys.argv = [str(path), *arguments]
     try:

@@ -1,4 +1,4 @@
-"""Select the device, and run any config on a machine without CUDA, in one process or several.
+"""Select the device, and adapt configs to machines without CUDA, for one or several processes.
 
 mmengine itself supports a single process in float32 on CPU. This module adds several processes over
 gloo, batch norm in place of SyncBN, and bfloat16 in place of CUDA's mixed precision.
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from mmp2seg.apis.arguments import CommandError, add_device_argument
 
 if TYPE_CHECKING:
-    # at run time, functions import mmengine and torch: mmengine must not be imported before
-    # select_device, and torch takes seconds
+    # At run time, the functions import mmengine and torch: mmengine must not be imported before
+    # select_device, and importing torch takes seconds.
     from mmengine.config import Config
 
 SYNC_BN_TYPES = ('SyncBN', 'MMSyncBN', 'naiveSyncBN')
@@ -25,11 +25,11 @@ DDP_TYPES = ('MMDistributedDataParallel', 'DistributedDataParallel')
 def select_device(argv: list[str]) -> str:
     """Read ``--device`` from a command line and apply it; return the option's value.
 
-    Call it before mmengine is imported, which looks for CUDA devices at that moment and keeps the
-    answer. ``cpu`` hides the CUDA devices from this process and its children.
+    Call it before mmengine is imported: mmengine looks for CUDA devices on import and caches the
+    result. ``cpu`` hides the CUDA devices from this process and its children.
 
     Raises:
-        CommandError: for ``cuda`` without a CUDA device.
+        CommandError: the option is ``cuda`` and there is no CUDA device.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_device_argument(parser)
@@ -42,7 +42,7 @@ def select_device(argv: list[str]) -> str:
 
 
 def resolve_device(device: str) -> str:
-    """Return torch's name of the device for a value of ``--device``: 'cuda' or 'cpu'."""
+    """Return torch's device name, 'cuda' or 'cpu', for a value of ``--device``."""
     if device != 'auto':
         return device
     import torch
@@ -54,10 +54,10 @@ def adapt_config_to_cpu(cfg: 'Config') -> list[str]:
     """Change ``cfg`` in place so that mmengine's Runner trains and tests it on CPU.
 
     Returns:
-        A line for the log per change; empty if nothing changed.
+        One log line per change; an empty list if nothing changed.
 
     Raises:
-        CommandError: for a launcher other than 'none' and 'pytorch'.
+        CommandError: the launcher is neither 'none' nor 'pytorch'.
     """
     notes = []
     count = _replace_sync_bn(cfg.get('model'))
@@ -69,7 +69,7 @@ def adapt_config_to_cpu(cfg: 'Config') -> list[str]:
     if launcher == 'pytorch':
         cfg.merge_from_dict({'env_cfg': {'dist_cfg': {'backend': 'gloo'}}})
         cfg.model_wrapper_cfg = _cpu_model_wrapper(cfg)
-        notes.append('distributed on CPU: the processes talk over gloo')
+        notes.append('distributed on CPU: the processes communicate over gloo')
     elif launcher != 'none':
         raise CommandError(
             f'--launcher {launcher} needs CUDA; on CPU use --launcher pytorch (tools/dist_train.sh)'
@@ -80,11 +80,12 @@ def adapt_config_to_cpu(cfg: 'Config') -> list[str]:
 def init_cpu_process_group(cfg: 'Config') -> None:
     """Join the gloo process group that the pytorch launcher's environment variables describe.
 
-    mmengine's ``init_dist`` would call ``torch.cuda.set_device``; its Runner skips that call if a
-    process group exists. Do nothing if one exists. The process leaves the group when it exits.
+    mmengine's ``init_dist`` would call ``torch.cuda.set_device``, but its Runner skips
+    ``init_dist`` if a process group exists. This function does nothing if a group exists. The
+    process leaves the group when it exits.
 
     Raises:
-        CommandError: for missing environment variables; names them.
+        CommandError: environment variables are missing; the message names them.
     """
     from torch import distributed
 
@@ -105,15 +106,15 @@ def init_cpu_process_group(cfg: 'Config') -> None:
     if timeout is not None:
         options['timeout'] = datetime.timedelta(seconds=timeout)
     for name in ('nn', 'optim'):
-        # these have functions with the group as a default argument and would keep it if they were
-        # imported later
+        # These modules have functions with the group as a default argument. Imported later, they
+        # would hold on to the group.
         importlib.import_module(f'torch.distributed.{name}')
     distributed.init_process_group(backend='gloo', **options)
     atexit.register(_leave_process_group)
 
 
 def _leave_process_group() -> None:
-    """End gloo's threads, which can abort an interpreter that ends before them."""
+    """Stop gloo's threads, which can abort the interpreter if it exits before they do."""
     from torch import distributed
 
     if distributed.is_initialized():
@@ -121,7 +122,7 @@ def _leave_process_group() -> None:
 
 
 def _replace_sync_bn(node: object) -> int:
-    """Turn every SyncBN norm config below ``node`` into BN, in place; return how many."""
+    """Replace every SyncBN norm config below ``node`` by BN, in place; return their number."""
     if isinstance(node, dict):
         count = sum(_replace_sync_bn(value) for value in node.values())
         kind = node.get('type')
@@ -152,7 +153,7 @@ def _replace_amp(cfg: 'Config') -> list[str]:
 
 
 def _cpu_model_wrapper(cfg: 'Config') -> dict:
-    """The config's model wrapper with modules on CPU; the Runner's default if it has none."""
+    """Return the config's model wrapper (default: the Runner's), changed for modules on the CPU."""
     wrapper = cfg.get('model_wrapper_cfg')
     if wrapper is None:
         wrapper = dict(
@@ -161,6 +162,6 @@ def _cpu_model_wrapper(cfg: 'Config') -> dict:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
     if wrapper.get('type', DDP_TYPES[0]) in DDP_TYPES:
-        # the Runner passes [LOCAL_RANK] otherwise, which DDP refuses for modules on CPU
+        # otherwise the Runner passes [LOCAL_RANK], which DDP rejects for modules on the CPU
         wrapper['device_ids'] = None
     return wrapper

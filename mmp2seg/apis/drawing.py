@@ -1,4 +1,4 @@
-"""Data set and network for the tools that draw the output of stage 1."""
+"""Build dataset and network for the tools that draw the output of stage 1."""
 
 import numpy as np
 from mmengine.config import Config
@@ -11,7 +11,7 @@ from mmp2seg.registry import DATASETS, MODELS
 
 
 def build_dataset(cfg: Config, split: str, *, with_weak_map: bool) -> BaseDataset:
-    """Build the data set of a split with the test pipeline, with or without the weak maps."""
+    """Build the dataset of a split with the test pipeline, with or without the weak maps."""
     dataset_cfg = label_dataset(cfg, split)
     for step in dataset_cfg.pipeline:
         if 'with_seg' in step:
@@ -20,10 +20,10 @@ def build_dataset(cfg: Config, split: str, *, with_weak_map: bool) -> BaseDatase
 
 
 def build_model(cfg: Config, checkpoint: str, device: str, *, strict: bool = False) -> BaseModel:
-    """Build the detector with its weights; it returns its maps beside the instances.
+    """Build the detector with its weights; it returns its maps together with the instances.
 
     Args:
-        strict: refuse a checkpoint whose entries are not exactly those of the model.
+        strict: reject a checkpoint whose entries are not exactly the model's.
 
     Raises:
         RuntimeError: if ``strict`` and the checkpoint does not fit.
@@ -36,5 +36,5 @@ def build_model(cfg: Config, checkpoint: str, device: str, *, strict: bool = Fal
 
 
 def spread_indices(length: int, num: int) -> list[int]:
-    """At most ``num`` evenly spread indices of ``0..length - 1``, the first and last included."""
+    """Return up to ``num`` evenly spaced indices of ``0..length - 1``, with the first and last."""
     return np.linspace(0, length - 1, min(num, length)).round().astype(int).tolist()

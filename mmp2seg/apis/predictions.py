@@ -1,4 +1,4 @@
-"""Masks for the points of a user's own images, by a trained stage-1 network."""
+"""Predict masks for the points of a user's own images with a trained stage-1 network."""
 
 import copy
 import os
@@ -34,21 +34,22 @@ _LOADING = 'LoadPointAnnotations'
 def set_prediction_data(
     cfg: Config, *, images: str, points: str, semantic_maps: str | None = None
 ) -> None:
-    """Let the test of a config read these files instead of its own data.
+    """Make the test of a config read these files instead of the config's own data.
 
-    The batch size is 1, so that the result of an image depends on no other. Without maps the
-    network alone decides.
+    The batch size is 1, so that the result of an image does not depend on other images. Without
+    maps, only the network's output is used.
 
     Args:
-        cfg: config of stage 1, changed in place; its classes have to be those of ``points``.
+        cfg: config of stage 1, changed in place; its classes must equal the classes of ``points``.
         images: folder of the images.
-        points: COCO json, of whose annotations each has a ``point``.
-        semantic_maps: folder of weak semantic maps, ``<name of the image>.png``; None = no maps.
+        points: COCO json in which every annotation has a ``point``.
+        semantic_maps: folder of weak semantic maps named ``<name of the image>.png``; None = no
+            maps.
 
     Raises:
-        CommandError: if it is no config of stage 1, or maps are given and its model reads none.
-        FileNotFoundError: if images or maps are missing; names the first ones.
-        ValueError: if the json is broken, or its classes are not the config's.
+        CommandError: ``cfg`` is not a stage-1 config, or maps are given and its model reads none.
+        FileNotFoundError: images or maps are missing; the message names the first ones.
+        ValueError: the json is broken, or its classes differ from the config's.
     """
     model = stage1_model(cfg)
     test_cfg = model.get('test_cfg') or {}
@@ -79,15 +80,15 @@ def set_prediction_data(
         test_mode=True,
     )
     cfg.test_dataloader.batch_size = 1
-    cfg.test_evaluator = []  # the config's own writer goes with the config's own data
+    cfg.test_evaluator = []  # the config's own writer only fits the config's own data
     model.test_cfg = {**test_cfg, 'use_weak_map': semantic_maps is not None}
 
 
 def describe_dropped(labels: Mapping) -> list[str]:
-    """Describe each point without a mask in a line: image, id, class, place and reason.
+    """Return a line for each point without a mask: image, id, class, position and reason.
 
     Args:
-        labels: content of a pseudo label json.
+        labels: content of the pseudo label json.
     """
     images = {image['id']: image['file_name'] for image in labels['images']}
     classes = {category['id']: category['name'] for category in labels['categories']}
@@ -109,13 +110,13 @@ def draw_labels(
     """Draw every image to ``<folder>/<image>.png``: masks, points, and crosses for dropped points.
 
     Args:
-        labels: content of a pseudo label json.
-        images: folder of its images.
-        folder: of the pictures; it and its subfolders are created.
-        track: wraps the list of images, e.g. in a progress bar.
+        labels: content of the pseudo label json.
+        images: folder of the json's images.
+        folder: folder of the pictures; it is created with its subfolders.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Returns:
-        int: number of the pictures.
+        int: number of pictures.
     """
     classes = {category['id']: k for k, category in enumerate(labels['categories'])}
     parts = {image['id']: ([], []) for image in labels['images']}
@@ -130,7 +131,7 @@ def draw_labels(
 
 
 def last_line(error: Exception) -> str:
-    """Last line of an error message; that of a data worker has a traceback before it."""
+    """Return the last line of an error message; a data worker puts a traceback before it."""
     return re.sub(r'^\w+Error: ', '', str(error).strip().split('\n')[-1])
 
 
@@ -155,7 +156,7 @@ def _draw(
 
 
 def _model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
-    """Class names of the model, in order: those of the config's data, else ``found``."""
+    """Return the model's class names in order, from the config's data or else ``found``."""
     dataset = label_dataset(cfg, 'test')
     classes = (dataset.get('metainfo') or {}).get('classes')
     if classes is None:
@@ -191,7 +192,7 @@ def _check_files(folder: str, names: Sequence[str], kind: str) -> None:
 
 
 def _prediction_pipeline(cfg: Config, *, with_map: bool) -> list[dict]:
-    """The test pipeline of a config, with or without maps; points outside images are allowed."""
+    """Return a config's test pipeline, with or without maps; points may be outside the images."""
     pipeline = copy.deepcopy(label_dataset(cfg, 'test').pipeline)
     loading = [step for step in pipeline if step.type.split('.')[-1] == _LOADING]
     if not loading:

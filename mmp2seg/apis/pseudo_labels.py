@@ -1,4 +1,4 @@
-"""Pseudo labels for the data set of a config: from a trained network, or from maps alone."""
+"""Write pseudo labels for a config's dataset, with a trained network or from weak maps alone."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -16,17 +16,17 @@ from mmp2seg.codecs.data_samples import add_instances
 from mmp2seg.evaluation.metrics import PseudoLabelWriter
 from mmp2seg.registry import DATASETS
 
-# Baselines without a network by the grouping of the decoder.
+# Grouping of the decoder for each baseline that uses no network.
 BASELINE_RULES = {'component': 'region', 'nearest': 'nearest'}
 _WRITER = 'PseudoLabelWriter'
 _LOADING_STEPS = ('LoadImageFromFile', 'LoadPointAnnotations')
 
 
 def require_writable_json(path: str) -> str:
-    """Check that a json can be written to ``path``, make its folder, and return ``path``.
+    """Check that a json can be written to ``path``, create its folder, and return ``path``.
 
     Raises:
-        CommandError: for another suffix, or a folder that cannot be made or written to.
+        CommandError: the suffix is not .json, or the folder cannot be created or written to.
     """
     if not path.endswith('.json'):
         raise CommandError(f'--out: expected a .json file, got {path}')
@@ -41,10 +41,10 @@ def require_writable_json(path: str) -> str:
 
 
 def label_dataset(cfg: Config, split: str) -> ConfigDict:
-    """Config of the data set of a split with the test pipeline: no augmentation, no filtering.
+    """Return a split's dataset config with the test pipeline: no augmentation, no filtering.
 
     Raises:
-        CommandError: if the config has no data loader for the split or for the test.
+        CommandError: the config has no data loader for the split or for the test.
     """
     for name in (f'{split}_dataloader', 'test_dataloader'):
         if cfg.get(name) is None:
@@ -55,10 +55,11 @@ def label_dataset(cfg: Config, split: str) -> ConfigDict:
 
 
 def label_writer(cfg: Config, split: str, outfile: str) -> dict:
-    """Config of the metric that writes the pseudo labels of a split to ``outfile``.
+    """Return the config of the metric that writes the pseudo labels of a split to ``outfile``.
 
-    For the test split it is the config's own writer, if it has one. Otherwise images and categories
-    come from the data set, or from its annotation file if that is a COCO json.
+    For the test split this is the config's own writer, if there is one. Otherwise the images and
+    categories are taken from the dataset's annotation file if it is a COCO json, or else from the
+    dataset.
     """
     metrics = cfg.get('test_evaluator') or []
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
@@ -72,10 +73,10 @@ def label_writer(cfg: Config, split: str, outfile: str) -> dict:
 
 
 def stage1_model(cfg: Config) -> ConfigDict:
-    """The config of the stage-1 detector, also inside a model for test-time augmentation.
+    """Return the config of the stage-1 detector, also from inside a test-time augmentation model.
 
     Raises:
-        CommandError: if the config is none of stage 1.
+        CommandError: the config is not a stage-1 config.
     """
     model = cfg.get('model') or ConfigDict()
     if 'module' in model:  # test-time augmentation
@@ -89,12 +90,12 @@ def stage1_model(cfg: Config) -> ConfigDict:
 
 
 def set_label_run(cfg: Config, *, split: str, outfile: str, grouping: str | None = None) -> None:
-    """Let the test of ``cfg`` write the pseudo labels of a split, and do nothing else.
+    """Make the test of ``cfg`` write the pseudo labels of a split and do nothing else.
 
     Args:
-        split: ``'train'`` or ``'test'``, whose data set.
+        split: ``'train'`` or ``'test'``, the dataset to label.
         outfile: the json to write.
-        grouping: see :class:`mmp2seg.codecs.InstanceDecoder`; None for the config's own.
+        grouping: see :class:`mmp2seg.codecs.InstanceDecoder`; None = the config's value.
     """
     cfg.test_evaluator = label_writer(cfg, split, outfile)
     cfg.test_dataloader.dataset = label_dataset(cfg, split)
@@ -115,14 +116,16 @@ def write_baseline_labels(
     outfile: str,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, int]:
-    """Write pseudo labels made of the points and weak maps of a split, without a network.
+    """Write pseudo labels from the points and weak maps of a split, without a network.
 
-    The decoder cuts the weak map; the model's labeler says which region a point belongs to.
+    The decoder divides the weak map into instances; the model's labeler determines the region of
+    each point.
 
     Args:
-        rule: ``'component'``: each point gets the whole region that it belongs to, so points of one
-            region have the same mask; ``'nearest'``: a region's pixels go to its nearest point.
-        track: wraps the indices of the images, e.g. in a progress bar.
+        rule: ``'component'``: each point gets its whole region, so points of one region have the
+            same mask; ``'nearest'``: each pixel of a region is assigned to the nearest of the
+            region's points.
+        track: function that wraps the indices of the images, e.g. to show a progress bar.
 
     Returns:
         dict: the figures of :class:`mmp2seg.evaluation.metrics.PseudoLabelWriter`.
@@ -150,7 +153,7 @@ def write_baseline_labels(
 
 
 def describe_labels(outfile: str, figures: dict[str, int]) -> str:
-    """Describe the figures of a writer, one line per kind."""
+    """Describe the figures of a pseudo label writer, one line per kind."""
     counts = {name.split('/')[-1]: int(value) for name, value in figures.items()}
     lines = [
         f'{outfile}: {counts["num_instances"]} pseudo labels in {counts["num_images"]} images',
@@ -166,7 +169,7 @@ def describe_labels(outfile: str, figures: dict[str, int]) -> str:
 
 
 def _build_with_maps(dataset: ConfigDict) -> BaseDataset:
-    """The data set with its weak maps, every image in its original frame."""
+    """Build the dataset with its weak maps, with every image in its original frame."""
     steps = {step.type.split('.')[-1]: step for step in dataset.pipeline}
     loading = [steps[name] for name in _LOADING_STEPS if name in steps]
     loading[-1] = {**loading[-1], 'with_seg': True}

@@ -1,4 +1,4 @@
-"""From a command line's values to an mmengine Runner; shared by the tools."""
+"""Build an mmengine Runner from command-line values; shared by the tools."""
 
 import argparse
 from pathlib import Path
@@ -19,12 +19,13 @@ def load_config(
     work_dir: str | None = None,
     launcher: str = 'none',
 ) -> Config:
-    """Read a config file and apply the options of a command line.
+    """Read a config file and apply command-line options.
 
-    The work dir is, in this order: ``work_dir``, the config's own, ``work_dirs/<config name>``.
+    The work dir is the first that is set of ``work_dir``, the config's own and ``work_dirs/<config
+    name>``.
 
     Raises:
-        CommandError: if there is no file at ``path``.
+        CommandError: there is no file at ``path``.
     """
     if not Path(path).is_file():
         raise CommandError(f'config not found: {path}')
@@ -40,10 +41,10 @@ def load_config(
 
 
 def require_checkpoint(path: str) -> str:
-    """Return ``path`` if it is a file or an address that mmengine loads from (``scheme:...``).
+    """Return ``path`` if it is a file or a URL that mmengine can load (``scheme:...``).
 
     Raises:
-        CommandError: if it is neither.
+        CommandError: it is neither.
     """
     is_address = ':' in path and not Path(path).drive
     if not is_address and not Path(path).is_file():
@@ -82,7 +83,7 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
-    """Scale the learning rate by (batch over all processes) / ``auto_scale_lr.base_batch_size``."""
+    """Scale the learning rate by (total batch size) / ``auto_scale_lr.base_batch_size``."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise CommandError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
     cfg.auto_scale_lr.enable = True
@@ -91,7 +92,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 def set_resume(cfg: Config, resume: str) -> None:
     """Resume from the checkpoint ``resume``, or for 'auto' from the latest one in the work dir.
 
-    'auto' in a work dir without a checkpoint starts from the beginning and keeps the config's own
+    If the work dir has no checkpoint, 'auto' starts from the beginning and keeps the config's
     ``load_from``.
     """
     if resume != 'auto':
@@ -103,7 +104,7 @@ def set_resume(cfg: Config, resume: str) -> None:
 
 
 def dump_predictions(cfg: Config, path: str) -> None:
-    """Also write the predictions of the test to the pickle ``path``, masks as RLE."""
+    """Also write the predictions of the test to the pickle ``path``, with masks as RLE."""
     if not path.endswith(('.pkl', '.pickle')):
         raise CommandError(f'--out: expected a .pkl or .pickle file, got {path}')
     evaluator = cfg.get('test_evaluator')
@@ -120,7 +121,7 @@ def draw_predictions(
 
     Args:
         show: show each picture for ``wait_time`` seconds.
-        show_dir: relative path below the run's own folder in the work dir.
+        show_dir: path relative to the folder of this run in the work dir.
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
@@ -133,19 +134,19 @@ def draw_predictions(
 
 
 def innermost_dataset(dataset: ConfigDict) -> ConfigDict:
-    """Config of the data set inside wrappers such as RepeatDataset."""
+    """Return the config of the dataset inside wrappers such as RepeatDataset."""
     while 'dataset' in dataset:
         dataset = dataset.dataset
     return dataset
 
 
 def enable_tta(cfg: Config) -> None:
-    """Let the test of ``cfg`` use test-time augmentation: its ``tta_model`` and ``tta_pipeline``.
+    """Make the test of ``cfg`` use test-time augmentation: its ``tta_model`` and ``tta_pipeline``.
 
-    Call it before the test data are changed; the other settings of the model stay in force.
+    Call it before changing the test data. The other settings of the model remain in effect.
 
     Raises:
-        CommandError: if the config has no ``tta_model`` or no ``tta_pipeline``.
+        CommandError: the config has no ``tta_model`` or no ``tta_pipeline``.
     """
     for key in ('tta_model', 'tta_pipeline'):
         if cfg.get(key) is None:
@@ -157,7 +158,7 @@ def enable_tta(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of ``cfg``; without an accelerator ``cfg`` is adapted in place.
+    """Build the Runner of ``cfg``; without an accelerator, adapt ``cfg`` to the CPU in place.
 
     The class is mmengine's Runner or the config's ``runner_type``.
     """

@@ -11,14 +11,14 @@ _KNOWN = {'voc': VOCDataset.METAINFO['classes'], 'coco': CocoDataset.METAINFO['c
 
 
 def resolve_classes(names: Sequence[str]) -> list[str]:
-    """Return class names without background, in the order of the map values 1..K.
+    """Return class names without background, in the order of their map values 1..K.
 
     Args:
         names: the names themselves, or a single word: 'voc' (20 classes), 'coco' (80 classes), or
-            the path of a UTF-8 text file with a name per line.
+            the path of a UTF-8 text file with one name per line.
 
     Raises:
-        ValueError: no names, a name twice, or a file that is not UTF-8.
+        ValueError: there are no names, a name is repeated, or the file is not UTF-8.
     """
     if len(names) == 1 and names[0] in _KNOWN:
         return list(_KNOWN[names[0]])

@@ -1,4 +1,4 @@
-"""True semantic maps of a COCO instance json, for table 9 and as source of degraded weak maps."""
+"""Make true semantic maps from a COCO instance json, for table 9 or to degrade to weak maps."""
 
 import dataclasses
 from collections import defaultdict
@@ -28,10 +28,12 @@ class CocoMapsReport:
 
     Attributes:
         num_maps: maps written, one per image, including images without objects.
-        num_objects: objects drawn, by class name, in the order of the map values 1..K.
-        num_crowds: crowd annotations, which became ignore.
-        num_hidden: objects without a visible pixel: covered by smaller ones, or empty.
-        refused: annotations left out for lack of a usable mask, a line each: place and reason.
+        num_objects: objects drawn, by class name, in the order of their map values 1..K.
+        num_crowds: crowd annotations, which became 255 (ignore).
+        num_hidden: objects without a visible pixel, because smaller objects cover them or their
+            mask is empty.
+        refused: annotations left out because they have no usable mask, one line each, with place
+            and reason.
     """
 
     num_maps: int
@@ -52,28 +54,29 @@ def coco_semantic_maps(
 ) -> CocoMapsReport:
     """Write a palette PNG per image of a COCO instance json: 0 background, k + 1 = class k.
 
-    A map has the name of its image and is in the same subfolder. Objects are drawn from the largest
-    to the smallest, on top of crowd annotations, which are 255 (ignore). The json is read at once;
-    the masks are decoded image by image.
+    A map has the name and subfolder of its image. Objects are drawn from the largest to the
+    smallest, on top of crowd annotations, which become 255 (ignore). The whole json is read first;
+    masks are decoded image by image.
 
     Args:
         json_path: COCO json; its images need ``height`` and ``width``, its annotations
             ``segmentation`` (polygons or RLE).
-        out_dir: folder to create; written atomically.
+        out_dir: folder to create; it is written atomically.
         classes: names of the K classes, in order; objects of other categories are background. None
             takes all categories in the order of their ids, as ``PointCocoDataset`` does: COCO's 80
             thing classes, with ids from 1 to 90, become 1..80.
         skip_refused: leave out annotations without a usable mask and report them, instead of
             raising an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
         FileNotFoundError: there is no such json.
-        ValueError: it is not a COCO json; over 254 classes; a class that is not in it; an image
-            name that leaves the image folder, or two of one stem; and, unless ``skip_refused``, a
-            segmentation that is missing, broken or of another size. Names the file and the place.
-        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+        ValueError: the file is not a COCO json; there are more than 254 classes, or a class that
+            the json lacks; an image name leads out of the image folder, or two names have the same
+            stem; or, without ``skip_refused``, a segmentation is missing, broken or of another
+            size. The message names the file and the place.
+        FileExistsError: ``out_dir`` is not empty and ``overwrite`` is False.
     """
     content = read_json_object(json_path, lists=('images', 'categories', 'annotations'))
     check_coco_content(json_path, content, image_keys=('height', 'width'))
@@ -116,16 +119,16 @@ def coco_semantic_maps(
 def draw_semantic_map(
     rles: Sequence[dict], values: Sequence[int], *, crowds: Sequence[dict], size: tuple[int, int]
 ) -> tuple[np.ndarray, int]:
-    """Draw the semantic map of objects: smaller ones on top, for equal areas the later one.
+    """Draw the semantic map of objects, the smallest on top; of equal areas, the later one on top.
 
     Args:
         rles: compressed RLE of N objects.
-        values: (N,) their values, 1..254.
+        values: (N,) map values of the objects, 1..254.
         crowds: compressed RLE of crowds, whose pixels become ignore outside the objects.
         size: (H, W) of all masks.
 
     Returns:
-        (H, W) uint8, 0 background, and the number of objects without a visible pixel.
+        (H, W) uint8 map with 0 for background, and the number of objects without a visible pixel.
     """
     areas = mask_utils.area(list(rles)) if rles else np.zeros(0, np.uint32)
     order = np.argsort(-areas.astype(np.int64), kind='stable')
@@ -140,7 +143,7 @@ def draw_semantic_map(
 
 
 def _draw(owners: np.ndarray, rle: dict, owner: int) -> None:
-    """Write a number into the pixels of a mask, in place; only its box, as most masks are small."""
+    """Set the pixels of a mask to a number, in place; touch only its box, as masks are small."""
     x, y, width, height = mask_utils.toBbox(rle).astype(int)
     box = slice(y, y + height), slice(x, x + width)
     owners[box][decode_rle(rle)[box]] = owner
@@ -149,13 +152,13 @@ def _draw(owners: np.ndarray, rle: dict, owner: int) -> None:
 def _read_masks(
     json_path: str | Path, annotations: Iterable[tuple[int, dict]], image: dict, labels: dict
 ) -> tuple[list[tuple[dict, int]], list[str]]:
-    """Return the masks of an image as (RLE, map value), 255 for crowds, and a line per bad mask.
+    """Return an image's masks as (RLE, map value), 255 for crowds, and a line per bad mask.
 
     Args:
-        json_path: for the errors.
-        annotations: of the image, with their positions in the file.
-        image: its entry in the json.
-        labels: class of each category id.
+        json_path: path of the json, for error messages.
+        annotations: annotations of the image, with their positions in the file.
+        image: entry of the image in the json.
+        labels: class by category id.
     """
     masks, wrong = [], []
     for index, annotation in annotations:
@@ -164,7 +167,7 @@ def _read_masks(
             if not isinstance(segmentation, list | dict):
                 raise ValueError('expected a segmentation')
             rle = segmentation_to_rle(segmentation, image['height'], image['width'])
-        except Exception as error:  # pycocotools has no error class for broken masks
+        except Exception as error:  # pycocotools raises different exceptions for broken masks
             where = annotation_place(json_path, index, annotation)
             wrong.append(f'{where}: {error}, got segmentation {segmentation!r:.60}')
             continue
@@ -174,7 +177,7 @@ def _read_masks(
 
 
 def _map_names(json_path: str | Path, images: Sequence[dict]) -> list[PurePosixPath]:
-    """Return the file of each image's map, relative to the folder."""
+    """Return the file of each image's map, relative to the output folder."""
     place_of: dict[PurePosixPath, str] = {}
     for index, image in enumerate(images):
         where = f'{json_path}: images[{index}]'

@@ -1,8 +1,8 @@
 """Convert points between a COCO json and the VOC layout of BESTIE and P2Seg.
 
-Both directions keep points (every digit), classes and the order of images and of the points of an
-image. The VOC layout cannot store annotation ids, or image ids that are not the digits of the image
-names. The json cannot store the confidence of a point.
+Both directions keep all digits of the points, the classes, and the order of the images and of the
+points in an image. The VOC layout cannot store annotation ids, nor image ids that differ from the
+digits of the image names. The json cannot store the confidence of a point.
 """
 
 import dataclasses
@@ -34,11 +34,11 @@ CLASS_FILE = 'classes.txt'
 
 @dataclasses.dataclass(frozen=True)
 class VocLayoutReport:
-    """Counts of a conversion into VOC's layout.
+    """Counts of a conversion to VOC's layout.
 
     Attributes:
         points: counts of images and points.
-        img_suffix: of the images, an argument of ``PointVOCDataset``.
+        img_suffix: suffix of the images, an argument of ``PointVOCDataset``.
     """
 
     points: PointReport
@@ -59,28 +59,28 @@ def coco_to_voc_points(
 ) -> VocLayoutReport:
     """Write the points of a COCO json in VOC's layout.
 
-    Writes ``Center_points``, ``train_cls.txt``, ``ImageSets/Segmentation/<split>.txt`` and, for the
-    reverse conversion, ``classes.txt`` with a class name per line. ``JPEGImages`` is a link to
-    ``img_dir``.
+    This writes ``Center_points``, ``train_cls.txt``, ``ImageSets/Segmentation/<split>.txt`` and,
+    for the reverse conversion, ``classes.txt`` with one class name per line. ``JPEGImages`` is a
+    link to ``img_dir``.
 
     Args:
         json_path: COCO json; crowd annotations are left out.
-        img_dir: folder of the images, whose names must be the json's ``file_name``.
-        out_root: folder to create; written atomically.
+        img_dir: folder of the images, which are named by the json's ``file_name``.
+        out_root: folder to create; it is written atomically.
         split: name of the image list.
-        point_source: see ``read_annotation_point``.
-        copy: copy the images of the json instead of linking their folder.
+        point_source: where an annotation's point is, see ``read_annotation_point``.
+        copy: copy the images of the json instead of linking to their folder.
         skip_refused: leave out points that are outside their image or duplicate the position and
             class of an earlier point, and report them, instead of raising an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing json, image folder or image.
-        ValueError: see ``read_point_json`` and ``assemble_point_json``; for image names that the
-            VOC layout cannot have: in a subfolder, with a space, with the stem of another image, or
-            with different suffixes.
-        FileExistsError: if ``out_root`` is not empty and ``overwrite`` is not set.
+        FileNotFoundError: the json, the image folder or an image is missing.
+        ValueError: see ``read_point_json`` and ``assemble_point_json``. Also for image names that
+            the VOC layout does not allow: in a subfolder, with a space, with the stem of another
+            image, or with different suffixes.
+        FileExistsError: ``out_root`` is not empty and ``overwrite`` is False.
     """
     images, classes = read_point_json(json_path, point_source=point_source)
     if not images:
@@ -127,19 +127,19 @@ def voc_points_to_coco(
     Args:
         voc_root: folder with ``JPEGImages`` (the image sizes are read from the files),
             ``ImageSets/Segmentation`` and point files.
-        out_path: json to write, atomically.
+        out_path: json to write; it is written atomically.
         classes: names of the K classes, in order.
         split: name of the image list.
-        points_dir: folder of the point files in ``voc_root``; each image needs one, which may be
-            empty.
+        points_dir: folder of the point files in ``voc_root``. Each image needs a point file, which
+            may be empty.
         skip_refused: leave out points that are outside their image or duplicate the position and
             class of an earlier point, and report them, instead of raising an error.
-        track: wraps the list of images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing list, image or point file.
-        ValueError: for a malformed line, image or list, images of different suffixes, an image in
-            two formats; see also ``assemble_point_json``.
+        FileNotFoundError: a list, image or point file is missing.
+        ValueError: a line, image or list is malformed, images have different suffixes, or an image
+            exists in two formats; see also ``assemble_point_json``.
     """
     voc_root = Path(voc_root)
     names = read_image_list(voc_root / 'ImageSets' / 'Segmentation' / f'{split}.txt')
@@ -158,7 +158,7 @@ def voc_points_to_coco(
 
 
 def _common_suffix(images: Sequence[SourceImage]) -> str:
-    """Return the suffix of all images, after a check for names that VOC's layout cannot have."""
+    """Return the common suffix of all images; reject names that VOC's layout does not allow."""
     place_of: dict[str, SourceImage] = {}
     for image in images:
         name = PurePosixPath(image.file_name)
@@ -200,7 +200,7 @@ def _check_images_exist(img_dir: str | Path, images: Sequence[SourceImage]) -> N
 
 
 def _image_files(img_dir: Path, names: Sequence[str]) -> dict[str, str]:
-    """Return the file name of each image; all have the same suffix."""
+    """Return the file name of each image; check that all have the same suffix."""
     if not img_dir.is_dir():
         raise FileNotFoundError(f'{img_dir}: no such folder')
     found: dict[str, list[str]] = defaultdict(list)

@@ -18,7 +18,7 @@ _CHUNK = 1000
 
 @dataclasses.dataclass(frozen=True)
 class InstancePointReport(PointReport):
-    """Counts of a conversion; ``num_points`` counts objects, also those with several points.
+    """Counts of a conversion; ``num_points`` counts each object once, even with several points.
 
     Attributes:
         num_crowds: crowd annotations, which are left out.
@@ -51,29 +51,30 @@ def convert_instances(
     """Write a point json of the objects of a COCO instance json.
 
     Images (including those without objects) and categories are copied unchanged. An annotation of
-    the result has ``id``, ``image_id`` and ``category_id`` of the instance, so that pseudo labels
-    can be matched with the ground truth by id, and ``point`` ``[x, y]`` in continuous coordinates.
-    With several points per object, ``points`` has all of them and ``point`` is the first, which
-    stage 1 uses. No mask information is written.
+    the result keeps ``id``, ``image_id`` and ``category_id`` of the instance, so that pseudo labels
+    can be matched with the ground truth by id. Its ``point`` is ``[x, y]`` in continuous
+    coordinates. With several points per object, ``points`` lists all of them, and ``point`` is the
+    first, which stage 1 uses. No mask information is written.
 
-    Each object has its own random stream, from the seed and its id: its points do not depend on the
-    other objects, and its first points do not depend on the number of points.
+    The random stream of an object is derived from the seed and the object's id. Its points
+    therefore do not depend on other objects, and its first points do not depend on the number of
+    points.
 
     Args:
         path: COCO json; depending on the rule, an annotation needs ``segmentation`` (polygons or
             RLE), ``bbox``, or both. Crowd annotations are left out and counted.
-        out_path: json to write, atomically.
+        out_path: json to write; it is written atomically.
         rule: how to draw a point from an object.
         skip_refused: leave out objects from which no point can be drawn, and report them, instead
             of raising an error.
-        track: wraps a list of chunks of the annotations, for a progress bar.
+        track: function that wraps the list of chunks of annotations, e.g. to show a progress bar.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a COCO json; ``out_path`` is ``path``; or, unless
+        ValueError: the file is not a COCO json; ``out_path`` is ``path``; or, without
             ``skip_refused``, an object lacks the box, mask or pixels that the rule needs, the
             centre of its box is outside the image, its id is not an integer >= 0 or not unique, or
-            its image or category is unknown. Names the file and the annotations.
+            its image or category is unknown. The message names the file and the annotations.
     """
     if os.path.realpath(path) == os.path.realpath(out_path):
         raise ValueError(f'{out_path}: expected an output file that is not the input file')
@@ -99,7 +100,7 @@ def convert_instances(
 
 
 class _Objects:
-    """Draws the points of a file's annotations one by one and checks that ids are unique."""
+    """Draw the points of a file's annotations one by one, and check that their ids are unique."""
 
     def __init__(self, content: dict, rule: PointRule) -> None:
         self.rule = rule
@@ -111,7 +112,7 @@ class _Objects:
         """Return the entry of the point json.
 
         Raises:
-            ValueError: see :func:`convert_instances`; the message is the reason only.
+            ValueError: see :func:`convert_instances`; the message contains only the reason.
         """
         number = self._check_ids(annotation)
         height, width = self.sizes[annotation['image_id']]
@@ -159,7 +160,7 @@ def _read_instances(path: str | Path) -> dict:
 
 
 def _chunks(annotations: list[dict]) -> list[list[dict]]:
-    """Split the annotations into chunks: a progress bar would update too often for single ones."""
+    """Split the annotations into chunks, so that a progress bar does not update for every one."""
     starts = range(0, len(annotations), _CHUNK)
     return [annotations[start : start + _CHUNK] for start in starts]
 

@@ -14,11 +14,11 @@ class ScoredMask:
     """A mask of an image.
 
     Attributes:
-        rle: compressed RLE of the image's size.
+        rle: compressed RLE that has the size of the image.
         score: higher is better.
-        point: index of the only point that can get the mask, inside it or not; None = any point
-            inside the mask.
-        label: class 0..K-1 of the points that can get the mask; None = any.
+        point: index of the only point that can be assigned the mask, whether or not it is inside;
+            None = any point inside the mask.
+        label: class 0..K-1 of the points that can be assigned the mask; None = any class.
     """
 
     rle: dict
@@ -30,15 +30,15 @@ class ScoredMask:
 def choose_masks(
     masks: Sequence[ScoredMask], points_xy: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """Choose the best mask of each point: highest score first, then smallest area, then order.
+    """Choose the best mask of each point: by highest score, then smallest area, then order.
 
     Args:
-        masks: of one image; decoded one at a time. Empty masks are never chosen.
+        masks: masks of one image; they are decoded one at a time. Empty masks are never chosen.
         points_xy: ``(N, 2)`` continuous ``(x, y)``; a point outside the image is inside no mask.
         labels: ``(N,)`` classes 0..K-1.
 
     Returns:
-        ``(N,)`` int64 indices of masks, -1 for a point without mask. Points may share a mask.
+        ``(N,)`` int64 indices of masks, -1 for a point without a mask. Points may share a mask.
     """
     labels, pixels = np.asarray(labels).reshape(-1), points_to_pixels(points_xy)
     chosen = np.full(len(labels), -1, np.int64)
@@ -72,25 +72,25 @@ def draw_masks(
     width: int,
     uncertain: int | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Draw the semantic map of the masks that points were assigned.
+    """Draw the semantic map of the masks that were assigned to points.
 
     Args:
-        masks: of one image.
+        masks: masks of one image.
         chosen: ``(N,)`` index of each point's mask, -1 = none, see :func:`choose_masks`.
         labels: ``(N,)`` classes 0..K-1.
-        height: of the image.
-        width: of the image.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
         uncertain: value of pixels where masks of different classes overlap; None = the class of
             the overlapping mask with the highest score, then the smallest area, then the first
             point.
 
     Returns:
-        ``(H, W)`` uint8, 0 background, k + 1 = class k, and the number of pixels where masks of
-        different classes overlap. All background without points.
+        ``(H, W)`` uint8 map, 0 background, k + 1 = class k, and the number of pixels where masks of
+        different classes overlap. Without points the map is all background.
     """
     areas = {int(index): int(decode_rle(masks[index].rle).sum()) for index in set(chosen) - {-1}}
     points = [int(point) for point in np.flatnonzero(np.asarray(chosen) >= 0)]
-    # best mask last, so that it is on top
+    # draw the best mask last, so that it is on top
     points.sort(key=lambda i: (masks[chosen[i]].score, -areas[chosen[i]], -i))
     semantic_map = np.zeros((height, width), np.uint8)
     conflict = np.zeros((height, width), bool)

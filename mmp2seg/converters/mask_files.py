@@ -1,20 +1,20 @@
-"""Read masks per point, for example SAM's, and the points that they belong to.
+"""Read masks, for example from SAM, and match them with the points of a point json.
 
-The masks are in a folder or a json file. In all layouts an annotation is an object with
+The masks are in a folder or a json file. In all layouts, an annotation is an object with
 
-- ``segmentation``: COCO's RLE, compressed or not, or polygons, of the image's size;
+- ``segmentation``: COCO's RLE, compressed or not, or polygons, for the size of the image;
 - ``point_id`` (optional): id of the annotation of the point json that the mask belongs to. Without
-  it, any point inside the mask can get the mask;
-- ``category_id`` (optional): only points of this category can get the mask. It is resolved by name
-  if the file has ``categories``, otherwise it is a category id of the point json;
+  it, any point inside the mask can be assigned the mask;
+- ``category_id`` (optional): only points of this category can be assigned the mask. It is matched
+  by name if the file has ``categories``, otherwise it is a category id of the point json;
 - ``score``, or else ``predicted_iou``, or else ``stability_score`` (the last two are SAM's): higher
-  is better; 1 without any of them.
+  is better. The default is 1.
 
 Other keys, such as SAM's ``point_coords``, are ignored. The layouts:
 
 1. a file with an object ``{"images": [{"id", "file_name"}, ...], "annotations": [...],
    "categories": [{"id", "name"}, ...]}``, where ``annotations`` have an ``image_id``. Images are
-   matched with the point json by ``file_name``; ``categories`` may be missing;
+   matched with the point json by ``file_name``; ``categories`` is optional;
 2. a file with a list of annotations, each with an ``image_id`` of the point json (COCO results);
 3. a folder with ``<image name>.json`` for each image, in the same subfolders: a list of annotations
    as written by SAM's ``scripts/amg.py --convert-to-rle``, or an object with such a list under
@@ -45,17 +45,17 @@ _SCORES = ('score', 'predicted_iou', 'stability_score')
 
 
 class PointImage(NamedTuple):
-    """An image of a point json, with its N points in the order of the file.
+    """An image of a point json with its N points, in the order of the file.
 
     Attributes:
-        id: of the image in the json.
-        file_name: relative to the image folder.
-        height: in pixels.
-        width: in pixels.
+        id: id of the image in the json.
+        file_name: path relative to the image folder.
+        height: height in pixels.
+        width: width in pixels.
         points_xy: (N, 2) float64 continuous (x, y).
         labels: (N,) int64 classes 0..K-1, in the order of the category ids.
         point_ids: annotation id -> index of the point.
-        places: N lines for messages: place in the file, class and image.
+        places: N descriptions for messages: place in the file, class and image.
     """
 
     id: int
@@ -69,14 +69,14 @@ class PointImage(NamedTuple):
 
 
 def read_point_images(path: str | Path) -> list[PointImage]:
-    """Read the images of a point json with the ids of images and points.
+    """Read the images of a point json, with the ids of images and points.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`~mmp2seg.converters.point_json.read_point_json`;
-            also for an annotation without id.
+        FileNotFoundError, ValueError: see :func:`~mmp2seg.converters.point_json.read_point_json`.
+            Also for an annotation without an id.
     """
     sources, classes = read_point_json(path)
-    content = read_json_object(path)  # for the ids, which SourcePoint does not have
+    content = read_json_object(path)  # read again for the ids, which SourcePoint lacks
     require_keys(path, 'annotations', content['annotations'], ('id',))
     ids: dict[int, list[int]] = defaultdict(list)
     for annotation in content['annotations']:
@@ -102,10 +102,10 @@ def read_point_images(path: str | Path) -> list[PointImage]:
 
 
 class MaskSource:
-    """The masks of each image; reads a folder file by file.
+    """The masks of each image; a folder is read file by file.
 
     Attributes:
-        num_other: masks in a file whose image is not in the point json.
+        num_other: number of masks in a file whose image is not in the point json.
     """
 
     def __init__(
@@ -122,10 +122,11 @@ class MaskSource:
         self.num_other = num_other
 
     def masks_of(self, image: PointImage) -> list[ScoredMask]:
-        """Return the masks of an image; may be empty.
+        """Return the masks of an image; the list may be empty.
 
         Raises:
-            ValueError: a broken mask, an unknown point or category; names file and place.
+            ValueError: a mask is broken, or a point or category is unknown; the message names file
+                and place.
         """
         if self._folder is None:
             annotations = self._annotations.get(image.id, ())
@@ -137,16 +138,16 @@ class MaskSource:
 def open_masks(
     path: str | Path, images: Sequence[PointImage], *, points_path: str | Path
 ) -> MaskSource:
-    """Open the masks of a file or folder in one of the layouts above.
+    """Open a file or folder of masks in one of the layouts of this module's docstring.
 
     Args:
         path: the file or folder.
-        images: of the point json.
-        points_path: the point json; its categories are used for files without categories.
+        images: images of the point json.
+        points_path: the point json; its categories are used for mask files without categories.
 
     Raises:
-        FileNotFoundError: no such file or folder.
-        ValueError: a file of another layout; names the file and the place.
+        FileNotFoundError: there is no such file or folder.
+        ValueError: a file has another layout; the message names the file and the place.
     """
     path = Path(path)
     if not path.exists():
@@ -194,7 +195,7 @@ def _match(
     if 'categories' in content:
         require_keys(path, 'categories', content['categories'], ('id', 'name'))
         label_of_name = {entry['name']: label for label, entry in enumerate(own)}
-        # -1: a class without points, whose masks no point can get
+        # -1: a class without points, whose masks are not assigned to any point
         label_of = {
             entry['id']: label_of_name.get(entry['name'], -1) for entry in content['categories']
         }
@@ -209,7 +210,7 @@ def _image_file(folder: Path, image: PointImage) -> Path:
 
 
 def _read_image_file(folder: Path, image: PointImage) -> list[tuple[str, Any]]:
-    """Return the annotations of an image's file with their places; empty without a file."""
+    """Return the annotations of an image's file with their places; none without a file."""
     path = _image_file(folder, image)
     if not path.is_file():
         return []
@@ -244,7 +245,7 @@ def _scored_mask(
 
 
 def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -> int | None:
-    """Look up an optional id of an annotation; None without it."""
+    """Look up an optional id of an annotation; return None if it is absent."""
     value = annotation.get(key)
     if value is None:
         return None
@@ -254,7 +255,7 @@ def _look_up(annotation: dict, key: str, known: Mapping[int, int], where: str) -
 
 
 def _checked_rle(segmentation: Any, image: PointImage, where: str) -> dict:
-    """Return the RLE of a mask; errors begin with its place."""
+    """Return the RLE of a mask; error messages begin with its place."""
     try:
         return segmentation_to_rle(segmentation, image.height, image.width)
     except (ValueError, TypeError, OverflowError) as error:

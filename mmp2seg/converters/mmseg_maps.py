@@ -1,4 +1,4 @@
-"""Predict semantic maps with an mmseg model, in our class numbering."""
+"""Predict semantic maps with an mmseg model, and convert them to our class numbering."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ class MmsegMapsReport:
     """Counts of the written maps.
 
     Attributes:
-        num_maps: maps written.
-        background_names: classes of the model that became background.
-        num_pixels: (K + 2,) int64 pixels of background, of each class and of ignore.
+        num_maps: number of maps written.
+        background_names: names of the model's classes that became background.
+        num_pixels: (K + 2,) int64 numbers of pixels: background, each class, ignore.
     """
 
     num_maps: int
@@ -35,7 +35,7 @@ class MmsegMapsReport:
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """An image to predict; ``present`` are the map values of the classes that it can have."""
+    """An image to predict; ``present`` holds the map values of the classes it can contain."""
 
     path: Path
     name: str
@@ -58,28 +58,29 @@ def write_mmseg_maps(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> MmsegMapsReport:
-    """Predict a semantic map for each image of a folder, as palette PNG named like the image.
+    """Predict a semantic map for each image of a folder, as a palette PNG with the image's name.
 
     Args:
-        config: of the mmseg model, with a ``test_pipeline``.
-        checkpoint: of the model; must have all weights of the model.
+        config: config of the mmseg model, with a ``test_pipeline``.
+        checkpoint: checkpoint with all weights of the model.
         image_dir: folder of the images.
-        out_dir: folder to create; written atomically.
-        classes: names of our K classes, in the order of the map values 1..K.
-        rename: model's class name -> our name, for names that differ.
-        model_classes: the model's class names; None = those in the checkpoint.
-        points: point json. Only its images are predicted, and in each image only background and the
-            classes of the image's points.
-        min_score: pixels whose predicted class has a lower probability become 255.
-        device: to predict on.
+        out_dir: folder to create; it is written atomically.
+        classes: names of our K classes, in the order of their map values 1..K.
+        rename: maps a class name of the model to our name, where they differ.
+        model_classes: the model's class names; None = the names in the checkpoint.
+        points: point json. If given, only its images are predicted, and in each image only
+            background and the classes of the image's points.
+        min_score: pixels whose predicted class has a lower probability become 255 (ignore).
+        device: device to predict on.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing folder, image or file.
-        ValueError: for classes that do not match, a checkpoint of another model, a point json with
-            other classes or sizes, a broken image. Names the command-line options.
-        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+        FileNotFoundError: a folder, image or file is missing.
+        ValueError: the classes do not match, the checkpoint is from another model, the point json
+            has other classes or sizes, or an image is broken. The message names the command-line
+            options.
+        FileExistsError: ``out_dir`` is not empty and ``overwrite`` is False.
     """
     if not 0 <= min_score <= 1:
         raise ValueError(f'expected --min-score in 0..1, got {min_score}')
@@ -112,10 +113,10 @@ def match_classes(
     Args:
         model_classes: names of the model's C channels.
         classes: names of our K classes, in the order of the values 1..K.
-        rename: model's name -> our name; several names may map to one.
+        rename: maps a name of the model to our name; several names may map to one.
 
     Returns:
-        list: C values, 0 (background) for a class that is not one of ours.
+        list: C map values, 0 (background) for a class that is not one of ours.
 
     Raises:
         ValueError: the model lacks one of our classes, or ``rename`` has an unknown name.
@@ -154,11 +155,11 @@ def map_of_logits(
     excluded if the model has a background channel; otherwise they become background.
 
     Args:
-        logits: (C, H, W) floats.
-        values: (C,) int64, the map value of each channel, 0 = background; may repeat.
-        present: values of the classes to use in addition to background; None = all.
-        min_score: a pixel becomes 255 if the probabilities of the channels with its value (a
-            softmax over the channels in use) sum to less.
+        logits: (C, H, W) floats, one channel per class of the model.
+        values: (C,) int64, the map value of each channel, 0 = background; values may repeat.
+        present: map values of the classes to use in addition to background; None = all.
+        min_score: a pixel becomes 255 (ignore) if the probabilities of the channels with its value
+            sum to less. The probabilities are a softmax over the channels in use.
 
     Returns:
         (H, W) uint8.
@@ -187,12 +188,12 @@ def load_segmentor(
 ) -> tuple[nn.Module, list[str]]:
     """Load an mmseg model with its weights, and the names of its classes.
 
-    If the checkpoint has no class names, mmseg guesses them from their number; if it lacks weights,
-    mmseg continues without them. Here both are errors.
+    If a checkpoint has no class names, mmseg guesses them from the number of classes; if it lacks
+    weights, mmseg continues without them. This function treats both as errors.
 
     Raises:
-        FileNotFoundError: for a missing file.
-        ValueError: for a config without ``test_pipeline``, a checkpoint that lacks weights or
+        FileNotFoundError: a file is missing.
+        ValueError: the config has no ``test_pipeline``, or the checkpoint lacks weights or class
             names.
     """
     for path in (config, checkpoint):
@@ -243,7 +244,7 @@ def _list_images(
 
 
 def _predict(model: nn.Module, source: _Source, *, num_channels: int) -> Tensor:
-    """Predict the logits of an image, (C, H, W)."""
+    """Predict the (C, H, W) logits of an image."""
     try:
         logits = inference_model(model, str(source.path)).seg_logits.data
     except AssertionError as error:  # raised by LoadImageFromFile

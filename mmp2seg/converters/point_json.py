@@ -28,9 +28,9 @@ class SourcePoint:
 
     Attributes:
         x: continuous coordinate in the image's frame, in pixels; a pixel's centre is at .5.
-        y: see ``x``.
-        label: name of its class.
-        where: file and place, for errors ('a.json: shapes[3]', 'points.csv:12').
+        y: coordinate like ``x``.
+        label: name of the point's class.
+        where: file and place, for error messages ('a.json: shapes[3]', 'points.csv:12').
     """
 
     x: float
@@ -44,12 +44,12 @@ class SourceImage:
     """An image with its points, in the order of the source.
 
     Attributes:
-        file_name: relative to the image folder.
-        height: in pixels.
-        width: in pixels.
-        points: may be empty: such an image trains the background.
-        where: file and place, for errors.
-        left_out: shapes that the reader skipped, a line each: place and reason.
+        file_name: path relative to the image folder.
+        height: height in pixels.
+        width: width in pixels.
+        points: points of the image. An image without points trains the background.
+        where: file and place, for error messages.
+        left_out: shapes that the reader skipped, one line each, with place and reason.
     """
 
     file_name: str
@@ -65,10 +65,11 @@ class PointReport:
     """Counts of a conversion.
 
     Attributes:
-        num_images: images in the file.
-        num_empty: of these, images without a point.
-        num_points: points in the file, by class name, including classes without a point.
-        refused: what the reader or the checks left out, a line each: place and reason.
+        num_images: number of images in the file.
+        num_empty: number of these images that have no point.
+        num_points: number of points by class name, including classes without a point.
+        refused: points and shapes that the reader or the checks left out, one line each, with place
+            and reason.
     """
 
     num_images: int
@@ -99,18 +100,19 @@ def assemble_point_json(
     image, or if an earlier point of the image has the same position and class.
 
     Args:
-        images: all images of the source; iterated once.
-        classes: names of the K classes, in order; None takes the classes of the points, sorted.
-        description: goes into ``info``.
+        images: all images of the source; they are iterated once.
+        classes: names of the K classes, in order; None = the sorted classes of the points.
+        description: text for the json's ``info``.
         skip_refused: leave refused points out and report them, instead of raising an error.
 
     Returns:
-        tuple: content of the json, and the counts. Image ids are the digits of the names if these
-        are unique ('2007_000032' -> 2007000032), otherwise 1, 2, ...; point ids are 1, 2, ...
+        tuple: content of the json, and the counts. Image ids are the digits of the names if the
+        resulting numbers are unique ('2007_000032' -> 2007000032), otherwise 1, 2, ...; point ids
+        are 1, 2, ...
 
     Raises:
-        ValueError: for an image listed twice or without size, a class named twice, and, unless
-            ``skip_refused``, for refused points; names the places.
+        ValueError: an image is listed twice or has no size, a class name is repeated, or, without
+            ``skip_refused``, points are refused; the message names the places.
     """
     images = list(images)
     _check_images(images)
@@ -166,8 +168,8 @@ def read_point_json(
 ) -> tuple[list[SourceImage], list[str]]:
     """Read the points of a COCO json, and its class names in the order of their ids.
 
-    Images are in the order of the file, and so are the points of an image. Crowd annotations are
-    left out, as in ``PointCocoDataset``.
+    Images, and the points of an image, are in the order of the file. Crowd annotations are left
+    out, as in ``PointCocoDataset``.
 
     Args:
         path: COCO json; its images need ``height`` and ``width``.
@@ -175,8 +177,8 @@ def read_point_json(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a COCO json or has an id or a name twice, or an annotation has
-            no point or an unknown image or category; names the file and the place.
+        ValueError: the file is not a COCO json, an id or a name is repeated, or an annotation has
+            no point or an unknown image or category; the message names the file and the place.
     """
     check_point_source(point_source)
     content = read_json_object(
@@ -206,7 +208,7 @@ def coco_source_images(
     """Return the images of a COCO json with their points.
 
     Args:
-        path: of the file, for errors.
+        path: path of the file, for error messages.
         images: entries of the json with ``id``, ``file_name``, ``height`` and ``width``.
         points: points by image id.
         left_out: lines of skipped annotations by image id; None = none.
@@ -225,7 +227,7 @@ def coco_source_images(
 
 
 def describe_problems(problems: Sequence[str], title: str) -> str:
-    """Return a title and the first ten problems below it, a line each."""
+    """Return a title followed by the first ten problems, one line each."""
     more = len(problems) - _SHOWN_PROBLEMS
     lines = [f'{title}:', *(f'  {line}' for line in problems[:_SHOWN_PROBLEMS])]
     return '\n'.join(lines + ([f'  ... and {more} more'] if more > 0 else []))

@@ -1,4 +1,4 @@
-"""Convert masks per point, for example SAM's, to semantic maps.
+"""Convert masks of points, for example from SAM, to semantic maps.
 
 For the accepted layouts of masks see :mod:`mmp2seg.converters.mask_files`.
 """
@@ -21,12 +21,12 @@ class PointMasksReport:
     """Counts of a conversion.
 
     Attributes:
-        num_maps: maps written, one for each image of the point json.
-        num_points: points of these images.
-        num_masks: masks of these images.
-        without_mask: points that got no mask, a line each: place, class and image.
-        num_other: masks of images that are not in the point json.
-        conflict_share: share of the pixels where masks of different classes overlap.
+        num_maps: number of maps written, one for each image of the point json.
+        num_points: number of points in these images.
+        num_masks: number of masks of these images.
+        without_mask: points without a mask, one line each, with place, class and image.
+        num_other: number of masks of images that are not in the point json.
+        conflict_share: share of all pixels where masks of different classes overlap.
     """
 
     num_maps: int
@@ -46,26 +46,26 @@ def point_masks_to_maps(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> PointMasksReport:
-    """Write a semantic map, a palette PNG, for each image of a point json.
+    """Write a semantic map as a palette PNG for each image of a point json.
 
     Each point gets its best mask, see :func:`mmp2seg.converters.mask_assignment.choose_masks`; the
-    pixels of the mask get the point's class, all others are background. Values are 1..K in the
-    order of the point json's category ids.
+    pixels of the mask get the point's class, and all other pixels are background. The classes have
+    the values 1..K in the order of the point json's category ids.
 
     Args:
         masks_path: file or folder of masks, see :mod:`mmp2seg.converters.mask_files`.
         points_path: point json.
-        out_dir: folder to create; written atomically.
+        out_dir: folder to create; it is written atomically.
         uncertain: value of pixels where masks of different classes overlap (255 = ignore); None =
             the class of the mask with the higher score.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing file or folder.
-        ValueError: for a file of another layout, a broken mask or one of another size, an unknown
-            point or category; names the file and the place.
-        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+        FileNotFoundError: a file or folder is missing.
+        ValueError: a file has another layout, a mask is broken or of another size, or a point or
+            category is unknown; the message names the file and the place.
+        FileExistsError: ``out_dir`` is not empty and ``overwrite`` is False.
     """
     images = read_point_images(points_path)
     source = open_masks(masks_path, images, points_path=points_path)

@@ -1,4 +1,4 @@
-"""Rules that draw points from an object's box or mask."""
+"""Rules for drawing points from an object's box or mask."""
 
 import dataclasses
 import math
@@ -16,26 +16,27 @@ _DRAWN = ('random', 'gaussian')
 
 @dataclasses.dataclass(frozen=True)
 class PointRule:
-    """A rule that draws points of an object, reproducibly.
+    """A rule for drawing points of an object reproducibly.
 
     Attributes:
         name: ``'box-center'``, the centre of the box, which may be outside the object;
             ``'mass-center'``, the pixel of the mask nearest to its centre of mass; ``'random'``, a
             random pixel of the mask, uniformly; ``'gaussian'``, drawn around a centre.
-        sigma: for ``'gaussian'`` only: standard deviation of x and of y.
-        relative: ``sigma`` is a factor of the square root of the area (of the mask for the centre
+        sigma: standard deviation of x and of y, for ``'gaussian'`` only.
+        relative: ``sigma`` is in units of the square root of the area (of the mask for the centre
             of mass, of the box for the box centre) instead of pixels.
-        center: ``'mass'`` or ``'box'``: the centre for ``'gaussian'``.
-        inside: ``'gaussian'`` moves the drawn position to the nearest pixel of the mask. Otherwise
-            the position is rounded to .01 pixels and clipped to the outermost pixel centres of the
-            image.
-        num_points: points per object. Pixels of a mask are drawn without repetition as long as the
-            mask has enough.
-        seed: of the random draws, >= 0.
+        center: centre of ``'gaussian'``: ``'mass'`` or ``'box'``.
+        inside: with ``'gaussian'``, move the drawn position to the nearest pixel of the mask. If
+            False, the position is rounded to .01 pixels and clipped to the outermost pixel centres
+            of the image.
+        num_points: number of points per object. Pixels of a mask are drawn without repetition if
+            the mask has enough pixels.
+        seed: seed of the random draws, >= 0.
 
     Raises:
-        ValueError: for an unknown name or centre, numbers out of range, a missing sigma, or options
-            that the rule does not have; names the command-line options.
+        ValueError: the name or the centre is unknown, a number is out of range, ``sigma`` is
+            missing, or the rule does not have a given option; the message names the command-line
+            options.
     """
 
     name: str
@@ -105,16 +106,16 @@ class PointRule:
         """Draw points ``[x, y]`` of an object, in continuous coordinates of the image.
 
         Args:
-            number: id of the object, >= 0; the random stream depends on it and the seed.
-            height: of the image.
-            width: of the image.
-            box: COCO's ``[x, y, w, h]``, needed by rules with the centre of the box.
+            number: id of the object, >= 0; the random stream depends on the id and the seed.
+            height: height of the image in pixels.
+            width: width of the image in pixels.
+            box: COCO's ``[x, y, w, h]``, required by rules that use the box centre.
             crop: see :func:`mmp2seg.converters.segmentation_crops.crop_of_segmentation`; required
                 if ``needs_mask``.
 
         Raises:
-            ValueError: a missing box, a box without area or with its centre outside the image, or a
-                mask without pixels.
+            ValueError: the box is missing, has no area or has its centre outside the image, or the
+                mask has no pixels.
         """
         if self.needs_mask and not crop[0].any():
             raise ValueError('its mask has no pixels')

@@ -1,7 +1,7 @@
-"""Convert checkpoints of the released P2Seg code to ours.
+"""Convert checkpoints of the released P2Seg code to our format.
 
-Both released networks are supported: HRNet-48 and ResNet-101. All entries are renamed; only the
-centre head is dropped, which inference does not use.
+Both released networks are supported: HRNet-48 and ResNet-101. The centre head, which inference does
+not use, is dropped; all other entries are renamed.
 """
 
 import pickle
@@ -22,8 +22,8 @@ from mmp2seg.version import __version__
 
 _SHOWN_NAMES = 20
 
-# Released number -> our name of the layers of a convolution with norm and of a depthwise-separable
-# convolution.
+# Layer names in the released code -> ours, for a convolution with norm and for a
+# depthwise-separable convolution.
 _CONV = {'0.': 'conv.', '1.': 'bn.'}
 _SEPARABLE = {
     '0.0.0.': 'depthwise_conv.conv.',
@@ -38,10 +38,12 @@ class ReleasedNetwork:
     """One of the released networks.
 
     Attributes:
-        title: name for messages.
-        prefixes: prefix of a released entry's name -> our prefix; no key is a prefix of another.
-        dropped: prefix of the released names that have no counterpart in our model.
-        classifier: released name of the weight whose first axis is background and the classes.
+        title: name of the network in messages.
+        prefixes: maps prefixes of released names to our prefixes; no key is a prefix of another
+            key.
+        dropped: prefix of the released names without a counterpart in our model.
+        classifier: released name of the weight whose first axis runs over background and the
+            classes.
     """
 
     title: str
@@ -66,7 +68,7 @@ class Conversion:
     Attributes:
         architecture: ``'hrnet48'`` or ``'resnet101'``.
         num_classes: number K of classes without background.
-        state_dict: our names -> tensors, offsets in ``(dx, dy)`` order.
+        state_dict: tensors by our names, with offsets in ``(dx, dy)`` order.
         dropped: names of the released entries that are not used.
     """
 
@@ -84,7 +86,7 @@ def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str | None:
 
 
 def _nest(old: str, new: str, inner: Mapping[str, str]) -> dict[str, str]:
-    """Prepend ``old`` to the released names and ``new`` to our names of ``inner``."""
+    """Prepend ``old`` to the released names (keys) of ``inner`` and ``new`` to ours (values)."""
     return {old + released: new + ours for released, ours in inner.items()}
 
 
@@ -142,14 +144,14 @@ NETWORKS = {
 
 
 def read_released(path: str | Path) -> dict[str, Tensor]:
-    """Read the state dict of a released checkpoint, without running code that the file may contain.
+    """Read the state dict of a released checkpoint without running code from the file.
 
-    The state dict is the entry ``model``, where the released code saves it, or the whole file. A
-    leading ``module.`` is removed from its names.
+    The state dict is the entry ``model``, where the released code saves it, or else the whole file.
+    A leading ``module.`` is removed from the names.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not a checkpoint of this form.
+        ValueError: the file is not such a checkpoint.
     """
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
@@ -174,13 +176,13 @@ def read_released(path: str | Path) -> dict[str, Tensor]:
 
 
 def convert_released(state: Mapping[str, Tensor]) -> Conversion:
-    """Rename the entries of a released state dict, and swap its ``(dy, dx)`` to ``(dx, dy)``.
+    """Rename the entries of a released state dict, and reorder offsets from (dy, dx) to (dx, dy).
 
     Args:
-        state: the released names -> tensors; not changed.
+        state: tensors by released names; it is not changed.
 
     Raises:
-        ValueError: it is from another network, or has unknown entries.
+        ValueError: the state dict is from another network or has unknown entries.
     """
     architecture = detect_architecture(state)
     network = NETWORKS[architecture]
@@ -203,10 +205,10 @@ def convert_released(state: Mapping[str, Tensor]) -> Conversion:
 
 
 def detect_architecture(state: Mapping[str, Tensor]) -> str:
-    """Return ``'hrnet48'`` or ``'resnet101'``, by the names and shapes of a released state dict.
+    """Detect ``'hrnet48'`` or ``'resnet101'`` by the names and shapes of a released state dict.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it belongs to neither network.
     """
     blocks = {match[1] for name in state if (match := re.match(r'backbone\.layer3\.(\d+)\.', name))}
     if any(name.startswith('decoder.') for name in state):
@@ -225,15 +227,15 @@ def detect_architecture(state: Mapping[str, Tensor]) -> str:
 
 
 def check_conversion(conversion: Conversion, cfg: Config) -> None:
-    """Load the entries strictly into the model of a config, without initializing its weights.
+    """Check that the entries load strictly into a config's model, without initializing weights.
 
     Args:
         conversion: the converted checkpoint.
-        cfg: config of a stage-1 training; its ``num_classes`` is set to the checkpoint's.
+        cfg: stage-1 config; its ``num_classes`` is set, in place, to the checkpoint's.
 
     Raises:
-        ValueError: entries are missing, unknown, or of another shape; the message has their
-            released names. Or the config is not a stage-1 config.
+        ValueError: entries are missing, unknown or of another shape; the message lists their
+            released names. Also if the config is not a stage-1 config.
     """
     if 'semantic_head' not in (cfg.get('model') or {}):
         raise ValueError(f'expected the config of a stage-1 network, got {cfg.filename}')
@@ -268,7 +270,7 @@ def _build_without_memory(cfg: Config, num_classes: int) -> nn.Module:
 
 
 def write_converted(path: str | Path, conversion: Conversion) -> None:
-    """Write a checkpoint that mmengine loads, atomically.
+    """Write a checkpoint for mmengine, atomically.
 
     Raises:
         OSError: the folder cannot be written to, or the disk is full.

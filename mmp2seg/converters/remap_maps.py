@@ -1,7 +1,7 @@
-"""Change the values of a folder of semantic maps.
+"""Replace the values in a folder of semantic maps.
 
-For maps with COCO's category ids (1 to 90, with gaps, for 80 thing classes), and for any other
-numbering that is not 0 background, 1..K classes, 255 ignore.
+This converts maps with COCO's category ids (1 to 90, with gaps, for 80 thing classes), or with any
+other numbering, to 0 background, 1..K classes, 255 ignore.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ class RemapReport:
     """Counts of a conversion.
 
     Attributes:
-        num_maps: maps written.
-        num_pixels: old value that occurs -> number of pixels, ascending.
+        num_maps: number of maps written.
+        num_pixels: number of pixels by old value, for the values that occur, ascending.
     """
 
     num_maps: int
@@ -40,21 +40,22 @@ def remap_maps(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> RemapReport:
-    """Write each map of a folder and its subfolders with new values, as palette PNG.
+    """Write each map of a folder and its subfolders with new values, as a palette PNG.
 
     Args:
-        source_dir: folder of palette or grey PNG maps of 8 bits.
-        out_dir: folder to create, with the same names, ``.png``; written atomically.
-        mapping: old value -> new value, both 0..255. 0 and 255 do not change unless they are in
-            it; any other missing value is an error.
+        source_dir: folder of 8-bit palette or grey PNG maps.
+        out_dir: folder to create, with maps of the same names and the suffix ``.png``; it is
+            written atomically.
+        mapping: new values by old value, both 0..255. 0 and 255 stay unchanged unless they are in
+            the mapping; any other missing value is an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of maps, for a progress bar.
+        track: function that wraps the list of maps, e.g. to show a progress bar.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it has no map, or a map is broken or has a value that is not in ``mapping``;
-            names the file and the value.
-        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+        ValueError: the folder has no map, or a map is broken or has a value that is not in
+            ``mapping``; the message names the file and the value.
+        FileExistsError: ``out_dir`` is not empty and ``overwrite`` is False.
     """
     maps = find_png_maps(source_dir)
     mapping = {0: 0, IGNORE: IGNORE, **mapping}
@@ -79,7 +80,8 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a json with categories, or its ids are not unique integers 1..254.
+        ValueError: the file is not a json with categories, or their ids are not unique integers
+            1..254.
     """
     categories = read_json_object(json_path, lists=('categories',))['categories']
     require_keys(json_path, 'categories', categories, ('id', 'name'))
@@ -96,12 +98,12 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
 
 
 def read_mapping_file(path: str | Path) -> dict[int, int]:
-    """Read a mapping from a text file with a line ``from to`` per value; ``#`` starts a comment.
+    """Read a mapping from a text file with one line ``from to`` per value; ``#`` starts a comment.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a line is not a pair of integers 0..255, or maps a value a second time; begins
-            with ``path:line``. Or the file has no mapping.
+        ValueError: a line is not a pair of integers 0..255, or it maps a value a second time (the
+            message begins with ``path:line``); or the file has no mapping.
     """
     mapping: dict[int, int] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):

@@ -1,9 +1,10 @@
 """Merge VOC 2012 and the Semantic Boundaries Dataset (SBD) into one folder in VOC's layout.
 
-SBD (home page: https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours)
-annotates objects and classes of 11 355 images of VOC 2011, which are all in VOC 2012. Its train and
-val lists differ from VOC's: SBD's train has part of VOC's val. VOC's train and all of SBD, without
-VOC's val, are the 10 582 images known as train_aug.
+SBD (home page:
+https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours) annotates
+objects and classes of 11 355 images of VOC 2011, which are all in VOC 2012. Its train and val lists
+differ from VOC's: SBD's train includes part of VOC's val. The union of VOC's train and all of SBD,
+minus VOC's val, is the set of 10 582 images known as train_aug.
 """
 
 import dataclasses
@@ -31,12 +32,12 @@ class SbdReport:
     """Counts of a merge.
 
     Attributes:
-        num_train_aug: images of ``train_aug.txt``.
-        num_voc: of these, images with VOC's annotation.
-        num_sbd: of these, images with SBD's annotation.
-        num_new_images: image files taken from SBD because VOC's folder lacks them.
-        differing: images of SBD whose ``cls`` and ``inst`` give object pixels different classes;
-            ``inst`` is used.
+        num_train_aug: number of images in ``train_aug.txt``.
+        num_voc: number of these images with VOC's annotation.
+        num_sbd: number of these images with SBD's annotation.
+        num_new_images: number of image files taken from SBD because VOC's folder lacks them.
+        differing: images of SBD in which ``cls`` and ``inst`` assign different classes to object
+            pixels; ``inst`` is used.
     """
 
     num_train_aug: int
@@ -58,24 +59,25 @@ def merge_sbd(
 ) -> SbdReport:
     """Write a folder in VOC's layout with VOC's and SBD's images and maps, and ``train_aug.txt``.
 
-    ``train_aug.txt`` is VOC's train, followed by the images of SBD's train and val that are not in
-    VOC's train or val. An image keeps VOC's two maps if it has both; otherwise it gets SBD's. The
-    rest of VOC's folder (lists, maps, annotations, weak maps) is included.
+    ``train_aug.txt`` lists VOC's train, followed by the images of SBD's train and val that are not
+    in VOC's train or val. An image keeps VOC's two maps if both exist; otherwise it gets SBD's
+    maps. The rest of VOC's folder (lists, maps, annotations, weak maps) is included.
 
     Args:
         voc_root: VOC2012, with ``ImageSets/Segmentation/train.txt`` and ``val.txt``.
         sbd_root: SBD's folder with ``inst``, ``cls``, ``img``, ``train.txt`` and ``val.txt``, or a
             folder that contains it as ``dataset``.
-        out_root: folder to create; written atomically.
+        out_root: folder to create; it is written atomically.
         num_classes: number K of classes without background.
-        copy: copy VOC's and SBD's files instead of linking them.
+        copy: copy VOC's and SBD's files instead of linking to them.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of the images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing list, image or map.
-        ValueError: for a broken list or ``.mat`` file, or one of another size than its image.
-        FileExistsError: if ``out_root`` is not empty and ``overwrite`` is not set.
+        FileNotFoundError: a list, image or map is missing.
+        ValueError: a list or a ``.mat`` file is broken, or a ``.mat`` file has another size than
+            its image.
+        FileExistsError: ``out_root`` is not empty and ``overwrite`` is False.
     """
     voc_root, sbd_root = Path(voc_root), find_sbd(sbd_root)
     voc_lists = {name: read_image_list(voc_root / _LISTS / f'{name}.txt') for name in _SPLITS}
@@ -99,7 +101,7 @@ def merge_sbd(
                 )
             for part, values in zip(_MAP_FOLDERS, (object_map, class_map), strict=True):
                 path = folder / part / f'{name}.png'
-                path.unlink(missing_ok=True)  # the link to VOC's map, if VOC has only one of them
+                path.unlink(missing_ok=True)  # the link to VOC's map, if VOC has only one
                 write_palette_png(path, values)
             num_sbd += 1
             if differs:
@@ -113,7 +115,7 @@ def find_sbd(root: str | Path) -> Path:
     """Return the folder with SBD's ``inst``: ``root`` or ``root/dataset``.
 
     Raises:
-        FileNotFoundError: neither has it.
+        FileNotFoundError: neither folder has it.
     """
     for folder in (Path(root), Path(root) / 'dataset'):
         if (folder / 'inst').is_dir():
@@ -126,7 +128,7 @@ def find_sbd(root: str | Path) -> Path:
 def merge_lists(
     voc_train: Sequence[str], voc_val: Sequence[str], *sbd_lists: Sequence[str]
 ) -> list[str]:
-    """Return VOC's train, then the images of SBD's lists that are not in VOC's lists, each once."""
+    """Return VOC's train list, then the images that only SBD lists, without repetition."""
     names = dict.fromkeys(voc_train)
     for names_of_list in sbd_lists:
         names.update(dict.fromkeys(names_of_list))
@@ -137,7 +139,7 @@ def merge_lists(
 def read_sbd_maps(
     sbd_root: str | Path, name: str, *, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Read the maps of an SBD image in VOC's form.
+    """Read the maps of an SBD image in VOC's format.
 
     Args:
         sbd_root: folder with ``inst`` and ``cls``.
@@ -150,9 +152,9 @@ def read_sbd_maps(
         outside), and whether the two differ within objects.
 
     Raises:
-        FileNotFoundError: for a missing file.
-        ValueError: for a file that is not a ``.mat`` file of SBD, different sizes, an object
-            without category, a class out of range; names the file.
+        FileNotFoundError: a file is missing.
+        ValueError: a file is not a ``.mat`` file of SBD, the sizes differ, an object has no
+            category, or a class is out of range; the message names the file.
     """
     inst_path, cls_path = (Path(sbd_root) / part / f'{name}.mat' for part in ('inst', 'cls'))
     inst, cls = _read_struct(inst_path, 'GTinst'), _read_struct(cls_path, 'GTcls')
@@ -200,7 +202,7 @@ def _read_field(struct: np.void, name: str, path: Path) -> np.ndarray:
 
 
 def _carry_over(voc_root: Path, folder: Path, *, copy: bool) -> None:
-    """Link or copy the content of VOC's folder, with new folders for images, maps and lists."""
+    """Link or copy the content of VOC's folder; make new folders for images, maps and lists."""
     for part in (_IMAGES, *_MAP_FOLDERS):
         (folder / part).mkdir()
         if not (voc_root / part).is_dir():

@@ -1,11 +1,11 @@
-"""Decode the mask of a COCO segmentation in a crop around the object, not in the whole image."""
+"""Decode the mask of a COCO segmentation in a crop around the object instead of the whole image."""
 
 import numpy as np
 from pycocotools import mask as mask_utils
 
 from mmp2seg.ops.rle import polygon_values, segmentation_to_rle
 
-# pycocotools rounds a polygon's corners to a grid of a fifth of a pixel.
+# pycocotools rounds the corners of a polygon to a grid of 1/5 pixel.
 _GRID = 5
 
 
@@ -14,24 +14,24 @@ def crop_of_segmentation(
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the mask of a segmentation in a crop, and the position of the crop in the image.
 
-    The pixels equal those of pycocotools in the whole image, except for the rounding of edges
-    exactly half way between two of its grid steps: about one polygon in a thousand differs, by one
-    pixel.
+    The pixels equal pycocotools' mask of the whole image, except where an edge lies exactly halfway
+    between two grid steps of pycocotools and is rounded differently: about one polygon in a
+    thousand differs, by one pixel.
 
     Args:
         segmentation: polygons ``[[x1, y1, x2, y2, ...], ...]`` (their union; polygons with fewer
             than three corners are ignored), uncompressed RLE (``counts`` a list) or compressed RLE.
-        height: of the image.
-        width: of the image.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
 
     Returns:
-        tuple: mask ``(h, w)`` bool with the object's pixels, C-contiguous, and ``(left, top)``:
-        the mask's pixel (row, col) is the image's (row + top, col + left). A mask of shape
-        ``(0, 0)`` for an empty RLE; a polygon's crop may be larger than necessary.
+        tuple: the object's C-contiguous ``(h, w)`` bool mask, and ``(left, top)``: the mask's pixel
+        (row, col) is the image's (row + top, col + left). For an empty RLE the mask has shape ``(0,
+        0)``. The crop of a polygon may be larger than necessary.
 
     Raises:
-        ValueError: if it is not a segmentation, has no polygon with three corners, a corner that is
-            not finite, or an RLE that does not fill the image.
+        ValueError: it is not a segmentation, no polygon has three corners, a corner is not finite,
+            or the RLE does not fill the image.
     """
     if isinstance(segmentation, list):
         return _crop_of_polygons(segmentation, height, width)
@@ -47,7 +47,7 @@ def _crop_of_polygons(
         raise ValueError('expected a polygon of at least three corners, got none')
     corners = np.concatenate(steps)
     lowest, highest = (corners.min(0) // _GRID).tolist(), (corners.max(0) // _GRID).tolist()
-    # Clip the crop to the image: the polygon is cut off at the border, not moved inside.
+    # Clip the crop to the image: a polygon is cut off at the border, not moved inside.
     left, top = (max(int(low), 0) for low in lowest)
     right, bottom = (min(int(h) + 2, side) for h, side in zip(highest, (width, height)))
     if left >= right or top >= bottom:
@@ -60,14 +60,15 @@ def _crop_of_polygons(
 
 
 def _corners_for_pycocotools(steps: np.ndarray) -> np.ndarray:
-    """Return coordinates that pycocotools rounds to the given steps: it adds .5 and truncates."""
+    """Return coordinates that pycocotools rounds to the given steps (it adds .5 and truncates)."""
     return (np.where(steps < 0, steps - 0.75, steps) / _GRID).ravel()
 
 
 def _grid_steps(polygon: list) -> np.ndarray:
     """Return the corners ``(C, 2)`` (x, y) in integer grid steps, rounded like pycocotools.
 
-    Call it before the polygon is moved: afterwards a corner half way could round differently.
+    Call it before the polygon is moved: afterwards, a corner halfway between two steps could be
+    rounded differently.
     """
     values = polygon_values(polygon)
     if len(values) % 2:

@@ -1,4 +1,4 @@
-"""Import a folder of semantic maps in the form that the point datasets read."""
+"""Import a folder of semantic maps into the form that the point datasets read."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,11 +17,11 @@ class SemanticFolderReport:
     """Counts of an import.
 
     Attributes:
-        num_maps: maps written.
-        num_resized: of these, maps whose size differed from their image's.
-        missing: images without a map, by name.
-        unused: maps of the source folder without an image, by name.
-        num_pixels: (K + 2,) int64 pixels of background, of each class and of ignore.
+        num_maps: number of maps written.
+        num_resized: number of these maps whose size differed from their image's.
+        missing: names of the images without a map.
+        unused: names of the maps of the source folder without an image.
+        num_pixels: (K + 2,) int64 numbers of pixels: background, each class, ignore.
     """
 
     num_maps: int
@@ -44,31 +44,30 @@ def import_semantic_maps(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> SemanticFolderReport:
-    """Write a palette PNG of the image's size and name for each image of a folder.
+    """Write a palette PNG with the size and the name of the image for each image of a folder.
 
-    A map has the name of its image, in the same subfolder: ``<source_dir>/<name><map_suffix>`` for
-    ``<image_dir>/<name>.jpg``. A map of another size is resized with nearest-neighbour
-    interpolation if its aspect ratio is the image's (to within a pixel).
+    A map is named like its image and is in the same subfolder: ``<source_dir>/<name><map_suffix>``
+    for ``<image_dir>/<name>.jpg``. A map of another size is resized with nearest-neighbour
+    interpolation if it has the aspect ratio of the image (to within a pixel).
 
     Args:
-        source_dir: folder of maps: palette or grey of 8 bits, 0 background, k + 1 = class k,
-            255 ignore.
-        out_dir: folder to create; written atomically.
+        source_dir: folder of 8-bit palette or grey maps: 0 background, k + 1 = class k, 255 ignore.
+        out_dir: folder to create; it is written atomically.
         image_dir: folder of the images.
         num_classes: number K of classes without background.
-        from_palette: use the maps' colours, by VOC's palette, instead of their numbers; for maps in
-            RGB, and for palettes in another order.
-        map_suffix: what follows the image's name in the map's file name, such as '_mask.png'.
-        names: of the images, without suffix; None = all images of the folder.
+        from_palette: read the maps' colours with VOC's palette instead of their numbers, for RGB
+            maps and for palettes in another order.
+        map_suffix: text after the image's name in the map's file name, such as '_mask.png'.
+        names: names of the images, without suffix; None = all images of the folder.
         allow_missing: list images without a map in the report, instead of raising an error.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing folder, image or map.
-        ValueError: for a file that is not a map or not an image, a map of another aspect ratio, or
-            a value that is not a class; names the files.
-        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+        FileNotFoundError: a folder, image or map is missing.
+        ValueError: a file is not a map or not an image, or a map has another aspect ratio or a
+            value that is not a class; the message names the files.
+        FileExistsError: ``out_dir`` is not empty and ``overwrite`` is False.
     """
     source_dir = Path(source_dir)
     if not source_dir.is_dir():

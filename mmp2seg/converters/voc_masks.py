@@ -25,7 +25,7 @@ _VOID = 255
 
 @dataclasses.dataclass(frozen=True)
 class ConversionReport:
-    """Counts of a conversion to points, per split."""
+    """Counts of a conversion to points, by split."""
 
     num_images: dict[str, int]
     num_objects: dict[str, int]
@@ -36,8 +36,8 @@ class InstanceReport:
     """Counts of a conversion to a COCO instance json.
 
     Attributes:
-        num_images: images in the file, including those without objects.
-        num_objects: objects in the file, by class name, including classes without an object.
+        num_images: number of images in the file, including images without objects.
+        num_objects: number of objects by class name, including classes without an object.
     """
 
     num_images: int
@@ -58,28 +58,29 @@ def convert_voc_masks(
 ) -> ConversionReport:
     """Draw a point from each object mask and write a point dataset in VOC's layout.
 
-    Reads ``ImageSets/Segmentation/<split>.txt``, ``SegmentationObject`` and ``SegmentationClass``.
-    Writes ``Center_points``, ``train_cls.txt`` (images of all splits), ``ImageSets/Segmentation``,
-    ``annotations/points_<split>.json`` and, as ground truth for evaluation,
-    ``annotations/instances_<split>.json``. ``JPEGImages`` and ``SegmentationClass`` become links.
-    No weak maps are written.
+    This reads ``ImageSets/Segmentation/<split>.txt``, ``SegmentationObject`` and
+    ``SegmentationClass``. It writes ``Center_points``, ``train_cls.txt`` (images of all splits),
+    ``ImageSets/Segmentation``, ``annotations/points_<split>.json`` and, as ground truth for
+    evaluation, ``annotations/instances_<split>.json``. ``JPEGImages`` and ``SegmentationClass``
+    become links. No weak maps are written.
 
     Args:
         voc_root: folder in VOC's layout (VOC2012).
-        out_root: folder to create; written atomically.
-        classes: names of the K classes in the order of the map values 1..K.
+        out_root: folder to create; it is written atomically.
+        classes: names of the K classes in the order of their map values 1..K.
         splits: names of the image lists.
-        point: 'center' (of mass, moved inside the mask) or 'random' (a pixel of the mask).
+        point: 'center' (the centre of mass, moved inside the mask) or 'random' (a random pixel of
+            the mask).
         seed: seed of the random pixels; each image has its own random stream.
-        copy: copy images and maps instead of linking them.
+        copy: copy images and maps instead of linking to them.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of images of a split, for a progress bar.
+        track: function that wraps the list of images of a split, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing list, image or map.
-        ValueError: for a broken map, maps of different sizes, an object without class, a class
-            out of range, an image listed twice.
-        FileExistsError: if ``out_root`` is not empty and ``overwrite`` is not set.
+        FileNotFoundError: a list, image or map is missing.
+        ValueError: a map is broken, maps have different sizes, an object has no class, a class is
+            out of range, or an image is listed twice.
+        FileExistsError: ``out_root`` is not empty and ``overwrite`` is False.
     """
     if point not in ('center', 'random'):
         raise ValueError(f"expected point 'center' or 'random', got {point!r}")
@@ -127,23 +128,23 @@ def voc_masks_to_coco(
     split: str = 'val',
     track: Callable[[Iterable], Iterable] = iter,
 ) -> InstanceReport:
-    """Write the objects of an image list as COCO instance json.
+    """Write the objects of an image list as a COCO instance json.
 
-    Reads ``ImageSets/Segmentation/<split>.txt``, ``SegmentationObject`` and ``SegmentationClass``.
-    The masks are RLE without VOC's void pixels, which belong to no object. Category ids are 1..K;
-    for image ids see ``numeric_image_ids``.
+    This reads ``ImageSets/Segmentation/<split>.txt``, ``SegmentationObject`` and
+    ``SegmentationClass``. The masks are RLE without VOC's void pixels, which belong to no object.
+    Category ids are 1..K; for image ids see ``numeric_image_ids``.
 
     Args:
         voc_root: folder in VOC's layout (VOC2012).
-        out_path: json to write, atomically.
-        classes: names of the K classes in the order of the map values 1..K.
+        out_path: json to write; it is written atomically.
+        classes: names of the K classes in the order of their map values 1..K.
         split: name of the image list.
-        track: wraps the list of images, for a progress bar.
+        track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: for a missing list or map.
-        ValueError: for a broken map, maps of different sizes, an object without class, a class
-            out of range, an image listed twice; names the file.
+        FileNotFoundError: a list or map is missing.
+        ValueError: a map is broken, maps have different sizes, an object has no class, a class is
+            out of range, or an image is listed twice; the message names the file.
     """
     names = read_image_list(Path(voc_root) / 'ImageSets' / 'Segmentation' / f'{split}.txt')
     collector = AnnotationCollector(classes, description=f'VOC {split}')
@@ -173,8 +174,8 @@ def read_voc_objects(
         object numbers) and labels (N,) int64: the most frequent class of the object's pixels.
 
     Raises:
-        FileNotFoundError: for a missing map.
-        ValueError: for a broken map, different sizes, an object without class, a class out of
+        FileNotFoundError: a map is missing.
+        ValueError: a map is broken, the sizes differ, an object has no class, or a class is out of
             range; the message names the file.
     """
     object_path = Path(voc_root) / 'SegmentationObject' / f'{name}.png'

@@ -1,4 +1,4 @@
-"""Degrade a folder of true semantic maps to a folder of weak maps."""
+"""Degrade a folder of true semantic maps into a folder of weak maps."""
 
 import dataclasses
 import zlib
@@ -20,9 +20,9 @@ class WeakMapsReport:
 
     num_images: int
     miou: float
-    """Mean IoU over the classes that occur, with background, in 0..1."""
+    """Mean IoU over the classes that occur, including background, in 0..1."""
     class_iou: np.ndarray
-    """(K + 1,) in 0..1, background first; nan for classes that do not occur."""
+    """(K + 1,) IoUs in 0..1, background first; nan for classes that do not occur."""
 
 
 def degrade_folder(
@@ -36,25 +36,26 @@ def degrade_folder(
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> WeakMapsReport:
-    """Write a weak map, a palette PNG of the same name, for each true map of a folder.
+    """Write a weak map as a palette PNG of the same name for each true map of a folder.
 
-    Each map has its own random stream, from the seed and its name: the result does not depend on
-    the other maps.
+    The random stream of a map is derived from the seed and the map's name, so the result does not
+    depend on other maps.
 
     Args:
         gt_dir: folder of PNG maps, 0 background, k + 1 = class k, 255 ignore.
-        out_dir: folder to create; written atomically.
+        out_dir: folder to create; it is written atomically.
         num_classes: number K of classes without background.
         seed: seed of the degradation.
         strength: see ``degrade_semantic_map``.
-        names: stems of the maps to convert; None = all maps of the folder.
+        names: names of the maps to convert, without suffix; None = all maps of the folder.
         overwrite: replace a folder that is not empty.
-        track: wraps the list of names, for a progress bar.
+        track: function that wraps the list of names, e.g. to show a progress bar.
 
     Raises:
-        FileNotFoundError: if the folder or a named map does not exist.
-        ValueError: if there is no map, or a map is broken or has an invalid value; names the file.
-        FileExistsError: if ``out_dir`` is not empty and ``overwrite`` is not set.
+        FileNotFoundError: the folder or a named map does not exist.
+        ValueError: there is no map, or a map is broken or has an invalid value; the message names
+            the file.
+        FileExistsError: ``out_dir`` is not empty and ``overwrite`` is False.
     """
     maps = find_png_maps(gt_dir, subfolders=False)
     names = list(maps if names is None else names)

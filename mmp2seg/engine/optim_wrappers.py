@@ -13,9 +13,9 @@ from torch import nn
 class CPUAmpOptimWrapper(OptimWrapper):
     """Optimizer wrapper that runs the forward pass under bfloat16 autocast on CPU.
 
-    bfloat16 has the exponent range of float32, so the loss needs no scaling and the state dict is
-    the same as that of ``OptimWrapper``. The class is registered in mmengine's root registry, so
-    its name resolves from every scope.
+    bfloat16 has the exponent range of float32, so the loss needs no scaling and the state dict
+    equals the one of ``OptimWrapper``. The class is registered in mmengine's root registry, so its
+    name resolves from every scope.
     """
 
     @contextmanager

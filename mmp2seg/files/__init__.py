@@ -1,1 +1,1 @@
-"""Read files with errors that name the place, and write them atomically; no mm package."""
+"""Read files with errors that name the place, and write them atomically, without any mm package."""

@@ -1,4 +1,4 @@
-"""Atomic writing: a file holds either its old content or all of the new one."""
+"""Atomic writing: a file holds either its old content or all of its new content."""
 
 import json
 import os
@@ -10,18 +10,18 @@ from typing import Any
 
 @contextmanager
 def replaced_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path; when the block ends without error, that file becomes ``path``.
+    """Yield a temporary path, and rename that file to ``path`` when the block ends without error.
 
-    The temporary file is hidden and in the same folder, as a rename is atomic only within a file
-    system. Missing folders are created. If ``path`` is a link, the file that it points to is
-    replaced. After an error the old file stays and the temporary file is removed.
+    The temporary file is hidden and in the same folder, because a rename is atomic only within one
+    file system. Missing folders are created. If ``path`` is a link, its target is replaced. After
+    an error the old file is kept and the temporary file is removed.
 
     Raises:
         OSError: The folder cannot be written to, or the disk is full.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # not tempfile: its files are readable by the user only, and os.replace keeps the mode
+    # not tempfile: only the user can read its files, and os.replace keeps the mode
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         yield temporary
@@ -31,14 +31,14 @@ def replaced_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write json atomically; the text is built before any file is touched.
+    """Write json atomically; the text is complete before any file is opened.
 
     Args:
         path: The file to write.
-        content: Plain json types. nan and infinity are refused: they are not valid json.
+        content: Plain json types. nan and infinity are rejected, because they are not valid json.
 
     Raises:
-        TypeError, ValueError: ``content`` cannot be written as json; names ``path``.
+        TypeError, ValueError: ``content`` cannot be written as json; the message names ``path``.
         OSError: The folder cannot be written to, or the disk is full.
     """
     path = Path(os.path.realpath(path))

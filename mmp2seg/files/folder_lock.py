@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-# error numbers of file systems without locks, such as some network file systems
+# error numbers returned by file systems without locks, such as some network file systems
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
@@ -19,7 +19,7 @@ class FolderInUse(Exception):
 def folder_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder until the end of the block or of this process.
 
-    A missing folder is created, and removed again if nothing was written to it.
+    A missing folder is created; it is removed again if nothing was written to it.
 
     The lock is advisory: it only affects processes that use this function. On file systems that
     do not support locks it has no effect.
@@ -43,7 +43,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # another process has removed it or is writing to it
+        with suppress(OSError):  # another process has removed the folder or is writing to it
             if is_new and list(folder.iterdir()) == [path]:
                 path.unlink()
                 folder.rmdir()

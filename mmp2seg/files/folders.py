@@ -14,19 +14,19 @@ def complete_folder(
 ) -> Iterator[Path]:
     """Write a folder atomically.
 
-    Yields a temporary folder beside ``root``. It is renamed to ``root`` when the block ends without
+    Yield a temporary folder beside ``root``. It is renamed to ``root`` when the block ends without
     error, and removed otherwise. With ``overwrite`` the old folder stays in place until then.
 
     Args:
         root: the folder to write.
-        overwrite: replace a folder that is not empty. The error names the command-line option
-            ``--overwrite``, which every command with this function has.
-        inputs: files and folders that are read; they must not be in ``root``, where ``overwrite``
-            would delete them.
+        overwrite: replace a folder that is not empty. The error message suggests the command-line
+            option ``--overwrite``, which every command that calls this function has.
+        inputs: files and folders that the block reads. They must not be in ``root``, because
+            ``overwrite`` would delete them.
 
     Raises:
-        ValueError: if one of the inputs is ``root`` or is in it.
-        FileExistsError: if ``root`` is a file, or is not empty and ``overwrite`` is not set.
+        ValueError: an input is ``root`` or is inside it.
+        FileExistsError: ``root`` is a file, or it is not empty and ``overwrite`` is False.
     """
     root = Path(root)
     for path in inputs:
@@ -53,7 +53,7 @@ def complete_folder(
 
 
 def link_or_copy(source: str | Path, target: str | Path, *, copy: bool = False) -> None:
-    """Make a symbolic link to a file or folder, or copy it; missing folders are created.
+    """Link to a file or folder, or copy it; create missing folders.
 
     Raises:
         FileNotFoundError: if the source does not exist.

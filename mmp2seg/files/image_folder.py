@@ -1,4 +1,4 @@
-"""Find the images and maps of a folder, and read image sizes."""
+"""Find the images and maps in a folder, and read image sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, P
     """Return the PNG files of a folder, '.png' or '.PNG', sorted by name.
 
     Args:
-        folder: of the maps; hidden files are ignored.
+        folder: folder of the maps; hidden files are ignored.
         subfolders: include the subfolders.
 
     Returns:
@@ -48,14 +48,14 @@ def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, P
 
 
 def relative_stem(file_name: str | Path) -> str:
-    """Return a path without suffix, ``'a/b.jpg'`` -> ``'a/b'``: equal for an image and its map."""
+    """Return a path without suffix, ``'a/b.jpg'`` -> ``'a/b'``; it is equal for image and map."""
     return Path(file_name).with_suffix('').as_posix()
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return ``(H, W)`` of an image as mmcv loads it, after the EXIF rotation.
 
-    Reads the file header only.
+    Only the file header is read.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -64,8 +64,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            # Pillow rotates a TIFF itself and OpenCV does not rotate a WebP; `getexif` of a PNG
-            # without EXIF data reads the whole file.
+            # Pillow rotates TIFF images itself, and OpenCV does not rotate WebP images. For a PNG
+            # without EXIF data, `getexif` reads the whole file.
             orientation = 1
             if image.format == 'JPEG' or (image.format == 'PNG' and 'exif' in image.info):
                 orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -77,7 +77,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def shorten_names(names: Sequence[str], *, shown: int = _SHOWN_NAMES) -> str:
-    """Join the first ``shown`` names of a list, and say how many more there are."""
+    """Join the first ``shown`` names of a list, and append the number of remaining names."""
     more = len(names) - shown
     return ', '.join(names[:shown]) + (f' and {more} more' if more > 0 else '')
 

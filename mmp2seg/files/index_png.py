@@ -1,4 +1,4 @@
-"""Read and write maps of class or object numbers as PNG."""
+"""Read and write maps of class or object numbers as PNG files."""
 
 import io
 from pathlib import Path
@@ -13,8 +13,8 @@ _CONVERTER = 'tools/dataset_converters/import_semantic_maps.py --from-palette'
 def voc_palette() -> np.ndarray:
     """Return the PASCAL VOC palette, (256, 3) uint8 RGB; all colours differ.
 
-    The bits of a value, from the lowest up, go to red, green and blue in turn: the first three to
-    the highest bit of the colours, the next three to the bit below, and so on.
+    The bits of an index, from the lowest up, are assigned to red, green and blue in turn: the first
+    three set the highest bit of each channel, the next three the bit below, and so on.
     """
     values = np.arange(256)
     palette = np.zeros((256, 3), np.uint8)
@@ -39,7 +39,7 @@ def read_index_png(path: str | Path, *, from_palette: bool = False) -> np.ndarra
         (H, W) uint8.
 
     Raises:
-        ValueError: see :func:`decode_index_map`; names the file.
+        ValueError: see :func:`decode_index_map`; the message names the file.
         FileNotFoundError: if the file does not exist.
     """
     try:
@@ -55,16 +55,17 @@ def decode_index_map(data: bytes, *, where: str, from_palette: bool = False) -> 
     Args:
         data: content of a palette or grey image of at most 8 bits, in a lossless format;
             greyscale of less than 8 bits is scaled to 0..255, as PNG defines it.
-        where: the file, for errors.
-        from_palette: use the colours instead of the palette indices: VOC's colour k becomes k. RGB
-            images are accepted too; greyscale images keep their values.
+        where: the file, for error messages.
+        from_palette: read the colours instead of the palette indices: VOC's colour k becomes k.
+            This also accepts RGB images. Greyscale images keep their values.
 
     Returns:
-        (H, W) uint8: palette indices or grey values as stored, or numbers of VOC's colours.
+        (H, W) uint8: the stored palette indices or grey values, or the numbers of VOC's colours.
 
     Raises:
-        ValueError: for unreadable data, JPEG, 16 bits, colours instead of numbers, or, with
-            ``from_palette``, a colour that is not in VOC's palette; begins with ``where``.
+        ValueError: the data are unreadable, JPEG, of 16 bits or colours instead of numbers, or,
+            with ``from_palette``, have a colour that is not in VOC's palette; the message begins
+            with ``where``.
     """
     image = _decode_image(data, where)
     if image.format == 'JPEG':
@@ -91,11 +92,11 @@ def decode_index_map(data: bytes, *, where: str, from_palette: bool = False) -> 
 
 
 def _decode_image(data: bytes, where: str) -> Image.Image:
-    """Load an image; it keeps its ``format``."""
+    """Load an image and keep its ``format``."""
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    # the errors that Pillow raises for broken files
+    # Pillow raises these errors for broken files
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f'{where}: expected a PNG image, got unreadable data ({error})') from error
     return image
@@ -117,13 +118,13 @@ def _numbers_of_colours(image: Image.Image, where: str) -> np.ndarray:
 
 
 def _high_bits(colours: np.ndarray) -> np.ndarray:
-    """Pack (..., 3) uint8 colours into 9-bit numbers, which differ for all of VOC's colours."""
+    """Pack (..., 3) uint8 colours into 9-bit numbers, which are unique for VOC's colours."""
     red, green, blue = np.moveaxis(colours.astype(np.int64) >> 5, -1, 0)
     return red << 6 | green << 3 | blue
 
 
 def _colour_advice(image: Image.Image, where: str) -> str:
-    """Say how to convert a map in colours."""
+    """Explain how to convert a map that is stored as colours."""
     try:
         _numbers_of_colours(image, where)
     except ValueError:

@@ -13,12 +13,12 @@ def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
     """Parse the text of a json file.
 
     Args:
-        text: all of the file.
-        path: of the file, for errors.
+        text: content of the file.
+        path: path of the file, for error messages.
         drop: keys to remove from every object while parsing, to save memory.
 
     Raises:
-        ValueError: The text is not json; names the file, the line and the column.
+        ValueError: The text is not json; the message names the file, the line and the column.
     """
 
     def without_dropped(entry: dict) -> dict:
@@ -39,7 +39,7 @@ def read_json(path: str | Path, *, drop: Sequence[str] = ()) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not json; names the file, the line and the column.
+        ValueError: The file is not json; the message names the file, the line and the column.
     """
     return parse_json(read_text(path), path, drop=drop)
 
@@ -51,7 +51,8 @@ def read_json_object(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Not json, not an object, or a list is missing; names the file and the place.
+        ValueError: The file is not json, its top level is not an object, or a list is missing; the
+            message names the file and the place.
     """
     content = read_json(path, drop=drop)
     require_lists(path, content, lists)
@@ -59,7 +60,7 @@ def read_json_object(
 
 
 def is_finite_number(value: Any) -> bool:
-    """Return whether a json value is a number (not a boolean) that is finite as a float."""
+    """Return whether a json value is a number, not a boolean, and finite as a float."""
     try:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and math.isfinite(value)
@@ -71,7 +72,7 @@ def require_lists(path: str | Path, content: Any, lists: Sequence[str]) -> None:
     """Check that the content of a json file is an object with the given lists.
 
     Raises:
-        ValueError: Names the file and what was expected.
+        ValueError: It is not; the message names the file and the expected content.
     """
     if not isinstance(content, dict):
         raise ValueError(f'{path}: expected a json object, got a {type(content).__name__}')
@@ -84,7 +85,8 @@ def require_keys(path: str | Path, part: str, entries: Sequence[dict], keys: Seq
     """Check that each entry of a list of a json file is an object with the given keys.
 
     Raises:
-        ValueError: Names the file, the list, the position (from 0) and what is missing.
+        ValueError: An entry is not; the message names the file, the list, the position (from 0) and
+            the missing keys.
     """
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict):

@@ -1,14 +1,14 @@
-"""Read text files in UTF-8, with or without a byte order mark."""
+"""Read UTF-8 text files, with or without a byte order mark."""
 
 from pathlib import Path
 
 
 def read_text(path: str | Path) -> str:
-    """Read a text file; line ends are not changed.
+    """Read a text file without changing its line ends.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not UTF-8; names file and line.
+        ValueError: The file is not UTF-8; the message names file and line.
     """
     path = Path(path)
     if not path.is_file():
@@ -20,11 +20,11 @@ def decode_text(data: bytes, *, where: str | Path) -> str:
     """Decode the content of a text file.
 
     Args:
-        data: all of the file.
-        where: the file, for errors.
+        data: content of the file.
+        where: the file, for error messages.
 
     Raises:
-        ValueError: The data is not UTF-8; names file and line.
+        ValueError: The data is not UTF-8; the message names file and line.
     """
     try:
         return data.decode('utf-8-sig')

@@ -1,4 +1,4 @@
-"""Accuracy and speed of the fused affinity on a GPU, against the streamed and the dense path."""
+"""Measure accuracy and speed of the fused affinity on a GPU, compared with the other paths."""
 
 import functools
 from collections.abc import Callable
@@ -10,16 +10,16 @@ from torch import Tensor
 from mmp2seg.ops.affinity import IGNORED, fused, streamed
 from mmp2seg.ops.affinity.fused import Blocks
 
-# Largest relative errors. Values are float32 sums. A gradient has the same error or, in half
-# precision, the rounding error of one of its factors. With a threshold, an affinity close to it may
-# fall on either side.
+# Largest accepted relative errors. Values are float32 sums. A gradient has the same error or, in
+# half precision, the rounding error of one of its factors. With a threshold, rounding can put an
+# affinity close to the threshold on either side of it.
 VALUE_LIMIT, THRESHOLD_LIMIT = 1e-5, 1e-3
 GRAD_LIMITS = {torch.float32: 1e-5, torch.float16: 1e-4, torch.bfloat16: 1e-2}
 
 
 @dataclass(frozen=True)
 class AffinityCase:
-    """Arguments of ``pair_loss_and_grad``, and values to propagate.
+    """Arguments of ``pair_loss_and_grad``, and the values to propagate.
 
     For the shapes see :mod:`mmp2seg.ops.affinity.streamed`.
     """
@@ -47,7 +47,7 @@ class AffinityCase:
 
 @dataclass(frozen=True)
 class Finding:
-    """A measured relative error, and the error of the streamed path in float32 on the CPU.
+    """A measured relative error, with the streamed path's float32 error on the CPU for comparison.
 
     Attributes:
         what: name of the measured value.
@@ -78,7 +78,8 @@ def make_case(
         channels: number of channels of the embedding.
         maps: label maps per image.
         batch: number of images.
-        share: share of the pixels that take part in the loss: the ones nearest to the points.
+        share: share of the pixels that take part in the loss; the pixels nearest to the points are
+            used.
     """
     generator = torch.Generator().manual_seed(0)
     axis = (torch.arange(size) + 0.5) / size
@@ -87,7 +88,7 @@ def make_case(
     distance, nearest = torch.cdist(pixels, points).min(dim=-1)
     far = distance > distance.quantile(share, dim=-1, keepdim=True)
     codes = torch.where(far, IGNORED, nearest).int()  # code 0, one of the 12, is background
-    # noise, plus one random direction for each instance of the first map
+    # noise plus one random direction per instance of the first map
     directions = torch.randn(batch, 12, channels, generator=generator)
     directions = directions.take_along_dim(codes[:, 0, :, None].clamp(min=0).long(), dim=1)
     noise = torch.randn(batch, size * size, channels, generator=generator)
@@ -101,10 +102,10 @@ def make_case(
 
 
 def fused_errors(case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda') -> list[Finding]:
-    """Measure the errors of the fused path on a device against float64 on the CPU.
+    """Measure the errors of the fused path on a device, compared with float64 on the CPU.
 
-    The reference uses the same embedding, rounded to ``dtype``. The error of the last finding is 1
-    if the gradient of a second call differs in any bit, else 0.
+    The reference uses the same embedding, rounded to ``dtype``. The last finding checks
+    reproducibility: its error is 1 if the gradient of a second call differs in any bit, else 0.
     """
     on_device = case.to(device, dtype, torch.float32)
     rounded = case.to('cpu', dtype, torch.float64)
@@ -142,7 +143,7 @@ def relative_error(value: Tensor, reference: Tensor) -> float:
 def fused_calls(
     case: AffinityCase, dtype: torch.dtype, *, device: str = 'cuda'
 ) -> dict[str, Callable]:
-    """Functions that time the fused path; they take ``blocks`` as an optional argument."""
+    """Return calls of the fused path to time; each takes ``blocks`` as an optional argument."""
     case = case.to(device, dtype, torch.float32)
     return {
         'loss and gradient': functools.partial(
@@ -155,7 +156,7 @@ def fused_calls(
 
 
 def plain_calls(case: AffinityCase, *, device: str = 'cuda') -> dict[str, Callable]:
-    """The same operations as :func:`fused_calls`, streamed and dense in torch."""
+    """Return calls of the same operations as :func:`fused_calls`, streamed and dense in torch."""
     exact = case.to(device, torch.float32, torch.float64)
     plain = case.to(device, torch.float32, torch.float32)
     return {
@@ -172,7 +173,7 @@ def plain_calls(case: AffinityCase, *, device: str = 'cuda') -> dict[str, Callab
 def dense_loss_and_grad(rows: Tensor, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Compute ``pair_loss_and_grad`` with N x N matrices in plain torch.
 
-    Arguments and results are the ones of :func:`mmp2seg.ops.affinity.streamed.pair_loss_and_grad`.
+    It has the arguments and results of :func:`mmp2seg.ops.affinity.streamed.pair_loss_and_grad`.
     """
     rows = rows.detach().requires_grad_()
     affinity = (rows @ rows.mT).sigmoid()[:, None]
@@ -186,7 +187,7 @@ def dense_loss_and_grad(rows: Tensor, codes: Tensor, weights: Tensor) -> tuple[T
 
 
 def measure(call: Callable[[], object]) -> tuple[float, float] | None:
-    """Return median milliseconds and extra peak megabytes on CUDA; None when out of memory."""
+    """Return median milliseconds and extra peak megabytes on CUDA, None if out of memory."""
     import triton
 
     try:
@@ -202,6 +203,6 @@ def measure(call: Callable[[], object]) -> tuple[float, float] | None:
 
 
 def candidate_blocks() -> list[Blocks]:
-    """Return the block sizes in use, and some more to find better ones."""
+    """Return the block sizes in use, and further candidates for tuning."""
     more = ((128, 64, 8, 3), (128, 32, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2), (64, 32, 8, 1))
     return [*fused.BLOCKS, *(Blocks(*sizes) for sizes in more)]

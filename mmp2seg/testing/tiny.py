@@ -9,7 +9,9 @@ TINY_CLASSES = ('bar', 'block')
 
 
 def write_tiny_voc(root: Path, *, size: tuple[int, int] = (40, 48)) -> dict:
-    """Write three images in VOC layout: two touching bars and a block; one block; nothing.
+    """Write three images in VOC layout.
+
+    The first has two touching bars and a block, the second a block, the third nothing.
 
     Args:
         root: an existing folder.
@@ -53,7 +55,7 @@ def tiny_p2seg_config(*, num_classes: int = 2, **overrides) -> dict:
 
     Args:
         num_classes: number of classes, without background.
-        **overrides: entries that replace those of the model's config.
+        **overrides: entries of the model's config to replace.
 
     Returns:
         dict: config for ``MODELS.build``, valid under any default scope.

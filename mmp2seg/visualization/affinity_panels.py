@@ -1,7 +1,7 @@
-"""Draw the affinity of points to all pixels of their image.
+"""Draw the affinity between points and all pixels of their image.
 
 ``H, W`` is the size of the picture in pixels. ``h, w`` is the size of the embedding in cells. The
-cells cover the padded input of the network, which is at least as large as the picture.
+cells cover the padded network input, which is at least as large as the picture.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ def draw_heat_map(values: np.ndarray) -> np.ndarray:
         np.ndarray: ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        ValueError: values are outside [0, 1] or nan; names their range.
+        ValueError: values are outside [0, 1] or nan; the message names their range.
     """
-    if values.size and not (values.min() >= 0 and values.max() <= 1):  # also true for nan
+    if values.size and not (values.min() >= 0 and values.max() <= 1):  # true for nan, too
         raise ValueError(f'expected values in [0, 1], got {values.min():g}..{values.max():g}')
     levels = np.round(255 * np.asarray(values, dtype=np.float64)).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
@@ -41,7 +41,7 @@ def draw_heat_map(values: np.ndarray) -> np.ndarray:
 def cells_to_pixels(
     values: np.ndarray, *, padded_size: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
-    """Repeat the value of each cell for all its pixels.
+    """Expand a map of cells to pixels by repeating the value of each cell.
 
     Args:
         values: ``(h, w)`` floats.
@@ -65,7 +65,7 @@ def draw_cell(
     padded_size: tuple[int, int],
     text: str = '',
 ) -> np.ndarray:
-    """Draw a frame around a cell, outside its pixels, and a text beside it.
+    """Draw a frame around the pixels of a cell, and a text beside it.
 
     Args:
         image: image to draw on.
@@ -100,7 +100,7 @@ def affinity_row(
     palette: Palette,
     padded_size: tuple[int, int],
 ) -> list[tuple[str, np.ndarray]]:
-    """Make the panels of the image with its points, and of the affinity of each chosen point.
+    """Make a panel of the image with its points, and a panel of each chosen point's affinity.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
@@ -125,10 +125,10 @@ def affinity_row(
 def semantic_row(
     semantic_maps: Mapping[str, np.ndarray], palette: Palette
 ) -> list[tuple[str, np.ndarray]]:
-    """Make a panel of each semantic map ``(H, W)``; the keys are the titles."""
+    """Make a panel of each ``(H, W)`` semantic map, with its key as the title."""
     return [(title, draw_semantic_map(values, palette)) for title, values in semantic_maps.items()]
 
 
 def join_rows(*rows: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Join rows of panels to one RGB picture; skip empty rows."""
+    """Join rows of panels into one RGB picture; skip empty rows."""
     return panel_grid([panel_row(row) for row in rows if row])

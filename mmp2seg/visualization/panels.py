@@ -1,4 +1,4 @@
-"""Draw points, maps, offset fields and instances as arrays, and join them to panels.
+"""Draw points, maps, offset fields and instances as arrays, and join them into panels.
 
 All images are ``(H, W, 3)`` uint8 RGB. Coordinates are continuous: the centre of pixel (col, row)
 is ``(col + 0.5, row + 0.5)``. No function modifies its input.
@@ -21,7 +21,7 @@ Palette = Sequence[Sequence[int]]
 
 
 def distinct_colors(num: int) -> list[tuple[int, int, int]]:
-    """Return ``num`` saturated RGB colours; neighbours in the list differ clearly in hue."""
+    """Return ``num`` saturated RGB colours; consecutive colours differ clearly in hue."""
     golden_ratio = 0.618034  # spreads any number of hues evenly
     hues = [(index * golden_ratio) % 1 for index in range(num)]
     values = [(1.0, 0.75)[index // 5 % 2] for index in range(num)]
@@ -39,14 +39,14 @@ def draw_points(
     *,
     crossed: bool = False,
 ) -> np.ndarray:
-    """Draw points as discs or crosses in the colour of their class.
+    """Draw points as discs or crosses in the colours of their classes.
 
     Args:
         image: image to draw on.
         points_xy: ``(N, 2)`` floats; points outside the image are not visible.
         labels: ``(N,)`` integers ``0..K-1``.
         palette: ``K`` RGB colours.
-        crossed: draw crosses instead of discs, e.g. for points without instance.
+        crossed: draw crosses instead of discs, e.g. for points without an instance.
     """
     canvas = image.copy()
     radius = max(2, round(min(image.shape[:2]) / 100))
@@ -71,7 +71,7 @@ def draw_semantic_map(semantic_map: np.ndarray, palette: Palette) -> np.ndarray:
         palette: ``K`` RGB colours.
 
     Raises:
-        ValueError: the map contains another value; names it.
+        ValueError: the map contains another value; the message names it.
     """
     values = np.unique(semantic_map)
     unknown = values[(values > len(palette)) & (values != IGNORE) | (values < 0)]
@@ -90,15 +90,15 @@ def draw_offset_field(
     max_length: float | None = None,
     legend: bool = True,
 ) -> np.ndarray:
-    """Draw an offset field by a colour wheel: hue is the direction, saturation the length.
+    """Draw an offset field with a colour wheel: hue shows the direction, saturation the length.
 
     Args:
         offset: ``(2, H, W)`` floats, ``(dx, dy)`` in pixels.
         valid: ``(H, W)`` bool; other pixels are black.
-        max_length: length with full saturation; longer vectors look the same. Defaults to the
+        max_length: length drawn with full saturation; longer vectors look the same. Default: the
             length of the longest vector.
-        legend: draw a small wheel in the lower right corner. Its centre is the zero vector, its rim
-            are vectors of ``max_length`` in the direction from the centre.
+        legend: draw a small wheel in the lower right corner. Its centre shows the zero vector, its
+            rim the vectors of ``max_length`` that point away from the centre.
     """
     field = np.moveaxis(np.asarray(offset, dtype=np.float32), 0, -1).copy()  # (H, W, 2)
     if valid is not None:
@@ -126,14 +126,14 @@ def draw_instances(
     palette: Palette | None = None,
     alpha: float = 0.5,
 ) -> np.ndarray:
-    """Draw instances over the image, each with its own colour, a contour and its point.
+    """Draw instances over the image, each in its own colour with a contour and its point.
 
     Args:
         image: image to draw on.
         masks: ``(M, H, W)`` bool.
         labels: ``(M,)`` integers ``0..K-1``, which select the colours of the points.
-        points_xy: ``(M, 2)`` floats. None: no points.
-        palette: ``K`` RGB colours of the classes. None: distinct colours.
+        points_xy: ``(M, 2)`` floats. None: draw no points.
+        palette: ``K`` RGB colours of the classes. None: use distinct colours.
         alpha: opacity of the masks.
     """
     canvas = image.copy()
@@ -166,7 +166,7 @@ def panel_row(panels: Sequence[tuple[str, np.ndarray]], *, height: int = 320) ->
 
 
 def panel_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Join rows of :func:`panel_row` below each other; pad shorter ones with white.
+    """Stack rows of :func:`panel_row`; pad shorter rows with white.
 
     Raises:
         ValueError: there is no row.
@@ -178,7 +178,7 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write an RGB image; create missing folders.
 
     Raises:
-        OSError: the file cannot be written; names the file.
+        OSError: the file cannot be written; the message names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,13 +188,13 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
 
 
 def picture_path(folder: str | Path, file_name: str | Path) -> Path:
-    """Path of the picture of an image: ``'a/1.jpg'`` -> ``<folder>/a/1.jpg.png``.
+    """Return the path of an image's picture: ``'a/1.jpg'`` -> ``<folder>/a/1.jpg.png``.
 
-    Images that differ in folder or suffix alone get different pictures, and all of them lie in
+    Images that differ only in folder or suffix get different pictures. All pictures are inside
     ``folder``: an absolute name loses its root, and ``'..'`` becomes ``'__'``.
 
     Args:
-        folder: of the pictures.
+        folder: folder of the pictures.
         file_name: path of the image, relative to the folder of the images.
     """
     path = PurePath(file_name)

@@ -1,4 +1,4 @@
-"""Draw the inputs and outputs of stage 1 for an image as one picture."""
+"""Draw the inputs and outputs of stage 1 for one image as one picture."""
 
 from collections.abc import Sequence
 
@@ -32,18 +32,19 @@ def stage1_panels(
 ) -> list[tuple[str, np.ndarray]]:
     """Make the panels of an image: points, weak map, predicted map, offsets, instances, truth.
 
-    Points without instance are crosses. There is no panel for a field that the data sample lacks.
+    Points without an instance are drawn as crosses. Fields that the data sample lacks have no
+    panel.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, the original image.
         data_sample: output of stage 1 with ``pred_instances`` and, optionally, ``dropped_points``,
             ``gt_sem_seg`` (the weak map, in the frame of the network's input), ``pred_sem_seg`` and
             ``pred_offset``.
-        truth: COCO annotations of the image. None: no panel of the truth.
-        palette: RGB colours of the classes. None: distinct colours.
+        truth: COCO annotations of the image. None: make no panel of the truth.
+        palette: RGB colours of the classes. None: use distinct colours.
 
     Returns:
-        list: ``(title, (H, W, 3) uint8 RGB)`` of each panel.
+        list: per panel its title and ``(H, W, 3)`` uint8 RGB image.
 
     Raises:
         ValueError: a predicted map does not have the size of the image.
@@ -86,7 +87,7 @@ def draw_stage1(
     *,
     palette: Palette | None = None,
 ) -> np.ndarray:
-    """Join the panels of :func:`stage1_panels` to one RGB picture, three in a row."""
+    """Join the panels of :func:`stage1_panels` into one RGB picture, three in a row."""
     panels = stage1_panels(image, data_sample, truth, palette=palette)
     starts = range(0, len(panels), _PANELS_PER_ROW)
     return panel_grid([panel_row(panels[start : start + _PANELS_PER_ROW]) for start in starts])
@@ -94,7 +95,7 @@ def draw_stage1(
 
 def _draw_offset(offset: np.ndarray, valid: np.ndarray | None) -> tuple[str, np.ndarray]:
     lengths = np.hypot(*offset)[valid if valid is not None else ...]
-    # not the longest vector: a few outliers would make all small objects look white
+    # not the longest vector, because a few outliers would make all small objects look white
     rim = float(np.quantile(lengths, 0.9)) if lengths.size else 0.0
     title = f'offset field, rim of the wheel = {rim:.0f} px'
     return title, draw_offset_field(offset, valid=valid, max_length=rim)

@@ -60,5 +60,5 @@ def test_two_processes_on_cpu(toy_project):
     log = process.stdout + process.stderr
     assert 'Distributed training: True' in log
     assert 'GPU number: 2' in log
-    assert 'the processes talk over gloo' in log
+    assert 'the processes communicate over gloo' in log
     assert load(toy_project.work_dir / 'iter_3.pth')['meta']['iter'] == 3

@@ -43,7 +43,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('config', help='stage-1 config with an affinity head')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('out_dir', type=Path, help='folder of the pictures')
-    parser.add_argument('--num', type=int, default=8, help='images, spread over the data set')
+    parser.add_argument('--num', type=int, default=8, help='images, spread over the dataset')
     parser.add_argument(
         '--truth',
         help='COCO json with the true instances: drawn, and used for the figures instead of the '
@@ -53,7 +53,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--split',
         choices=('train', 'test'),
         default='test',
-        help='the data set to draw; always through the pipeline of the test set',
+        help='the dataset to draw; always through the pipeline of the test set',
     )
     parser.add_argument(
         '--points-only', action='store_true', help='draw the upper row only; needs no weak maps'

@@ -1,4 +1,4 @@
-"""Draw the outputs of stage 1 for some images of a data set, one PNG per image.
+"""Draw the outputs of stage 1 for some images of a dataset, one PNG per image.
 
 Example: python tools/analysis_tools/draw_stage1.py CONFIG CHECKPOINT --out-dir pictures --num 8
 """
@@ -24,16 +24,16 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('config', help='stage-1 config')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('--out-dir', required=True, type=Path, help='folder of the pictures')
-    parser.add_argument('--num', type=int, default=10, help='images, spread over the data set')
+    parser.add_argument('--num', type=int, default=10, help='images, spread over the dataset')
     parser.add_argument('--truth', help='COCO json with the true instances, to draw beside')
     parser.add_argument(
         '--split',
         choices=('train', 'val', 'test'),
         default='test',
-        help='the data set to draw; always through the pipeline of the test set',
+        help='the dataset to draw; always through the pipeline of the test set',
     )
     parser.add_argument(
-        '--no-weak-map', action='store_true', help='for a data set without weak maps'
+        '--no-weak-map', action='store_true', help='for a dataset without weak maps'
     )
     add_device_argument(parser)
     add_cfg_options(parser)

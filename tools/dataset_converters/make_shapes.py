@@ -1,4 +1,4 @@
-"""Generate the data set Shapes, in VOC or COCO layout."""
+"""Generate the dataset Shapes, in VOC or COCO layout."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Convert the object masks of a data set in VOC layout into a COCO instance json."""
+"""Convert the object masks of a dataset in VOC layout into a COCO instance json."""
 
 import argparse
 import sys

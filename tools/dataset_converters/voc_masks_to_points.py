@@ -1,4 +1,4 @@
-"""Draw a point from each object mask of a data set in VOC layout."""
+"""Draw a point from each object mask of a dataset in VOC layout."""
 
 import argparse
 import sys

@@ -1,6 +1,6 @@
-"""Check the point data set of a config: print one page with its contents and its problems.
+"""Check the point dataset of a config: print one page with its contents and its problems.
 
-Exit status: 0 no problems, 1 problems found, 2 the data set cannot be checked.
+Exit status: 0 no problems, 1 problems found, 2 the dataset cannot be checked.
 Example: python tools/misc/check_dataset.py configs/p2seg/hrnet48_voc.py --num-workers 4
 """
 

@@ -1,1 +1,1 @@
-"""Read a point data set once and report all problems."""
+"""Read a point dataset once and report all problems."""

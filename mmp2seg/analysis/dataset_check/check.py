@@ -1,4 +1,4 @@
-"""Read a whole point data set once and collect its problems."""
+"""Read a whole point dataset once and collect its problems."""
 
 import os.path as osp
 from collections import Counter, defaultdict
@@ -34,7 +34,7 @@ def check_dataset(
 
     Args:
         cfg: config with the data loaders of stage 1.
-        split: ``'train'`` or ``'test'``, the data set to check.
+        split: ``'train'`` or ``'test'``, the dataset to check.
         image_classes: file with the classes of each image (``train_cls.txt``) to compare with the
             points; None compares nothing.
         with_hash: also look for image files with the same content.
@@ -43,7 +43,7 @@ def check_dataset(
 
     Raises:
         CommandError: the config has no data loader for the split or for the test.
-        ValueError, OSError: it has no point data set, or the list of images or the file of their
+        ValueError, OSError: it has no point dataset, or the list of images or the file of their
             classes cannot be read.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -84,7 +84,7 @@ def check_dataset(
 def _image_checker(
     cfg: Config, dataset: ConfigDict, loaded: LoadedEntries, *, with_hash: bool
 ) -> ImageChecker:
-    """Make a checker that reads like the data set's pipeline and finds regions like the labeler."""
+    """Make a checker that reads like the dataset's pipeline and finds regions like the labeler."""
     steps = {step.type.split('.')[-1]: step for step in dataset.pipeline}
     load_image = steps.get('LoadImageFromFile', dict(type='LoadImageFromFile'))
     load_points = steps.get('LoadPointAnnotations', {})

@@ -1,4 +1,4 @@
-"""Check one image of a point data set: its files, its points and its semantic map."""
+"""Check one image of a point dataset: its files, its points and its semantic map."""
 
 import dataclasses
 import hashlib
@@ -42,15 +42,15 @@ class ImageFindings:
 
 @dataclasses.dataclass(frozen=True)
 class ImageChecker:
-    """Checks an entry of a data set; a call does not raise for problems of the entry.
+    """Checks an entry of a dataset; a call does not raise for problems of the entry.
 
     Attributes:
-        load_image: transform of the data set's pipeline that adds ``img`` to an entry.
+        load_image: transform of the dataset's pipeline that adds ``img`` to an entry.
         classes: names of the K classes.
         sizes: (H, W) by image id, from the annotation file; may lack images.
         ann_file: named if a size differs from the image.
         backend_args: of :mod:`mmengine.fileio`, for maps.
-        resize_seg_map: whether the data set resizes maps with the aspect ratio of the image.
+        resize_seg_map: whether the dataset resizes maps with the aspect ratio of the image.
         min_region_area: of the labeler.
         max_snap_distance: of the labeler.
         with_digest: compute a digest of each image file.

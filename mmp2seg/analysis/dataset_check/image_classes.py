@@ -19,7 +19,7 @@ def read_image_classes(path: str | Path, *, num_classes: int) -> dict[str, tuple
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: a word is not a class 0..K-1, or an image has two lines; begins with
+        ValueError: a word is not a class 0..K-1, or an image has two lines; the message begins with
             ``path:line``.
     """
     classes: dict[str, tuple[int, ...]] = {}

@@ -1,4 +1,4 @@
-"""Load the entries of a point data set without stopping at the first broken one."""
+"""Load the entries of a point dataset without stopping at the first broken one."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from mmp2seg.registry import DATASETS
 
 @dataclasses.dataclass(frozen=True)
 class LoadedEntries:
-    """The entries of a data set.
+    """The entries of a dataset.
 
     Attributes:
         entries: see ``PointDataset.image_entry``, without the points that cannot be read.
@@ -37,19 +37,19 @@ class LoadedEntries:
 
 
 def load_entries(dataset: ConfigDict) -> LoadedEntries:
-    """Load the entries of the data set of a config, which is built with an empty pipeline.
+    """Load the entries of the dataset of a config, which is built with an empty pipeline.
 
-    Data sets that are neither VOC nor COCO stop at the first broken entry.
+    Datasets that are neither VOC nor COCO stop at the first broken entry.
 
     Raises:
-        ValueError: it is not a point data set, or the config or the list of images is broken.
+        ValueError: it is not a point dataset, or the config or the list of images is broken.
         OSError: the list of images cannot be read.
     """
     arguments = {**dataset, 'pipeline': [], 'test_mode': True, 'serialize_data': False}
     name = arguments.pop('type')
     cls = name if isinstance(name, type) else DATASETS.get(name)
     if cls is None or not issubclass(cls, PointDataset):
-        raise ValueError(f'expected a point data set (mmp2seg.PointVOCDataset, ...), got {name}')
+        raise ValueError(f'expected a point dataset (mmp2seg.PointVOCDataset, ...), got {name}')
     mixins = [mixin for base, mixin in _TOLERANT.items() if issubclass(cls, base)]
     state = dict(problems=[], sizes={})
     tolerant = type(cls.__name__, (*mixins, cls), state)

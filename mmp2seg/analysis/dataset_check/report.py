@@ -1,4 +1,4 @@
-"""The report of a check of a point data set, as one page and as json."""
+"""The report of a check of a point dataset, as one page and as json."""
 
 import dataclasses
 import textwrap
@@ -35,10 +35,10 @@ _PLACE_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class DatasetReport:
-    """Figures and problems of a data set.
+    """Figures and problems of a dataset.
 
     Attributes:
-        title: split and file of the data set.
+        title: split and file of the dataset.
         classes: names of the K classes.
         counts: sums of ``ImageFindings.counts``.
         problems: all lines by kind; a line names its file.

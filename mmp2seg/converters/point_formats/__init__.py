@@ -1,12 +1,12 @@
-"""Read and write the point formats of annotation tools, as ``SourceImage``.
+"""Read the point formats of annotation tools into ``SourceImage``, and write them.
 
 Each format is a module with ``read(path, *, image_dir=None, ...) -> list[SourceImage]`` and
-``write(images, path, ...)``. Readers keep the order of the points and name file and place in
-``where``. They raise an error for shapes that they cannot convert, unless an option skips these;
-then ``SourceImage.left_out`` lists them. ``assemble_point_json`` checks classes, that points are
-inside the image, and duplicates.
+``write(images, path, ...)``. Readers keep the order of the points and store file and place in
+``where``. Shapes that a reader cannot convert are errors, unless an option skips them;
+``SourceImage.left_out`` lists the skipped shapes. ``assemble_point_json`` checks the classes, the
+positions and duplicate points.
 
-The options of a command are the arguments of ``read`` and ``write``. Error messages name the
+The arguments of ``read`` and ``write`` are options of the commands, and error messages name the
 options: ``--image-dir`` for ``image_dir``.
 """
 

@@ -1,9 +1,9 @@
-"""Points of a COCO keypoints json.
+"""Read and write points in a COCO keypoints json.
 
-The format, see https://cocodataset.org/#format-data: an annotation's ``keypoints`` are
-``x1, y1, v1, x2, ...``; x and y are pixel indices from 0; the visibility v is 0 for not labelled, 1
-for labelled but hidden, 2 for visible. ``num_keypoints`` counts the keypoints with v > 0; it is 0
-for crowds and small objects.
+The format (https://cocodataset.org/#format-data): an annotation's ``keypoints`` are ``x1, y1,
+v1, x2, ...``. x and y are pixel indices from 0. The visibility v is 0 for not labelled, 1 for
+labelled but hidden, 2 for visible. ``num_keypoints`` counts the keypoints with v > 0. It is 0 for
+crowds and small objects.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,20 @@ def read(
 ) -> list[SourceImage]:
     """Read the first labelled keypoint of each annotation, as ``PointCocoDataset`` does.
 
-    Crowds are left out.
+    Crowd annotations are left out.
 
     Args:
         path: the json.
-        image_dir: folder of the images, to check their sizes.
-        all_keypoints: take all labelled keypoints, for files where each keypoint is an object.
+        image_dir: folder of the images; if given, their sizes are checked.
+        all_keypoints: read all labelled keypoints, for files in which each keypoint is an object.
         unlabelled: what to do with annotations without a labelled keypoint: 'error' or 'skip'.
-        pixel_indices: coordinates are pixel indices, as in COCO, and get .5 added. False for files
-            with continuous coordinates.
+        pixel_indices: coordinates are pixel indices, as in COCO, so .5 is added. False: coordinates
+            are continuous.
 
     Raises:
-        FileNotFoundError: no such file, or an image is missing in ``image_dir``.
-        ValueError: malformed, or an id or a name twice; names the file and the place.
+        FileNotFoundError: there is no such file, or an image is missing in ``image_dir``.
+        ValueError: the file is malformed, or an id or a name is repeated; the message names the
+            file and the place.
     """
     check_choice('unlabelled', unlabelled, ('error', 'skip'))
     content = read_json_object(path, lists=('images', 'categories', 'annotations'))
@@ -65,15 +66,15 @@ def write(
     classes: Sequence[str] | None = None,
     pixel_indices: bool = True,
 ) -> None:
-    """Write an annotation with one visible keypoint per point.
+    """Write one annotation with one visible keypoint for each point.
 
-    The box of an annotation has size 0 and is at the point. Coordinates are written with all their
-    digits; with ``pixel_indices``, subtracting .5 may round.
+    The box of an annotation has size 0 and is at the point. Coordinates are written with all
+    digits; with ``pixel_indices``, subtracting .5 may round them.
 
     Args:
         images: the images with their points.
-        path: the file to write, atomically.
-        classes: names of the categories 1..K; None takes those of the points, sorted.
+        path: the file to write; it is written atomically.
+        classes: names of the categories 1..K; None = the sorted classes of the points.
         pixel_indices: see :func:`read`.
 
     Raises:
@@ -111,14 +112,14 @@ def write(
 
 
 def _annotation(x: float, y: float) -> dict:
-    """Return the entries of an annotation with one visible keypoint, in the file's coordinates."""
+    """Return the keypoint entries of an annotation, for a point in the file's coordinates."""
     return dict(keypoints=[x, y, 2], num_keypoints=1, bbox=[x, y, 0.0, 0.0], area=0.0, iscrowd=0)
 
 
 def _read_annotations(
     path: str | Path, content: dict, *, all_keypoints: bool, unlabelled: str, shift: float
 ) -> tuple[dict[int, list[SourcePoint]], dict[int, list[str]]]:
-    """Return the points, and a line for each annotation that is left out, by image id."""
+    """Return, by image id, the points and a line for each annotation that is left out."""
     names = {category['id']: category['name'] for category in content['categories']}
     points: dict = {image['id']: [] for image in content['images']}
     left_out: dict = {image['id']: [] for image in content['images']}

@@ -1,4 +1,4 @@
-"""Points of a CSV table: a header ``file,x,y,class`` and a line per point."""
+"""Read and write points in a CSV table: a header ``file,x,y,class`` and one line per point."""
 
 import csv
 import io
@@ -28,24 +28,25 @@ def read(
     """Read a table whose header names the columns ``file``, ``x``, ``y`` and ``class``.
 
     The columns may be in any order and in upper or lower case; other columns are ignored. The
-    delimiter is comma, semicolon or tab. The file is UTF-8, with or without a byte order mark, and
-    with the line ends of any system.
+    delimiter is comma, semicolon or tab. The file is UTF-8, with or without a byte order mark, with
+    any line ends.
 
     Args:
         path: the table.
-        image_dir: folder of the images; ``file`` is a path relative to it that stays inside it. The
-            sizes are read from the images.
-        pixel_indices: coordinates are pixel indices and get .5 added; otherwise continuous.
-        list_images: append the images of the folder and its subfolders that have no line, as
-            images without points.
+        image_dir: folder of the images; ``file`` is a path in this folder. The sizes are read from
+            the images.
+        pixel_indices: coordinates are pixel indices, so .5 is added. False: coordinates are
+            continuous.
+        list_images: append the images of the folder and its subfolders that have no line in the
+            table, as images without points.
 
     Returns:
         list: images in the order of their first lines.
 
     Raises:
-        FileNotFoundError: no such file, or an image is missing.
-        ValueError: malformed, or no line below the header and no ``list_images``; names file and
-            line.
+        FileNotFoundError: there is no such file, or an image is missing.
+        ValueError: the table is malformed, or it has no line below the header and ``list_images``
+            is False; the message names file and line.
     """
     shift = _PIXEL_CENTER if pixel_indices else 0.0
     points: dict[str, list[SourcePoint]] = {}
@@ -72,13 +73,14 @@ def read(
 
 
 def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: bool = False) -> None:
-    """Write a comma-separated table; coordinates are written with all their digits.
+    """Write a comma-separated table; write coordinates with all digits.
 
-    An image without points has no line: ``read(..., list_images=True)`` finds it in the folder.
+    An image without points has no line in the table; ``read(..., list_images=True)`` finds it in
+    the folder.
 
     Args:
         images: the images with their points.
-        path: the file to write, atomically.
+        path: the file to write; it is written atomically.
         pixel_indices: see :func:`read`.
     """
     shift = _PIXEL_CENTER if pixel_indices else 0.0
@@ -93,8 +95,8 @@ def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: boo
 
 
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield place and values, in the order of ``COLUMNS``, of each line that is not blank."""
-    # newline='': accept the line ends of any system and leave them to csv
+    """Yield the place and the values, in the order of ``COLUMNS``, of each non-blank line."""
+    # newline='': leave line ends to csv, which accepts all kinds
     lines = io.StringIO(read_text(path), newline='')
     delimiter, header = _header(lines.readline().rstrip('\r\n'), where=f'{path}:1')
     lines.seek(0)
@@ -113,7 +115,7 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _header(line: str, *, where: str) -> tuple[str, list[str]]:
-    """Return the delimiter with which the first line has all columns, and the column names."""
+    """Return the delimiter that splits the first line into all columns, and the column names."""
     for delimiter in _DELIMITERS:
         names = next(csv.reader([line], delimiter=delimiter), [])
         header = [name.strip().lower() for name in names]
@@ -126,7 +128,7 @@ def _header(line: str, *, where: str) -> tuple[str, list[str]]:
 
 
 def _relative_name(file_name: str, *, where: str) -> str:
-    """Normalize a path: './a.jpg' and 'b/../a.jpg' are 'a.jpg'."""
+    """Normalize a path: './a.jpg' and 'b/../a.jpg' become 'a.jpg'."""
     name = posixpath.normpath(file_name.replace('\\', '/'))
     if name.split('/')[0] in ('', '.', '..') or PureWindowsPath(name).drive:
         raise ValueError(f'{where}: expected a file in the image folder, got {file_name!r}')

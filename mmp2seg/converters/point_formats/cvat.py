@@ -1,10 +1,10 @@
-"""Points of CVAT: the XML of 'CVAT for images 1.1'.
+"""Read and write points in CVAT's XML format 'CVAT for images 1.1'.
 
-The format, see https://docs.cvat.ai/docs/other/xml_format: ``<image>`` has ``id``, ``name`` (a
+The format (https://docs.cvat.ai/docs/other/xml_format): ``<image>`` has ``id``, ``name`` (a
 path), ``width`` and ``height``, and contains shapes with ``label``. ``<points>`` has
 ``points="x0,y0;x1,y1;..."``, ``<box>`` has ``xtl ytl xbr ybr`` (a rotation is about its centre),
 and ``<tag>`` describes the whole image. Exports have two decimal places. Coordinates are continuous
-(of the canvas). The XML of a video has ``<track>`` instead.
+canvas coordinates. The XML of a video has ``<track>`` instead.
 """
 
 import xml.etree.ElementTree as ET
@@ -23,7 +23,7 @@ from mmp2seg.converters.point_json import SourceImage, SourcePoint
 from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_text
 
-# attributes of two points of a shape; the centre is midway between them
+# attributes of two points of a shape; the centre is halfway between them
 _CENTERED = {'box': (('xtl', 'ytl'), ('xbr', 'ybr')), 'ellipse': (('cx', 'cy'), ('cx', 'cy'))}
 
 
@@ -34,13 +34,14 @@ def read(
 
     Args:
         path: the ``annotations.xml`` of an export.
-        image_dir: folder of the images, to check their sizes.
-        other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (of
-            boxes and ellipses).
+        image_dir: folder of the images; if given, their sizes are checked.
+        other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (take
+            the centre of boxes and ellipses).
 
     Raises:
-        FileNotFoundError: no such file, or an image is missing in ``image_dir``.
-        ValueError: malformed; names the file and the line, or the image and the shape.
+        FileNotFoundError: there is no such file, or an image is missing in ``image_dir``.
+        ValueError: the file is malformed; the message names the file and the line, or the image and
+            the shape.
     """
     check_choice('other_shapes', other_shapes, OTHER_SHAPES)
     if not Path(path).is_file():
@@ -56,14 +57,14 @@ def read(
 def write(
     images: Sequence[SourceImage], path: str | Path, *, classes: Sequence[str] | None = None
 ) -> None:
-    """Write an XML to upload to a CVAT task with these images.
+    """Write an XML file that can be uploaded to a CVAT task with these images.
 
-    Coordinates are written with all their digits.
+    Coordinates are written with all digits.
 
     Args:
         images: the images with their points.
-        path: the file to write, atomically.
-        classes: labels to list; None lists those of the points.
+        path: the file to write; it is written atomically.
+        classes: labels to list; None = the labels of the points.
     """
     root = ET.Element('annotations')
     ET.SubElement(root, 'version').text = '1.1'
@@ -88,7 +89,7 @@ def write(
 
 
 def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
-    """Yield each ``<image>`` with its place; clear it afterwards to save memory."""
+    """Yield each ``<image>`` with its place, and clear it afterwards to save memory."""
     depth = 0
     for event, element in _events(path):
         depth += 1 if event == 'start' else -1
@@ -106,7 +107,7 @@ def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
 
 
 def _events(path: str | Path) -> Iterator[tuple[str, ET.Element]]:
-    """Yield the start and end events of the elements, with errors that name the file."""
+    """Yield the start and end events of the elements; errors name the file."""
     try:
         yield from ET.iterparse(path, events=('start', 'end'))
     except ET.ParseError as error:

@@ -1,13 +1,13 @@
-"""Points of Label Studio: its JSON and JSON-MIN exports.
+"""Read points from Label Studio's JSON and JSON-MIN exports, and write them for import.
 
-The format. https://labelstud.io/tags/keypointlabels: a result has ``original_width``,
-``original_height``, ``image_rotation`` and a ``value``; its ``x`` and ``y`` are per cent of the
-image size, its ``keypointlabels`` is the class. https://labelstud.io/guide/export: JSON is a list
-of tasks with ``data`` and ``annotations``; skipped annotations have ``was_cancelled``. A row of
-JSON-MIN has the fields of ``data`` and, under the names of the tags, the values;
-label_studio_sdk's converter adds ``original_width`` and ``original_height`` to each.
+The format, by source. https://labelstud.io/tags/keypointlabels: a result has ``original_width``,
+``original_height``, ``image_rotation`` and a ``value``. The value's ``x`` and ``y`` are per cent of
+the image size, and its ``keypointlabels`` is the class. https://labelstud.io/guide/export: JSON is
+a list of tasks with ``data`` and ``annotations``; skipped annotations have ``was_cancelled``. A row
+of JSON-MIN has the fields of ``data`` and, under the names of the tags, the values;
+label_studio_sdk's converter adds ``original_width`` and ``original_height`` to each value.
 label_studio/data_import/models.py of https://github.com/HumanSignal/label-studio: the names of
-uploaded files get a prefix of 8 hex digits and '-'. Coordinates are continuous (of the canvas).
+uploaded files get a prefix of 8 hex digits and '-'. Coordinates are continuous canvas coordinates.
 
 :func:`read_tasks` converts both exports to :class:`Task`.
 """
@@ -46,9 +46,9 @@ class Region:
     Attributes:
         kind: 'keypointlabels', 'rectanglelabels', ...
         value: the region's ``value`` in the export; ``value[kind]`` is the list of its labels.
-        height: of the image, in pixels; None if the export does not state it.
-        width: see ``height``.
-        rotation: of the image, in degrees.
+        height: image height in pixels; None if the export does not state it.
+        width: image width, like ``height``.
+        rotation: rotation of the image in degrees.
         where: file and place.
     """
 
@@ -62,12 +62,12 @@ class Region:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """An image with its annotations, without cancelled ones.
+    """An image with its annotations, except cancelled ones.
 
     Attributes:
-        image_name: name of the file, without folders.
+        image_name: name of the image file, without folders.
         annotations: the regions of each annotation.
-        left_out: the cancelled annotations, a line each.
+        left_out: a line for each cancelled annotation.
         where: file and place.
     """
 
@@ -90,21 +90,21 @@ def read(
 
     Args:
         path: a JSON or JSON-MIN export, or the json of a single task.
-        image_dir: folder of the images, to check their sizes, and to read the sizes that the
-            export does not state, as for tasks without results.
+        image_dir: folder of the images; if given, their sizes are checked. Sizes that the export
+            does not state, as for tasks without results, are read from it.
         other_shapes: what to do with regions that are not keypoints: 'error', 'skip', or 'center'
-            (of rectangles without rotation, and of ellipses).
-        annotation: which annotation to take if a task has several that are not cancelled: 'first'
-            or 'last' in the file, or 'error'.
+            (take the centre of rectangles without rotation and of ellipses).
+        annotation: which annotation to use if a task has several that are not cancelled: the
+            'first' or 'last' in the file, or 'error'.
         strip_prefix: remove the prefix that Label Studio adds to the names of uploaded files.
-        image_key: field of a task's data with the image; None tries 'image' and 'img'.
+        image_key: field of a task's data that holds the image; None = 'image' or 'img'.
 
     Returns:
-        list: an image per task; its name is the file name in the URL, without folders.
+        list: one image per task, named by the file name in the URL, without folders.
 
     Raises:
-        FileNotFoundError: no such file, or an image is missing in ``image_dir``.
-        ValueError: malformed; names the file and the place.
+        FileNotFoundError: there is no such file, or an image is missing in ``image_dir``.
+        ValueError: the export is malformed; the message names the file and the place.
     """
     check_choice('other_shapes', other_shapes, OTHER_SHAPES)
     check_choice('annotation', annotation, ANNOTATIONS)
@@ -126,14 +126,14 @@ def write(
     from_name: str = 'label',
     to_name: str = 'image',
 ) -> None:
-    """Write tasks with one annotation each, to import into a project with ``<KeyPointLabels>``.
+    """Write tasks with one annotation each, for import into a project with ``<KeyPointLabels>``.
 
     The conversion to per cent and back changes coordinates by at most 1e-9 pixels.
 
     Args:
-        images: the images with their points. Reading them back drops the folders in their names.
-        path: the file to write, atomically.
-        image_prefix: prefix of the names in the URLs, such as '/data/local-files/?d=images/'.
+        images: the images with their points. :func:`read` drops the folders in their names.
+        path: the file to write; it is written atomically.
+        image_prefix: prefix of the image names in URLs, such as '/data/local-files/?d=images/'.
         from_name: name of the ``<KeyPointLabels>`` tag.
         to_name: name of the ``<Image>`` tag, whose value is ``$image``.
     """
@@ -150,7 +150,7 @@ def write(
                 value=dict(
                     x=float(point.x) / image.width * 100,
                     y=float(point.y) / image.height * 100,
-                    width=0.5,  # of the dot, in per cent
+                    width=0.5,  # diameter of the dot in per cent
                     keypointlabels=[point.label],
                 ),
             )
@@ -164,16 +164,16 @@ def write(
 def read_tasks(path: str | Path, *, image_key: str | None = None) -> list[Task]:
     """Read the tasks of a JSON or a JSON-MIN export.
 
-    Results that describe the whole image (choices, texts, ...) are skipped. Rows of a JSON-MIN with
-    the same ``id`` are annotations of one task.
+    Results that describe the whole image (choices, texts, ...) are skipped. JSON-MIN rows with the
+    same ``id`` are annotations of one task.
 
     Args:
         path: the export, or the json of a single task.
-        image_key: field of the data with the image; None tries 'image' and 'img'.
+        image_key: field of the data that holds the image; None = 'image' or 'img'.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: malformed; names the file and the place.
+        FileNotFoundError: there is no such file.
+        ValueError: the export is malformed; the message names the file and the place.
     """
     entries = _read_entries(path)
     tasks: list[Task] = []
@@ -248,7 +248,7 @@ def _minimal_task(rows: Sequence[tuple[str, dict]], *, image_key: str | None) ->
 
 
 def _minimal_regions(row: dict, where: str) -> list[Region]:
-    """Return the regions of a row, from its lists of objects that have a list of labels."""
+    """Return the regions of a row: the objects with a list of labels in the row's lists."""
     regions = []
     for tag, values in row.items():
         for index, value in enumerate(values if isinstance(values, list) else ()):
@@ -287,10 +287,10 @@ def _choose(task: Task, annotation: str) -> Sequence[Region]:
 
 
 def _size(regions: Sequence[Region]) -> tuple[int, int] | None:
-    """Return the ``(H, W)`` that the regions state, or None if no region does.
+    """Return the image size ``(H, W)`` that the regions state, or None if no region states one.
 
     Raises:
-        ValueError: a size is not valid, or the regions state different sizes.
+        ValueError: a size is invalid, or the regions state different sizes.
     """
     stated = [
         region for region in regions if region.height is not None and region.width is not None
@@ -337,7 +337,7 @@ def _read_image(
 def _per_cent(region: Region) -> tuple[float, float]:
     """Return the position of a point, or the centre of a rectangle or ellipse, in per cent.
 
-    x and y of a rectangle are its corner, those of an ellipse its centre.
+    The stored x and y are the corner of a rectangle and the centre of an ellipse.
     """
     value, where = region.value, region.where
     x, y = number_pair([value.get('x'), value.get('y')], where=where)

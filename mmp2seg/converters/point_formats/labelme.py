@@ -1,10 +1,10 @@
-"""Points of LabelMe: a folder with a json per image.
+"""Read and write points in LabelMe's format: a folder with one json per image.
 
-The format, see https://github.com/wkentaro/labelme (labelme/label_file.py and
-examples/primitives/primitives.json): ``imagePath`` is the image's path relative to the json;
-``imageHeight``, ``imageWidth``; ``shapes`` with ``label``, ``points`` and ``shape_type`` (polygon
-if missing). A rectangle has two corners, a circle its centre and a point on it. LabelMe applies the
-EXIF rotation; coordinates are continuous (of the canvas).
+The format is defined in https://github.com/wkentaro/labelme (labelme/label_file.py and
+examples/primitives/primitives.json). A json has ``imagePath``, relative to the json,
+``imageHeight``, ``imageWidth`` and ``shapes`` with ``label``, ``points`` and ``shape_type``
+(polygon if missing). A rectangle has two corners, a circle its centre and a point on it. LabelMe
+applies the EXIF rotation. Coordinates are continuous canvas coordinates.
 """
 
 import json
@@ -29,22 +29,24 @@ from mmp2seg.files.json_reading import read_json_object, require_keys
 def read(
     path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
 ) -> list[SourceImage]:
-    """Read all jsons of a folder and its subfolders, in the order of their paths.
+    """Read all jsons in a folder and its subfolders, in the order of their paths.
 
     Args:
-        path: the folder; links to other folders in it are not followed.
-        image_dir: folder of the images, to check their sizes, and to read the sizes that a json
-            does not state.
-        other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (of
-            rectangles and circles).
+        path: the folder; links in it to other folders are not followed.
+        image_dir: folder of the images; if given, their sizes are checked, and sizes that a json
+            does not state are read from them.
+        other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (take
+            the centre of rectangles and circles).
 
     Returns:
-        list: an image per json. The image's name is its path in ``image_dir`` if ``imagePath``
-        points to a file there, otherwise the subfolder of the json and the image's file name.
+        list: one image per json. The image's name is its path in ``image_dir`` if ``imagePath``
+        points to a file there. Otherwise it is the subfolder of the json with the image's file
+        name.
 
     Raises:
-        FileNotFoundError: no such folder, or an image is missing in ``image_dir``.
-        ValueError: no json in it, or a malformed one; names file and place.
+        FileNotFoundError: there is no such folder, or an image is missing in ``image_dir``.
+        ValueError: the folder has no json, or a json is malformed; the message names file and
+            place.
     """
     check_choice('other_shapes', other_shapes, OTHER_SHAPES)
     if not Path(path).is_dir():
@@ -67,17 +69,18 @@ def write(
     image_dir: str | Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a folder of jsons that LabelMe opens; coordinates are written with all their digits.
+    """Write a folder of jsons that LabelMe can open; write coordinates with all digits.
 
     Args:
-        images: the images with their points. The folders in their names are only restored on
-            reading if ``image_dir`` is set both here and there.
-        path: the folder to write, atomically.
-        image_dir: folder of the images, for ``imagePath``; None = beside the jsons.
+        images: the images with their points. :func:`read` restores the folders in their names only
+            if ``image_dir`` is given to both functions.
+        path: the folder to write; it is written atomically.
+        image_dir: folder of the images, used for ``imagePath``; None = the images are beside the
+            jsons.
         overwrite: replace a folder that is not empty.
 
     Raises:
-        FileExistsError: the folder is not empty.
+        FileExistsError: the folder is not empty and ``overwrite`` is False.
         ValueError: two images would share a json or a name, or ``image_dir`` is in ``path``.
     """
     _check_names(images)
@@ -173,7 +176,7 @@ def _content(image: SourceImage, image_path: str) -> dict:
         for point in image.points
     ]
     return dict(
-        version='5.5.0',  # of the layout
+        version='5.5.0',  # version of the file layout
         flags={},
         shapes=shapes,
         imagePath=image_path,

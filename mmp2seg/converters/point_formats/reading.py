@@ -1,4 +1,4 @@
-"""Steps that the readers of all formats share: options, other shapes, image names and sizes."""
+"""Helpers shared by the readers of all formats: options, other shapes, image names and sizes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,17 +27,18 @@ def takes_center(
     where: str,
     point: str = 'point',
 ) -> bool:
-    """Return whether to take the centre of a shape as point (True) or to skip the shape (False).
+    """Return whether to use the centre of a shape as a point (True) or skip the shape (False).
 
     Args:
-        kind: the shape's type in the source.
-        centered: types whose centre is always inside the shape; polygons are not among them.
+        kind: type of the shape in the source.
+        centered: types of shapes whose centre is always inside; polygons are not among them.
         other_shapes: one of :data:`OTHER_SHAPES`.
         where: file and place of the shape, for errors.
-        point: the name of points in the source.
+        point: name of the point type in the source.
 
     Raises:
-        ValueError: ``other_shapes`` is 'error', or it is 'center' and the shape has no centre.
+        ValueError: ``other_shapes`` is 'error', or it is 'center' and ``kind`` is not in
+            ``centered``.
     """
     if other_shapes == 'skip':
         return False
@@ -56,12 +57,12 @@ def base_name(path: str) -> str:
 
 
 def size_from_file(file_name: str, *, image_dir: str | Path | None, where: str) -> tuple[int, int]:
-    """Return ``(H, W)`` of an image whose size the source does not state.
+    """Return ``(H, W)`` of an image file, for sources that do not state the size.
 
     Raises:
-        ValueError: ``image_dir`` is None; begins with ``where``.
-        FileNotFoundError, ValueError: the file is missing or not an image; begins with ``where``
-            and names the file.
+        ValueError: ``image_dir`` is None; the message begins with ``where``.
+        FileNotFoundError, ValueError: the file is missing or not an image; the message begins with
+            ``where`` and names the file.
     """
     if image_dir is None:
         raise ValueError(
@@ -76,13 +77,14 @@ def size_from_file(file_name: str, *, image_dir: str | Path | None, where: str) 
 
 
 def check_sizes(images: Iterable[SourceImage], *, image_dir: str | Path | None) -> None:
-    """Compare the stated sizes with those of the image files, after their EXIF rotation.
+    """Compare the stated sizes with the sizes of the image files after EXIF rotation.
 
-    Nothing is checked if ``image_dir`` is None.
+    If ``image_dir`` is None, nothing is checked.
 
     Raises:
-        FileNotFoundError: an image is missing; names the place in the source and the file.
-        ValueError: a file is not an image or has another size; names both.
+        FileNotFoundError: an image is missing; the message names the place in the source and the
+            file.
+        ValueError: a file is not an image or has another size; the message names both.
     """
     if image_dir is None:
         return

@@ -42,8 +42,8 @@ def truth_masks(truth: TruthFile, image_id: int) -> tuple[ClassMasks, ClassMasks
         tuple: the objects, and the annotations with ``iscrowd``.
 
     Raises:
-        ValueError: the image is not in the file, or a mask is malformed; names file, image
-            and annotation.
+        ValueError: the image is not in the file, or a mask is malformed; the message names file,
+            image and annotation.
     """
     annotations = truth.annotations_of(image_id)
     objects = [ann for ann in annotations if not is_crowd(ann)]
@@ -55,7 +55,7 @@ def check_sizes(rles: Sequence[dict], truth: TruthFile, image_id: int) -> None:
     """Check that predicted masks have the size of their image in the file of the truth.
 
     Raises:
-        ValueError: a mask has another size; names file, image and sizes.
+        ValueError: a mask has another size; the message names file, image and sizes.
     """
     size = [truth.images[image_id][side] for side in ('height', 'width')]
     for rle in rles:

@@ -55,7 +55,7 @@ def compare_instances(
         pred: predictions and ids of the images to compare.
         adjacent: rule of adjacent objects, with the same truth as ``pred``.
         iou_thresholds: ``T`` IoU thresholds of the VOC APs.
-        track: wrapper of the image ids that shows progress.
+        track: function that wraps the image ids, e.g. to show a progress bar.
     """
     truth = pred.truth
     matches, found, flags, num_predictions = [], [np.zeros(0, bool)], [np.zeros(0, bool)], 0

@@ -86,8 +86,8 @@ class AdjacentObjects:
 
         Raises:
             FileNotFoundError: the void map of the image is missing.
-            ValueError: the void map is not a map, or it does not have the size of the image; names
-                the file.
+            ValueError: the void map is not a map, or it does not have the size of the image; the
+                message names the file.
         """
         void = None if self.void_dir is None else self._void_of(image_id)
         return touching_objects(

@@ -30,8 +30,8 @@ class PredictionFile:
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: the file is malformed, or its images and categories are not the truth's; names
-            file and place.
+        ValueError: the file is malformed, or its images and categories are not the truth's; the
+            message names file and place.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PredictionFile:
         """Return the masks of an image and their ``(N,)`` float64 scores, in the file's order.
 
         Raises:
-            ValueError: a mask is malformed or has another size; names file and place.
+            ValueError: a mask is malformed or has another size; the message names file and place.
         """
         entries = self._entries.get(image_id, [])
         scores = np.array([entry['score'] for _, entry in entries], dtype=np.float64)

@@ -26,7 +26,8 @@ class TruthFile:
     Raises:
         FileNotFoundError: the file is missing.
         ValueError: the file is malformed: duplicate ids or names, category ids that are not 64-bit
-            integers, annotations of unknown images or categories, etc.; names file and place.
+            integers, annotations of unknown images or categories, etc.; the message names file and
+            place.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -63,7 +64,7 @@ class TruthFile:
         """Convert the mask of an annotation to a compressed RLE.
 
         Raises:
-            ValueError: the mask is malformed; names file, image and annotation.
+            ValueError: the mask is malformed; the message names file, image and annotation.
         """
         image = self.images[ann['image_id']]
         place = f'{self.place_of(ann["image_id"])}: annotation {ann["id"]}'
@@ -84,7 +85,7 @@ class TruthFile:
             where: name of the other file, for errors.
 
         Raises:
-            ValueError: an id is missing here or belongs to another name; names both.
+            ValueError: an id is missing here or belongs to another name; the message names both.
         """
         names = {category['id']: category['name'] for category in self.categories}
         for category in content['categories']:
@@ -127,8 +128,8 @@ class TruthFile:
             gap: largest distance of touching objects, in pixels.
 
         Raises:
-            ValueError: the image is not in the file, or an entry is malformed; names the file, the
-                image and, for a malformed true mask, the annotation.
+            ValueError: the image is not in the file, or an entry is malformed; the message names
+                the file, the image and, for a malformed true mask, the annotation.
         """
         truth_anns = self.annotations_of(image_id)
         if category_ids is not None:

@@ -24,7 +24,7 @@ def annotation_rle(annotation: dict, height: int, width: int, *, where: str) -> 
         where: place of the annotation, for errors.
 
     Raises:
-        ValueError: there is no mask or it is malformed; begins with ``where``.
+        ValueError: there is no mask or it is malformed; the message begins with ``where``.
     """
     try:
         return segmentation_to_rle(annotation.get('segmentation'), height, width)
@@ -47,7 +47,8 @@ def decode_masks(
         np.ndarray: ``(M, H, W)`` bool.
 
     Raises:
-        ValueError: a mask is missing or malformed; begins with ``where`` and names the annotation.
+        ValueError: a mask is missing or malformed; the message begins with ``where`` and names the
+            annotation.
     """
     masks = np.zeros((len(annotations), height, width), dtype=bool)
     for index, ann in enumerate(annotations):

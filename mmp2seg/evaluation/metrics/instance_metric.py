@@ -43,9 +43,9 @@ class InstanceMetric(PerImageMetric):
         ann_file: COCO json with the true instances of the tested images.
         score_thr: drop predictions with lower scores.
         max_per_image: keep the top ``max_per_image`` predictions of an image. None: keep all.
-        collect_device: see mmengine's ``BaseMetric``.
-        prefix: see mmengine's ``BaseMetric``.
-        collect_dir: see mmengine's ``BaseMetric``.
+        collect_device: argument of mmengine's ``BaseMetric``.
+        prefix: argument of mmengine's ``BaseMetric``.
+        collect_dir: argument of mmengine's ``BaseMetric``.
 
     Raises:
         FileNotFoundError: ``ann_file`` does not exist.

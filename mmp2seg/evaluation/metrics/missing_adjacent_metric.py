@@ -39,9 +39,9 @@ class MissingAdjacentMetric(InstanceMetric):
             :func:`~mmp2seg.ops.adjacency.touching_objects`.
         score_thr: drop predictions with lower scores.
         max_per_image: keep the top ``max_per_image`` predictions of an image. None: keep all.
-        collect_device: see mmengine's ``BaseMetric``.
-        prefix: see mmengine's ``BaseMetric``.
-        collect_dir: see mmengine's ``BaseMetric``.
+        collect_device: argument of mmengine's ``BaseMetric``.
+        prefix: argument of mmengine's ``BaseMetric``.
+        collect_dir: argument of mmengine's ``BaseMetric``.
 
     Raises:
         FileNotFoundError: ``void_dir`` or ``ann_file`` does not exist.

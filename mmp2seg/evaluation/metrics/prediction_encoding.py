@@ -12,7 +12,7 @@ from mmp2seg.pseudo_labels.coco_json import category_ids_of, to_numpy
 
 
 def category_ids_of_labels(categories: Sequence[dict], dataset_meta: dict | None) -> list[int]:
-    """Category of each label, by the names of the data set's classes; see ``category_ids_of``."""
+    """Category of each label, by the names of the dataset's classes; see ``category_ids_of``."""
     return category_ids_of(categories, (dataset_meta or {}).get('classes'))
 
 
@@ -26,7 +26,7 @@ def warn_of_category_order(categories: Sequence[dict], dataset_meta: dict | None
     in_file = [category['id'] for category in categories if category['id'] in category_ids]
     if in_file != category_ids:
         print_log(
-            "the categories of ann_file and the data set's classes have different orders: the "
+            "the categories of ann_file and the dataset's classes have different orders: the "
             "figures assume labels in the order of the classes, but mmdet's CocoDataset numbers "
             'labels in the order of the categories',
             logger='current',
@@ -55,7 +55,7 @@ def encode_detections(
 
     Raises:
         ValueError: for missing masks, a number of masks that differs from that of labels or scores,
-            a label without category, or a score that is nan; names the image.
+            a label without category, or a score that is nan; the message names the image.
     """
     image_id, pred = data_sample['img_id'], data_sample['pred_instances']
     where = f'image {image_id} ({data_sample.get("img_path")})'

@@ -28,13 +28,13 @@ class PseudoLabelWriter(PerImageMetric):
         outfile: the json to write. An existing file is replaced only when the new one is complete.
         ann_file: COCO json whose ``images`` and ``categories`` are copied (its annotations are not
             read). Without it the images are those of the results and the categories are ``1..K`` in
-            the order of the data set's classes.
-        collect_device, prefix, collect_dir: see mmengine's ``BaseMetric``.
+            the order of the dataset's classes.
+        collect_device, prefix, collect_dir: arguments of mmengine's ``BaseMetric``.
 
     Raises:
         ValueError: if ``outfile`` is not named ``*.json``, or ``ann_file`` is malformed. At the
-            first sample that does not fit: if ``ann_file`` lacks its image or a class of the data
-            set, or has another file name or size for the image.
+            first sample that does not fit: if ``ann_file`` lacks its image or a class of the
+            dataset, or has another file name or size for the image.
     """
 
     default_prefix = 'pseudo_labels'
@@ -111,7 +111,7 @@ class PseudoLabelWriter(PerImageMetric):
             return self._categories
         if self._classes is None:
             raise ValueError(
-                'expected ann_file or classes in the metainfo of the data set, got none'
+                'expected ann_file or classes in the metainfo of the dataset, got none'
             )
         return [{'id': index, 'name': name} for index, name in enumerate(self._classes, start=1)]
 

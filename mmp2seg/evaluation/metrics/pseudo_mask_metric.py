@@ -25,11 +25,11 @@ class PseudoMaskMetric(PerImageMetric):
 
     Args:
         ann_file: COCO json with the true instances of the tested images; read for evaluation only.
-            Its crowds, and categories that are no class of the data set, are left out.
+            Its crowds, and categories that are no class of the dataset, are left out.
         match: how an object finds its instance: ``'point'``, ``'point_id'`` or ``'order'``, see
             :func:`~mmp2seg.evaluation.functional.pseudo_masks.point_matched_ious`.
         gap: largest distance of touching objects, in pixels.
-        collect_device, prefix, collect_dir: see mmengine's ``BaseMetric``.
+        collect_device, prefix, collect_dir: arguments of mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'pseudo_masks'

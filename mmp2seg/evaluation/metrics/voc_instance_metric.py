@@ -30,9 +30,9 @@ class VOCInstanceMetric(InstanceMetric):
         classwise: include the figures of each class, and print them as a table.
         score_thr: drop predictions with lower scores.
         max_per_image: keep the top ``max_per_image`` predictions of an image. None: keep all.
-        collect_device: see mmengine's ``BaseMetric``.
-        prefix: see mmengine's ``BaseMetric``.
-        collect_dir: see mmengine's ``BaseMetric``.
+        collect_device: argument of mmengine's ``BaseMetric``.
+        prefix: argument of mmengine's ``BaseMetric``.
+        collect_dir: argument of mmengine's ``BaseMetric``.
 
     Raises:
         FileNotFoundError: ``ann_file`` does not exist.

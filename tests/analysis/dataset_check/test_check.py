@@ -150,7 +150,7 @@ def test_run_may_be_given(cfg):
 
 def test_what_cannot_be_checked(cfg):
     cfg.train_dataloader.dataset = dict(type='CocoDataset')
-    with pytest.raises(ValueError, match='expected a point data set'):
+    with pytest.raises(ValueError, match='expected a point dataset'):
         check_dataset(cfg)
     cfg.pop('train_dataloader')
     with pytest.raises(CommandError, match='no train_dataloader'):

@@ -129,7 +129,7 @@ def test_broken_images_of_coco(coco):
 
 
 def test_what_cannot_be_checked(voc, coco, tmp_path):
-    with pytest.raises(ValueError, match='expected a point data set .*, got CocoDataset'):
+    with pytest.raises(ValueError, match='expected a point dataset .*, got CocoDataset'):
         load_entries(ConfigDict(type='CocoDataset'))
     with pytest.raises(ValueError, match='got mmp2seg.Nothing'):
         load_entries(ConfigDict(type='mmp2seg.Nothing'))
