@@ -23,8 +23,8 @@ def parse_args(argv: list[str]):
         '--split',
         choices=['train', 'test'],
         default='test',
-        help="whose images and points: the config's test set, as tools/test.py, or its training "
-        'set; both through the test pipeline',
+        help="the images and points to label: the config's test set (as in tools/test.py) or its "
+        'training set; both through the test pipeline',
     )
     parser.add_argument(
         '--grouping',

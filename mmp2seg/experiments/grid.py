@@ -65,7 +65,7 @@ def expand_grid(configs: Mapping[str, Config], axes: Sequence[GridAxis]) -> dict
 
     Args:
         configs: by name, in the order of the table.
-        axes: of the grid; the last one varies fastest.
+        axes: axes of the grid; the last one varies fastest.
 
     Returns:
         dict: the variants by name, config by config.
@@ -128,14 +128,14 @@ def _raise_unknown(key: str, name: str, node: object, place: Sequence[str], part
 
 
 def _settings(cfg: Config) -> Iterator[str]:
-    """Dotted places of all values that a run reads."""
+    """Return the dotted places of all values that a run reads."""
     for key, value in cfg._cfg_dict.items():
         if _is_read(key):
             yield from _leaves(value, key)
 
 
 def _is_read(key: str) -> bool:
-    """Whether a run reads the top-level setting ``key``."""
+    """Return whether a run reads the top-level setting ``key``."""
     return key in TRAINING_KEYS or _TEST_KEYS.fullmatch(key) is not None
 
 

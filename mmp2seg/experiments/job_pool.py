@@ -18,7 +18,7 @@ class Job:
     """A piece of work.
 
     Attributes:
-        title: of the job, for the reader.
+        title: the title of the job, shown to the user.
         run: the work; raises :class:`RunError` on failure. Picklable for more than one worker.
         log: for the output of ``run`` if there is more than one worker.
     """

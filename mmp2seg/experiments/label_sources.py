@@ -1,6 +1,6 @@
 """Training labels of several kinds for segmentors: pseudo labels of stage 1 and their competitors.
 
-Light to import, like :mod:`mmp2seg.experiments.stage1_run`.
+This module imports no mm package, like :mod:`mmp2seg.experiments.stage1_run`.
 """
 
 import dataclasses
@@ -90,7 +90,7 @@ class LabelSource:
         """Return stage 2 on these labels; on pseudo labels it is the run of :attr:`stage1`.
 
         Args:
-            name: of the stage-2 config, see :class:`Stage2Run`.
+            name: name of the stage-2 config, see :class:`Stage2Run`.
         """
         run = dataclasses.replace(self.stage1, refine=name).stage2_run(self.variant)
         if self.kind == 'pseudo':

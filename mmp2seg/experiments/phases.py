@@ -23,11 +23,11 @@ class Phase:
     """One step of a sequence.
 
     Attributes:
-        name: of its log and stamp files.
-        title: what it does, for the reader.
+        name: stem of its log and stamp files.
+        title: what the phase does, shown to the user.
         commands: returns the commands to run one after the other. It is called when the phases
             before have finished, so it may read their files.
-        folder: for its output; removed when the phase starts from scratch.
+        folder: folder of its output; removed when the phase starts from scratch.
         resumes: an interrupted run keeps its folder and continues with ``--resume`` added.
     """
 
@@ -44,8 +44,8 @@ def run_phases(
     """Run the phases that have not finished yet, in order.
 
     Args:
-        state_folder: for ``<name>.log`` and the stamps.
-        environment: of the commands.
+        state_folder: folder of ``<name>.log`` and of the stamps.
+        environment: environment variables of the commands.
 
     Returns:
         dict: seconds of each phase by name, including phases that had finished before.

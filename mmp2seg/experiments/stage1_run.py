@@ -1,7 +1,7 @@
 """One training of stage 1 and what follows for each config that shares it: labels, their
 evaluation, and a segmentor trained on them.
 
-Light to import: a worker process that runs it needs no mmengine.
+This module imports no mm package, so that worker processes start fast.
 """
 
 import json
@@ -19,7 +19,7 @@ class Variant:
     """A config to label with.
 
     Attributes:
-        name: of the config, in tables.
+        name: name of the config in tables.
         config: file with the whole config.
         truth: json of true instances; None = its pseudo labels are not evaluated.
         match: how objects and instances are matched; None = the default of
@@ -44,8 +44,8 @@ class Stage1Run:
     Attributes:
         config: the config to train with.
         variants: the configs that share the training.
-        folder: for all output.
-        seed: of the training.
+        folder: folder of all output.
+        seed: seed of the training.
         tools: the folder of the tools.
         device: ``--device`` of the tools.
         data: folder of a Shapes dataset that replaces the data of the configs.
@@ -206,7 +206,7 @@ def shapes_phase(
     """Return the phase that makes one split of the Shapes dataset, in a folder per arguments.
 
     Args:
-        folder: for the datasets.
+        folder: folder of the datasets.
         size: side of the images, in pixels.
         split: 'train' or 'val'.
     """

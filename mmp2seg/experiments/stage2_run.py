@@ -1,6 +1,6 @@
 """One training of a segmentor on a label file, and its test.
 
-Light to import: a worker process that runs it needs no mmengine.
+This module imports no mm package, so that worker processes start fast.
 """
 
 import json
@@ -16,10 +16,11 @@ class Stage2Run:
     """A stage-2 config, trained and tested with one seed.
 
     Attributes:
-        name: of the config; it identifies all that the result depends on except labels and seed.
-        labels: name of the training labels, in titles and names of the phases.
-        folder: for all output, the config included.
-        seed: of the training.
+        name: name of the config; it identifies everything the result depends on, except labels and
+            seed.
+        labels: name of the training labels in titles and names of the phases.
+        folder: folder of all output, including the config.
+        seed: seed of the training.
         tools: the folder of the tools.
         device: ``--device`` of the tools.
     """

@@ -24,7 +24,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument('--out', required=True, metavar='FILE.json', help='the json to write')
     parser.add_argument(
-        '--split', choices=['train', 'test'], default='train', help='whose images and points'
+        '--split',
+        choices=['train', 'test'],
+        default='train',
+        help='the split whose images and points to use',
     )
     add_cfg_options(parser)
     return parser.parse_args(argv)

@@ -23,7 +23,7 @@ from mmp2seg.apis.arguments import (
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('json', metavar='INSTANCES.json', help='COCO instance json')
-    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument('out_dir', help='folder to create')
     add_classes_argument(
         parser,
         help='class k of the list becomes k+1, other classes become background',

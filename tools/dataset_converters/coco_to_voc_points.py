@@ -20,7 +20,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('json', metavar='POINTS.json', help='COCO json')
     parser.add_argument('img_dir', help='folder of its images')
-    parser.add_argument('out_root', help='folder to make')
+    parser.add_argument('out_root', help='folder to create')
     parser.add_argument('--split', default='train', help='name of the image list to write')
     parser.add_argument(
         '--point-source',

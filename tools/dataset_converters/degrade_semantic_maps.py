@@ -18,7 +18,7 @@ from mmp2seg.apis.arguments import (
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('gt_dir', help='folder of true maps (PNG: 0 background, 1..K, 255 ignore)')
-    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument('out_dir', help='folder to create')
     parser.add_argument('--num-classes', type=int, default=20, help='K, without background')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--strength', type=float, default=1.0, help='0 leaves the maps unchanged')

@@ -25,7 +25,7 @@ from mmp2seg.apis.arguments import (
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('source_dir', help='folder of maps, named like their images')
-    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument('out_dir', help='folder to create')
     parser.add_argument('--images', required=True, metavar='DIR', help='folder of the images')
     parser.add_argument('--num-classes', type=int, default=20, help='K, without background')
     parser.add_argument(

@@ -17,7 +17,7 @@ from mmp2seg.apis.arguments import (
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument('root', help='folder to make')
+    parser.add_argument('root', help='folder to create')
     parser.add_argument('--layout', choices=('voc', 'coco'), default='voc')
     parser.add_argument('--num-train', type=at_least(0), default=300)
     parser.add_argument('--num-val', type=at_least(0), default=100)

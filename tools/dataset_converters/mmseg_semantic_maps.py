@@ -29,7 +29,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('config', help='config of the mmseg model')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('image_dir', help='folder of the images')
-    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument('out_dir', help='folder to create')
     add_classes_argument(parser, help='our classes 1..K', default='the categories of --points')
     parser.add_argument(
         '--rename',

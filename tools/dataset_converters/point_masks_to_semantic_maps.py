@@ -23,7 +23,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('masks', metavar='MASKS', help='json file, or folder of a json per image')
     parser.add_argument('points', metavar='POINTS.json', help='point json')
-    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument('out_dir', help='folder to create')
     parser.add_argument(
         '--uncertain',
         type=int,

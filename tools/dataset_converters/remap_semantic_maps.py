@@ -15,7 +15,7 @@ from mmp2seg.apis.arguments import FILE_ERRORS, add_overwrite_argument, make_par
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('source_dir', help='folder of PNG maps, palette or grey; with subfolders')
-    parser.add_argument('out_dir', help='folder to make')
+    parser.add_argument('out_dir', help='folder to create')
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument(
         '--coco-json', metavar='JSON', help='category ids of this file become 1..K in their order'

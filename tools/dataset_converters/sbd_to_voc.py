@@ -22,7 +22,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('voc_root', help='VOC2012')
     parser.add_argument('sbd_root', help='folder of SBD with inst, cls and img, or with dataset')
-    parser.add_argument('out_root', help='folder to make')
+    parser.add_argument('out_root', help='folder to create')
     add_copy_argument(parser, what='files')
     add_overwrite_argument(parser)
     return parser.parse_args(argv)

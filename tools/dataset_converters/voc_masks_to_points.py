@@ -18,7 +18,7 @@ from mmp2seg.apis.arguments import (
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('voc_root', help='folder with SegmentationObject and SegmentationClass')
-    parser.add_argument('out_root', help='folder to make')
+    parser.add_argument('out_root', help='folder to create')
     parser.add_argument('--split', nargs='+', default=['train'], help='image lists to convert')
     parser.add_argument(
         '--point',
