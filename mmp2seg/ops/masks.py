@@ -4,27 +4,14 @@ import torch
 from torch import Tensor
 
 
-def instance_map_to_masks(instance_map: Tensor, num_instances: int) -> Tensor:
-    """Return the binary masks of the instances ``1..num_instances``.
-
-    Args:
-        instance_map: ``(H, W)`` integers, 0 = none.
-
-    Returns:
-        Tensor: ``(num_instances, H, W)`` bool.
-    """
-    ids = torch.arange(1, num_instances + 1, device=instance_map.device, dtype=instance_map.dtype)
-    return instance_map == ids[:, None, None]
-
-
 def masks_to_instance_map(masks: Tensor) -> Tensor:
-    """Invert :func:`instance_map_to_masks`; where masks overlap, the later one wins.
+    """Draw masks as one instance map; where masks overlap, the later one wins.
 
     Args:
         masks: ``(N, H, W)`` bool.
 
     Returns:
-        Tensor: ``(H, W)`` int32.
+        Tensor: ``(H, W)`` int32, 0 = none, ``1..N`` in the order of the masks.
     """
     num, height, width = masks.shape
     if num == 0:
