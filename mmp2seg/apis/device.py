@@ -7,6 +7,7 @@ gloo, batch norm in place of SyncBN, and bfloat16 in place of CUDA's mixed preci
 import argparse
 import atexit
 import datetime
+import gc
 import importlib
 import os
 from typing import TYPE_CHECKING
@@ -114,11 +115,16 @@ def init_cpu_process_group(cfg: 'Config') -> None:
 
 
 def _leave_process_group() -> None:
-    """Stop gloo's threads, which can abort the interpreter if it exits before they do."""
+    """Stop gloo's threads, which can abort the interpreter if it exits before they do.
+
+    The threads end with the last reference to the group. The runner's model wrapper holds one, and
+    the runner is in reference cycles: only a collection frees it.
+    """
     from torch import distributed
 
     if distributed.is_initialized():
         distributed.destroy_process_group()
+        gc.collect()
 
 
 def _replace_sync_bn(node: object) -> int:

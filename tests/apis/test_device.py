@@ -160,6 +160,14 @@ init_cpu_process_group(Config(dict()))
 import mmdet.models
 import torch
 
+class Runner:
+    # holds the wrapper, and so the group, in a reference cycle, as mmengine's runner does
+
+    def __init__(self):
+        self.itself = self
+        self.model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
+
+Runner()
 torch.distributed.barrier()
 print('inside', *threads())
 """
