@@ -1,0 +1,193 @@
+"""Similarity of every cell of an image to its points, and prior probabilities made of it.
+
+Dimensions: ``N`` points; ``C`` channels; ``H, W`` cells of a grid; ``B`` background points.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def normalize_levels(
+    levels: Sequence[Tensor], strides: Sequence[int], xs: Tensor, ys: Tensor, *, block: int = 32
+) -> list[Tensor]:
+    """Give the feature maps of a backbone one scale and the mean 0 on a grid of positions.
+
+    Each map is divided by the mean length of its vectors, so that no level outweighs another, and
+    its mean vector is subtracted: what all pixels share tells none of them apart. Lengths and
+    means are those of the interpolated features, as :func:`sample_levels` reads them, because
+    interpolation shortens the vectors of a coarse map more.
+
+    Args:
+        levels: ``(C_l, H_l, W_l)`` floats, of any sizes.
+        strides: pixels per cell of each level.
+        xs: ``(W,)`` x positions of the grid in pixels.
+        ys: ``(H,)`` y positions.
+        block: number of rows of the grid that are read at a time.
+
+    Returns:
+        list: maps of the same shapes.
+    """
+    normalized = []
+    for level, stride in zip(levels, strides, strict=True):
+        length, total = level.new_zeros(()), level.new_zeros(len(level))
+        for rows in ys.split(block):
+            part = _sample(level, stride, xs, rows)
+            length += part.norm(dim=0).sum()
+            total += part.sum((1, 2))
+        count = len(xs) * len(ys)
+        normalized.append((level - (total / count)[:, None, None]) / (length / count).clamp_min(1e-12))
+    return normalized
+
+
+def sample_levels(
+    levels: Sequence[Tensor], strides: Sequence[int], xs: Tensor, ys: Tensor
+) -> Tensor:
+    """Read feature maps at a grid of positions, bilinearly, as unit vectors.
+
+    Args:
+        levels: of :func:`normalize_levels`.
+        strides: pixels per cell of each level: cell ``i`` has its centre at ``(i + .5) stride``.
+        xs: ``(W,)`` x positions in pixels; positions beyond the outermost cell centres read these.
+        ys: ``(H,)`` y positions.
+
+    Returns:
+        Tensor: ``(sum C_l, H, W)``, of length 1 along the channels (0 where all levels are 0).
+    """
+    parts = [
+        _sample(level, stride, xs, ys) for level, stride in zip(levels, strides, strict=True)
+    ]
+    return F.normalize(torch.cat(parts), dim=0)
+
+
+def _sample(level: Tensor, stride: int, xs: Tensor, ys: Tensor) -> Tensor:
+    height, width = level.shape[1:]
+    x = 2 * xs / (stride * width) - 1  # grid_sample's frame: -1 .. 1 from border to border
+    y = 2 * ys / (stride * height) - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing='xy'), -1)[None].to(level)
+    return F.grid_sample(level[None], grid, padding_mode='border', align_corners=False)[0]
+
+
+def otsu_threshold(values: npt.NDArray[np.floating]) -> float:
+    """Return Otsu's threshold of some values, from a histogram of 256 bins (by OpenCV).
+
+    Args:
+        values: floats of any shape, at least one.
+
+    Returns:
+        float: values up to it are the lower group. If all values are equal, that value.
+
+    Raises:
+        ValueError: there are no values, or one is not finite.
+    """
+    values = np.asarray(values, dtype=np.float64).ravel()
+    if values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f'expected finite values, at least one, got {values.size}')
+    low, high = values.min(), values.max()
+    if high == low:
+        return float(low)
+    bins = np.minimum((values - low) * (256 / (high - low)), 255).astype(np.uint8)
+    threshold, _ = cv2.threshold(bins[None], 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return float(low + (threshold + 0.5) * (high - low) / 256)
+
+
+def size_prior(points_xy: Tensor, radii: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """Return how plausible a cell is for a point by its distance r alone, ``exp(-r^2 / 2 R^2)``.
+
+    Args:
+        points_xy: ``(N, 2)`` floats in pixels.
+        radii: ``(N,)`` R > 0 in pixels.
+        xs: ``(W,)`` x positions of the cells in pixels.
+        ys: ``(H,)`` y positions.
+
+    Returns:
+        Tensor: ``(N, H, W)`` in [0, 1].
+    """
+    dx = xs - points_xy[:, 0, None]  # (N, W)
+    dy = ys - points_xy[:, 1, None]  # (N, H)
+    squares = dy.square()[:, :, None] + dx.square()[:, None, :]
+    return torch.exp(-squares / (2 * radii.square()[:, None, None]))
+
+
+def spacing_radii(
+    points_xy: Tensor, *, smallest: float, largest: float, factor: float = 1.0
+) -> Tensor:
+    """Return a radius for each point: the distance to its nearest other point, within limits.
+
+    Args:
+        points_xy: ``(N, 2)`` floats in pixels.
+        smallest: lower limit of the distance, for clicks side by side.
+        largest: upper limit, and the distance of a single point.
+        factor: the radius in distances.
+
+    Returns:
+        Tensor: ``(N,)``.
+    """
+    distances = nearest_distances(points_xy)
+    return factor * distances.clamp(smallest, max(smallest, largest))
+
+
+def nearest_distances(points_xy: Tensor, *, block: int = 1024) -> Tensor:
+    """Return the distance of each point to the nearest other point; infinite for a single point.
+
+    Args:
+        points_xy: ``(N, 2)`` floats.
+        block: number of points whose distances to all others are held at a time.
+
+    Returns:
+        Tensor: ``(N,)``.
+    """
+    out = torch.full((len(points_xy),), torch.inf).to(points_xy)
+    if len(points_xy) < 2:
+        return out
+    for start in range(0, len(points_xy), block):
+        part = points_xy[start : start + block]
+        # exact differences: the fast formula of cdist loses near distances to rounding
+        distances = torch.cdist(
+            part, points_xy, compute_mode='donot_use_mm_for_euclid_dist'
+        )
+        rows = torch.arange(len(part), device=part.device)
+        distances[rows, start + rows] = torch.inf
+        out[start : start + block] = distances.min(1).values
+    return out
+
+
+def similarity_unary(
+    similarity: Tensor,
+    prior: Tensor,
+    *,
+    threshold: float,
+    temperature: float = 0.1,
+    background: Tensor | None = None,
+) -> Tensor:
+    """Return the probabilities of points and background from similarities and size priors.
+
+    The points and the background compete by a softmax of ``similarity / temperature``, in which a
+    point's share is weighted by its prior, so that a far point takes nothing from a near one of the
+    same kind. A point then keeps the share ``prior`` of what it won; the rest goes to the
+    background, so that an object has a limited size even on a background like itself.
+
+    Args:
+        similarity: ``(N, H, W)`` cosines.
+        prior: ``(N, H, W)`` in [0, 1], of :func:`size_prior`.
+        threshold: similarity from which on a cell is rather a point's than the background's, such
+            as :func:`otsu_threshold` of the maximum over the points.
+        temperature: T of the softmax.
+        background: ``(B, H, W)`` cosines to clicks on background, or None.
+
+    Returns:
+        Tensor: ``(N + 1, H, W)``, background last; each cell sums to 1.
+    """
+    points = torch.exp((similarity - 1) / temperature) * prior
+    rest = torch.exp(similarity.new_tensor((threshold - 1) / temperature))
+    rest = rest.expand(similarity.shape[1:])
+    if background is not None and len(background):
+        rest = rest + torch.exp((background - 1) / temperature).amax(0)
+    won = points / (points.sum(0) + rest)
+    kept = won * prior
+    return torch.cat([kept, 1 - kept.sum(0, keepdim=True)])
