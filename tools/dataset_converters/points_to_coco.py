@@ -29,7 +29,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add_classes_argument(
         parser,
         help='class k of the list is k+1 in semantic maps',
-        default='the classes found, sorted',
+        default="the classes found, sorted; points of a class 'background' that is not listed are "
+        'background clicks',
     )
     add_skip_refused_argument(parser)
     _add_format_options(parser.add_argument_group('format options'))

@@ -154,7 +154,7 @@ def write(
                     keypointlabels=[point.label],
                 ),
             )
-            for index, point in enumerate(image.points)
+            for index, point in enumerate(image.all_points)
         ]
         data = dict(image=image_prefix + quote(image.file_name))
         tasks.append(dict(id=number, data=data, annotations=[dict(result=results)]))
