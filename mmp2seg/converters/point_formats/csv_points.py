@@ -96,13 +96,22 @@ def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: boo
     write_text(path, table.getvalue())
 
 
+def has_header(text: str) -> bool:
+    """Return whether the first line of a text names the columns of a table of points."""
+    return _split_header(_first_line(text)) is not None
+
+
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield the place and the values, in the order of ``COLUMNS``, of each non-blank line."""
-    # newline='': leave line ends to csv, which accepts all kinds
-    lines = io.StringIO(read_text(path), newline='')
-    delimiter, header = _header(lines.readline().rstrip('\r\n'), where=f'{path}:1')
-    lines.seek(0)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    text = read_text(path)
+    found = _split_header(_first_line(text))
+    if found is None:
+        raise ValueError(
+            f'{path}:1: expected a header with {", ".join(COLUMNS)}, each once, separated by '
+            f'{" or ".join(_DELIMITERS.values())}, got {_first_line(text)!r:.80}'
+        )
+    delimiter, header = found
+    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     try:
         next(reader)
         for row in reader:
@@ -116,17 +125,22 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         raise ValueError(f'{path}:{reader.line_num}: invalid table, {error}') from error
 
 
-def _header(line: str, *, where: str) -> tuple[str, list[str]]:
-    """Return the delimiter that splits the first line into all columns, and the column names."""
+def _first_line(text: str) -> str:
+    # newline='': leave line ends to csv, which accepts all kinds
+    return io.StringIO(text, newline='').readline().rstrip('\r\n')
+
+
+def _split_header(line: str) -> tuple[str, list[str]] | None:
+    """Return the delimiter that splits the line into all columns, and the column names."""
     for delimiter in _DELIMITERS:
-        names = next(csv.reader([line], delimiter=delimiter), [])
+        try:
+            names = next(csv.reader([line], delimiter=delimiter), [])
+        except csv.Error:  # a line of another file can be too long for a field
+            return None
         header = [name.strip().lower() for name in names]
         if all(header.count(name) == 1 for name in COLUMNS):
             return delimiter, header
-    raise ValueError(
-        f'{where}: expected a header with {", ".join(COLUMNS)}, each once, separated by '
-        f'{" or ".join(_DELIMITERS.values())}, got {line!r:.80}'
-    )
+    return None
 
 
 class _ImageNames:

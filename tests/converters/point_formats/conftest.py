@@ -51,7 +51,7 @@ def plain():
 @pytest.fixture
 def clicked(images):
     """Images with background clicks; one image has nothing else."""
-    clicks = [point(7.25, 3.5, 'background'), point(0.0, 0.0, 'background')]
+    clicks = [point(7.25, 3.5, 'background'), point(4.0, 4.5, 'background')]
     return [
         dataclasses.replace(images[0], background_points=clicks),
         images[1],
