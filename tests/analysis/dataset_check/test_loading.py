@@ -160,3 +160,8 @@ def test_background_clicks(coco):
     ((kind, line),) = loaded.problems
     assert (kind, len(loaded.entries)) == ('images', 1)
     assert line.startswith(f'{loaded.ann_file}: images[1]: background_points[0]: expected a point')
+    images[1] = CONTENT['images'][1]
+    categories = [*CONTENT['categories'], dict(id=1, name='background')]
+    loaded = load_entries(coco(images=images, categories=categories, annotations=[]))
+    message = "images[0]: expected no background_points in a file with a category 'background'"
+    assert loaded.problems == [('images', f'{loaded.ann_file}: {message}, got 2')]
