@@ -2,7 +2,7 @@
 
 Both directions keep all digits of the points, the classes, and the order of the images and of the
 points in an image. The VOC layout cannot store annotation ids, nor image ids that differ from the
-digits of the image names. The json cannot store the confidence of a point.
+digits of the image names, nor background clicks. The json cannot store the confidence of a point.
 """
 
 import dataclasses
@@ -39,10 +39,12 @@ class VocLayoutReport:
     Attributes:
         points: counts of images and points.
         img_suffix: suffix of the images, an argument of ``PointVOCDataset``.
+        num_background: background clicks of the json, which are left out.
     """
 
     points: PointReport
     img_suffix: str
+    num_background: int = 0
 
 
 def coco_to_voc_points(
@@ -64,7 +66,7 @@ def coco_to_voc_points(
     link to ``img_dir``.
 
     Args:
-        json_path: COCO json; crowd annotations are left out.
+        json_path: COCO json; crowd annotations and background clicks are left out.
         img_dir: folder of the images, which are named by the json's ``file_name``.
         out_root: folder to create; it is written atomically.
         split: name of the image list.
@@ -86,6 +88,8 @@ def coco_to_voc_points(
     if not images:
         raise ValueError(f'{json_path}: expected at least one image, got none')
     img_suffix = _common_suffix(images)
+    num_background = sum(len(image.background_points) for image in images)
+    images = [dataclasses.replace(image, background_points=()) for image in images]
     content, report = assemble_point_json(images, classes=classes, skip_refused=skip_refused)
     _check_images_exist(img_dir, images)
     points, labels = defaultdict(list), defaultdict(list)
@@ -109,7 +113,7 @@ def coco_to_voc_points(
         lines = [image_class_line(name, labels[image_id]) for image_id, name in names.items()]
         write_lines(folder / 'train_cls.txt', lines)
         write_lines(folder / CLASS_FILE, classes)
-    return VocLayoutReport(report, img_suffix)
+    return VocLayoutReport(report, img_suffix, num_background)
 
 
 def voc_points_to_coco(

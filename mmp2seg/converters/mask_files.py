@@ -76,25 +76,22 @@ def read_point_images(path: str | Path) -> list[PointImage]:
             Also for an annotation without an id.
     """
     sources, classes = read_point_json(path)
-    content = read_json_object(path)  # read again for the ids, which SourcePoint lacks
-    require_keys(path, 'annotations', content['annotations'], ('id',))
-    ids: dict[int, list[int]] = defaultdict(list)
-    for annotation in content['annotations']:
-        if not annotation.get('iscrowd', 0):
-            ids[annotation['image_id']].append(annotation['id'])
     label_of = {name: label for label, name in enumerate(classes)}
     images = []
-    for source, entry in zip(sources, content['images'], strict=True):
+    for source in sources:
         points = source.points
+        for point in points:
+            if point.point_id is None:
+                raise ValueError(f'{point.where}: expected an annotation with an id, got none')
         images.append(
             PointImage(
-                entry['id'],
+                source.image_id,
                 source.file_name,
                 source.height,
                 source.width,
                 np.array([(point.x, point.y) for point in points], np.float64).reshape(-1, 2),
                 np.array([label_of[point.label] for point in points], np.int64),
-                {point_id: index for index, point_id in enumerate(ids[entry['id']])},
+                {point.point_id: index for index, point in enumerate(points)},
                 [f'{point.where}: {point.label} of {source.file_name}' for point in points],
             )
         )

@@ -1,7 +1,9 @@
 """The point json, the common format of all point converters, and its in-memory form.
 
 Layout of the file: COCO's ``images``, ``categories`` (ids 1..K) and ``annotations``, which have
-``id``, ``image_id``, ``category_id`` and ``point`` ``[x, y]`` in continuous coordinates.
+``id``, ``image_id``, ``category_id`` and ``point`` ``[x, y]`` in continuous coordinates. Background
+clicks, which say that no object is there, are neither annotations nor a category: an image with
+some has ``background_points`` ``[[x, y], ...]``.
 """
 
 import dataclasses
@@ -11,11 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from mmp2seg.datasets.coco_content import (
+    BACKGROUND,
     annotation_place,
     check_coco_content,
     ordered_class_names,
 )
-from mmp2seg.datasets.point_reading import check_point_source, read_annotation_point
+from mmp2seg.datasets.point_reading import (
+    check_point_source,
+    read_annotation_point,
+    read_background_points,
+)
 from mmp2seg.datasets.voc_layout import numeric_image_ids
 from mmp2seg.files.json_reading import read_json_object
 
@@ -31,12 +38,14 @@ class SourcePoint:
         y: coordinate like ``x``.
         label: name of the point's class.
         where: file and place, for error messages ('a.json: shapes[3]', 'points.csv:12').
+        point_id: id of the point in a point json; None = the source has none.
     """
 
     x: float
     y: float
     label: str
     where: str
+    point_id: int | str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,9 +56,13 @@ class SourceImage:
         file_name: path relative to the image folder.
         height: height in pixels.
         width: width in pixels.
-        points: points of the image. An image without points trains the background.
+        points: points of the image. An image without points trains the background. As read from
+            an annotation tool, points of the class ``background`` are among them, and
+            :func:`assemble_point_json` decides whether they are background clicks.
         where: file and place, for error messages.
         left_out: shapes that the reader skipped, one line each, with place and reason.
+        background_points: background clicks of a point json, with the label ``background``.
+        image_id: id of the image in a point json; None = the source has none.
     """
 
     file_name: str
@@ -58,6 +71,13 @@ class SourceImage:
     points: Sequence[SourcePoint]
     where: str
     left_out: Sequence[str] = ()
+    background_points: Sequence[SourcePoint] = ()
+    image_id: int | str | None = None
+
+    @property
+    def all_points(self) -> list[SourcePoint]:
+        """The points, and the background clicks as points of the class ``background``."""
+        return [*self.points, *self.background_points]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,18 +90,22 @@ class PointReport:
         num_points: number of points by class name, including classes without a point.
         refused: points and shapes that the reader or the checks left out, one line each, with place
             and reason.
+        num_background: number of background clicks.
     """
 
     num_images: int
     num_empty: int
     num_points: dict[str, int]
     refused: tuple[str, ...]
+    num_background: int = dataclasses.field(default=0, kw_only=True)
 
     def __str__(self) -> str:
         """Return a summary for the terminal."""
         total = sum(self.num_points.values())
         lines = [f'{self.num_images} images ({self.num_empty} without points), {total} points']
         lines += [f'  {name}: {count}' for name, count in self.num_points.items()]
+        if self.num_background:
+            lines.append(f'{self.num_background} background clicks')
         if self.refused:
             lines.append(describe_problems(self.refused, f'{len(self.refused)} points left out'))
         return '\n'.join(lines)
@@ -99,48 +123,57 @@ def assemble_point_json(
     A point is refused if its class is not in ``classes``, if it is not finite or not inside its
     image, or if an earlier point of the image has the same position and class.
 
+    Points of the class ``background`` are background clicks, unless ``classes`` contains this name.
+    A background click is refused if it is not finite, not inside its image, or in the same pixel as
+    a point of the image. Of several at one position, one is kept.
+
     Args:
         images: all images of the source; they are iterated once.
-        classes: names of the K classes, in order; None = the sorted classes of the points.
+        classes: names of the K classes, in order; None = the sorted classes of the points without
+            ``background``.
         description: text for the json's ``info``.
         skip_refused: leave refused points out and report them, instead of raising an error.
 
     Returns:
-        tuple: content of the json, and the counts. Image ids are the digits of the names if the
-        resulting numbers are unique ('2007_000032' -> 2007000032), otherwise 1, 2, ...; point ids
-        are 1, 2, ...
+        tuple: content of the json, and the counts. Image ids are those of the source if all images
+        have one. Otherwise they are the digits of the names if the resulting numbers are unique
+        ('2007_000032' -> 2007000032), otherwise 1, 2, ... Point ids are those of the source if all
+        points have one, otherwise 1, 2, ...
 
     Raises:
-        ValueError: an image is listed twice or has no size, a class name is repeated, or, without
-            ``skip_refused``, points are refused; the message names the places.
+        ValueError: an image is listed twice or has no size, a class name is repeated,
+            ``background`` is a class and the source is a point json with background clicks, or,
+            without ``skip_refused``, points are refused; the message names the places.
     """
     images = list(images)
     _check_images(images)
     if classes is None:
-        classes = sorted({point.label for image in images for point in image.points})
+        labels = {point.label for image in images for point in image.points}
+        classes = sorted(labels - {BACKGROUND})
     if len(set(classes)) < len(classes):
         raise ValueError(f'expected unique class names, got {list(classes)}')
     category_ids = {name: number for number, name in enumerate(classes, start=1)}
-    image_ids = numeric_image_ids([PurePath(image.file_name).stem for image in images])
+    image_ids = _image_ids(images)
+    has_ids = all(point.point_id is not None for image in images for point in image.points)
+    entries: list[dict] = []
     annotations: list[dict] = []
     refused: list[str] = []
     for image_id, image in zip(image_ids, images, strict=True):
-        seen: set[tuple] = set()
-        for point in image.points:
-            key = (point.x, point.y, point.label)
-            reason = _why_refused(point, image, category_ids, is_known=key in seen)
-            seen.add(key)
-            if reason:
-                refused.append(f'{point.where}: {reason}')
-                continue
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=image_id,
-                    category_id=category_ids[point.label],
-                    point=[float(point.x), float(point.y)],
-                )
+        points, clicks = _split(image, category_ids)
+        points, refused_points = _accept_points(points, image, category_ids)
+        places, refused_clicks = _accept_clicks(clicks, image, points)
+        refused += [*refused_points, *refused_clicks]
+        annotations += [
+            dict(
+                id=point.point_id if has_ids else number,
+                image_id=image_id,
+                category_id=category_ids[point.label],
+                point=[float(point.x), float(point.y)],
             )
+            for number, point in enumerate(points, start=len(annotations) + 1)
+        ]
+        entry = dict(id=image_id, file_name=image.file_name, height=image.height, width=image.width)
+        entries.append({**entry, 'background_points': places} if places else entry)
     if refused and not skip_refused:
         title = f'{len(refused)} points cannot be used (--skip-refused leaves them out)'
         raise ValueError(describe_problems(refused, title))
@@ -150,13 +183,11 @@ def assemble_point_json(
         num_empty=len(images) - len({annotation['image_id'] for annotation in annotations}),
         num_points={name: counts[number] for name, number in category_ids.items()},
         refused=(*(line for image in images for line in image.left_out), *refused),
+        num_background=sum(len(entry.get('background_points', ())) for entry in entries),
     )
     content = dict(
         info=dict(description=description),
-        images=[
-            dict(id=image_id, file_name=image.file_name, height=image.height, width=image.width)
-            for image_id, image in zip(image_ids, images, strict=True)
-        ],
+        images=entries,
         categories=[dict(id=number, name=name) for name, number in category_ids.items()],
         annotations=annotations,
     )
@@ -184,6 +215,19 @@ def read_point_json(
     content = read_json_object(
         path, lists=('images', 'categories', 'annotations'), drop=('segmentation',)
     )
+    return parse_point_json(path, content, point_source=point_source)
+
+
+def parse_point_json(
+    path: str | Path, content: Mapping[str, list], *, point_source: str = 'point'
+) -> tuple[list[SourceImage], list[str]]:
+    """Return the points of the content of a COCO json; see :func:`read_point_json`.
+
+    Args:
+        path: path of the file, for error messages.
+        content: the lists ``images``, ``categories`` and ``annotations`` of the file.
+        point_source: where an annotation's point is, see ``read_annotation_point``.
+    """
     check_coco_content(path, content, image_keys=('height', 'width'))
     names = {category['id']: category['name'] for category in content['categories']}
     points: dict[int, list[SourcePoint]] = {image['id']: [] for image in content['images']}
@@ -192,9 +236,17 @@ def read_point_json(
             continue
         where = annotation_place(path, index, annotation)
         x, y = read_annotation_point(annotation, point_source=point_source, where=where)
-        point = SourcePoint(x, y, names[annotation['category_id']], where)
+        label = names[annotation['category_id']]
+        point = SourcePoint(x, y, label, where, annotation.get('id'))
         points[annotation['image_id']].append(point)
-    images = coco_source_images(path, content['images'], points)
+    images = [
+        dataclasses.replace(
+            image, background_points=_background_clicks(image, entry), image_id=entry['id']
+        )
+        for image, entry in zip(
+            coco_source_images(path, content['images'], points), content['images'], strict=True
+        )
+    ]
     return images, ordered_class_names(content['categories'])
 
 
@@ -249,11 +301,97 @@ def _check_images(images: Sequence[SourceImage]) -> None:
         places[image.file_name] = image.where
 
 
+def _background_clicks(image: SourceImage, entry: Mapping) -> list[SourcePoint]:
+    return [
+        SourcePoint(x, y, BACKGROUND, f'{image.where}: background_points[{index}]')
+        for index, (x, y) in enumerate(read_background_points(entry, where=image.where))
+    ]
+
+
+def _image_ids(images: Sequence[SourceImage]) -> list[int] | list[int | str]:
+    ids = [image.image_id for image in images if image.image_id is not None]
+    if len(ids) == len(images):
+        return ids
+    return numeric_image_ids([PurePath(image.file_name).stem for image in images])
+
+
+def _split(
+    image: SourceImage, category_ids: Mapping[str, int]
+) -> tuple[list[SourcePoint], list[SourcePoint]]:
+    """Return the points and the background clicks of an image, not yet checked."""
+    if BACKGROUND not in category_ids:
+        clicks = [point for point in image.points if point.label == BACKGROUND]
+        points = [point for point in image.points if point.label != BACKGROUND]
+        return points, [*clicks, *image.background_points]
+    if image.background_points:
+        raise ValueError(
+            f'{image.where}: expected no background_points, as {BACKGROUND!r} is one of the '
+            f'classes {list(category_ids)}, got {len(image.background_points)}'
+        )
+    return list(image.points), []
+
+
+def _accept_points(
+    points: Iterable[SourcePoint], image: SourceImage, category_ids: Mapping[str, int]
+) -> tuple[list[SourcePoint], list[str]]:
+    """Return the points that can be used, and a line for each other one."""
+    accepted: list[SourcePoint] = []
+    refused: list[str] = []
+    seen: set[tuple] = set()
+    for point in points:
+        key = (point.x, point.y, point.label)
+        reason = _why_refused(point, image, category_ids, is_known=key in seen)
+        seen.add(key)
+        if reason:
+            refused.append(f'{point.where}: {reason}')
+        else:
+            accepted.append(point)
+    return accepted, refused
+
+
+def _accept_clicks(
+    clicks: Iterable[SourcePoint], image: SourceImage, points: Iterable[SourcePoint]
+) -> tuple[list[list[float]], list[str]]:
+    """Return the places of the background clicks that can be used, and a line for each other one.
+
+    Args:
+        clicks: background clicks of the image.
+        points: accepted points of the image.
+    """
+    label_at = {_pixel(point): point.label for point in points}
+    accepted: dict[tuple[float, float], None] = {}  # a dict keeps the order
+    refused: list[str] = []
+    for click in clicks:
+        reason = _why_misplaced(click, image)
+        if not reason and _pixel(click) in label_at:
+            reason = (
+                f'a background click at ({click.x:g}, {click.y:g}) in {image.file_name}, in the '
+                f'pixel of a {label_at[_pixel(click)]!r}'
+            )
+        if reason:
+            refused.append(f'{click.where}: {reason}')
+        else:
+            accepted[float(click.x), float(click.y)] = None
+    return [list(place) for place in accepted], refused
+
+
+def _pixel(point: SourcePoint) -> tuple[int, int]:
+    return math.floor(point.x), math.floor(point.y)
+
+
 def _why_refused(
-    point: SourcePoint, image: SourceImage, category_ids: dict[str, int], *, is_known: bool
+    point: SourcePoint, image: SourceImage, category_ids: Mapping[str, int], *, is_known: bool
 ) -> str | None:
     if point.label not in category_ids:
         return f'class {point.label!r} is not one of {list(category_ids)}'
+    if reason := _why_misplaced(point, image):
+        return reason
+    if is_known:
+        return f'a second {point.label!r} at ({point.x:g}, {point.y:g}) in {image.file_name}'
+    return None
+
+
+def _why_misplaced(point: SourcePoint, image: SourceImage) -> str | None:
     if not (math.isfinite(point.x) and math.isfinite(point.y)):
         return f'expected finite coordinates, got ({point.x}, {point.y})'
     if not (0 <= point.x < image.width and 0 <= point.y < image.height):
@@ -261,6 +399,4 @@ def _why_refused(
             f'point ({point.x:g}, {point.y:g}) is outside of {image.file_name}, '
             f'{image.width} x {image.height} pixels'
         )
-    if is_known:
-        return f'a second {point.label!r} at ({point.x:g}, {point.y:g}) in {image.file_name}'
     return None

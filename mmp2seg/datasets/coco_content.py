@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmp2seg.datasets.point_reading import read_background_points
 from mmp2seg.files.json_reading import require_keys
+
+BACKGROUND = 'background'
 
 
 def check_coco_content(
@@ -17,7 +20,9 @@ def check_coco_content(
 
     Images need an ``id`` and a ``file_name``, and categories an ``id`` and a ``name``; each must be
     unique. Annotations need a known ``image_id`` and ``category_id``. Their ``id`` must be unique
-    if ``annotation_keys`` contains it.
+    if ``annotation_keys`` contains it. The ``background_points`` of images, if there are any, are
+    pairs of finite numbers. A file with background points has no category ``background``: in a
+    table of points the two could not be told apart.
 
     Args:
         path: path of the file, for errors.
@@ -37,6 +42,7 @@ def check_coco_content(
     for part, name in (('images', 'file_name'), ('categories', 'name')):
         _require_distinct(path, part, content[part], 'id', types=(int, str))
         _require_distinct(path, part, content[part], name, types=(str,))
+    _check_background_points(path, images, categories)
     if 'id' in annotation_keys:
         _require_distinct(path, 'annotations', annotations, 'id', types=(int, str))
     known_images = {image['id'] for image in images}
@@ -103,6 +109,19 @@ def category_labels(
             f'{path}: expected a category named {missing[0]!r}, got {sorted(id_of_name)}'
         )
     return {id_of_name[name]: label for label, name in enumerate(names)}
+
+
+def _check_background_points(
+    path: str | Path, images: Sequence[Mapping], categories: Sequence[Mapping]
+) -> None:
+    has_class = any(category['name'] == BACKGROUND for category in categories)
+    for index, image in enumerate(images):
+        where = f'{path}: images[{index}]'
+        if read_background_points(image, where=where) and has_class:
+            raise ValueError(
+                f'{where}: expected no background_points in a file with a category {BACKGROUND!r}, '
+                f'got {len(image["background_points"])}'
+            )
 
 
 def _require_distinct(

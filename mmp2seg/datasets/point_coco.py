@@ -11,7 +11,11 @@ from mmp2seg.datasets.coco_content import (
     ordered_class_names,
 )
 from mmp2seg.datasets.point_dataset import PointDataset
-from mmp2seg.datasets.point_reading import check_point_source, read_annotation_point
+from mmp2seg.datasets.point_reading import (
+    check_point_source,
+    read_annotation_point,
+    read_background_points,
+)
 from mmp2seg.files.json_reading import parse_json, require_lists
 from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
@@ -23,7 +27,8 @@ class PointCocoDataset(PointDataset):
 
     Without ``metainfo['classes']``, the classes are the file's categories, in the order of their
     ids. With it, annotations of other categories are skipped, as in mmdet's CocoDataset. Crowd
-    annotations are always skipped. The id of a point is the id of its annotation.
+    annotations are always skipped. The id of a point is the id of its annotation. The background
+    clicks of an image are in the field ``background_points`` of its entry.
 
     Args:
         *args: forwarded to :class:`PointDataset`.
@@ -72,6 +77,9 @@ class PointCocoDataset(PointDataset):
                 file_name=image['file_name'],
                 instances=instances[image_id],
                 points_path=self.ann_file,
+                background_points=read_background_points(
+                    image, where=f'{self.ann_file}: image {image_id}'
+                ),
             )
             for image_id, image in images.items()
         ]

@@ -1,7 +1,7 @@
 """Base class of the point datasets."""
 
 import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -60,7 +60,13 @@ class PointDataset(BaseDataset):
         return len(self._metainfo['classes'])
 
     def image_entry(
-        self, *, img_id: int, file_name: str, instances: list[dict], points_path: str
+        self,
+        *,
+        img_id: int,
+        file_name: str,
+        instances: list[dict],
+        points_path: str,
+        background_points: Sequence[Sequence[float]] = (),
     ) -> dict:
         """Return the data-list entry of an image.
 
@@ -69,6 +75,8 @@ class PointDataset(BaseDataset):
             file_name: path of the image, relative to ``data_prefix['img']``.
             instances: dicts with ``point`` (x, y), ``bbox_label`` and ``point_id``.
             points_path: the file that the points were read from, for error messages.
+            background_points: background clicks (x, y) in the frame of the file. No transform reads
+                or moves them.
         """
         seg_folder = self.data_prefix.get('seg_map')
         seg_map = osp.splitext(file_name)[0] + self.seg_map_suffix
@@ -80,4 +88,5 @@ class PointDataset(BaseDataset):
             points_path=points_path,
             num_classes=self.num_classes,
             instances=instances,
+            background_points=[list(point) for point in background_points],
         )

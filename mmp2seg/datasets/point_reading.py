@@ -1,4 +1,4 @@
-"""Read a point from a pair of numbers or from a COCO annotation."""
+"""Read points from pairs of numbers, COCO annotations, and the images of a point json."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -37,6 +37,29 @@ def parse_point(values: Any, *, where: str) -> list[float]:
     if not (math.isfinite(x) and math.isfinite(y)):
         raise ValueError(f'{where}: expected a point of two finite numbers x y, got {values!r:.60}')
     return [x, y]
+
+
+def read_background_points(image: Mapping, *, where: str) -> list[list[float]]:
+    """Return the background clicks of an image of a point json, its ``background_points``.
+
+    Args:
+        image: entry of ``images``; without ``background_points`` it has no background clicks.
+        where: file and place, for errors.
+
+    Returns:
+        list of ``[x, y]``, finite floats, continuous; can be outside the image.
+
+    Raises:
+        ValueError: ``background_points`` is not a list of two finite numbers each; the message
+            begins with ``where``.
+    """
+    points = image.get('background_points', [])
+    if not isinstance(points, list):
+        raise ValueError(f'{where}: expected background_points [[x, y], ...], got {points!r:.60}')
+    return [
+        parse_point(point, where=f'{where}: background_points[{index}]')
+        for index, point in enumerate(points)
+    ]
 
 
 def check_point_source(point_source: str) -> None:

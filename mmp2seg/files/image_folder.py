@@ -1,7 +1,7 @@
 """Find the images and maps in a folder, and read image sizes."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from PIL import Image
 
@@ -10,8 +10,27 @@ _EXIF_ORIENTATION = 0x0112
 _SHOWN_NAMES = 10
 
 
+def image_names(folder: str | Path) -> list[str]:
+    """Return the paths of the images of a folder and its subfolders, relative to it, sorted.
+
+    Files and subfolders whose names start with a dot are ignored.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+    """
+    files = _visible_files(Path(folder), '**/*', suffixes=IMAGE_SUFFIXES)
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Return whether a part of a relative path starts with a dot."""
+    return any(part.startswith('.') for part in path.parts)
+
+
 def find_images(folder: str | Path) -> dict[str, Path]:
     """Return the image files of a folder and its subfolders, sorted by name.
+
+    Files and subfolders whose names start with a dot are ignored.
 
     Returns:
         dict: path relative to ``folder``, without suffix and with '/', -> the file.
@@ -30,7 +49,8 @@ def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, P
     """Return the PNG files of a folder, '.png' or '.PNG', sorted by name.
 
     Args:
-        folder: folder of the maps; hidden files are ignored.
+        folder: folder of the maps; files and subfolders whose names start with a dot are
+            ignored.
         subfolders: include the subfolders.
 
     Returns:
@@ -83,14 +103,20 @@ def shorten_names(names: Sequence[str], *, shown: int = _SHOWN_NAMES) -> str:
 
 
 def _find(folder: Path, pattern: str, *, suffixes: Sequence[str], kind: str) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder}: no such folder')
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob(pattern)):
-        if path.suffix.lower() not in suffixes or path.name.startswith('.'):
-            continue
+    for path in _visible_files(folder, pattern, suffixes=suffixes):
         name = relative_stem(path.relative_to(folder))
         if name in files:
             raise ValueError(f'{path}: expected one {kind} of this name, got {files[name]} as well')
         files[name] = path
     return files
+
+
+def _visible_files(folder: Path, pattern: str, *, suffixes: Sequence[str]) -> list[Path]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder}: no such folder')
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if path.suffix.lower() in suffixes and not is_hidden(path.relative_to(folder))
+    )

@@ -269,3 +269,15 @@ def test_broken_images_and_lists_are_named(voc_root):
         convert_back(voc_root)
     with pytest.raises(FileNotFoundError, match=r'val\.txt: no such image list'):
         convert_back(voc_root, split='val')
+
+
+def test_background_clicks_are_left_out_and_counted(convert, content, tmp_path):
+    """Also those that could not be used: the VOC layout has no place for them."""
+    without = convert(content)
+    files = {p: p.read_bytes() for p in (tmp_path / 'voc').rglob('*.txt')}
+    content['images'][0]['background_points'] = [[1, 2], [99, 2]]
+    content['images'][2]['background_points'] = [[1, 2]]
+    report = convert(content, overwrite=True)
+    assert (report.num_background, without.num_background) == (3, 0)
+    assert report.points == without.points
+    assert {p: p.read_bytes() for p in (tmp_path / 'voc').rglob('*.txt')} == files

@@ -206,5 +206,5 @@ def test_missing_files(points_path, tmp_path):
         masks_of(tmp_path / 'empty', points_path)
     content = json.loads(points_path.read_text())
     del content['annotations'][1]['id']
-    with pytest.raises(ValueError, match=r"points.json: annotations\[1\] lacks \['id'\]"):
+    with pytest.raises(ValueError, match=r'annotations\[1\]: expected an annotation with an id'):
         masks_of(tmp_path / 'empty', write(points_path, content))

@@ -168,3 +168,152 @@ def test_what_the_reader_left_out_is_reported():
     _, report = assemble_point_json([source, image('2.jpg')])
     assert report.refused == ('src: shapes[2]: a polygon',)
     assert '1 points left out:\n  src: shapes[2]: a polygon' in str(report)
+
+
+def test_background_clicks():
+    """They are no annotations and no category, and equal ones are one."""
+    images = [
+        image('1.jpg', (5, 5, 'background'), (1, 2, 'cat'), (0.5, 0, 'background')),
+        image('2.jpg', (7, 7, 'background'), (5, 5, 'background'), (7, 7.0, 'background')),
+        image('3.jpg', (1, 2, 'cat')),
+    ]
+    content, report = assemble_point_json(images)
+    entries = content['images']
+    assert entries[0]['background_points'] == [[5.0, 5.0], [0.5, 0.0]]
+    assert entries[1]['background_points'] == [[7.0, 7.0], [5.0, 5.0]]
+    assert 'background_points' not in entries[2]
+    assert content['categories'] == [{'id': 1, 'name': 'cat'}]
+    assert [(a['id'], a['image_id'], a['point']) for a in content['annotations']] == [
+        (1, 1, [1.0, 2.0]),
+        (2, 3, [1.0, 2.0]),
+    ]
+    assert (report.num_background, report.num_empty, report.num_points) == (4, 1, {'cat': 2})
+    assert str(report).splitlines() == [
+        '3 images (1 without points), 2 points',
+        '  cat: 2',
+        '4 background clicks',
+    ]
+    assert assemble_point_json(images, classes=['cat', 'dog'])[0]['images'] == entries
+
+
+def test_background_is_a_class_if_the_classes_contain_it():
+    images = [image('1.jpg', (5, 5, 'background'), (5, 5, 'cat'))]
+    content, report = assemble_point_json(images, classes=['cat', 'background'])
+    assert [a['category_id'] for a in content['annotations']] == [2, 1]
+    assert 'background_points' not in content['images'][0]
+    assert report.num_points == {'cat': 1, 'background': 1}
+    assert 'clicks' not in str(report)
+    with pytest.raises(ValueError, match="src:0: class 'Background' is not one of .'cat'.$"):
+        assemble_point_json([image('1.jpg', (5, 5, 'Background'))], classes=['cat'])
+
+
+@pytest.mark.parametrize(
+    ('click', 'reason'),
+    [
+        ((60.0, 5.0), r'src:2: point \(60, 5\) is outside of b.jpg, 60 x 40 pixels'),
+        ((5.0, -0.1), r'src:2: point \(5, -0.1\) is outside'),
+        ((math.nan, 5.0), r'src:2: expected finite coordinates, got \(nan, 5'),
+        ((5.0, math.inf), r'src:2: expected finite coordinates, got \(5.0, inf'),
+        ((1.0, 2.0), r"src:2: a background click at \(1, 2\) in b.jpg, in the pixel of a 'cat'"),
+        (
+            (1.9, 2.9),
+            r"src:2: a background click at \(1.9, 2.9\) in b.jpg, in the pixel of a 'cat'",
+        ),
+        ((8.5, 9.0), r"src:2: a background click at .* in the pixel of a 'dog'"),
+    ],
+)
+def test_refused_background_clicks(click, reason):
+    """The places of points in the source do not matter: the dog comes after the click."""
+    points = [(1.0, 2.0, 'cat'), (2.0, 2.0, 'background'), (*click, 'background'), (8, 9, 'dog')]
+    images = [image('b.jpg', *points)]
+    with pytest.raises(ValueError, match=f'1 points cannot be used .*:\n  {reason}'):
+        assemble_point_json(images)
+    content, report = assemble_point_json(images, skip_refused=True)
+    assert content['images'][0]['background_points'] == [[2.0, 2.0]]
+    assert len(content['annotations']) == 2
+    assert (report.num_background, len(report.refused)) == (1, 1)
+
+
+def test_a_click_may_be_where_a_refused_point_is():
+    images = [image('b.jpg', (5, 5, 'cow'), (5, 5, 'background'))]
+    content, report = assemble_point_json(images, classes=['cat'], skip_refused=True)
+    assert content['images'][0]['background_points'] == [[5.0, 5.0]]
+    assert report.refused == ("src:0: class 'cow' is not one of ['cat']",)
+
+
+def test_several_points_in_a_pixel():
+    """Only a second point of a class at the very same position is refused."""
+    points = [(5.5, 5.5, 'cat'), (5.6, 5.5, 'cat'), (5.5, 5.5, 'dog')]
+    content, _ = assemble_point_json([image('b.jpg', *points)])
+    assert [a['point'] for a in content['annotations']] == [[5.5, 5.5], [5.6, 5.5], [5.5, 5.5]]
+    with pytest.raises(ValueError, match=r"src:3: a second 'cat' at \(5.5, 5.5\) in b.jpg$"):
+        assemble_point_json([image('b.jpg', *points, (5.5, 5.5, 'cat'))])
+
+
+@pytest.fixture
+def click_json(tmp_path):
+    """A point json with ids of its own and background clicks, also on an image without points."""
+    content = dict(
+        images=[
+            dict(id=70, file_name='a.jpg', height=4, width=6, background_points=[[1, 2.5], [9, 1]]),
+            dict(id='x', file_name='b.jpg', height=4, width=6, background_points=[[0, 0]]),
+            dict(id=3, file_name='c.jpg', height=4, width=6),
+        ],
+        categories=[dict(id=90, name='dog'), dict(id=7, name='cat')],
+        annotations=[
+            dict(id=12, image_id=3, category_id=7, point=[1, 1]),
+            dict(id=5, image_id=70, category_id=90, point=[2, 1]),
+        ],
+    )
+
+    def write(**changes):
+        (tmp_path / 'points.json').write_text(json.dumps({**content, **changes}))
+        return tmp_path / 'points.json'
+
+    return write
+
+
+def test_background_clicks_of_a_point_json(click_json):
+    images, classes = read_point_json(click_json())
+    assert classes == ['cat', 'dog']
+    assert [[(p.x, p.y, p.label) for p in i.background_points] for i in images] == [
+        [(1, 2.5, 'background'), (9, 1, 'background')],
+        [(0, 0, 'background')],
+        [],
+    ]
+    assert images[0].background_points[1].where.endswith(': images[0]: background_points[1]')
+    assert [(p.x, p.y, p.label) for p in images[0].all_points] == [
+        (2, 1, 'dog'),
+        (1, 2.5, 'background'),
+        (9, 1, 'background'),
+    ]
+    with pytest.raises(ValueError, match=r'images.0.: background_points.1.: point \(9, 1\) is'):
+        assemble_point_json(images, classes=classes)
+    content, report = assemble_point_json(images, classes=classes, skip_refused=True)
+    assert [i.get('background_points') for i in content['images']] == [[[1, 2.5]], [[0, 0]], None]
+    assert report.num_background == 2
+    with pytest.raises(ValueError, match=r"images.0.: expected no background_points, as 'backgr"):
+        assemble_point_json(images, classes=['cat', 'background', 'dog'])
+
+
+def test_ids_of_the_source_are_kept_if_there_are_any(click_json):
+    images, classes = read_point_json(click_json())
+    content, _ = assemble_point_json(images, classes=classes, skip_refused=True)
+    assert [entry['id'] for entry in content['images']] == [70, 'x', 3]
+    assert [(a['id'], a['image_id'], a['category_id']) for a in content['annotations']] == [
+        (5, 70, 2),
+        (12, 3, 1),
+    ]
+    annotations = [dict(image_id=3, category_id=7, point=[x, 1]) for x in (1, 2)]
+    annotations[1]['id'] = 12
+    images, _ = read_point_json(click_json(annotations=annotations))
+    content, _ = assemble_point_json(images, classes=classes, skip_refused=True)
+    assert [(a['id'], a['image_id']) for a in content['annotations']] == [(1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize('clicks', [5, None, {'x': 1}, [1, 2], [[1]], [[1, 'x']], [[1, math.nan]]])
+def test_malformed_background_clicks(click_json, clicks):
+    entry = dict(id=3, file_name='c.jpg', height=4, width=6, background_points=clicks)
+    path = click_json(images=[entry], annotations=[])
+    with pytest.raises(ValueError, match=r'points.json: images.0.: .*background_points.*, got '):
+        read_point_json(path)

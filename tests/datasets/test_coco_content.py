@@ -104,3 +104,21 @@ def test_image_sizes(key, value):
 def test_places_of_annotations():
     assert annotation_place('a.json', 4, dict(id=0)) == 'a.json: annotation 0'
     assert annotation_place('a.json', 4, {}) == 'a.json: annotations[4]'
+
+
+def _with_clicks(*clicks, **changes):
+    entry = dict(id=5, file_name='a.jpg', background_points=[*clicks])
+    return make_content(images=[entry, dict(id='x', file_name='b.jpg')], **changes)
+
+
+def test_background_points():
+    named = [*CATEGORIES, dict(id=2, name='background')]
+    check_coco_content('a.json', _with_clicks([1, 2.5], [-3, 0]))
+    check_coco_content('a.json', _with_clicks(categories=named))
+    check_coco_content('a.json', make_content(categories=named))
+    message = r'images\[0\]: background_points\[1\]: expected a point of two finite numbers .*got'
+    with pytest.raises(ValueError, match=f'^a.json: {message}'):
+        check_coco_content('a.json', _with_clicks([1, 2], [1]))
+    message = "expected no background_points in a file with a category 'background', got 2"
+    with pytest.raises(ValueError, match=rf'^a.json: images\[0\]: {message}'):
+        check_coco_content('a.json', _with_clicks([1, 2], [3, 4], categories=named))

@@ -112,3 +112,14 @@ def test_unknown_class_and_source_are_named(build):
             {**CONTENT, 'annotations': [{**CONTENT['annotations'][1], 'keypoints': [1, 1, 0]}]},
             point_source='keypoints',
         )
+
+
+def test_background_clicks_are_a_field_of_the_image(build):
+    images = [dict(CONTENT['images'][0], background_points=[[3, 4.5]]), CONTENT['images'][1]]
+    dataset = build({**CONTENT, 'images': images})
+    entries = [dataset.get_data_info(index) for index in range(2)]
+    assert [entry['background_points'] for entry in entries] == [[[3.0, 4.5]], []]
+    assert len(entries[0]['instances']) == 2
+    images[1] = dict(CONTENT['images'][1], background_points=[[3]])
+    with pytest.raises(ValueError, match=r'images.1.: background_points.0.: expected a point'):
+        build({**CONTENT, 'images': images})

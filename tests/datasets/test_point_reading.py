@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from mmp2seg.datasets.point_reading import (
@@ -5,6 +7,7 @@ from mmp2seg.datasets.point_reading import (
     number_pair,
     parse_point,
     read_annotation_point,
+    read_background_points,
 )
 
 ANNOTATION = dict(point=[4.5, 2], bbox=[1, 2, 4, 7], keypoints=[9, 9, 0, 5, 6, 2, 7, 7, 1])
@@ -78,3 +81,26 @@ def test_number_pair():
         number_pair([10**400, 1], where='w')
     with pytest.raises(ValueError, match="w: expected two numbers x, y, got 'a'"):
         number_pair('a', where='w')
+
+
+def test_background_points():
+    assert read_background_points({}, where='a') == []
+    assert read_background_points(dict(background_points=[]), where='a') == []
+    points = read_background_points(dict(background_points=[[1, 2.5], (-3, 0)]), where='a')
+    assert points == [[1.0, 2.5], [-3.0, 0.0]]
+    assert all(isinstance(number, float) for point in points for number in point)
+
+
+@pytest.mark.parametrize(
+    ('points', 'message'),
+    [
+        (None, r'a: expected background_points \[\[x, y\], ...\], got None'),
+        ('12', 'a: expected background_points .* got .12'),
+        ([1, 2], r'a: background_points\[0\]: expected a point of two finite numbers x y, got 1'),
+        ([[1, 2], [1, 2, 3]], r'a: background_points\[1\]: expected a point .* got .1, 2, 3'),
+        ([[1, math.inf]], r'a: background_points\[0\]: expected a point of two finite numbers'),
+    ],
+)
+def test_malformed_background_points(points, message):
+    with pytest.raises(ValueError, match=f'^{message}'):
+        read_background_points(dict(background_points=points), where='a')

@@ -1,3 +1,5 @@
+from pathlib import PurePath
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,9 @@ from PIL import Image
 from mmp2seg.files.image_folder import (
     find_images,
     find_png_maps,
+    image_names,
     image_size,
+    is_hidden,
     relative_stem,
     shorten_names,
 )
@@ -82,3 +86,21 @@ def test_long_lists_are_shortened():
     names = [str(number) for number in np.arange(12)]
     assert shorten_names(names[:2]) == '0, 1'
     assert shorten_names(names) == '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more'
+
+
+HIDDEN = ('.a.jpg', '._b.png', '.checkpoints/b.jpg', 'sub/.thumbs/deep/c.png')
+
+
+def test_what_starts_with_a_dot_is_ignored(tmp_path):
+    folder = tmp_path / '.data' / 'images'
+    for name in ('b.JPG', 'sub/a.png', 'sub/a.jpg', 'notes.txt', *HIDDEN):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert image_names(folder) == ['b.JPG', 'sub/a.jpg', 'sub/a.png']
+    assert list(find_png_maps(folder)) == ['sub/a']
+    (folder / 'sub/a.jpg').unlink()
+    assert list(find_images(folder)) == ['b', 'sub/a']
+    assert [is_hidden(PurePath(name)) for name in HIDDEN] == [True] * len(HIDDEN)
+    assert not is_hidden(PurePath('a.b/c.png'))
+    with pytest.raises(FileNotFoundError, match='gone: no such folder'):
+        image_names(tmp_path / 'gone')

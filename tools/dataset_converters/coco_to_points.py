@@ -59,7 +59,9 @@ def main(argv: list[str]) -> None:
     if 'classes' in known:
         args['classes'] = classes
     write(images, out, **args)
-    print(f'{len(images)} images, {sum(len(image.points) for image in images)} points')
+    num_background = sum(len(image.background_points) for image in images)
+    clicks = f', {num_background} background clicks' if num_background else ''
+    print(f'{len(images)} images, {sum(len(image.points) for image in images)} points{clicks}')
     print(f'classes: {" ".join(classes)}')
 
 

@@ -52,6 +52,9 @@ def main(argv: list[str]) -> None:
         track=track_iter_progress,
     )
     print(f'\n{report.points}')
+    if report.num_background:
+        clicks = f'{report.num_background} background clicks'
+        print(f"{clicks} left out: VOC's layout has no place for them")
     print(f'class names in the order of 0..K-1: {args.out_root}/classes.txt')
     if report.img_suffix != '.jpg':
         print(f'the dataset needs img_suffix={report.img_suffix!r}')

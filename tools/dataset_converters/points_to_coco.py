@@ -1,7 +1,6 @@
 """Convert points of an annotation tool into one COCO-style point json."""
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
 
@@ -29,7 +28,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add_classes_argument(
         parser,
         help='class k of the list is k+1 in semantic maps',
-        default='the classes found, sorted',
+        default="the classes found, sorted; points of a class 'background' that is not listed are "
+        'background clicks',
     )
     add_skip_refused_argument(parser)
     _add_format_options(parser.add_argument_group('format options'))
@@ -78,27 +78,19 @@ def _add_format_options(group: argparse._ArgumentGroup) -> None:
 def main(argv: list[str]) -> None:
     args = vars(parse_args(argv))
     from mmp2seg.converters.class_names import resolve_classes
-    from mmp2seg.converters.point_formats import FORMATS
     from mmp2seg.converters.point_json import assemble_point_json
+    from mmp2seg.converters.points_file import read_source_images
     from mmp2seg.files.atomic_write import write_json
 
     name, source, out = (args.pop(key) for key in ('format', 'source', 'out'))
     classes, skip_refused = args.pop('classes'), args.pop('skip_refused')
-    read = FORMATS[name].read
-    known = inspect.signature(read).parameters
-    for option in args:
-        if option not in known:
-            raise CommandError(f'--{option.replace("_", "-")}: not an option of --format {name}')
-    if skip_refused:
-        skipped = {option: 'skip' for option in ('other_shapes', 'unlabelled') if option in known}
-        args = skipped | args
     source_path, out_path = (Path(path).resolve() for path in (source, out))
     if out_path.is_relative_to(source_path):
         raise CommandError(f'{out}: expected a file outside of the source {source}')
     if name == 'csv' and 'image_dir' not in args:
         raise CommandError('--format csv needs --image-dir, for the sizes')
     content, report = assemble_point_json(
-        read(source, **args),
+        read_source_images(source, name, options=args, skip_refused=skip_refused),
         classes=None if classes is None else resolve_classes(classes),
         description=f'points of {name}',
         skip_refused=skip_refused,

@@ -71,6 +71,8 @@ class ImageChecker:
         points = np.array([i['point'] for i in entry['instances']], np.float64).reshape(-1, 2)
         labels = np.array([i['bbox_label'] for i in entry['instances']], np.int64)
         findings.counts.update({'points': len(labels), 'images': 1, 'empty': int(len(labels) == 0)})
+        clicks = np.array(entry.get('background_points', []), np.float64).reshape(-1, 2)
+        findings.counts['background_points'] += len(clicks)
         findings.counts.update(('class', label) for label in labels.tolist())
         self._find_duplicates(entry, findings)
         size = self._check_image(entry, findings)
@@ -78,7 +80,9 @@ class ImageChecker:
         if size is None and semantic_map is not None:
             size = semantic_map.shape
         if size is not None:
-            self._find_outside(entry, points, size, findings)
+            names = [f'point {instance["point_id"]}' for instance in entry['instances']]
+            self._find_outside(entry, points, names, size, findings)
+            self._find_outside(entry, clicks, ['background click'] * len(clicks), size, findings)
         if semantic_map is not None:
             self._compare(entry, points, labels, semantic_map, findings)
         return findings
@@ -150,13 +154,17 @@ class ImageChecker:
         return None
 
     def _find_outside(
-        self, entry: dict, points: np.ndarray, size: tuple[int, int], findings: ImageFindings
+        self,
+        entry: dict,
+        points: np.ndarray,
+        names: list[str],
+        size: tuple[int, int],
+        findings: ImageFindings,
     ) -> None:
         for index in np.flatnonzero(~points_inside(points, *size)):
             x, y = points[index]
-            number = entry['instances'][index]['point_id']
             line = (
-                f'{_where(entry)}: point {number} at ({x:g}, {y:g}), the image is {_format(size)}'
+                f'{_where(entry)}: {names[index]} at ({x:g}, {y:g}), the image is {_format(size)}'
             )
             findings.problems.append(('outside', line))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from mmengine.config import ConfigDict
 from mmengine.fileio import get
 
-from mmp2seg.datasets.coco_content import annotation_place, check_coco_content
+from mmp2seg.datasets.coco_content import BACKGROUND, annotation_place, check_coco_content
 from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.datasets.point_reading import read_annotation_point
@@ -98,7 +98,7 @@ class _TolerantCoco:
         content = self._read_lists()
         categories = content['categories']
         check_coco_content(self.ann_file, {**content, 'images': [], 'annotations': []})
-        images = list(self._sound_images(content['images']))
+        images = list(self._sound_images(content['images'], categories))
         known = dict(
             image_id={image['id'] for image in images},
             category_id={category['id'] for category in categories},
@@ -123,12 +123,14 @@ class _TolerantCoco:
                 raise ValueError(f'{self.ann_file}: expected a COCO json with a list {key!r}')
         return content
 
-    def _sound_images(self, images: list) -> Iterator[dict]:
+    def _sound_images(self, images: list, categories: list) -> Iterator[dict]:
         seen: set = set()
+        # of the categories, the check of an image looks at this one alone
+        background = [category for category in categories if category['name'] == BACKGROUND]
         for index, image in enumerate(images):
             try:
                 check_coco_content(
-                    self.ann_file, dict(images=[image], annotations=[], categories=[])
+                    self.ann_file, dict(images=[image], annotations=[], categories=background)
                 )
                 if image['id'] in seen:
                     raise ValueError(f'an earlier image has the id {image["id"]!r}')

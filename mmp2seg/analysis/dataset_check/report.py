@@ -65,8 +65,9 @@ class DatasetReport:
     def to_json(self) -> dict:
         """Return all figures, problems and notes as plain json types."""
         counts = self.counts
-        names = ('images', 'empty', 'points', 'maps', 'snapped', 'lost', 'regions')
-        names += ('regions_small', 'regions_without_points', 'pixels', 'pixels_without_points')
+        names = ('images', 'empty', 'points', 'background_points', 'maps', 'snapped', 'lost')
+        names += ('regions', 'regions_small', 'regions_without_points')
+        names += ('pixels', 'pixels_without_points')
         return dict(
             title=self.title,
             counts={name: counts[name] for name in names},
@@ -93,6 +94,8 @@ class DatasetReport:
             f'{format_count(len(self.classes), "class", "classes")}:',
             *_wrapped(per_class),
         ]
+        if counts['background_points']:
+            lines.append(format_count(counts['background_points'], 'background click'))
         if counts['maps']:
             lines += [*self._points_on_maps(), *self._regions()]
         return '\n'.join([*lines, *self._problems()])

@@ -6,6 +6,9 @@ Each format is a module with ``read(path, *, image_dir=None, ...) -> list[Source
 ``SourceImage.left_out`` lists the skipped shapes. ``assemble_point_json`` checks the classes, the
 positions and duplicate points.
 
+For readers, ``background`` is a class like any other; ``assemble_point_json`` makes its points
+background clicks. Writers write background clicks as points of this class.
+
 The arguments of ``read`` and ``write`` are options of the commands, and error messages name the
 options: ``--image-dir`` for ``image_dir``.
 """

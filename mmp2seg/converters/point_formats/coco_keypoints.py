@@ -9,7 +9,11 @@ crowds and small objects.
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmp2seg.converters.point_formats.reading import check_choice, check_sizes
+from mmp2seg.converters.point_formats.reading import (
+    check_choice,
+    check_sizes,
+    written_classes,
+)
 from mmp2seg.converters.point_json import SourceImage, SourcePoint, coco_source_images
 from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.datasets.point_reading import number_pair
@@ -74,23 +78,21 @@ def write(
     Args:
         images: the images with their points.
         path: the file to write; it is written atomically.
-        classes: names of the categories 1..K; None = the sorted classes of the points.
+        classes: names of the categories 1..K; None = the sorted classes of the points. The category
+            ``background`` is added for background clicks.
         pixel_indices: see :func:`read`.
 
     Raises:
         ValueError: a point's class is not among ``classes``.
     """
-    if classes is None:
-        classes = sorted({point.label for image in images for point in image.points})
+    classes = written_classes(images, classes)
     category_ids = {name: number for number, name in enumerate(classes, start=1)}
     shift = _PIXEL_CENTER if pixel_indices else 0.0
     annotations: list[dict] = []
     for image_id, image in enumerate(images, start=1):
-        for point in image.points:
+        for point in image.all_points:
             if point.label not in category_ids:
-                raise ValueError(
-                    f'{point.where}: class {point.label!r} is not one of {list(classes)}'
-                )
+                raise ValueError(f'{point.where}: class {point.label!r} is not one of {classes}')
             x, y = float(point.x) - shift, float(point.y) - shift
             ids = dict(id=len(annotations) + 1, image_id=image_id)
             annotations.append(

@@ -18,6 +18,7 @@ from mmp2seg.converters.point_formats.reading import (
     check_choice,
     check_sizes,
     takes_center,
+    written_classes,
 )
 from mmp2seg.converters.point_json import SourceImage, SourcePoint
 from mmp2seg.datasets.point_reading import number_pair
@@ -64,14 +65,13 @@ def write(
     Args:
         images: the images with their points.
         path: the file to write; it is written atomically.
-        classes: labels to list; None = the labels of the points.
+        classes: labels to list; None = the labels of the points. ``background`` is added for
+            background clicks.
     """
     root = ET.Element('annotations')
     ET.SubElement(root, 'version').text = '1.1'
     labels = ET.SubElement(ET.SubElement(ET.SubElement(root, 'meta'), 'task'), 'labels')
-    if classes is None:
-        classes = sorted({point.label for image in images for point in image.points})
-    for name in classes:
+    for name in written_classes(images, classes):
         label = ET.SubElement(labels, 'label')
         ET.SubElement(label, 'name').text = name
         ET.SubElement(label, 'type').text = 'points'
@@ -79,7 +79,7 @@ def write(
     for index, image in enumerate(images):
         size = dict(width=str(image.width), height=str(image.height))
         element = ET.SubElement(root, 'image', id=str(index), name=image.file_name, **size)
-        for point in image.points:
+        for point in image.all_points:
             place = f'{float(point.x)!r},{float(point.y)!r}'
             attributes = dict(source='manual', occluded='0', points=place, z_order='0')
             ET.SubElement(element, 'points', label=point.label, **attributes)

@@ -35,7 +35,7 @@ _POINT = 'keypointlabels'
 ANNOTATIONS = ('error', 'first', 'last')
 _CENTERED = ('rectanglelabels', 'ellipselabels')
 _UPLOAD_PREFIX = re.compile('^[0-9a-f]{8}-')
-_IMAGE_KEYS = ('image', 'img')
+IMAGE_KEYS = ('image', 'img')
 _LOCAL_FILE = re.compile(r'/local-files/?\?(?:.*&)?d=([^&]*)')
 
 
@@ -154,7 +154,7 @@ def write(
                     keypointlabels=[point.label],
                 ),
             )
-            for index, point in enumerate(image.points)
+            for index, point in enumerate(image.all_points)
         ]
         data = dict(image=image_prefix + quote(image.file_name))
         tasks.append(dict(id=number, data=data, annotations=[dict(result=results)]))
@@ -265,7 +265,7 @@ def _minimal_regions(row: dict, where: str) -> list[Region]:
 
 
 def _image_of(data: dict, *, where: str, image_key: str | None) -> str:
-    keys = _IMAGE_KEYS if image_key is None else (image_key,)
+    keys = IMAGE_KEYS if image_key is None else (image_key,)
     for key in keys:
         if isinstance(data.get(key), str) and image_name(data[key]):
             return image_name(data[key])

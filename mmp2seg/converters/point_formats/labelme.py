@@ -23,6 +23,7 @@ from mmp2seg.converters.point_formats.reading import (
 from mmp2seg.converters.point_json import SourceImage, SourcePoint
 from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.image_folder import is_hidden
 from mmp2seg.files.json_reading import read_json_object, require_keys
 
 
@@ -30,6 +31,8 @@ def read(
     path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
 ) -> list[SourceImage]:
     """Read all jsons in a folder and its subfolders, in the order of their paths.
+
+    Jsons and subfolders whose names start with a dot are ignored.
 
     Args:
         path: the folder; links in it to other folders are not followed.
@@ -51,7 +54,7 @@ def read(
     check_choice('other_shapes', other_shapes, OTHER_SHAPES)
     if not Path(path).is_dir():
         raise FileNotFoundError(f'{path}: there is no such folder')
-    files = sorted(file for file in Path(path).rglob('*.json') if not file.is_dir())
+    files = json_files(path)
     if not files:
         raise ValueError(f'{path}: expected a folder with a json per image, got none')
     images = [
@@ -93,6 +96,15 @@ def write(
             name = Path(base_name(image.file_name)).with_suffix('.json')
             text = json.dumps(_content(image, image_path), indent=2, allow_nan=False)
             (folder / name).write_text(text, encoding='utf-8')
+
+
+def json_files(folder: str | Path) -> list[Path]:
+    """Return the jsons that :func:`read` reads, sorted."""
+    return sorted(
+        file
+        for file in Path(folder).rglob('*.json')
+        if not file.is_dir() and not is_hidden(file.relative_to(folder))
+    )
 
 
 def _read_image(
@@ -173,7 +185,7 @@ def _content(image: SourceImage, image_path: str) -> dict:
             flags={},
             mask=None,
         )
-        for point in image.points
+        for point in image.all_points
     ]
     return dict(
         version='5.5.0',  # version of the file layout

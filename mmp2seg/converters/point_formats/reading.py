@@ -1,9 +1,14 @@
-"""Helpers shared by the readers of all formats: options, other shapes, image names and sizes."""
+"""Helpers shared by the readers and writers of all formats.
 
-from collections.abc import Iterable
-from pathlib import Path
+They are about options, other shapes, image names and sizes, and classes.
+"""
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PureWindowsPath
 
 from mmp2seg.converters.point_json import SourceImage
+from mmp2seg.datasets.coco_content import BACKGROUND
 from mmp2seg.files.image_folder import image_size
 
 OTHER_SHAPES = ('error', 'skip', 'center')
@@ -54,6 +59,35 @@ def takes_center(
 def base_name(path: str) -> str:
     """Return the file name of a Unix or Windows path: '..\\\\images\\\\a.jpg' -> 'a.jpg'."""
     return path.replace('\\', '/').rsplit('/', 1)[-1]
+
+
+def relative_name(file_name: str, *, where: str) -> str:
+    """Normalize a path in the image folder: './a.jpg' and 'b/../a.jpg' become 'a.jpg'.
+
+    Raises:
+        ValueError: the path leaves the folder; the message begins with ``where``.
+    """
+    name = posixpath.normpath(file_name.replace('\\', '/'))
+    if name.split('/')[0] in ('', '.', '..') or PureWindowsPath(name).drive:
+        raise ValueError(f'{where}: expected a file in the image folder, got {file_name!r}')
+    return name
+
+
+def written_classes(images: Iterable[SourceImage], classes: Sequence[str] | None) -> list[str]:
+    """Return the class names to list in a file.
+
+    Args:
+        images: the images with their points.
+        classes: names of the K classes; None = the sorted classes of the points.
+
+    Returns:
+        list: the classes, and ``background`` after them if there are background clicks.
+    """
+    images = list(images)
+    if classes is None:
+        classes = sorted({point.label for image in images for point in image.points})
+    has_clicks = any(image.background_points for image in images)
+    return [*classes, *([BACKGROUND] if has_clicks and BACKGROUND not in classes else [])]
 
 
 def size_from_file(file_name: str, *, image_dir: str | Path | None, where: str) -> tuple[int, int]:

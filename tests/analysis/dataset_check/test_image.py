@@ -206,3 +206,12 @@ def test_labelers_least_region(entry):
     counts = checker(entry).counts
     assert (counts['regions'], counts['regions_small']) == (1, 1)
     assert counts['pixels'] == 22
+
+
+def test_background_clicks(checker, entry):
+    assert checker(entry).counts['background_points'] == 0
+    findings = checker({**entry, 'background_points': [[0, 0], [20.0, 3.5]]})
+    assert findings.counts['background_points'] == 2
+    assert findings.counts['points'] == 1
+    line = 'points.txt: a.jpg: background click at (20, 3.5), the image is 20 x 10'
+    assert problem(findings) == ('outside', line)

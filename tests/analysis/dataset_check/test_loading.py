@@ -149,3 +149,19 @@ def test_what_cannot_be_checked(voc, coco, tmp_path):
     (tmp_path / 'points.json').write_text('[')
     with pytest.raises(ValueError, match='points.json: invalid json, line 1'):
         load_entries(config)
+
+
+def test_background_clicks(coco):
+    images = [dict(CONTENT['images'][0], background_points=[[1, 2], [9, 9]]), CONTENT['images'][1]]
+    loaded = load_entries(coco(images=images))
+    assert [entry['background_points'] for entry in loaded.entries] == [[[1, 2], [9, 9]], []]
+    images[1] = dict(CONTENT['images'][1], background_points=[[1]])
+    loaded = load_entries(coco(images=images))
+    ((kind, line),) = loaded.problems
+    assert (kind, len(loaded.entries)) == ('images', 1)
+    assert line.startswith(f'{loaded.ann_file}: images[1]: background_points[0]: expected a point')
+    images[1] = CONTENT['images'][1]
+    categories = [*CONTENT['categories'], dict(id=1, name='background')]
+    loaded = load_entries(coco(images=images, categories=categories, annotations=[]))
+    message = "images[0]: expected no background_points in a file with a category 'background'"
+    assert loaded.problems == [('images', f'{loaded.ann_file}: {message}, got 2')]

@@ -116,3 +116,11 @@ def test_many_classes_are_wrapped_between_them():
     lines = [line for line in page.splitlines() if 'potted' in line]
     assert len(lines) > 3 and max(map(len, lines)) <= 96
     assert all(line.startswith('  potted plant ') for line in lines)
+
+
+def test_background_clicks():
+    assert 'click' not in str(report())
+    assert report().to_json()['counts']['background_points'] == 0
+    clicked = report(COUNTS | Counter(background_points=12))
+    assert str(clicked).splitlines()[3:5] == ['  disc 5, traffic light 3', '12 background clicks']
+    assert clicked.to_json()['counts']['background_points'] == 12

@@ -49,6 +49,30 @@ def plain():
 
 
 @pytest.fixture
+def clicked(images):
+    """Images with background clicks; one image has nothing else."""
+    clicks = [point(7.25, 3.5, 'background'), point(4.0, 4.5, 'background')]
+    return [
+        dataclasses.replace(images[0], background_points=clicks),
+        images[1],
+        dataclasses.replace(images[2], background_points=clicks[1:]),
+    ]
+
+
+@pytest.fixture
+def all_plain():
+    """Returns images with their points in the form that readers return."""
+
+    def run(images):
+        return [
+            (i.file_name, i.height, i.width, [(p.x, p.y, p.label) for p in i.all_points])
+            for i in images
+        ]
+
+    return run
+
+
+@pytest.fixture
 def resize():
     """Returns a source image with the same name and another size."""
     return lambda image, **size: dataclasses.replace(image, **size)

@@ -137,3 +137,15 @@ def test_unknown_class_is_not_written(tmp_path, images):
     with pytest.raises(ValueError, match="class 'dog' is not one of"):
         coco_keypoints.write(images, tmp_path / 'k.json', classes=['cat'])
     assert not (tmp_path / 'k.json').exists()
+
+
+def test_background_clicks(tmp_path, clicked, image_dir, plain, all_plain):
+    path = tmp_path / 'k.json'
+    coco_keypoints.write(clicked, path, classes=['dog', 'cat', 'Ä, "b"; <c>&'], pixel_indices=False)
+    again = coco_keypoints.read(path, image_dir=image_dir, pixel_indices=False)
+    assert plain(again) == all_plain(clicked)
+    categories = json.loads(path.read_text())['categories']
+    assert [(entry['id'], entry['name']) for entry in categories[2:]] == [
+        (3, 'Ä, "b"; <c>&'),
+        (4, 'background'),
+    ]

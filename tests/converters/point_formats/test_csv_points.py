@@ -1,4 +1,5 @@
 import pytest
+from PIL import Image
 
 from mmp2seg.converters.point_formats import csv_points
 
@@ -128,3 +129,36 @@ def test_missing_files(tmp_path, read, image_dir):
     (image_dir / 'b 1.jpg').write_text('no image')
     with pytest.raises(ValueError, match=r'points.csv:2: .*b 1.jpg: expected an image file'):
         read('file,x,y,class\nb 1.jpg,1,2,c\n')
+
+
+def test_background_clicks(tmp_path, clicked, image_dir, plain, all_plain):
+    path = tmp_path / 'p.csv'
+    csv_points.write(clicked, path)
+    assert 'b 1.jpg,7.25,3.5,background' in path.read_text().splitlines()
+    assert plain(csv_points.read(path, image_dir=image_dir)) == all_plain(clicked)
+
+
+def test_names_without_suffix(read, image_dir):
+    """A name without suffix and the whole name are one image; a file of that name goes first."""
+    (image_dir / 'sub').mkdir()
+    Image.new('L', (3, 2)).save(image_dir / 'sub/x.1.PNG')
+    (image_dir / 'sub/x.1.txt').touch()
+    rows = ['b 1,1,2,c', 'b 1.jpg,3,4,c', 'a+2,0,0,c', 'sub\\x.1,1,1,c', './b 1,5,6,c']
+    images = read('\n'.join(['file,x,y,class', *rows]))
+    assert [(image.file_name, len(image.points)) for image in images] == [
+        ('b 1.jpg', 3),
+        ('a+2.png', 1),
+        ('sub/x.1.PNG', 1),
+    ]
+    Image.new('L', (9, 8)).save(image_dir / 'b 1', format='png')
+    assert [image.file_name for image in read('file,x,y,class\nb 1,1,2,c')] == ['b 1']
+
+
+def test_names_without_suffix_are_not_guessed(read, image_dir):
+    Image.new('L', (3, 2)).save(image_dir / 'b 1.png')
+    message = r"points.csv:3: expected the name of one image, got 'b 1', which fits b 1.jpg and b 1"
+    with pytest.raises(ValueError, match=message):
+        read('file,x,y,class\nb 1.jpg,0,0,c\nb 1,1,2,c\n')
+    for name in ('b', 'b 1.', 'b 1.jpeg', 'x/b 1', 'B 1.jpg.jpg'):
+        with pytest.raises(FileNotFoundError, match=rf'points.csv:2: .*{name}: no such file'):
+            read(f'file,x,y,class\n{name},1,2,c\n')

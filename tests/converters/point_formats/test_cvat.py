@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from mmp2seg.converters.point_formats import cvat
@@ -113,3 +115,10 @@ def test_labels_are_listed(tmp_path, images):
     text = (tmp_path / 'a.xml').read_text()
     assert text.count('<label>') == 3
     assert '<name>cat</name>' in text
+
+
+def test_background_clicks(tmp_path, clicked, image_dir, plain, all_plain):
+    cvat.write(clicked, tmp_path / 'a.xml', classes=['dog', 'cow'])
+    assert plain(cvat.read(tmp_path / 'a.xml', image_dir=image_dir)) == all_plain(clicked)
+    names = re.findall('<name>(.*)</name>', (tmp_path / 'a.xml').read_text())
+    assert names == ['dog', 'cow', 'background']

@@ -278,3 +278,13 @@ def test_broken_files(tmp_path):
         read_tasks(path)
     with pytest.raises(FileNotFoundError, match='none.json: there is no such file'):
         read_tasks(tmp_path / 'none.json')
+
+
+def test_background_clicks(tmp_path, clicked, image_dir, all_plain):
+    path = tmp_path / 'tasks.json'
+    label_studio.write(clicked, path)
+    again = all_plain(label_studio.read(path, image_dir=image_dir))
+    for image, wanted in zip(again, all_plain(clicked), strict=True):
+        assert [label for _, _, label in image[3]] == [label for _, _, label in wanted[3]]
+        values = [v for x, y, _ in image[3] for v in (x, y)]
+        assert values == pytest.approx([v for x, y, _ in wanted[3] for v in (x, y)], abs=1e-9)

@@ -171,3 +171,20 @@ def test_a_folder_with_contents_is_kept(tmp_path, images):
         labelme.write(images, tmp_path / 'out')
     labelme.write(images, tmp_path / 'out', overwrite=True)
     assert len(list((tmp_path / 'out').iterdir())) == 3
+
+
+def test_background_clicks(tmp_path, clicked, image_dir, plain, all_plain):
+    labelme.write(clicked, tmp_path / 'out', image_dir=image_dir)
+    again = labelme.read(tmp_path / 'out', image_dir=image_dir)
+    assert plain(again) == sorted(all_plain(clicked))
+
+
+def test_jsons_that_start_with_a_dot_are_ignored(folder):
+    labels = folder(shape('point', (1, 2)))
+    (labels / '._a.json').write_bytes(b'\x00\x05\x16\x07')
+    (labels / '.ipynb_checkpoints').mkdir()
+    (labels / '.ipynb_checkpoints/a-checkpoint.json').write_text((labels / 'a.json').read_text())
+    assert [image.file_name for image in labelme.read(labels)] == ['a.jpg']
+    (labels / 'a.json').unlink()
+    with pytest.raises(ValueError, match='labels: expected a folder with a json per image, got no'):
+        labelme.read(labels)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import mmcv
 import pytest
 from PIL import Image
@@ -6,10 +8,12 @@ from mmp2seg.converters.point_formats.reading import (
     base_name,
     check_choice,
     check_sizes,
+    relative_name,
     size_from_file,
     takes_center,
+    written_classes,
 )
-from mmp2seg.converters.point_json import SourceImage
+from mmp2seg.converters.point_json import SourceImage, SourcePoint
 
 BOX = dict(centered=('box', 'circle'), where='a.json: shapes[3]')
 
@@ -77,3 +81,21 @@ def test_sizes_follow_the_exif_rotation_as_in_training(tmp_path):
     image.save(tmp_path / 'a.jpg', exif=exif)
     size = size_from_file('a.jpg', image_dir=tmp_path, where='w')
     assert size == mmcv.imread(str(tmp_path / 'a.jpg')).shape[:2] == (6, 4)
+
+
+def test_relative_name():
+    assert relative_name('./a\\..\\b//c.jpg', where='a.csv:2') == 'b/c.jpg'
+    for name in ('../a.jpg', '/a.jpg', 'C:\\a.jpg', 'a/../..', '.'):
+        with pytest.raises(ValueError, match=r'^a.csv:2: expected a file in the image folder, got'):
+            relative_name(name, where='a.csv:2')
+
+
+def test_written_classes():
+    points = [SourcePoint(1, 1, label, '') for label in ('dog', 'cat', 'dog')]
+    clicks = [SourcePoint(2, 2, 'background', '')]
+    plain = SourceImage('a.png', 4, 6, points, '')
+    clicked = dataclasses.replace(plain, background_points=clicks)
+    assert written_classes([plain], None) == ['cat', 'dog']
+    assert written_classes([plain], ['dog', 'cow']) == ['dog', 'cow']
+    assert written_classes([plain, clicked], None) == ['cat', 'dog', 'background']
+    assert written_classes(iter([clicked]), ('dog', 'cow')) == ['dog', 'cow', 'background']

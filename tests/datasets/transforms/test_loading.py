@@ -51,6 +51,13 @@ def test_a_point_inside_in_float64_stays_inside_in_float32(x):
     assert loaded['ori_points'].points.tolist() == [[x, 3.1]]
 
 
+def test_background_clicks_are_left_alone(results):
+    clicks = [[1.5, 0.5], [99.0, 0.0]]
+    loaded = LoadPointAnnotations()({**results, 'background_points': clicks})
+    assert loaded['background_points'] == [[1.5, 0.5], [99.0, 0.0]]
+    assert loaded['gt_bboxes'].tensor.tolist() == [[0, 0], [5.5, 3.5]]
+
+
 def test_an_image_without_points(results):
     loaded = LoadPointAnnotations()({**results, 'instances': []})
     assert loaded['gt_bboxes'].tensor.shape == (0, 2)

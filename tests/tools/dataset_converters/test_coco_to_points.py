@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from mmp2seg.converters.point_formats import FORMATS
 from mmp2seg.converters.point_json import SourceImage, SourcePoint, assemble_point_json
@@ -79,3 +80,32 @@ def test_mistakes(tmp_path, point_json):
     with pytest.raises(SystemExit, match='error: .*points.json: invalid json, line 1'):
         run_tool('coco_to_points', '--format', 'csv', point_json, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize('name', FORMATS)
+@pytest.mark.parametrize('classes', [(), ('--classes', 'dog', 'cow', 'cat')])
+def test_background_clicks_to_and_back(tmp_path, point_json, name, classes, capsys):
+    content = json.loads(point_json.read_text())
+    clicks = [[7.5, 8.25], [0.5, 30.0]], [[59.5, 39.5]]
+    for image, of_image in zip(content['images'], clicks, strict=True):
+        image['background_points'] = of_image
+    content['annotations'] = [a for a in content['annotations'] if a['image_id'] == 1]
+    point_json.write_text(json.dumps(content))
+    run_tool('coco_to_points', '--format', name, point_json, tmp_path / 'there')
+    out = '2 images, 3 points, 3 background clicks\nclasses: dog cow cat\n'
+    assert capsys.readouterr().out == out
+    images = tmp_path / 'images'
+    images.mkdir()
+    for image in content['images']:
+        Image.new('L', (60, 40)).save(images / image['file_name'])
+    source, back = tmp_path / 'there', tmp_path / 'back.json'
+    run_tool('points_to_coco', '--format', name, source, back, '--image-dir', images, *classes)
+    assert '3 background clicks' in capsys.readouterr().out.splitlines()
+    again = json.loads(back.read_text())
+    wanted = ['dog', 'cow', 'cat'] if classes else ['cat', 'dog']
+    assert [category['name'] for category in again['categories']] == wanted
+    assert len(again['annotations']) == 3
+    for image, of_image in zip(again['images'], clicks, strict=True):
+        assert [v for place in image['background_points'] for v in place] == pytest.approx(
+            [v for place in of_image for v in place], abs=1e-9
+        )

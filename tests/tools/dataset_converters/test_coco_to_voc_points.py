@@ -51,3 +51,13 @@ def test_other_options(arguments, tmp_path, capsys):
         run_tool(*broken, '--overwrite')
     run_tool(*broken, '--overwrite', '--skip-refused')
     assert '1 points left out' in capsys.readouterr().out
+
+
+def test_background_clicks_are_mentioned(arguments, tmp_path, capsys):
+    args = arguments()
+    content = json.loads((tmp_path / 'points.json').read_text())
+    content['images'][0]['background_points'] = [[1, 2], [3, 2]]
+    (tmp_path / 'points.json').write_text(json.dumps(content))
+    run_tool(*args)
+    line = "2 background clicks left out: VOC's layout has no place for them"
+    assert line in capsys.readouterr().out.splitlines()

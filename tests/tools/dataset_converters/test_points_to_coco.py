@@ -1,5 +1,6 @@
 """Run the command line for each format; malformed files write no output."""
 
+import dataclasses
 import json
 
 import pytest
@@ -204,3 +205,59 @@ def test_pixel_indices(convert):
     assert content['annotations'][0]['point'] == [11, 21]
     content = convert.write('coco-keypoints')('--no-pixel-indices')
     assert content['annotations'][0]['point'] == [10, 20]
+
+
+# by format: the place of the click in the error message
+CLICK = {
+    'labelme': 'a.json: shapes[2]: ',
+    'cvat': 'image 0 (a.jpg): points[2]: ',
+    'coco-keypoints': 'annotations[2]: ',
+    'label-studio': 'tasks[0].annotations[0].result[2]: ',
+    'csv': 'source_csv:4: ',
+}
+CLICKS = {
+    'outside': ((60.0, 5.0), 'point (60, 5) is outside of a.jpg, 60 x 40 pixels'),
+    'on a dog': ((10.5, 20.5), "a background click at (10.5, 20.5) in a.jpg, in the pixel of a 'd"),
+}
+
+
+@pytest.mark.parametrize('name', FORMATS)
+@pytest.mark.parametrize('case', CLICKS)
+def test_refused_background_clicks(convert, name, case, capsys):
+    place, reason = CLICKS[case]
+    clicks = [point(*place, 'background'), point(30.0, 30.0, 'background')]
+    images = [dataclasses.replace(IMAGES[0], points=[*IMAGES[0].points, *clicks]), IMAGES[1]]
+    mistake = convert.write(name, images).mistake('--classes', 'dog', 'cat')
+    assert '1 points cannot be used' in mistake
+    assert f'{CLICK[name]}{reason}' in mistake
+    content = convert('--classes', 'dog', 'cat', '--skip-refused')
+    assert content['images'][0]['background_points'] == [pytest.approx([30.0, 30.0])]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == [
+        '2 images (0 without points), 3 points',
+        '  dog: 2',
+        '  cat: 1',
+        '1 background clicks',
+        '1 points left out:',
+    ]
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_background_as_a_class(convert, name, capsys):
+    images = [dataclasses.replace(IMAGES[0], points=[point(1, 1, 'background')]), IMAGES[1]]
+    content = convert.write(name, images)('--classes', 'dog', 'background')
+    assert [a['category_id'] for a in content['annotations']] == [2, 1]
+    assert 'background_points' not in content['images'][0]
+    assert 'click' not in capsys.readouterr().out
+
+
+def test_background_clicks_alone(convert, capsys):
+    images = [dataclasses.replace(IMAGES[0], points=[point(1, 1, 'background')])]
+    content = convert.write('csv', images)()
+    assert content['images'][0]['background_points'] == [[1, 1]]
+    assert content['categories'] == content['annotations'] == []
+    assert capsys.readouterr().out.splitlines() == [
+        '1 images (1 without points), 0 points',
+        '1 background clicks',
+        'semantic map values: 0 = background',
+    ]
