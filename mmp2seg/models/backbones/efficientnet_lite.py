@@ -74,7 +74,7 @@ class MBConv(nn.Module):
         self._bn2 = _norm(norm_cfg, out_channels)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """``(B, in_channels, h, w)`` -> ``(B, out_channels, ceil(h / s), ceil(w / s))``, stride s."""
+        """``(B, in_channels, h, w)`` -> ``(B, out_channels, h', w')``, h' = ceil(h / stride)."""
         inner = feature
         if self._has_expansion:
             inner = F.relu6(self._bn0(self._expand_conv(inner)), inplace=True)
