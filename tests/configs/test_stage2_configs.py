@@ -33,6 +33,7 @@ from .test_configs import (
 BOXES_ALONE = [path for path in STAGE2 if path.stem.startswith('boxinst')]
 BASE_OF_MMDET = re.compile(r"^_base_ = 'mmdet::.+'$", re.M)
 SWAPS = [path for path in STAGE2 if BASE_OF_MMDET.search(path.read_text())]
+NUM_CLASSES = dict(shapes=4, own_data=2, coco=80)
 SWITCHES = [path for path in STAGE2 if path.stem.startswith('rtmdet')]
 
 
@@ -112,7 +113,8 @@ def test_stage2_trains_and_predicts_the_classes_of_its_data(path, use_tiny_label
     if 'voc' in path.stem:
         assert classes == PointVOCDataset.METAINFO['classes']
     else:
-        assert len(classes) == (4 if 'shapes' in path.stem else 80)
+        (number,) = [n for name, n in NUM_CLASSES.items() if name in path.stem]
+        assert len(classes) == number
     use_tiny_labels(cfg)
     shrink(cfg)
     model = build_model(cfg)
