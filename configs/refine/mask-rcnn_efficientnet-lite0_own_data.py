@@ -15,8 +15,8 @@ data = dict(
     data_prefix=dict(img=data_root + 'images/'),
 )
 train_dataloader = dict(dataset=data)
-# Without true masks, this only measures how well the network has learnt its labels. If you have true
-# masks of other photographs, name them here.
+# Without true masks, this only measures how well the network has learnt its labels. If you have the
+# true masks of other photographs, name them here.
 val_dataloader = dict(dataset=data)
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data['ann_file'])
