@@ -88,7 +88,9 @@ def add_mim_content(*, linked: bool) -> None:
 
 
 def main() -> None:
-    runtime, tests, mim = (read_requirements(name) for name in ('runtime', 'tests', 'mminstall'))
+    runtime, tests, mim, pretrained = (
+        read_requirements(name) for name in ('runtime', 'tests', 'mminstall', 'pretrained')
+    )
     setup(
         name='mmp2seg',
         version=read_version(),
@@ -115,7 +117,12 @@ def main() -> None:
         include_package_data=True,
         package_data={'mmp2seg': ['py.typed']},
         install_requires=runtime,
-        extras_require={'mim': mim, 'tests': tests, 'all': runtime + mim + tests},
+        extras_require={
+            'mim': mim,
+            'pretrained': pretrained,
+            'tests': tests,
+            'all': runtime + mim + pretrained + tests,
+        },
         entry_points={'console_scripts': ['mmp2seg = mmp2seg.apis.cli:main']},
         zip_safe=False,
     )

@@ -1,5 +1,6 @@
 """Models: the P2Seg network and its parts, and the segmentors of stage 2."""
 
+from mmp2seg.models.backbones import EfficientNetLite
 from mmp2seg.models.data_preprocessor import PointDataPreprocessor
 from mmp2seg.models.detectors import P2Seg
 from mmp2seg.models.distillation import (
@@ -31,6 +32,7 @@ __all__ = [
     'AffinityLoss',
     'AffinityPropagation',
     'DistilledTargets',
+    'EfficientNetLite',
     'HardPixelCrossEntropyLoss',
     'MDMLoss',
     'MaskRCNNRefiner',

@@ -7,35 +7,49 @@ from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmp2seg.models.package_weights import MissingPackageError
+
 # Norms of the maps that a transformer or ConvNeXt returns (norm0, norm1, ...). The weights of a
 # classifier do not contain them.
 _OUTPUT_NORM = re.compile(r'norm\d+\.')
 
 
-def require_pretrained(model: nn.Module) -> None:
+class PretrainedWeightsError(RuntimeError):
+    """Pretrained weights cannot be read or do not match; the message says what to do."""
+
+
+def require_pretrained(model: nn.Module, *, setting: str = 'model') -> None:
     """Check that the weights of every ``init_cfg`` of type ``Pretrained`` can be read and match.
 
     mmengine raises an unspecific error if a file cannot be fetched. If some or all entries are
     missing or have another shape, it only logs a warning and continues with random weights. Call
-    this function before ``init_weights``; the file is then read twice but downloaded once.
+    this function before ``init_weights``; the file is then read again but downloaded once.
 
     Two kinds of weights are not checked: weights that their module renames on loading
     (``convert_weights`` of mmdet's Swin and PVT), and the norms of a module's outputs.
 
+    Args:
+        model: any module, usually the whole network.
+        setting: name of ``model`` in its config, for the message.
+
     Raises:
-        RuntimeError: weights cannot be fetched or read, or lack an entry of the module; the message
-            names the module's setting and suggests what to do.
+        PretrainedWeightsError: weights cannot be fetched or read, or lack an entry of the module;
+            the message names the module's setting and suggests what to do.
     """
     for name, module in model.named_modules():
         for cfg in _pretrained_cfgs(module):
-            setting = '.'.join(filter(None, ('model', name, 'init_cfg')))
+            place = '.'.join(filter(None, (setting, name, 'init_cfg')))
             try:
                 state = _read_weights(cfg['checkpoint'], cfg.get('prefix'))
+            except MissingPackageError as error:
+                message = f'{place}: {error}; or {_random_start(place)}'
+                raise PretrainedWeightsError(message) from error
             except (
                 Exception
             ) as error:  # no network, no file, malformed weights, no torchvision, ...
                 reason = f'cannot be loaded ({type(error).__name__}: {error})'
-                raise RuntimeError(_message(setting, cfg['checkpoint'], reason)) from error
+                message = _message(place, cfg['checkpoint'], reason)
+                raise PretrainedWeightsError(message) from error
             if getattr(module, 'convert_weights', False):
                 continue
             unmet = _unmet_entries(module, state)
@@ -43,7 +57,7 @@ def require_pretrained(model: nn.Module) -> None:
                 total = len(_entries(module))
                 reason = f'have no entry of the right shape for {len(unmet)} of {total} entries'
                 reason = f'{reason}, the first is {unmet[0]}'
-                raise RuntimeError(_message(setting, cfg['checkpoint'], reason))
+                raise PretrainedWeightsError(_message(place, cfg['checkpoint'], reason))
 
 
 def _pretrained_cfgs(module: nn.Module) -> Iterator[dict]:
@@ -82,9 +96,12 @@ def _unmet_entries(module: nn.Module, state: dict[str, Tensor]) -> list[str]:
     ]
 
 
-def _message(setting: str, checkpoint: str, reason: str) -> str:
+def _message(place: str, checkpoint: str, reason: str) -> str:
     return (
-        f'{setting}: the pretrained weights {checkpoint} {reason}. Download them on a machine with '
-        f'network access and set {setting}.checkpoint to the file, or start from random weights '
-        f'with {setting}=None'
+        f'{place}: the pretrained weights {checkpoint} {reason}. Download them on a machine with '
+        f'network access and set {place}.checkpoint to the file, or {_random_start(place)}'
     )
+
+
+def _random_start(place: str) -> str:
+    return f'start from random weights with {place}=None'

