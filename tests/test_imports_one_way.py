@@ -23,6 +23,7 @@ LAYERS = [
     'datasets',
     'converters',
     'models',
+    'segmenters',
     'pseudo_labels',
     'evaluation',
     'visualization',

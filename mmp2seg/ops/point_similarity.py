@@ -36,12 +36,14 @@ def normalize_levels(
     normalized = []
     for level, stride in zip(levels, strides, strict=True):
         length, total = level.new_zeros(()), level.new_zeros(len(level))
-        for rows in ys.split(block):
-            part = _sample(level, stride, xs, rows)
+        for start in range(0, len(ys), block):
+            part = _sample(level, stride, xs, ys[start : start + block])
             length += part.norm(dim=0).sum()
             total += part.sum((1, 2))
         count = len(xs) * len(ys)
-        normalized.append((level - (total / count)[:, None, None]) / (length / count).clamp_min(1e-12))
+        normalized.append(
+            (level - (total / count)[:, None, None]) / (length / count).clamp_min(1e-12)
+        )
     return normalized
 
 
@@ -59,9 +61,7 @@ def sample_levels(
     Returns:
         Tensor: ``(sum C_l, H, W)``, of length 1 along the channels (0 where all levels are 0).
     """
-    parts = [
-        _sample(level, stride, xs, ys) for level, stride in zip(levels, strides, strict=True)
-    ]
+    parts = [_sample(level, stride, xs, ys) for level, stride in zip(levels, strides, strict=True)]
     return F.normalize(torch.cat(parts), dim=0)
 
 
@@ -148,9 +148,7 @@ def nearest_distances(points_xy: Tensor, *, block: int = 1024) -> Tensor:
     for start in range(0, len(points_xy), block):
         part = points_xy[start : start + block]
         # exact differences: the fast formula of cdist loses near distances to rounding
-        distances = torch.cdist(
-            part, points_xy, compute_mode='donot_use_mm_for_euclid_dist'
-        )
+        distances = torch.cdist(part, points_xy, compute_mode='donot_use_mm_for_euclid_dist')
         rows = torch.arange(len(part), device=part.device)
         distances[rows, start + rows] = torch.inf
         out[start : start + block] = distances.min(1).values

@@ -1,0 +1,638 @@
+"""PointSegmenter: instances of an image from its points and a frozen backbone, without training.
+
+Dimensions: ``N`` points; ``H, W`` pixels of the image; ``h, w`` cells of a tile's grid.
+
+Three frames occur. The *image* is as it was given, and so are points and results. The *working
+frame* is the image resized so that its points have a usual spacing; the backbone sees it. The
+*grid* has a cell for each ``grid_stride`` pixels of the working frame; the random walker runs on it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from scipy import ndimage
+from torch import Tensor
+
+from mmp2seg.ops.affinity.guided import guided_propagation
+from mmp2seg.ops.coords import misplaced_points, points_to_pixels
+from mmp2seg.ops.point_similarity import (
+    nearest_distances,
+    normalize_levels,
+    otsu_threshold,
+    sample_levels,
+    similarity_unary,
+    size_prior,
+    spacing_radii,
+)
+from mmp2seg.ops.random_walker import edge_weights, random_walker
+from mmp2seg.registry import MODELS
+from mmp2seg.segmenters.point_segmentation import PointSegmentation
+
+IGNORE = 255
+# A point that wins nowhere in a window more than this probability is left out there: it cannot be
+# the largest, and crowded images have hundreds of points.
+_NEGLIGIBLE = 0.01
+# A size prior below exp(-4.5) = .011 at this many radii: the point is left out of a tile.
+_PRIOR_REACH = 3.0
+# Points whose similarities set the threshold, at most; more of them do not move it.
+_MAX_THRESHOLD_POINTS = 512
+_SEED_STRENGTH = 100.0
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What all tiles of an image share; positions in the working frame."""
+
+    size: tuple[int, int]  # (height, width) of the working frame
+    scale: tuple[float, float]  # (x, y) working pixels per image pixel
+    levels: list[Tensor]
+    lab: Tensor  # (3, grid height, grid width)
+    points_xy: Tensor
+    point_features: Tensor  # (N, C)
+    radii: Tensor
+    background_xy: Tensor
+    background_features: Tensor
+    threshold: float
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Scores of a tile's points on its grid, background last."""
+
+    values: Tensor  # (n + 1, h, w)
+    points: npt.NDArray[np.int64]  # (n,) indices of the points
+    origin: tuple[int, int]  # (row, column) of the first cell
+
+
+@MODELS.register_module()
+class PointSegmenter(BaseModule):
+    """Segment the objects of an image by one point each, with the features of a frozen backbone.
+
+    1. Similarity: the cosine of each cell's feature and the feature at each point
+       (:func:`mmp2seg.ops.point_similarity.similarity_unary`), against a threshold by Otsu.
+    2. Size prior: an object is about as large as the distance to the nearest other point.
+    3. Seeded random walker with these priors on the image's colours; points and background clicks
+       are seeds. Then guided propagation at full resolution.
+
+    A pixel belongs to the point of the largest probability, or to the background; its semantic
+    value is the class of the largest sum. An instance is connected: what does not hang together
+    with the click is taken away from it.
+
+    The working frame is the image with ``long_side``, enlarged if its points are nearer than
+    ``spacing``, so that small objects keep some cells. Features are computed tile by tile and put
+    together, their statistics are of the whole image, and the tiles of the random walker overlap:
+    the result does not show them.
+
+    Args:
+        backbone: config of a backbone.
+        strides: pixels per cell of the backbone's outputs.
+        mean: mean of the input's RGB channels, 0..255.
+        std: their divisor.
+        long_side: longer side of the working frame of an image with few points, in pixels.
+        spacing: median distance of a point to its nearest neighbour that the working frame has at
+            least, in pixels.
+        max_scale: largest working frame, in sizes of the larger of the image and ``long_side``.
+        grid_stride: working pixels per cell of the random walker.
+        temperature: of the softmax of similarities.
+        size_factor: radius of the size prior in distances to the nearest other point.
+        min_radius: its lower limit in working pixels.
+        strength: how much a cell keeps of its own prior in the random walker; None switches the
+            random walker off.
+        use_size_prior: False switches the size prior off.
+        use_guided: False switches guided propagation off.
+        guided: options of :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
+        connected: take away from an instance what is not connected with its click.
+        min_confidence: a pixel whose best class has less probability is 255 in the semantic map.
+        tile: side of the backbone's and the random walker's tiles without overlap, in working
+            pixels; a multiple of the largest stride. An image up to twice as large is one tile.
+        overlap: pixels that a tile is enlarged by on each side; a multiple of the largest stride.
+
+    Raises:
+        ValueError: a size does not fit the strides.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: Mapping,
+        strides: Sequence[int] = (16, 32),
+        mean: Sequence[float] = (127.0, 127.0, 127.0),
+        std: Sequence[float] = (128.0, 128.0, 128.0),
+        long_side: int = 352,
+        spacing: float = 48.0,
+        max_scale: float = 3.0,
+        grid_stride: int = 4,
+        temperature: float = 0.1,
+        size_factor: float = 1.0,
+        min_radius: float = 8.0,
+        strength: float | None = 0.01,
+        use_size_prior: bool = True,
+        use_guided: bool = True,
+        guided: Mapping | None = None,
+        connected: bool = True,
+        min_confidence: float = 0.6,
+        tile: int = 256,
+        overlap: int = 96,
+        init_cfg: Mapping | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        step = max(*strides, grid_stride)
+        if tile % step or overlap % step or any(step % s for s in (*strides, grid_stride)):
+            raise ValueError(
+                f'expected tile and overlap to be multiples of every stride, got tile {tile}, '
+                f'overlap {overlap}, strides {tuple(strides)} and grid_stride {grid_stride}'
+            )
+        self.backbone = MODELS.build(dict(backbone)).eval().requires_grad_(False)
+        self.strides = tuple(strides)
+        self.register_buffer('_mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer('_std', torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.long_side = long_side
+        self.spacing = spacing
+        self.max_scale = max_scale
+        self.grid_stride = grid_stride
+        self.temperature = temperature
+        self.size_factor = size_factor
+        self.min_radius = min_radius
+        self.strength = strength
+        self.use_size_prior = use_size_prior
+        self.use_guided = use_guided
+        self.guided = dict(guided or {})
+        self.connected = connected
+        self.min_confidence = min_confidence
+        self.tile = tile
+        self.overlap = overlap
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        image_rgb: npt.NDArray[np.uint8],
+        *,
+        points_xy: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        num_classes: int,
+        background_xy: npt.ArrayLike | None = None,
+        object_size: float | None = None,
+    ) -> PointSegmentation:
+        """Segment one image.
+
+        Args:
+            image_rgb: ``(H, W, 3)`` uint8.
+            points_xy: ``(N, 2)`` floats in pixels of the image; points outside it and repeated
+                points get no pixels.
+            labels: ``(N,)`` integers in ``0..num_classes-1``.
+            num_classes: K, at most 254.
+            background_xy: ``(B, 2)`` clicks on background; those outside the image are ignored.
+            object_size: diameter of a typical object in pixels of the image; None: the distance to
+                the nearest other point.
+
+        Returns:
+            PointSegmentation: in the frame of the image. Without points, everything is background.
+
+        Raises:
+            ValueError: the image has another shape or dtype, a label is not a class, or points and
+                labels differ in number.
+        """
+        points, classes = _checked_points(image_rgb, points_xy, labels, num_classes)
+        height, width = image_rgb.shape[:2]
+        reasons = misplaced_points(points, classes, height, width)
+        usable = np.flatnonzero(reasons == '')
+        background = np.asarray(
+            [] if background_xy is None else background_xy, dtype=np.float64
+        ).reshape(-1, 2)
+        background = background[
+            misplaced_points(background, np.zeros(len(background)), height, width) == ''
+        ]
+        canvas = _Canvas(height, width, len(points), num_classes)
+        if len(usable):
+            scene = self._look(image_rgb, points[usable], background, object_size)
+            for scores, box in self._tiles(scene):
+                self._paint(canvas, scene, scores, box, image_rgb, usable, classes)
+        return canvas.result(points, reasons, self.connected, self.min_confidence)
+
+    def working_scale(
+        self, size: tuple[int, int], points_xy: Tensor, object_size: float | None = None
+    ) -> float:
+        """Return working pixels per image pixel.
+
+        Args:
+            size: (height, width) of the image.
+            points_xy: ``(N, 2)`` points in the image.
+            object_size: see :meth:`forward`.
+        """
+        base = self.long_side / max(size)
+        if object_size is None:
+            typical = float(nearest_distances(points_xy).median()) if len(points_xy) > 1 else np.inf
+        else:
+            typical = object_size
+        wanted = self.spacing / max(typical, 1e-6)
+        return min(max(base, wanted), self.max_scale * max(base, 1.0))
+
+    def _look(
+        self,
+        image_rgb: npt.NDArray[np.uint8],
+        points_xy: npt.NDArray[np.float64],
+        background_xy: npt.NDArray[np.float64],
+        object_size: float | None,
+    ) -> _Scene:
+        """Compute features, radii and the threshold of an image."""
+        device = self._mean.device
+        size = image_rgb.shape[:2]
+        points = torch.from_numpy(points_xy)
+        scale = self.working_scale(size, points, object_size)
+        height, width = (max(1, round(side * scale)) for side in size)
+        scale_xy = (width / size[1], height / size[0])
+        working = _resize(image_rgb, width, height)
+        grid_size = (-(-width // self.grid_stride), -(-height // self.grid_stride))
+        levels = normalize_levels(
+            self._extract(working),
+            self.strides,
+            self._centers(0, grid_size[0], points.float().to(device)),
+            self._centers(0, grid_size[1], points.float().to(device)),
+        )
+        lab = cv2.cvtColor(_resize(working, *grid_size).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        points = points.float().to(device) * torch.tensor(scale_xy, device=device)
+        clicks = torch.from_numpy(background_xy).float().to(device)
+        clicks = clicks * torch.tensor(scale_xy, device=device)
+        if object_size is None:
+            radii = spacing_radii(
+                points,
+                smallest=self.min_radius,
+                largest=max(height, width) / 2,
+                factor=self.size_factor,
+            )
+        else:
+            radii = torch.full((len(points),), self.size_factor * object_size * scale).to(points)
+        features = self._features_at(levels, points)
+        return _Scene(
+            size=(height, width),
+            scale=scale_xy,
+            levels=levels,
+            lab=torch.from_numpy(lab).permute(2, 0, 1).to(device),
+            points_xy=points,
+            point_features=features,
+            radii=radii,
+            background_xy=clicks,
+            background_features=self._features_at(levels, clicks),
+            threshold=self._threshold(levels, features, grid_size),
+        )
+
+    def _extract(self, working: npt.NDArray[np.uint8]) -> list[Tensor]:
+        """Return the backbone's maps of the working frame, put together from its tiles."""
+        height, width = working.shape[:2]
+        maps: list[Tensor] = []
+        for core, window in _windows(height, width, self.tile, self.overlap):
+            crop = np.ascontiguousarray(working[window])
+            pixels = torch.from_numpy(crop).to(self._mean.device).permute(2, 0, 1)
+            outputs = self.backbone(((pixels - self._mean) / self._std)[None])
+            if not maps:
+                maps = [
+                    output.new_zeros(output.shape[1], -(-height // s), -(-width // s))
+                    for output, s in zip(outputs, self.strides, strict=True)
+                ]
+            for output, target, stride in zip(outputs, maps, self.strides, strict=True):
+                rows, columns = (_cells(side, stride) for side in core)
+                top, left = (side.start // stride for side in window)
+                target[:, rows, columns] = output[
+                    0,
+                    :,
+                    rows.start - top : rows.stop - top,
+                    columns.start - left : columns.stop - left,
+                ]
+        return maps
+
+    def _features_at(self, levels: list[Tensor], positions: Tensor) -> Tensor:
+        """Return the features of the grid cells that contain the positions, ``(N, C)``."""
+        centers = (
+            positions.floor().div(self.grid_stride, rounding_mode='floor') + 0.5
+        ) * self.grid_stride
+        if not len(centers):
+            return centers.new_zeros(0, sum(len(level) for level in levels))
+        features = [
+            sample_levels(levels, self.strides, x[None], y[None])[:, 0, 0] for x, y in centers
+        ]
+        return torch.stack(features)
+
+    def _threshold(
+        self, levels: list[Tensor], features: Tensor, grid_size: tuple[int, int]
+    ) -> float:
+        """Return Otsu's threshold of every cell's similarity to its most similar point."""
+        features = features[:: -(-len(features) // _MAX_THRESHOLD_POINTS)]
+        width, height = grid_size
+        xs = self._centers(0, width, features)
+        highest = []
+        for start in range(0, height, 32):  # rows at a time: the features are large
+            ys = self._centers(start, min(start + 32, height), features)
+            cells = sample_levels(levels, self.strides, xs, ys)
+            highest.append(torch.einsum('nc,chw->nhw', features, cells).amax(0))
+        return otsu_threshold(torch.cat(highest).cpu().numpy())
+
+    def _centers(self, start: int, stop: int, like: Tensor) -> Tensor:
+        return (torch.arange(start, stop, device=like.device) + 0.5) * self.grid_stride
+
+    def _tiles(self, scene: _Scene) -> Iterator[tuple[_Scores, tuple[slice, slice]]]:
+        """Yield the scores of each tile, and the tile without its overlap in working pixels."""
+        for core, window in _windows(*scene.size, self.tile, self.overlap):
+            yield self._tile_scores(scene, window), core
+
+    def _tile_scores(self, scene: _Scene, window: tuple[slice, slice]) -> _Scores:
+        rows, columns = (_cells(side, self.grid_stride) for side in window)
+        near = self._near_points(scene, window)
+        points, radii = scene.points_xy[near], scene.radii[near]
+        ys = self._centers(rows.start, rows.stop, scene.lab)
+        xs = self._centers(columns.start, columns.stop, scene.lab)
+        cells = sample_levels(scene.levels, self.strides, xs, ys)
+        similarity = torch.einsum('nc,chw->nhw', scene.point_features[near], cells)
+        background = torch.einsum('nc,chw->nhw', scene.background_features, cells)
+        if self.use_size_prior:
+            prior = size_prior(points, radii, xs, ys)
+        else:
+            prior = torch.ones_like(similarity)
+        unary = similarity_unary(
+            similarity,
+            prior,
+            threshold=scene.threshold,
+            temperature=self.temperature,
+            background=background,
+        )
+        values = unary
+        if self.strength is not None:
+            values = self._walk(scene, unary, points, rows, columns)
+        indices = near.cpu().numpy()
+        return _Scores(values=values, points=indices, origin=(rows.start, columns.start))
+
+    def _near_points(self, scene: _Scene, window: tuple[slice, slice]) -> Tensor:
+        """Return the indices of the points whose size prior reaches into a window."""
+        if not self.use_size_prior:
+            return torch.arange(len(scene.points_xy), device=scene.points_xy.device)
+        low = scene.points_xy.new_tensor([window[1].start, window[0].start])
+        high = scene.points_xy.new_tensor([window[1].stop, window[0].stop])
+        outside = torch.maximum(low - scene.points_xy, scene.points_xy - high).clamp_min(0)
+        return (outside.norm(dim=1) <= _PRIOR_REACH * scene.radii).nonzero()[:, 0]
+
+    def _walk(
+        self, scene: _Scene, unary: Tensor, points: Tensor, rows: slice, columns: slice
+    ) -> Tensor:
+        unary = unary.clone()
+        strength = unary.new_full(unary.shape[1:], self.strength)
+        seeds = [*enumerate(points), *((len(points), click) for click in scene.background_xy)]
+        counts = torch.zeros_like(strength)
+        for label, (x, y) in seeds:
+            row = int(y) // self.grid_stride - rows.start
+            column = int(x) // self.grid_stride - columns.start
+            if not (0 <= row < len(strength) and 0 <= column < strength.shape[1]):
+                continue
+            if counts[row, column] == 0:
+                unary[:, row, column] = 0
+            counts[row, column] += 1
+            strength[row, column] = _SEED_STRENGTH
+            unary[label, row, column] += 1
+        unary /= counts.clamp_min(1)  # clicks in one cell share it
+        weights = edge_weights(scene.lab[:, rows, columns])
+        return random_walker(unary, weights, strength)
+
+    def _paint(
+        self,
+        canvas: '_Canvas',
+        scene: _Scene,
+        scores: _Scores,
+        core: tuple[slice, slice],
+        image_rgb: npt.NDArray[np.uint8],
+        usable: npt.NDArray[np.int64],
+        classes: npt.NDArray[np.int64],
+    ) -> None:
+        """Bring the scores of a tile to the image's resolution and paint the tile without overlap.
+
+        Guided propagation runs on small windows, at the higher of the two resolutions. They overlap
+        by its reach, so that the result is that of the whole tile.
+        """
+        height, width = image_rgb.shape[:2]
+        left, right = (round(x / scene.scale[0]) for x in (core[1].start, core[1].stop))
+        top, bottom = (round(y / scene.scale[1]) for y in (core[0].start, core[0].stop))
+        enlarge = max(1.0, *scene.scale)
+        margin = int(np.ceil(self._guided_reach() / enlarge)) + 1
+        side = max(32, round(192 / enlarge))
+        for inner, _ in _windows(bottom - top, right - left, side, margin, single=1):
+            inner_rows = slice(inner[0].start + top, inner[0].stop + top)
+            inner_columns = slice(inner[1].start + left, inner[1].stop + left)
+            rows = slice(max(0, inner_rows.start - margin), min(height, inner_rows.stop + margin))
+            columns = slice(
+                max(0, inner_columns.start - margin), min(width, inner_columns.stop + margin)
+            )
+            values, points = self._full_resolution(scene, scores, image_rgb, rows, columns, enlarge)
+            values = values[
+                :,
+                inner_rows.start - rows.start : inner_rows.stop - rows.start,
+                inner_columns.start - columns.start : inner_columns.stop - columns.start,
+            ]
+            indices = usable[points]
+            canvas.paint(
+                (inner_rows, inner_columns), values.cpu().numpy(), indices, classes[indices]
+            )
+
+    def _guided_reach(self) -> int:
+        if not self.use_guided:
+            return 0
+        dilations = self.guided.get('dilations', (1, 2, 4))
+        return max(dilations) * self.guided.get('iterations', 5)
+
+    def _full_resolution(
+        self,
+        scene: _Scene,
+        scores: _Scores,
+        image_rgb: npt.NDArray[np.uint8],
+        rows: slice,
+        columns: slice,
+        enlarge: float,
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Return the scores of a window of the image, and the points that they belong to.
+
+        Returns:
+            tuple: ``(n + 1, rows, columns)`` scores, background last, and ``(n,)`` indices.
+        """
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        fine = tuple(max(1, round(side * enlarge)) for side in size)
+        like = scores.values
+        # centres of the fine pixels in the image, then as cells of the grid
+        y = rows.start + (torch.arange(fine[0]).to(like) + 0.5) * (size[0] / fine[0])
+        x = columns.start + (torch.arange(fine[1]).to(like) + 0.5) * (size[1] / fine[1])
+        y = y * scene.scale[1] / self.grid_stride - scores.origin[0]
+        x = x * scene.scale[0] / self.grid_stride - scores.origin[1]
+        values, points = _strong_scores(like, scores.points, x, y)
+        grid_height, grid_width = like.shape[1:]
+        grid = torch.stack(
+            torch.meshgrid(2 * x / grid_width - 1, 2 * y / grid_height - 1, indexing='xy'), -1
+        )
+        values = F.grid_sample(
+            values[None], grid[None], padding_mode='border', align_corners=False
+        )[0]
+        if self.use_guided:
+            crop = _resize(np.ascontiguousarray(image_rgb[rows, columns]), fine[1], fine[0])
+            guide = torch.from_numpy(crop).permute(2, 0, 1).to(values)
+            values = guided_propagation(values, guide, **self.guided)
+        if fine != size:
+            values = F.interpolate(values[None], size, mode='bilinear', antialias=True)[0]
+        return values, points
+
+
+class _Canvas:
+    """The maps of an image while its tiles are painted."""
+
+    def __init__(self, height: int, width: int, num_points: int, num_classes: int) -> None:
+        self._num_classes = num_classes
+        self._instances = np.zeros((height, width), np.int32)
+        self._semantic = np.zeros((height, width), np.uint8)
+        self._unsure = np.zeros((height, width), bool)
+        self._confidence = np.ones((height, width), np.float32)
+        self._probability = np.zeros((height, width), np.float32)
+        self._num_points = num_points
+
+    def paint(
+        self,
+        box: tuple[slice, slice],
+        values: npt.NDArray[np.float32],
+        points: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64],
+    ) -> None:
+        """Decide every pixel of ``box`` by ``(n + 1, ...)`` scores, background last."""
+        winner = values.argmax(0)
+        owners = np.append(points + 1, 0)
+        present = np.unique(labels)
+        sums = np.stack([values[-1], *(values[:-1][labels == label].sum(0) for label in present)])
+        best = sums.argmax(0)
+        semantic = np.append(0, present + 1)[best]
+        self._instances[box] = owners[winner]
+        self._semantic[box] = semantic
+        self._confidence[box] = sums.max(0)
+        self._probability[box] = values.max(0)
+        # the object and the class that win may differ where many objects of a class meet
+        self._unsure[box] = np.append(labels + 1, 0)[winner] != semantic
+
+    def result(
+        self,
+        points_xy: npt.NDArray[np.float64],
+        reasons: npt.NDArray[np.object_],
+        connected: bool,
+        min_confidence: float,
+    ) -> PointSegmentation:
+        cells = points_to_pixels(points_xy)
+        for n in np.flatnonzero(reasons == ''):
+            row, column = cells[n]
+            self._instances[row, column] = n + 1  # a click is in its own mask
+        if connected:
+            _keep_connected(self._instances, cells)
+        counts = np.bincount(self._instances.ravel(), minlength=self._num_points + 1)[1:]
+        totals = np.bincount(
+            self._instances.ravel(), self._probability.ravel(), minlength=self._num_points + 1
+        )[1:]
+        final = [
+            reason or ('' if count else 'no_pixels')
+            for reason, count in zip(reasons, counts, strict=True)
+        ]
+        unsure = self._unsure | (self._confidence < min_confidence)
+        return PointSegmentation(
+            instance_map=self._instances,
+            semantic_map=np.where(unsure, np.uint8(IGNORE), self._semantic),
+            semantic_argmax=self._semantic,
+            scores=(totals / np.maximum(counts, 1)).astype(np.float32),
+            reasons=tuple(final),
+        )
+
+
+def _keep_connected(instances: npt.NDArray[np.int32], cells: npt.NDArray[np.int64]) -> None:
+    """Keep of each instance the 8-connected part with its click, in place."""
+    for n, box in enumerate(ndimage.find_objects(instances)):
+        if box is None:
+            continue
+        mask = instances[box] == n + 1
+        parts, number = ndimage.label(mask, np.ones((3, 3)))
+        if number < 2:
+            continue
+        part = parts[cells[n, 0] - box[0].start, cells[n, 1] - box[1].start]
+        sizes = np.bincount(parts.ravel())[1:]
+        if sizes[part - 1] == 1:  # the click alone: its pixel lies in another object's area
+            part = sizes.argmax() + 1
+        instances[box][mask & (parts != part)] = 0
+
+
+def _strong_scores(
+    values: Tensor, points: npt.NDArray[np.int64], x: Tensor, y: Tensor
+) -> tuple[Tensor, npt.NDArray[np.int64]]:
+    """Leave out the points that are negligible in the cells around a window.
+
+    Args:
+        values: ``(n + 1, h, w)``.
+        points: ``(n,)`` indices.
+        x, y: columns and rows of the window in cells.
+    """
+    height, width = values.shape[1:]
+    rows = slice(max(0, int(y.min()) - 1), min(height, int(y.max()) + 2))
+    columns = slice(max(0, int(x.min()) - 1), min(width, int(x.max()) + 2))
+    strong = (values[:-1, rows, columns].amax((1, 2)) >= _NEGLIGIBLE).nonzero()[:, 0]
+    keep = torch.cat([strong, strong.new_tensor([len(values) - 1])])
+    return values[keep], points[strong.cpu().numpy()]
+
+
+def _checked_points(
+    image_rgb: npt.NDArray[np.uint8],
+    points_xy: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    num_classes: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
+        raise ValueError(
+            f'expected an image (H, W, 3) uint8, got {image_rgb.shape} {image_rgb.dtype}'
+        )
+    if not 1 <= num_classes < IGNORE:
+        raise ValueError(f'expected 1 to {IGNORE - 1} classes, got {num_classes}')
+    points = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
+    classes = np.asarray(labels, dtype=np.int64).reshape(-1)
+    if len(points) != len(classes):
+        raise ValueError(f'expected a label for each point, got {len(classes)} for {len(points)}')
+    wrong = classes[(classes < 0) | (classes >= num_classes)]
+    if len(wrong):
+        raise ValueError(f'expected labels in 0..{num_classes - 1}, got {wrong[0]}')
+    return points, classes
+
+
+def _resize(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = width * height < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return cv2.resize(image, (width, height), interpolation=interpolation)
+
+
+def _cells(pixels: slice, stride: int) -> slice:
+    """Return the cells that cover some pixels; the first pixel starts a cell."""
+    return slice(pixels.start // stride, -(-pixels.stop // stride))
+
+
+def _windows(
+    height: int, width: int, side: int, overlap: int, *, single: int = 2
+) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Yield the tiles of a frame without and with their overlap, as (rows, columns).
+
+    Frames up to ``single * side`` are one tile in that direction.
+    """
+
+    def cut(length: int) -> list[tuple[slice, slice]]:
+        if length <= single * side:
+            return [(slice(0, length), slice(0, length))]
+        starts = range(0, length, side)
+        return [
+            (
+                slice(start, min(start + side, length)),
+                slice(max(0, start - overlap), min(start + side + overlap, length)),
+            )
+            for start in starts
+        ]
+
+    for core_rows, window_rows in cut(height):
+        for core_columns, window_columns in cut(width):
+            yield (core_rows, core_columns), (window_rows, window_columns)
