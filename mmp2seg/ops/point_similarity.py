@@ -65,6 +65,66 @@ def sample_levels(
     return F.normalize(torch.cat(parts), dim=0)
 
 
+def sample_sum(levels: Sequence[Tensor], strides: Sequence[int], xs: Tensor, ys: Tensor) -> Tensor:
+    """Read maps of one number of channels at a grid of positions, and sum the levels.
+
+    Args:
+        levels: ``(C, H_l, W_l)`` floats.
+        strides: pixels per cell of each level.
+        xs: ``(W,)`` x positions in pixels.
+        ys: ``(H,)`` y positions.
+
+    Returns:
+        Tensor: ``(C, H, W)``.
+    """
+    parts = [_sample(level, stride, xs, ys) for level, stride in zip(levels, strides, strict=True)]
+    return torch.stack(parts).sum(0)
+
+
+def class_unary(
+    class_probs: Tensor,
+    labels: Tensor,
+    points_xy: Tensor,
+    prior: Tensor,
+    xs: Tensor,
+    ys: Tensor,
+    *,
+    falloff: float,
+) -> Tensor:
+    """Return the probabilities of points and background from those of the classes.
+
+    The probability of a class is divided among its points by a softmax of their distances; a point
+    keeps the share ``prior`` of it, and the rest goes to the background.
+
+    Args:
+        class_probs: ``(K + 1, H, W)``, background first.
+        labels: ``(N,)`` integers, classes ``0..K-1``.
+        points_xy: ``(N, 2)`` in pixels.
+        prior: ``(N, H, W)`` of :func:`size_prior`.
+        xs: ``(W,)`` x positions of the cells in pixels.
+        ys: ``(H,)`` y positions.
+        falloff: how much the logarithm of a point's share falls per pixel of distance.
+
+    Returns:
+        Tensor: ``(N + 1, H, W)``, background last; each cell sums to 1.
+    """
+    dx = xs - points_xy[:, 0, None]
+    dy = ys - points_xy[:, 1, None]
+    distances = (dy.square()[:, :, None] + dx.square()[:, None, :]).sqrt()
+    shares = torch.zeros_like(prior)
+    for label in labels.unique():
+        own = labels == label
+        shares[own] = torch.softmax(-falloff * distances[own], 0)
+    kept = shares * class_probs[labels + 1] * prior
+    return torch.cat([kept, 1 - kept.sum(0, keepdim=True)])
+
+
+def geometric_mean(first: Tensor, second: Tensor) -> Tensor:
+    """Return the normalised geometric mean of two sets of probabilities, ``(N, H, W)``."""
+    product = (first * second).clamp_min(0).sqrt()
+    return product / product.sum(0).clamp_min(1e-12)
+
+
 def _sample(level: Tensor, stride: int, xs: Tensor, ys: Tensor) -> Tensor:
     height, width = level.shape[1:]
     x = 2 * xs / (stride * width) - 1  # grid_sample's frame: -1 .. 1 from border to border

@@ -4,9 +4,10 @@ Dimensions: ``N`` points; ``H, W`` pixels of the image; ``h, w`` cells of a tile
 
 Three frames occur. The *image* is as it was given, and so are points and results. The *working
 frame* is the image resized so that its points have a usual spacing; the backbone sees it. The
-*grid* has a cell for each ``grid_stride`` pixels of the working frame; the random walker runs on it.
+*grid* has a cell for each ``grid_stride`` pixels of the working frame, for the random walker.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,10 +23,13 @@ from torch import Tensor
 from mmp2seg.ops.affinity.guided import guided_propagation
 from mmp2seg.ops.coords import misplaced_points, points_to_pixels
 from mmp2seg.ops.point_similarity import (
+    class_unary,
+    geometric_mean,
     nearest_distances,
     normalize_levels,
     otsu_threshold,
     sample_levels,
+    sample_sum,
     similarity_unary,
     size_prior,
     spacing_radii,
@@ -51,9 +55,11 @@ class _Scene:
 
     size: tuple[int, int]  # (height, width) of the working frame
     scale: tuple[float, float]  # (x, y) working pixels per image pixel
-    levels: list[Tensor]
+    levels: list[Tensor]  # normalised, of the strides for similarity
+    class_logits: list[Tensor] | None  # (K + 1, h_l, w_l) of all strides
     lab: Tensor  # (3, grid height, grid width)
     points_xy: Tensor
+    labels: Tensor
     point_features: Tensor  # (N, C)
     radii: Tensor
     background_xy: Tensor
@@ -92,6 +98,14 @@ class PointSegmenter(BaseModule):
     Args:
         backbone: config of a backbone.
         strides: pixels per cell of the backbone's outputs.
+        similarity_strides: the outputs that points are compared by; None: all.
+        class_head: config of a head of class logits, such as
+            :class:`mmp2seg.PointClassHead`, trained by
+            :class:`mmp2seg.segmenters.class_head_training.ClassHeadTraining`; None: there is none.
+            It adds a second prior: the probabilities of the classes, divided among their points.
+        class_falloff: how much the logarithm of a point's share in its class falls per cell of the
+            grid.
+        class_strength: ``strength`` with a class head.
         mean: mean of the input's RGB channels, 0..255.
         std: their divisor.
         long_side: longer side of the working frame of an image with few points, in pixels.
@@ -122,6 +136,10 @@ class PointSegmenter(BaseModule):
         *,
         backbone: Mapping,
         strides: Sequence[int] = (16, 32),
+        similarity_strides: Sequence[int] | None = None,
+        class_head: Mapping | None = None,
+        class_falloff: float = 0.5,
+        class_strength: float = 0.02,
         mean: Sequence[float] = (127.0, 127.0, 127.0),
         std: Sequence[float] = (128.0, 128.0, 128.0),
         long_side: int = 352,
@@ -150,6 +168,10 @@ class PointSegmenter(BaseModule):
             )
         self.backbone = MODELS.build(dict(backbone)).eval().requires_grad_(False)
         self.strides = tuple(strides)
+        self.similarity_strides = tuple(similarity_strides or strides)
+        self.class_head = None if class_head is None else MODELS.build(dict(class_head))
+        self.class_falloff = class_falloff
+        self.class_strength = class_strength
         self.register_buffer('_mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('_std', torch.tensor(std).view(3, 1, 1), persistent=False)
         self.long_side = long_side
@@ -202,18 +224,86 @@ class PointSegmenter(BaseModule):
         height, width = image_rgb.shape[:2]
         reasons = misplaced_points(points, classes, height, width)
         usable = np.flatnonzero(reasons == '')
-        background = np.asarray(
-            [] if background_xy is None else background_xy, dtype=np.float64
-        ).reshape(-1, 2)
-        background = background[
-            misplaced_points(background, np.zeros(len(background)), height, width) == ''
-        ]
+        background = _inside(background_xy, height, width)
         canvas = _Canvas(height, width, len(points), num_classes)
         if len(usable):
-            scene = self._look(image_rgb, points[usable], background, object_size)
+            scene = self._look(image_rgb, points[usable], classes[usable], background, object_size)
             for scores, box in self._tiles(scene):
                 self._paint(canvas, scene, scores, box, image_rgb, usable, classes)
         return canvas.result(points, reasons, self.connected, self.min_confidence)
+
+    @torch.inference_mode()
+    def class_features(
+        self,
+        image_rgb: npt.NDArray[np.uint8],
+        *,
+        points_xy: npt.ArrayLike,
+        object_size: float | None = None,
+    ) -> tuple[list[Tensor], tuple[int, int], tuple[float, float]]:
+        """Return what a class head is trained with.
+
+        Args:
+            image_rgb: ``(H, W, 3)`` uint8.
+            points_xy: ``(N, 2)`` points inside the image.
+            object_size: see :meth:`forward`.
+
+        Returns:
+            tuple: the backbone's maps of the working frame, one for each of ``strides``; the rows
+            and columns of the grid; and the grid's cells per image pixel in x and y.
+        """
+        points = torch.from_numpy(np.asarray(points_xy, dtype=np.float64).reshape(-1, 2))
+        size = image_rgb.shape[:2]
+        scale = self.working_scale(size, points, object_size)
+        height, width = (max(1, round(side * scale)) for side in size)
+        maps = self._extract(_resize(image_rgb, width, height))
+        grid = (-(-height // self.grid_stride), -(-width // self.grid_stride))
+        step = self.grid_stride
+        return maps, grid, (width / size[1] / step, height / size[0] / step)
+
+    @torch.inference_mode()
+    def agreement_map(
+        self,
+        image_rgb: npt.NDArray[np.uint8],
+        *,
+        points_xy: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        num_classes: int,
+        background_xy: npt.ArrayLike | None = None,
+        object_size: float | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Return the semantic map on the grid as far as both priors agree on it.
+
+        A cell has the class that the segmenter with its class head gives it. It is background if
+        the segmenter says so with the class head and without; the rest is 255. The similarity
+        alone makes objects too large, a head that clicks have trained makes them too small; what
+        both call background is background.
+
+        Args: see :meth:`forward`.
+
+        Returns:
+            np.ndarray: ``(grid rows, grid columns)`` uint8.
+        """
+        points, classes = _checked_points(image_rgb, points_xy, labels, num_classes)
+        height, width = image_rgb.shape[:2]
+        usable = misplaced_points(points, classes, height, width) == ''
+        background = _inside(background_xy, height, width)
+        scene = self._look(image_rgb, points[usable], classes[usable], background, object_size)
+        full = self._grid_map(scene)
+        alone = self._grid_map(dataclasses.replace(scene, class_logits=None))
+        return np.where((full == 0) & (alone != 0), np.uint8(IGNORE), full)
+
+    def _grid_map(self, scene: _Scene) -> npt.NDArray[np.uint8]:
+        """Return the semantic map of the random walker on the grid, without propagation."""
+        out = np.zeros(scene.lab.shape[1:], np.uint8)
+        labels = scene.labels.cpu().numpy()
+        for scores, core in self._tiles(scene):
+            rows, columns = (_cells(side, self.grid_stride) for side in core)
+            top, left = scores.origin
+            values = scores.values[
+                :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ]
+            out[rows, columns] = _class_sums(values.cpu().numpy(), labels[scores.points])[1]
+        return out
 
     def working_scale(
         self, size: tuple[int, int], points_xy: Tensor, object_size: float | None = None
@@ -237,6 +327,7 @@ class PointSegmenter(BaseModule):
         self,
         image_rgb: npt.NDArray[np.uint8],
         points_xy: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
         background_xy: npt.NDArray[np.float64],
         object_size: float | None,
     ) -> _Scene:
@@ -249,11 +340,12 @@ class PointSegmenter(BaseModule):
         scale_xy = (width / size[1], height / size[0])
         working = _resize(image_rgb, width, height)
         grid_size = (-(-width // self.grid_stride), -(-height // self.grid_stride))
+        maps = self._extract(working)
         levels = normalize_levels(
-            self._extract(working),
-            self.strides,
-            self._centers(0, grid_size[0], points.float().to(device)),
-            self._centers(0, grid_size[1], points.float().to(device)),
+            self._of_similarity(maps),
+            self.similarity_strides,
+            self._centers(0, grid_size[0], maps[0]),
+            self._centers(0, grid_size[1], maps[0]),
         )
         lab = cv2.cvtColor(_resize(working, *grid_size).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
         points = points.float().to(device) * torch.tensor(scale_xy, device=device)
@@ -273,14 +365,23 @@ class PointSegmenter(BaseModule):
             size=(height, width),
             scale=scale_xy,
             levels=levels,
+            class_logits=self._class_logits(maps),
             lab=torch.from_numpy(lab).permute(2, 0, 1).to(device),
             points_xy=points,
+            labels=torch.from_numpy(labels).to(device),
             point_features=features,
             radii=radii,
             background_xy=clicks,
             background_features=self._features_at(levels, clicks),
             threshold=self._threshold(levels, features, grid_size),
         )
+
+    def _of_similarity(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return the maps whose strides the points are compared by."""
+        return [maps[self.strides.index(stride)] for stride in self.similarity_strides]
+
+    def _class_logits(self, maps: list[Tensor]) -> list[Tensor] | None:
+        return None if self.class_head is None else self.class_head.eval()(maps)
 
     def _extract(self, working: npt.NDArray[np.uint8]) -> list[Tensor]:
         """Return the backbone's maps of the working frame, put together from its tiles."""
@@ -314,7 +415,8 @@ class PointSegmenter(BaseModule):
         if not len(centers):
             return centers.new_zeros(0, sum(len(level) for level in levels))
         features = [
-            sample_levels(levels, self.strides, x[None], y[None])[:, 0, 0] for x, y in centers
+            sample_levels(levels, self.similarity_strides, x[None], y[None])[:, 0, 0]
+            for x, y in centers
         ]
         return torch.stack(features)
 
@@ -328,7 +430,7 @@ class PointSegmenter(BaseModule):
         highest = []
         for start in range(0, height, 32):  # rows at a time: the features are large
             ys = self._centers(start, min(start + 32, height), features)
-            cells = sample_levels(levels, self.strides, xs, ys)
+            cells = sample_levels(levels, self.similarity_strides, xs, ys)
             highest.append(torch.einsum('nc,chw->nhw', features, cells).amax(0))
         return otsu_threshold(torch.cat(highest).cpu().numpy())
 
@@ -346,7 +448,7 @@ class PointSegmenter(BaseModule):
         points, radii = scene.points_xy[near], scene.radii[near]
         ys = self._centers(rows.start, rows.stop, scene.lab)
         xs = self._centers(columns.start, columns.stop, scene.lab)
-        cells = sample_levels(scene.levels, self.strides, xs, ys)
+        cells = sample_levels(scene.levels, self.similarity_strides, xs, ys)
         similarity = torch.einsum('nc,chw->nhw', scene.point_features[near], cells)
         background = torch.einsum('nc,chw->nhw', scene.background_features, cells)
         if self.use_size_prior:
@@ -360,11 +462,31 @@ class PointSegmenter(BaseModule):
             temperature=self.temperature,
             background=background,
         )
+        if scene.class_logits is not None:
+            classes = class_unary(
+                self._class_probs(scene, xs, ys),
+                scene.labels[near],
+                points,
+                prior,
+                xs,
+                ys,
+                falloff=self.class_falloff / self.grid_stride,
+            )
+            unary = geometric_mean(unary, classes)
         values = unary
         if self.strength is not None:
-            values = self._walk(scene, unary, points, rows, columns)
+            strength = self.strength if scene.class_logits is None else self.class_strength
+            values = self._walk(scene, unary, points, rows, columns, strength)
         indices = near.cpu().numpy()
         return _Scores(values=values, points=indices, origin=(rows.start, columns.start))
+
+    def _class_probs(self, scene: _Scene, xs: Tensor, ys: Tensor) -> Tensor:
+        """Return the probabilities of background and the classes of the image's points."""
+        logits = sample_sum(scene.class_logits, self.strides, xs, ys)
+        absent = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+        absent[0] = False
+        absent[scene.labels + 1] = False
+        return logits.masked_fill(absent[:, None, None], -torch.inf).softmax(0)
 
     def _near_points(self, scene: _Scene, window: tuple[slice, slice]) -> Tensor:
         """Return the indices of the points whose size prior reaches into a window."""
@@ -376,10 +498,16 @@ class PointSegmenter(BaseModule):
         return (outside.norm(dim=1) <= _PRIOR_REACH * scene.radii).nonzero()[:, 0]
 
     def _walk(
-        self, scene: _Scene, unary: Tensor, points: Tensor, rows: slice, columns: slice
+        self,
+        scene: _Scene,
+        unary: Tensor,
+        points: Tensor,
+        rows: slice,
+        columns: slice,
+        strength_of_prior: float,
     ) -> Tensor:
         unary = unary.clone()
-        strength = unary.new_full(unary.shape[1:], self.strength)
+        strength = unary.new_full(unary.shape[1:], strength_of_prior)
         seeds = [*enumerate(points), *((len(points), click) for click in scene.background_xy)]
         counts = torch.zeros_like(strength)
         for label, (x, y) in seeds:
@@ -502,13 +630,10 @@ class _Canvas:
         """Decide every pixel of ``box`` by ``(n + 1, ...)`` scores, background last."""
         winner = values.argmax(0)
         owners = np.append(points + 1, 0)
-        present = np.unique(labels)
-        sums = np.stack([values[-1], *(values[:-1][labels == label].sum(0) for label in present)])
-        best = sums.argmax(0)
-        semantic = np.append(0, present + 1)[best]
+        confidence, semantic = _class_sums(values, labels)
         self._instances[box] = owners[winner]
         self._semantic[box] = semantic
-        self._confidence[box] = sums.max(0)
+        self._confidence[box] = confidence
         self._probability[box] = values.max(0)
         # the object and the class that win may differ where many objects of a class meet
         self._unsure[box] = np.append(labels + 1, 0)[winner] != semantic
@@ -542,6 +667,22 @@ class _Canvas:
             scores=(totals / np.maximum(counts, 1)).astype(np.float32),
             reasons=tuple(final),
         )
+
+
+def _class_sums(
+    values: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Return the largest sum of a class and its semantic value, of scores with background last."""
+    present = np.unique(labels)
+    sums = np.stack([values[-1], *(values[:-1][labels == label].sum(0) for label in present)])
+    best = sums.argmax(0)
+    return sums.max(0), np.append(0, present + 1).astype(np.uint8)[best]
+
+
+def _inside(clicks_xy: npt.ArrayLike | None, height: int, width: int) -> npt.NDArray[np.float64]:
+    """Return the clicks inside the image, ``(B, 2)``, each position once."""
+    clicks = np.asarray([] if clicks_xy is None else clicks_xy, dtype=np.float64).reshape(-1, 2)
+    return clicks[misplaced_points(clicks, np.zeros(len(clicks)), height, width) == '']
 
 
 def _keep_connected(instances: npt.NDArray[np.int32], cells: npt.NDArray[np.int64]) -> None:

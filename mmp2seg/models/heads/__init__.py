@@ -2,5 +2,6 @@
 
 from mmp2seg.models.heads.affinity_head import AffinityHead
 from mmp2seg.models.heads.dense_heads import OffsetHead, SemanticHead
+from mmp2seg.models.heads.point_class_head import PointClassHead
 
-__all__ = ['AffinityHead', 'OffsetHead', 'SemanticHead']
+__all__ = ['AffinityHead', 'OffsetHead', 'PointClassHead', 'SemanticHead']
