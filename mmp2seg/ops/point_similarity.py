@@ -85,37 +85,35 @@ def class_unary(
     class_probs: Tensor,
     labels: Tensor,
     points_xy: Tensor,
-    prior: Tensor,
-    xs: Tensor,
-    ys: Tensor,
+    positions: Tensor,
+    prior: Tensor | None = None,
     *,
     falloff: float,
 ) -> Tensor:
     """Return the probabilities of points and background from those of the classes.
 
-    The probability of a class is divided among its points by a softmax of their distances; a point
-    keeps the share ``prior`` of it, and the rest goes to the background.
+    The probability of a class is divided among its points by a softmax of their distances to the
+    cell, or to where the offset of the cell leads; a point keeps the share ``prior`` of it, and the
+    rest goes to the background.
 
     Args:
         class_probs: ``(K + 1, H, W)``, background first.
         labels: ``(N,)`` integers, classes ``0..K-1``.
         points_xy: ``(N, 2)`` in pixels.
-        prior: ``(N, H, W)`` of :func:`size_prior`.
-        xs: ``(W,)`` x positions of the cells in pixels.
-        ys: ``(H,)`` y positions.
+        positions: ``(2, H, W)`` ``(x, y)`` of each cell in pixels.
+        prior: ``(N, H, W)`` of :func:`size_prior`; None: a point keeps everything.
         falloff: how much the logarithm of a point's share falls per pixel of distance.
 
     Returns:
         Tensor: ``(N + 1, H, W)``, background last; each cell sums to 1.
     """
-    dx = xs - points_xy[:, 0, None]
-    dy = ys - points_xy[:, 1, None]
-    distances = (dy.square()[:, :, None] + dx.square()[:, None, :]).sqrt()
-    shares = torch.zeros_like(prior)
-    for label in labels.unique():
+    kept = class_probs.new_zeros(len(labels), *class_probs.shape[1:])
+    for label in torch.unique(labels):
         own = labels == label
-        shares[own] = torch.softmax(-falloff * distances[own], 0)
-    kept = shares * class_probs[labels + 1] * prior
+        steps = positions - points_xy[own][:, :, None, None]  # (n, 2, H, W)
+        kept[own] = torch.softmax(-falloff * steps.norm(dim=1), 0) * class_probs[label + 1]
+    if prior is not None:
+        kept = kept * prior
     return torch.cat([kept, 1 - kept.sum(0, keepdim=True)])
 
 

@@ -57,6 +57,7 @@ class _Scene:
     scale: tuple[float, float]  # (x, y) working pixels per image pixel
     levels: list[Tensor]  # normalised, of the strides for similarity
     class_logits: list[Tensor] | None  # (K + 1, h_l, w_l) of all strides
+    network: tuple[Tensor, Tensor] | None  # (K + 1, ...) probabilities and (2, ...) offsets
     lab: Tensor  # (3, grid height, grid width)
     points_xy: Tensor
     labels: Tensor
@@ -200,6 +201,7 @@ class PointSegmenter(BaseModule):
         num_classes: int,
         background_xy: npt.ArrayLike | None = None,
         object_size: float | None = None,
+        network_maps: tuple[Tensor, Tensor] | None = None,
     ) -> PointSegmentation:
         """Segment one image.
 
@@ -212,6 +214,9 @@ class PointSegmenter(BaseModule):
             background_xy: ``(B, 2)`` clicks on background; those outside the image are ignored.
             object_size: diameter of a typical object in pixels of the image; None: the distance to
                 the nearest other point.
+            network_maps: ``(K + 1, H, W)`` probabilities of background and the classes, and
+                ``(2, H, W)`` offsets ``(dx, dy)`` in pixels of the image, such as the maps of
+                :class:`mmp2seg.P2Seg`. They take the place of the class head.
 
         Returns:
             PointSegmentation: in the frame of the image. Without points, everything is background.
@@ -228,6 +233,8 @@ class PointSegmenter(BaseModule):
         canvas = _Canvas(height, width, len(points), num_classes)
         if len(usable):
             scene = self._look(image_rgb, points[usable], classes[usable], background, object_size)
+            if network_maps is not None:
+                scene = dataclasses.replace(scene, network=self._on_grid(scene, *network_maps))
             for scores, box in self._tiles(scene):
                 self._paint(canvas, scene, scores, box, image_rgb, usable, classes)
         return canvas.result(points, reasons, self.connected, self.min_confidence)
@@ -366,6 +373,7 @@ class PointSegmenter(BaseModule):
             scale=scale_xy,
             levels=levels,
             class_logits=self._class_logits(maps),
+            network=None,
             lab=torch.from_numpy(lab).permute(2, 0, 1).to(device),
             points_xy=points,
             labels=torch.from_numpy(labels).to(device),
@@ -375,6 +383,15 @@ class PointSegmenter(BaseModule):
             background_features=self._features_at(levels, clicks),
             threshold=self._threshold(levels, features, grid_size),
         )
+
+    def _on_grid(self, scene: _Scene, probs: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a network's maps on the grid, with offsets in working pixels."""
+        size = scene.lab.shape[1:]
+        probs, offset = (
+            F.interpolate(maps[None].to(scene.lab), size, mode='bilinear', antialias=True)[0]
+            for maps in (probs, offset)
+        )
+        return probs, offset * offset.new_tensor(scene.scale)[:, None, None]
 
     def _of_similarity(self, maps: list[Tensor]) -> list[Tensor]:
         """Return the maps whose strides the points are compared by."""
@@ -462,31 +479,44 @@ class PointSegmenter(BaseModule):
             temperature=self.temperature,
             background=background,
         )
-        if scene.class_logits is not None:
+        class_probs, positions = self._class_probs(scene, rows, columns, xs, ys)
+        if class_probs is not None:
             classes = class_unary(
-                self._class_probs(scene, xs, ys),
+                class_probs,
                 scene.labels[near],
                 points,
+                positions,
                 prior,
-                xs,
-                ys,
                 falloff=self.class_falloff / self.grid_stride,
             )
             unary = geometric_mean(unary, classes)
         values = unary
         if self.strength is not None:
-            strength = self.strength if scene.class_logits is None else self.class_strength
+            strength = self.strength if class_probs is None else self.class_strength
             values = self._walk(scene, unary, points, rows, columns, strength)
         indices = near.cpu().numpy()
         return _Scores(values=values, points=indices, origin=(rows.start, columns.start))
 
-    def _class_probs(self, scene: _Scene, xs: Tensor, ys: Tensor) -> Tensor:
-        """Return the probabilities of background and the classes of the image's points."""
+    def _class_probs(
+        self, scene: _Scene, rows: slice, columns: slice, xs: Tensor, ys: Tensor
+    ) -> tuple[Tensor | None, Tensor]:
+        """Return probabilities of a second source, and the positions that points are compared to.
+
+        Returns:
+            tuple: ``(K + 1, h, w)`` probabilities of background and the classes, of which only
+            those of the image's points can be above 0, or None; ``(2, h, w)`` positions.
+        """
+        positions = torch.stack([xs.expand(len(ys), -1), ys[:, None].expand(-1, len(xs))])
+        if scene.network is not None:
+            probs, offset = scene.network
+            return probs[:, rows, columns], positions + offset[:, rows, columns]
+        if scene.class_logits is None:
+            return None, positions
         logits = sample_sum(scene.class_logits, self.strides, xs, ys)
         absent = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
         absent[0] = False
         absent[scene.labels + 1] = False
-        return logits.masked_fill(absent[:, None, None], -torch.inf).softmax(0)
+        return logits.masked_fill(absent[:, None, None], -torch.inf).softmax(0), positions
 
     def _near_points(self, scene: _Scene, window: tuple[slice, slice]) -> Tensor:
         """Return the indices of the points whose size prior reaches into a window."""
