@@ -239,7 +239,7 @@ class PointSegmenter(BaseModule):
                 self._paint(canvas, scene, scores, box, image_rgb, usable, classes)
         return canvas.result(points, reasons, self.connected, self.min_confidence)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: a head is trained with the result
     def class_features(
         self,
         image_rgb: npt.NDArray[np.uint8],
