@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import cv2
 import numpy as np
 from mmcv.visualization import flow2rgb
+from PIL import Image
 from scipy import ndimage
 
 from mmp2seg.files.atomic_write import replaced_file
@@ -209,12 +210,22 @@ def panel_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
     return _join(rows, axis=0)
 
 
-def write_png(path: str | Path, image: np.ndarray) -> None:
+def write_png(path: str | Path, image: np.ndarray, *, colors: int | None = None) -> None:
     """Write an RGB image atomically; create missing folders.
+
+    Args:
+        path: the file.
+        image: image to write.
+        colors: at most this many colours, 2 to 256, which makes a much smaller file. None: all.
 
     Raises:
         OSError: the file cannot be written; the message names the file.
     """
+    if colors is not None:
+        reduced = Image.fromarray(image).quantize(colors, dither=Image.Dither.NONE)
+        with replaced_file(path) as temporary:
+            reduced.save(temporary, format='PNG', optimize=True)
+        return
     ok, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert ok, f'{path}: cannot encode an image of shape {image.shape} as PNG'
     with replaced_file(path) as temporary:

@@ -24,7 +24,16 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         '--height', type=at_least(16), default=220, help='of an image in pixels (default: 220)'
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        '--colors',
+        type=int,
+        metavar='N',
+        help='reduce the picture to 2 to 256 colours, for a small file (default: all colours)',
+    )
+    args = parser.parse_args(argv)
+    if args.colors is not None and not 2 <= args.colors <= 256:
+        parser.error(f'argument --colors: expected 2 to 256, got {args.colors}')
+    return args
 
 
 def main(argv: list[str]) -> None:
@@ -48,7 +57,7 @@ def main(argv: list[str]) -> None:
     if not names:
         raise CommandError(f'{args.labels} has no images')
     sheet = label_sheet(labels, args.images, names, height=args.height)
-    write_png(args.out, sheet)
+    write_png(args.out, sheet, colors=args.colors)
     print(f'{len(names)} images: {args.out}')
 
 
