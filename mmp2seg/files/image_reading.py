@@ -36,14 +36,15 @@ def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f'{path}: expected an image, {reason}') from error
     if image is None:
-        raise ValueError(f'{path}: expected an image, got a file that cannot be read')
+        raise ValueError(f'{path}: expected an image, got a file that OpenCV cannot read')
     if image.dtype != np.uint8:
         image = _stretch(image)
     return np.ascontiguousarray(image[..., ::-1])
 
 
 def _stretch(image: npt.NDArray) -> npt.NDArray[np.uint8]:
-    values = np.nan_to_num(image.astype(np.float32))
+    values = image.astype(np.float32)
+    values = np.where(np.isfinite(values), values, values.min(initial=0, where=np.isfinite(values)))
     low, high = np.percentile(values, [_DARKEST, _BRIGHTEST])
     if low == high:
         low, high = values.min(), values.max()

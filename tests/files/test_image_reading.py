@@ -36,7 +36,7 @@ def test_exif_rotation_is_applied(tmp_path):
 @pytest.mark.parametrize('scale', [1, 16, 257])
 def test_images_of_16_bits_fill_the_range(tmp_path, scale):
     path = tmp_path / 'a.png'
-    cv2.imwrite(str(path), (100 + gradient() * scale).astype(np.uint16))
+    cv2.imwrite(str(path), np.minimum(100 + gradient() * scale, 65535).astype(np.uint16))
     image = read_rgb(path)
     assert image.dtype == np.uint8 and image.shape == (20, 30, 3)
     assert image.min() == 0 and image.max() == 255
@@ -56,12 +56,13 @@ def test_a_constant_image_of_16_bits(tmp_path, value):
     assert not read_rgb(tmp_path / 'a.png').any()
 
 
-def test_float_images(tmp_path):
-    values = gradient().astype(np.float32) / 255
-    values[0, :3] = np.nan, np.inf, 0
+def test_float_images_of_three_channels(tmp_path):
+    values = np.stack([gradient() / 255] * 3, -1).astype(np.float32)
+    values[0, :2] = np.nan, np.inf
     cv2.imwrite(str(tmp_path / 'a.tiff'), values)
     image = read_rgb(tmp_path / 'a.tiff')
     assert image.dtype == np.uint8 and image.shape == (20, 30, 3)
+    assert np.abs(image[1:, :, 0] - gradient()[1:]).max() <= 2
 
 
 @pytest.mark.parametrize('content', [b'', b'no image', b'\x89PNG\r\n\x1a\n'])

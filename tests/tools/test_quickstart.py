@@ -231,8 +231,8 @@ def test_smoke_run_end_to_end_and_a_second_start(tmp_path):
     table = (tmp_path / 'table.md').read_text()
     assert table in first.stdout
     assert table.count('mean IoU of pseudo masks') == 4
-    assert (tmp_path / 'nuclei' / 'pictures' / 'be1916d0e5592c17.png.png').is_file()
-    assert 'Pictures of the masks of 8 nuclei' in first.stdout
+    assert (tmp_path / 'nuclei' / 'pictures' / '13f2bec0a24c7034.png.png').is_file()
+    assert 'Pictures of the masks of 17 nuclei' in first.stdout
     assert '/0000000.jpg.png' in ''.join(map(str, (tmp_path / 'pictures').iterdir()))
     second = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert second.returncode == 0
