@@ -63,7 +63,7 @@ def test_masks_maps_and_pictures(folder, capsys):
     assert '4 images (1 without points), 4 points' in out and '1 background clicks' in out
     assert 'new/labels.json: 4 masks in 4 images' in out and 's per image' in out
     assert 'semantic maps: maps' in out and 'pictures: pictures' in out
-    assert 'PretrainedInit' not in out and 'ETA' in out
+    assert 'PretrainedInit' not in out
     masks('--object-size', '4')
     areas = [sum(a['area'] for a in load('new/labels.json')['annotations'])]
     masks('--object-size', '40')
