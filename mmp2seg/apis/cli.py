@@ -28,7 +28,11 @@ COMMANDS = {
         "list the contents and the problems of a config's dataset",
     ),
     'convert': (None, 'convert points, semantic maps, datasets and checkpoints between formats'),
-    'predict': ('predict.py', 'write a mask for every point of your own images'),
+    'masks': ('masks.py', 'write a mask for every point of your own images, without training'),
+    'predict': (
+        'predict.py',
+        'write a mask for every point of your own images, with a trained network',
+    ),
 }
 CONVERTER_FOLDERS = ('dataset_converters', 'model_converters')
 

@@ -12,18 +12,23 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.point_masks import build_point_segmenter, write_point_masks
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.converters.points_file import read_points
 from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_names
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
 from mmp2seg.files.image_folder import relative_stem, shorten_names
+from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.files.text_reading import read_text
 from mmp2seg.registry import DATASETS
+from mmp2seg.visualization.mask_pictures import point_mask_row
 from mmp2seg.visualization.panels import (
     distinct_colors,
     draw_instances,
     draw_points,
+    panel_grid,
     picture_path,
     write_png,
 )
@@ -84,6 +89,47 @@ def set_prediction_data(
     model.test_cfg = {**test_cfg, 'use_weak_map': semantic_maps is not None}
 
 
+def write_point_maps(
+    cfg: Config,
+    *,
+    images: str,
+    points: str,
+    folder: str,
+    device: str = 'cpu',
+    track: Callable[[list], Iterable] = iter,
+) -> bool:
+    """Write the weak maps of a config's ``point_segmenter`` for images without maps.
+
+    Nothing is done if the config has no ``point_segmenter`` or its model reads no maps.
+
+    Args:
+        cfg: config of stage 1; it is not changed.
+        images: folder of the images.
+        points: COCO json in which every annotation has a ``point``. Points outside of their image
+            and repeated points are left out.
+        folder: folder of the maps.
+        device: torch's name of a device.
+        track: function that wraps the list of images, e.g. to show a progress bar.
+
+    Returns:
+        bool: whether maps were written, for all images.
+
+    Raises:
+        CommandError, FileNotFoundError, ValueError: see :func:`set_prediction_data` and
+            :func:`mmp2seg.apis.point_masks.build_point_segmenter`.
+    """
+    use_map = (stage1_model(cfg).get('test_cfg') or {}).get('use_weak_map', False)
+    if not use_map or cfg.get('point_segmenter') is None:
+        return False
+    set_prediction_data(copy.deepcopy(cfg), images=images, points=points)  # checks both
+    content = read_points(points, images, skip_refused=True)
+    classes = _model_classes(cfg, ordered_class_names(content['categories']))
+    content = read_points(points, images, classes=classes, skip_refused=True)
+    segmenter = build_point_segmenter(cfg, device=device, setting='point_segmenter')
+    write_point_masks(segmenter, content, images, maps=folder, track=track)
+    return True
+
+
 def describe_dropped(labels: Mapping) -> list[str]:
     """Return a line for each point without a mask: image, id, class, position and reason.
 
@@ -128,6 +174,52 @@ def draw_labels(
         picture = _draw(pixels, *parts[image['id']], classes, where=f'image {image["file_name"]}')
         write_png(picture_path(folder, image['file_name']), picture)
     return len(labels['images'])
+
+
+def label_sheet(
+    labels: Mapping, images: str, names: Sequence[str], *, height: int = 220
+) -> np.ndarray:
+    """Draw some images of a pseudo label json below each other: image, points and masks.
+
+    Args:
+        labels: content of the pseudo label json.
+        images: folder of the json's images.
+        names: the images to draw, at least one.
+        height: height of an image on the sheet.
+
+    Returns:
+        ndarray: ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        FileNotFoundError, ValueError: an image is missing or cannot be read, or a mask has another
+            size; the message names the file.
+    """
+    classes = {category['id']: k for k, category in enumerate(labels['categories'])}
+    image_of = {image['file_name']: image for image in labels['images']}
+    rows = []
+    for name in names:
+        image = image_of[name]
+        found, missing = (
+            [entry for entry in labels[key] if entry['image_id'] == image['id']]
+            for key in ('annotations', 'dropped_points')
+        )
+        pixels = read_rgb(os.path.join(images, name))
+        masks = decode_masks(found, *pixels.shape[:2], where=f'image {name}')
+        instance_map = np.zeros(pixels.shape[:2], np.int32)
+        for number, mask in enumerate(masks, start=1):
+            instance_map[mask] = number
+        rows.append(
+            point_mask_row(
+                pixels,
+                np.array([entry['point'] for entry in [*found, *missing]]),
+                [classes[entry['category_id']] for entry in [*found, *missing]],
+                instance_map,
+                num_classes=len(classes),
+                background_xy=np.array(image.get('background_points', [])),
+                height=height,
+            )
+        )
+    return panel_grid(rows)
 
 
 def last_line(error: Exception) -> str:

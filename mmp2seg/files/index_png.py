@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmp2seg.files.atomic_write import replaced_file
+
 _COLOUR_MODES = ('RGB', 'RGBA')
 _CONVERTER = 'tools/dataset_converters/import_semantic_maps.py --from-palette'
 
@@ -25,11 +27,11 @@ def voc_palette() -> np.ndarray:
 
 
 def write_palette_png(path: str | Path, index_map: np.ndarray) -> None:
-    """Write an (H, W) uint8 map as PNG with VOC's palette; missing folders are created."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    """Write an (H, W) uint8 map as PNG with VOC's palette, atomically; create missing folders."""
     image = Image.fromarray(index_map)
     image.putpalette(voc_palette().tobytes())
-    image.save(path)
+    with replaced_file(path) as temporary:
+        image.save(temporary, format='PNG')
 
 
 def read_index_png(path: str | Path, *, from_palette: bool = False) -> np.ndarray:

@@ -34,6 +34,48 @@ def encode_rle(mask: NDArray[np.bool_]) -> Rle:
     return {'size': [int(side) for side in rle['size']], 'counts': rle['counts'].decode('ascii')}
 
 
+def encode_instance_map(instance_map: NDArray[np.integer], num: int) -> list[Rle | None]:
+    """Encode all instances of a map; time and memory do not grow with their number.
+
+    Args:
+        instance_map: ``(H, W)`` integers, 0 = none, ``k + 1`` = the pixels of instance ``k``.
+        num: N, the number of instances.
+
+    Returns:
+        list: N RLEs, as those of :func:`encode_rle`; None for an instance without pixels.
+
+    Raises:
+        ValueError: the map has a value that is not in ``0..N``.
+    """
+    height, width = instance_map.shape
+    values = instance_map.T.ravel()  # RLE runs down the columns
+    if values.size and not 0 <= values.min() <= values.max() <= num:
+        raise ValueError(
+            f'expected values in 0..{num}, got {values.min()}..{values.max()} in an instance map'
+        )
+    places = np.flatnonzero(values)
+    places = places[np.argsort(values[places], kind='stable')]
+    ends = np.cumsum(np.bincount(values, minlength=num + 1)[1:])
+    return [
+        _encode_places(part, height, width) if len(part) else None
+        for part in np.split(places, ends[:-1])[:num]
+    ]
+
+
+def _encode_places(places: NDArray[np.int64], height: int, width: int) -> Rle:
+    """Encode the pixels at some ascending places of the image, counted down the columns."""
+    breaks = np.flatnonzero(np.diff(places) != 1)
+    firsts = places[np.r_[0, breaks + 1]]
+    afters = places[np.r_[breaks, len(places) - 1]] + 1
+    borders = np.stack([firsts, afters], axis=1).ravel()
+    counts = np.diff(np.r_[0, borders, height * width])
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    runs = {'size': [height, width], 'counts': counts.tolist()}
+    rle = mask_utils.frPyObjects(runs, height, width)
+    return {'size': [height, width], 'counts': rle['counts'].decode('ascii')}
+
+
 def decode_rle(rle: Rle) -> NDArray[np.bool_]:
     """Decode compressed RLE; the inverse of :func:`encode_rle`.
 

@@ -54,7 +54,8 @@ def encode_image(
     Args:
         data_sample: with ``img_id``, ``pred_instances``, ``dropped_points`` (optional) and
             ``ori_points`` (optional), as in :mod:`mmp2seg.structures.fields`; their values are
-            tensors or arrays. Masks are encoded one at a time.
+            tensors or arrays. Masks are encoded one at a time; they may also be a list of RLEs
+            (:func:`mmp2seg.ops.rle.encode_rle`).
         category_ids: the K COCO category ids in the order of the labels.
 
     Returns:
@@ -75,7 +76,7 @@ def encode_image(
         where = f'image {image_id}, point {entry["point_id"]}'
         if not np.isfinite(score):
             raise ValueError(f'{where}: expected a finite score, got {float(score)}')
-        rle = encode_rle(mask)
+        rle = mask if isinstance(mask, dict) else encode_rle(mask)
         area = int(mask_utils.area(rle))
         if area == 0:
             raise ValueError(f'{where}: expected a mask with pixels, got an empty one')

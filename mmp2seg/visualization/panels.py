@@ -11,7 +11,10 @@ from pathlib import Path, PurePath
 import cv2
 import numpy as np
 from mmcv.visualization import flow2rgb
+from PIL import Image
+from scipy import ndimage
 
+from mmp2seg.files.atomic_write import replaced_file
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.coords import points_to_pixels
 
@@ -152,6 +155,39 @@ def draw_instances(
     return draw_points(canvas, points_xy, labels, palette)
 
 
+def draw_instance_map(
+    image: np.ndarray,
+    instance_map: np.ndarray,
+    colors: Palette | None = None,
+    *,
+    alpha: float = 0.5,
+) -> np.ndarray:
+    """Draw the instances of a map over the image, each in its own colour with a contour.
+
+    Unlike :func:`draw_instances`, it needs no mask of the image's size for each instance.
+
+    Args:
+        image: image to draw on.
+        instance_map: ``(H, W)`` integers, 0 = none, ``k + 1`` = the pixels of instance ``k``.
+        colors: RGB colours of the instances. None: use distinct colours.
+        alpha: opacity of the instances.
+    """
+    number = int(instance_map.max(initial=0))
+    table = np.array([BLACK, *(colors or distinct_colors(number))], dtype=np.float32)
+    inside = instance_map > 0
+    canvas = image.copy()
+    tinted = (1 - alpha) * canvas[inside] + alpha * table[instance_map[inside]]
+    canvas[inside] = np.round(tinted).astype(np.uint8)
+    for index, box in enumerate(ndimage.find_objects(instance_map), start=1):
+        if box is None:
+            continue
+        mask = np.ascontiguousarray(instance_map[box] == index, dtype=np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        corner = (box[1].start, box[0].start)
+        cv2.drawContours(canvas, contours, -1, table[index].tolist(), 1, offset=corner)
+    return canvas
+
+
 def panel_row(panels: Sequence[tuple[str, np.ndarray]], *, height: int = 320) -> np.ndarray:
     """Join images side by side at the same height, each with its title above.
 
@@ -174,17 +210,26 @@ def panel_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
     return _join(rows, axis=0)
 
 
-def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Write an RGB image; create missing folders.
+def write_png(path: str | Path, image: np.ndarray, *, colors: int | None = None) -> None:
+    """Write an RGB image atomically; create missing folders.
+
+    Args:
+        path: the file.
+        image: image to write.
+        colors: at most this many colours, 2 to 256, which makes a much smaller file. None: all.
 
     Raises:
         OSError: the file cannot be written; the message names the file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if colors is not None:
+        reduced = Image.fromarray(image).quantize(colors, dither=Image.Dither.NONE)
+        with replaced_file(path) as temporary:
+            reduced.save(temporary, format='PNG', optimize=True)
+        return
     ok, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert ok, f'{path}: cannot encode an image of shape {image.shape} as PNG'
-    path.write_bytes(data.tobytes())
+    with replaced_file(path) as temporary:
+        temporary.write_bytes(data.tobytes())
 
 
 def picture_path(folder: str | Path, file_name: str | Path) -> Path:

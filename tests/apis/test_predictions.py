@@ -9,6 +9,7 @@ from mmp2seg.apis import predictions as apis
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.pseudo_labels import set_label_run
 from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import DATASETS
 from mmp2seg.testing import TINY_CLASSES, tiny_p2seg_config, write_tiny_voc
@@ -216,3 +217,63 @@ def test_pictures_show_masks_and_both_kinds_of_points(labels, folder):
 )
 def test_last_line(text, line):
     assert apis.last_line(ValueError(text)) == line
+
+
+SEGMENTER = dict(
+    type='mmp2seg.PointSegmenter',
+    backbone=dict(type='mmp2seg.EfficientNetLite', out_indices=(3, 4)),
+    long_side=64,
+)
+
+
+def test_maps_of_the_point_segmenter_have_the_classes_of_the_config(folder, cfg):
+    cfg.point_segmenter = SEGMENTER
+    before = cfg.to_dict()
+    images, points = str(folder / 'JPEGImages'), str(folder / 'points.json')
+    maps, tracked = folder / 'new' / 'maps', []
+
+    def track(items):
+        tracked.extend(items)
+        return items
+
+    assert apis.write_point_maps(cfg, images=images, points=points, folder=str(maps), track=track)
+    assert cfg.to_dict() == before and len(tracked) == 3
+    found = {path.stem: read_index_png(path) for path in maps.iterdir()}
+    assert sorted(found) == ['img_1', 'img_2', 'img_3']
+    assert found['img_1'].shape == (40, 48) and not found['img_3'].any()
+    # the json has block before bar, the config bar before block
+    assert TINY_CLASSES == ('bar', 'block')
+    assert np.isin(found['img_2'], (0, 2, 255)).all() and (found['img_2'] == 2).any()
+    apis.set_prediction_data(cfg, images=images, points=points, semantic_maps=str(maps))
+
+
+def test_no_maps_for_a_model_that_reads_none_or_without_a_segmenter(folder, cfg):
+    options = dict(images='gone', points='gone', folder=str(folder / 'maps'))
+    assert not apis.write_point_maps(cfg, **options)
+    cfg.point_segmenter = SEGMENTER
+    cfg.model.test_cfg.use_weak_map = False
+    assert not apis.write_point_maps(cfg, **options)
+    assert not (folder / 'maps').exists()
+
+
+def test_maps_for_images_that_are_missing(folder, cfg):
+    cfg.point_segmenter = SEGMENTER
+    options = dict(points=str(folder / 'points.json'), folder=str(folder / 'maps'))
+    with pytest.raises(FileNotFoundError, match='3 of 3 images are missing'):
+        apis.write_point_maps(cfg, images=str(folder / 'ImageSets'), **options)
+
+
+def test_sheet(folder):
+    mask = np.zeros((40, 48), bool)
+    mask[4:20, 4:20] = True
+    entry = dict(image_id=1, category_id=1, point_id=1, point=[9.5, 9.5])
+    labels = dict(
+        images=[dict(id=1, file_name='img_1.jpg'), dict(id=2, file_name='img_2.jpg')],
+        categories=[dict(id=1, name='a')],
+        annotations=[dict(entry, segmentation=encode_rle(mask))],
+        dropped_points=[dict(entry, point_id=2, point=[30, 30], reason='no_pixels')],
+    )
+    sheet = apis.label_sheet(labels, str(folder / 'JPEGImages'), ['img_1.jpg', 'img_2.jpg'])
+    one = apis.label_sheet(labels, str(folder / 'JPEGImages'), ['img_1.jpg'], height=220)
+    assert np.array_equal(sheet[: len(one), : one.shape[1]], one)
+    assert len(sheet) == 2 * len(one) + 8

@@ -112,7 +112,8 @@ def build_dataset(cfg, dataset):
 def test_all_configs_are_tested():
     found = {path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts}
     mixing = (CONFIGS / 'mixing').glob('*.py')  # test_mixing_configs.py
-    assert found == {*STAGE1, *ABLATIONS, *STAGE2, *mixing}
+    segmenters = (CONFIGS / 'point_segmenter').glob('*.py')  # test_point_segmenter_configs.py
+    assert found == {*STAGE1, *ABLATIONS, *STAGE2, *mixing, *segmenters}
 
 
 @pytest.mark.parametrize('path', [*STAGE1, *ABLATIONS], ids=name_of)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from mmp2seg.ops.rle import decode_rle, encode_rle, segmentation_to_rle
+from mmp2seg.ops.rle import decode_rle, encode_instance_map, encode_rle, segmentation_to_rle
 
 MASK = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], dtype=bool)
 
@@ -18,6 +18,30 @@ def test_round_trip_and_plain_types():
 @pytest.mark.parametrize('mask', [np.zeros((3, 4), bool), np.ones((3, 4), bool), MASK.T])
 def test_round_trip_of_any_memory_order(mask):
     assert np.array_equal(decode_rle(encode_rle(mask)), mask)
+
+
+def test_instance_map_by_hand():
+    first, gone, third = encode_instance_map(np.array([[0, 1, 3], [3, 1, 0]]), 3)
+    assert first == encode_rle(np.array([[0, 1, 0], [0, 1, 0]], bool))
+    assert gone is None
+    assert third == encode_rle(np.array([[0, 0, 1], [1, 0, 0]], bool))
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (7, 1), (1, 9), (23, 17)])
+@pytest.mark.parametrize('num', [0, 1, 40])
+def test_instance_map_equals_one_mask_at_a_time(shape, num):
+    instance_map = np.random.default_rng(0).integers(0, num + 1, shape).astype(np.int32)
+    rles = encode_instance_map(instance_map, num)
+    assert len(rles) == num
+    for number, rle in enumerate(rles, start=1):
+        mask = instance_map == number
+        assert rle == (encode_rle(mask) if mask.any() else None)
+
+
+def test_instance_map_with_an_unknown_instance():
+    for value in (-1, 3):
+        with pytest.raises(ValueError, match=r'expected values in 0\.\.2'):
+            encode_instance_map(np.array([[0, value]]), 2)
 
 
 def test_segmentation_to_rle_of_each_kind():

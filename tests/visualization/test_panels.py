@@ -5,6 +5,7 @@ import pytest
 from mmp2seg.visualization.panels import (
     IGNORE_COLOR,
     distinct_colors,
+    draw_instance_map,
     draw_instances,
     draw_offset_field,
     draw_points,
@@ -136,6 +137,19 @@ def test_instances_keep_holes_and_overlaps_visible():
     assert not draw_instances(black(), masks[:1], [0])[20, 20].any()
 
 
+def test_instance_map_is_drawn_like_masks():
+    instance_map = np.zeros((40, 60), np.int32)
+    instance_map[5:15, 5:15] = 1
+    instance_map[8:12, 8:12] = 0  # a hole
+    instance_map[20:35, 20:50] = 3
+    masks = np.stack([instance_map == number for number in (1, 2, 3)])
+    image = np.full((40, 60, 3), 90, np.uint8)
+    drawn = draw_instance_map(image, instance_map)
+    assert np.array_equal(drawn, draw_instances(image, masks, [0, 0, 0]))
+    assert (image == 90).all()
+    assert np.array_equal(draw_instance_map(image, instance_map * 0), image)
+
+
 def test_no_instances():
     image = np.full((40, 60, 3), 7, dtype=np.uint8)
     drawn = draw_instances(image, np.zeros((0, 40, 60), bool), [], np.zeros((0, 2)))
@@ -172,6 +186,17 @@ def test_png_keeps_the_order_of_the_channels(tmp_path):
     image[...] = (250, 100, 3)
     write_png(tmp_path / 'new' / 'a.png', image)
     assert cv2.imread(str(tmp_path / 'new' / 'a.png'))[0, 0].tolist() == [3, 100, 250]
+
+
+def test_png_of_few_colours(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    for colors in (None, 8):
+        write_png(tmp_path / 'new' / f'{colors}.png', image, colors=colors)
+    read = cv2.imread(str(tmp_path / 'new' / '8.png'))
+    assert read.shape == image.shape
+    assert len(np.unique(read.reshape(-1, 3), axis=0)) <= 8
+    sizes = [(tmp_path / 'new' / f'{colors}.png').stat().st_size for colors in (8, None)]
+    assert sizes[0] < sizes[1]
 
 
 def test_picture_path():

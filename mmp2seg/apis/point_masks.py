@@ -1,0 +1,325 @@
+"""Masks for the points of a folder of images, without training: json, semantic maps, pictures."""
+
+import hashlib
+import inspect
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.files.atomic_write import write_json
+from mmp2seg.files.image_folder import relative_stem
+from mmp2seg.files.image_reading import read_rgb
+from mmp2seg.files.index_png import write_palette_png
+from mmp2seg.files.journal import Journal
+from mmp2seg.models.pretrained import PretrainedWeightsError, require_pretrained
+from mmp2seg.ops.rle import encode_instance_map
+from mmp2seg.pseudo_labels.coco_json import assemble, encode_image
+from mmp2seg.registry import MODELS
+from mmp2seg.segmenters import PointSegmentation
+from mmp2seg.version import __version__
+from mmp2seg.visualization.mask_pictures import draw_point_masks
+from mmp2seg.visualization.panels import picture_path, write_png
+
+_MAX_CLASSES = 254  # 255 is ignore
+
+
+@dataclass(frozen=True)
+class MaskRun:
+    """What :func:`write_point_masks` did.
+
+    Attributes:
+        labels: content of the json.
+        num_before: images that an interrupted run had finished.
+        seconds: time for the other images.
+    """
+
+    labels: dict[str, Any]
+    num_before: int
+    seconds: float
+
+    def describe(self, outfile: str) -> str:
+        """Return a summary for the terminal."""
+        num_images = len(self.labels['images'])
+        dropped = Counter(entry['reason'] for entry in self.labels['dropped_points'])
+        lines = [
+            f'{outfile}: {len(self.labels["annotations"])} masks in {num_images} images',
+            f'points without a mask: {sum(dropped.values())}',
+        ]
+        lines += [f'  {reason}: {dropped[reason]}' for reason in DROP_REASONS if dropped[reason]]
+        num_done = num_images - self.num_before
+        if num_done:
+            lines.append(f'{self.seconds / num_done:.2f} s per image')
+        if self.num_before:
+            lines.append(f'{self.num_before} images were finished before')
+        return '\n'.join(lines)
+
+
+def build_point_segmenter(cfg: Config, *, device: str = 'cpu', setting: str = 'model') -> nn.Module:
+    """Build the point segmenter of a config, with its weights.
+
+    Args:
+        cfg: its ``setting`` is the config of a module whose ``forward`` is a
+            :class:`mmp2seg.segmenters.PointSegmentationMethod`.
+        device: torch's name of a device.
+        setting: key of ``cfg``.
+
+    Raises:
+        CommandError: ``cfg`` has another model, or pretrained weights are missing.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    model_cfg = cfg.get(setting) or {}
+    kind = MODELS.get(model_cfg['type']) if 'type' in model_cfg else None
+    if 'points_xy' not in _parameters(getattr(kind, 'forward', None)):
+        raise CommandError(
+            f'{cfg.filename}: expected {setting} to be a point segmenter, as in '
+            f'configs/point_segmenter/efficientnet-lite0.py, got {model_cfg.get("type")}'
+        )
+    model = MODELS.build(model_cfg)
+    try:
+        require_pretrained(model, setting=setting)
+    except PretrainedWeightsError as error:
+        raise CommandError(str(error)) from error
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # init_weights lists every parameter
+    try:
+        model.init_weights()
+    finally:
+        logger.setLevel(level)
+    return model.to(device).eval()
+
+
+def write_point_masks(
+    segmenter: nn.Module,
+    points: Mapping[str, Any],
+    images: str | Path,
+    *,
+    outfile: str | Path | None = None,
+    maps: str | Path | None = None,
+    pictures: str | Path | None = None,
+    object_size: float | None = None,
+    info: Mapping[str, Any] | None = None,
+    track: Callable[[list], Iterable] = iter,
+) -> MaskRun:
+    """Segment the images of a point json one after the other, and write what was found.
+
+    Files are written atomically. The results of finished images are kept in ``<outfile>.partial``
+    until the json is complete: after an interruption, the same call goes on where it stopped. The
+    memory does not grow with the number of images, apart from the encoded masks.
+
+    Args:
+        segmenter: see :func:`build_point_segmenter`.
+        points: content of a point json; see
+            :func:`mmp2seg.converters.points_file.read_points`. Its ids are kept.
+        images: folder of the images.
+        outfile: the pseudo label json. None: write none, and start from the beginning.
+        maps: folder of semantic maps ``<name of the image>.png``: 0 background, ``k + 1`` class k,
+            255 not sure. None: write none.
+        pictures: folder of pictures, see :func:`mmp2seg.visualization.panels.picture_path`. None:
+            draw none.
+        object_size: diameter of a typical object in pixels of the images. None: estimate it.
+        info: entries of the json's ``info``; a run with other entries starts from the beginning.
+        track: function that wraps the list of the images to do, e.g. to show a progress bar.
+
+    Raises:
+        FileNotFoundError: an image is missing.
+        ValueError: an image cannot be read or has another size than in ``points``, ids are not
+            whole numbers, there are too many classes, or two images would have the same map; the
+            message names the file.
+        OSError: a file cannot be written.
+    """
+    _check_points(points, with_maps=maps is not None)
+    writer = _Writer(segmenter, points, Path(images), maps, pictures, object_size)
+    info = {
+        'description': 'masks from points, without training',
+        'version': f'mmp2seg {__version__}',
+        **(info or {}),
+        'object_size': object_size,
+    }
+    if outfile is None:
+        start = time.monotonic()
+        entries = {image['id']: writer.write(image) for image in track(list(points['images']))}
+        return _finish(points, entries, info, 0, time.monotonic() - start)
+    places = {'images': images, 'maps': maps, 'pictures': pictures}
+    plan = {
+        'info': info,
+        'points': hashlib.sha256(json.dumps(points).encode()).hexdigest(),
+        **{key: place and str(Path(place).resolve()) for key, place in places.items()},
+    }
+    with Journal(f'{outfile}.partial', plan) as journal:
+        left = [image for image in points['images'] if image['id'] not in journal.entries]
+        start = time.monotonic()
+        for image in track(left):
+            journal.add(image['id'], writer.write(image))
+        seconds = time.monotonic() - start
+        num_before = len(points['images']) - len(left)
+        run = _finish(points, journal.entries, info, num_before, seconds)
+        write_json(outfile, run.labels)
+        journal.remove()
+    return run
+
+
+def _parameters(function: Callable | None) -> Iterable[str]:
+    return () if function is None else inspect.signature(function).parameters
+
+
+class _Writer:
+    """Segments an image and writes its map and its picture."""
+
+    def __init__(
+        self,
+        segmenter: nn.Module,
+        points: Mapping[str, Any],
+        images: Path,
+        maps: str | Path | None,
+        pictures: str | Path | None,
+        object_size: float | None,
+    ) -> None:
+        self._segmenter = segmenter
+        self._images = images
+        self._maps = maps
+        self._pictures = pictures
+        self._options = {} if object_size is None else {'object_size': object_size}
+        self._category_ids = [category['id'] for category in points['categories']]
+        self._points: dict[int, list[dict]] = {image['id']: [] for image in points['images']}
+        for annotation in points['annotations']:
+            self._points[annotation['image_id']].append(annotation)
+
+    def write(self, image: Mapping[str, Any]) -> tuple[list[dict], list[dict]]:
+        """Return the annotations and the dropped points of an image."""
+        path = self._images / image['file_name']
+        pixels = read_rgb(path)
+        if pixels.shape[:2] != (image['height'], image['width']):
+            raise ValueError(
+                f'{path}: expected {image["width"]} x {image["height"]} pixels (width x height), '
+                f'got {pixels.shape[1]} x {pixels.shape[0]}'
+            )
+        annotations = self._points[image['id']]
+        points_xy = np.array([a['point'] for a in annotations], np.float64).reshape(-1, 2)
+        labels = np.array(
+            [self._category_ids.index(a['category_id']) for a in annotations], np.int64
+        )
+        background_xy = np.array(image.get('background_points', []), np.float64).reshape(-1, 2)
+        result = self._segment(pixels, points_xy, labels, background_xy)
+        if self._maps is not None:
+            name = f'{relative_stem(image["file_name"])}.png'
+            write_palette_png(Path(self._maps, name), result.semantic_map)
+        if self._pictures is not None:
+            picture = draw_point_masks(
+                pixels,
+                points_xy,
+                labels,
+                num_classes=len(self._category_ids),
+                instance_map=result.instance_map,
+                background_xy=background_xy,
+            )
+            write_png(picture_path(self._pictures, image['file_name']), picture)
+        point_ids = np.array([a['id'] for a in annotations], np.int64)
+        return self._encode(image['id'], result, points_xy, labels, point_ids)
+
+    def _segment(
+        self,
+        pixels: np.ndarray,
+        points_xy: np.ndarray,
+        labels: np.ndarray,
+        background_xy: np.ndarray,
+    ) -> PointSegmentation:
+        if not len(points_xy):  # all background; there may even be no class
+            size = pixels.shape[:2]
+            return PointSegmentation(
+                instance_map=np.zeros(size, np.int32),
+                semantic_map=np.zeros(size, np.uint8),
+                scores=np.zeros(0, np.float32),
+                reasons=(),
+            )
+        return self._segmenter(
+            pixels,
+            points_xy=points_xy,
+            labels=labels,
+            num_classes=len(self._category_ids),
+            background_xy=background_xy,
+            **self._options,
+        )
+
+    def _encode(
+        self,
+        image_id: int,
+        result: PointSegmentation,
+        points_xy: np.ndarray,
+        labels: np.ndarray,
+        point_ids: np.ndarray,
+    ) -> tuple[list[dict], list[dict]]:
+        masks = encode_instance_map(result.instance_map, len(points_xy))
+        found = np.array([mask is not None for mask in masks], bool)
+        columns = dict(labels=labels, points=points_xy, point_ids=point_ids)
+        reasons = result.reasons or [''] * len(points_xy)
+        sample = dict(
+            img_id=image_id,
+            pred_instances=dict(
+                masks=[mask for mask in masks if mask is not None],
+                scores=result.scores[found],
+                **{key: column[found] for key, column in columns.items()},
+            ),
+            dropped_points=dict(
+                reasons=[
+                    r or 'no_pixels' for r, kept in zip(reasons, found, strict=True) if not kept
+                ],
+                **{key: column[~found] for key, column in columns.items()},
+            ),
+            ori_points=dict(point_ids=point_ids),
+        )
+        return encode_image(sample, self._category_ids)
+
+
+def _finish(
+    points: Mapping[str, Any],
+    entries: Mapping[int, tuple[list[dict], list[dict]]],
+    info: Mapping[str, Any],
+    num_before: int,
+    seconds: float,
+) -> MaskRun:
+    parts = list(entries.values())
+    labels = assemble(
+        points['images'],
+        points['categories'],
+        [annotation for annotations, _ in parts for annotation in annotations],
+        [point for _, dropped in parts for point in dropped],
+        dict(info),
+    )
+    return MaskRun(labels=labels, num_before=num_before, seconds=seconds)
+
+
+def _check_points(points: Mapping[str, Any], *, with_maps: bool) -> None:
+    for part in ('images', 'categories', 'annotations'):
+        for index, entry in enumerate(points[part]):
+            if not isinstance(entry['id'], int):
+                raise ValueError(
+                    f'expected ids that are whole numbers, got {entry["id"]!r:.60} in '
+                    f'{part}[{index}]'
+                )
+    if len(points['categories']) > _MAX_CLASSES:
+        raise ValueError(f'expected at most 254 classes, got {len(points["categories"])}')
+    if not with_maps:
+        return
+    images_of: dict[str, str] = {}
+    for image in points['images']:
+        name = image['file_name']
+        first = images_of.setdefault(relative_stem(name), name)
+        if first != name:
+            raise ValueError(
+                f'expected images whose names differ not only in the suffix, as their maps would '
+                f'have the same name, got {first} and {name}'
+            )
