@@ -46,7 +46,8 @@ def guided_propagation(
         score of the map; if the N scores of each pixel sum to 1, they still do.
 
     Raises:
-        ValueError: sizes differ, or there are no dilations.
+        ValueError: sizes differ, there are no dilations, ``iterations`` is negative or ``block`` is
+            below 1.
     """
     if scores.dim() != 3 or image.dim() != 3 or scores.shape[1:] != image.shape[1:]:
         raise ValueError(
@@ -55,6 +56,8 @@ def guided_propagation(
         )
     if not dilations or min(dilations) < 1:
         raise ValueError(f'expected dilations of at least 1, got {tuple(dilations)}')
+    if iterations < 0 or block < 1:
+        raise ValueError(f'expected iterations >= 0 and a block >= 1, got {iterations} and {block}')
     if iterations == 0 or scores.numel() == 0:
         return scores.clone()
     image = image.to(torch.promote_types(scores.dtype, torch.float32))
