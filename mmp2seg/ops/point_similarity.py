@@ -181,11 +181,15 @@ def similarity_unary(
     Returns:
         Tensor: ``(N + 1, H, W)``, background last; each cell sums to 1.
     """
-    points = torch.exp((similarity - 1) / temperature) * prior
-    rest = torch.exp(similarity.new_tensor((threshold - 1) / temperature))
-    rest = rest.expand(similarity.shape[1:])
+    rivals = similarity.new_full((1, *similarity.shape[1:]), threshold)
     if background is not None and len(background):
-        rest = rest + torch.exp((background - 1) / temperature).amax(0)
-    won = points / (points.sum(0) + rest)
-    kept = won * prior
-    return torch.cat([kept, 1 - kept.sum(0, keepdim=True)])
+        rivals = torch.cat([rivals, background.amax(0, keepdim=True)])
+    # relative to the cell's largest, so that a low temperature cannot lose all of them to rounding
+    top = rivals.amax(0)
+    if len(similarity):
+        top = torch.maximum(top, similarity.amax(0))
+    points = torch.exp((similarity - top) / temperature) * prior
+    rest = torch.exp((rivals - top) / temperature).sum(0)
+    total = points.sum(0) + rest
+    kept = points / total.clamp_min(torch.finfo(total.dtype).tiny) * prior
+    return torch.cat([kept, (1 - kept.sum(0, keepdim=True)).clamp_min(0)])
