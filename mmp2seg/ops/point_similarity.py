@@ -65,12 +65,38 @@ def sample_levels(
     return F.normalize(torch.cat(parts), dim=0)
 
 
+def sample_levels_at(
+    levels: Sequence[Tensor], strides: Sequence[int], xs: Tensor, ys: Tensor
+) -> Tensor:
+    """Read feature maps at single positions, as :func:`sample_levels` does on a grid.
+
+    Args:
+        levels, strides: see :func:`sample_levels`.
+        xs: ``(N,)`` x positions in pixels.
+        ys: ``(N,)`` y positions.
+
+    Returns:
+        Tensor: ``(sum C_l, N)``, of length 1 along the channels (0 where all levels are 0).
+    """
+    parts = [
+        _sample_grid(level, stride, torch.stack([xs, ys], -1)[None])[:, 0]
+        for level, stride in zip(levels, strides, strict=True)
+    ]
+    return F.normalize(torch.cat(parts), dim=0)
+
+
 def _sample(level: Tensor, stride: int, xs: Tensor, ys: Tensor) -> Tensor:
+    return _sample_grid(level, stride, torch.stack(torch.meshgrid(xs, ys, indexing='xy'), -1))
+
+
+def _sample_grid(level: Tensor, stride: int, xy: Tensor) -> Tensor:
+    """Read ``(C, H, W)`` at ``(h, w, 2)`` positions in pixels: ``(C, h, w)``."""
     height, width = level.shape[1:]
-    x = 2 * xs / (stride * width) - 1  # grid_sample's frame: -1 .. 1 from border to border
-    y = 2 * ys / (stride * height) - 1
-    grid = torch.stack(torch.meshgrid(x, y, indexing='xy'), -1)[None].to(level)
-    return F.grid_sample(level[None], grid, padding_mode='border', align_corners=False)[0]
+    # grid_sample's frame: -1 .. 1 from border to border
+    grid = 2 * xy / xy.new_tensor([stride * width, stride * height]) - 1
+    return F.grid_sample(
+        level[None], grid[None].to(level), padding_mode='border', align_corners=False
+    )[0]
 
 
 def otsu_threshold(values: npt.NDArray[np.floating]) -> float:

@@ -4,7 +4,8 @@ Dimensions: ``N`` points; ``H, W`` pixels of the image; ``h, w`` cells of a tile
 
 Three frames occur. The *image* is as it was given, and so are points and results. The *working
 frame* is the image resized so that its points have a usual spacing; the backbone sees it. The
-*grid* has a cell for each ``grid_stride`` pixels of the working frame; the random walker runs on it.
+*grid* has a cell for each ``grid_stride`` pixels of the working frame; the random walker runs on
+it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +21,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from mmp2seg.ops.affinity.guided import guided_propagation
-from mmp2seg.ops.coords import misplaced_points, points_to_pixels
+from mmp2seg.ops.coords import keep_off_border, misplaced_points, points_to_pixels
 from mmp2seg.ops.point_similarity import (
     nearest_distances,
     normalize_levels,
     otsu_threshold,
     sample_levels,
+    sample_levels_at,
     similarity_unary,
     size_prior,
     spacing_radii,
@@ -52,7 +54,7 @@ class _Scene:
     size: tuple[int, int]  # (height, width) of the working frame
     scale: tuple[float, float]  # (x, y) working pixels per image pixel
     levels: list[Tensor]
-    lab: Tensor  # (3, grid height, grid width)
+    weights: Tensor  # (4, grid height, grid width) of the grid's edges
     points_xy: Tensor
     point_features: Tensor  # (N, C)
     radii: Tensor
@@ -114,7 +116,7 @@ class PointSegmenter(BaseModule):
         overlap: pixels that a tile is enlarged by on each side; a multiple of the largest stride.
 
     Raises:
-        ValueError: a size does not fit the strides.
+        ValueError: a size does not fit the strides, or ``strength`` is not above 0.
     """
 
     def __init__(
@@ -148,6 +150,8 @@ class PointSegmenter(BaseModule):
                 f'expected tile and overlap to be multiples of every stride, got tile {tile}, '
                 f'overlap {overlap}, strides {tuple(strides)} and grid_stride {grid_stride}'
             )
+        if strength is not None and strength <= 0:
+            raise ValueError(f'expected a strength above 0 or None, got {strength}')
         self.backbone = MODELS.build(dict(backbone)).eval().requires_grad_(False)
         self.strides = tuple(strides)
         self.register_buffer('_mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -183,8 +187,8 @@ class PointSegmenter(BaseModule):
 
         Args:
             image_rgb: ``(H, W, 3)`` uint8.
-            points_xy: ``(N, 2)`` floats in pixels of the image; points outside it and repeated
-                points get no pixels.
+            points_xy: ``(N, 2)`` floats in pixels of the image. Points outside it get no pixels; of
+                several points in one pixel, only the first gets some.
             labels: ``(N,)`` integers in ``0..num_classes-1``.
             num_classes: K, at most 254.
             background_xy: ``(B, 2)`` clicks on background; those outside the image are ignored.
@@ -195,16 +199,16 @@ class PointSegmenter(BaseModule):
             PointSegmentation: in the frame of the image. Without points, everything is background.
 
         Raises:
-            ValueError: the image has another shape or dtype, a label is not a class, or points and
-                labels differ in number.
+            ValueError: the image has another shape or dtype, a label is not a class, points and
+                labels differ in number, or ``object_size`` is not above 0.
         """
         points, classes = _checked_points(image_rgb, points_xy, labels, num_classes)
+        if object_size is not None and not 0 < object_size < np.inf:
+            raise ValueError(f'expected an object_size above 0, got {object_size}')
         height, width = image_rgb.shape[:2]
-        reasons = misplaced_points(points, classes, height, width)
+        reasons = _drop_reasons(points, classes, height, width)
         usable = np.flatnonzero(reasons == '')
-        background = np.asarray(
-            [] if background_xy is None else background_xy, dtype=np.float64
-        ).reshape(-1, 2)
+        background = _positions([] if background_xy is None else background_xy)
         background = background[
             misplaced_points(background, np.zeros(len(background)), height, width) == ''
         ]
@@ -213,7 +217,7 @@ class PointSegmenter(BaseModule):
             scene = self._look(image_rgb, points[usable], background, object_size)
             for scores, box in self._tiles(scene):
                 self._paint(canvas, scene, scores, box, image_rgb, usable, classes)
-        return canvas.result(points, reasons, self.connected, self.min_confidence)
+        return canvas.result(points, classes, reasons, self.connected, self.min_confidence)
 
     def working_scale(
         self, size: tuple[int, int], points_xy: Tensor, object_size: float | None = None
@@ -243,8 +247,7 @@ class PointSegmenter(BaseModule):
         """Compute features, radii and the threshold of an image."""
         device = self._mean.device
         size = image_rgb.shape[:2]
-        points = torch.from_numpy(points_xy)
-        scale = self.working_scale(size, points, object_size)
+        scale = self.working_scale(size, torch.from_numpy(points_xy), object_size)
         height, width = (max(1, round(side * scale)) for side in size)
         scale_xy = (width / size[1], height / size[0])
         working = _resize(image_rgb, width, height)
@@ -252,13 +255,13 @@ class PointSegmenter(BaseModule):
         levels = normalize_levels(
             self._extract(working),
             self.strides,
-            self._centers(0, grid_size[0], points.float().to(device)),
-            self._centers(0, grid_size[1], points.float().to(device)),
+            self._centers(0, grid_size[0], self._mean),
+            self._centers(0, grid_size[1], self._mean),
         )
         lab = cv2.cvtColor(_resize(working, *grid_size).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        points = points.float().to(device) * torch.tensor(scale_xy, device=device)
-        clicks = torch.from_numpy(background_xy).float().to(device)
-        clicks = clicks * torch.tensor(scale_xy, device=device)
+        points, clicks = (
+            self._to_working(xy, scale_xy, (height, width)) for xy in (points_xy, background_xy)
+        )
         if object_size is None:
             radii = spacing_radii(
                 points,
@@ -273,7 +276,8 @@ class PointSegmenter(BaseModule):
             size=(height, width),
             scale=scale_xy,
             levels=levels,
-            lab=torch.from_numpy(lab).permute(2, 0, 1).to(device),
+            # of the whole image: the colours of a tile alone would scale its weights differently
+            weights=edge_weights(torch.from_numpy(lab).permute(2, 0, 1).to(device)),
             points_xy=points,
             point_features=features,
             radii=radii,
@@ -281,6 +285,15 @@ class PointSegmenter(BaseModule):
             background_features=self._features_at(levels, clicks),
             threshold=self._threshold(levels, features, grid_size),
         )
+
+    def _to_working(
+        self,
+        points_xy: npt.NDArray[np.float64],
+        scale_xy: tuple[float, float],
+        size: tuple[int, int],
+    ) -> Tensor:
+        points = keep_off_border(torch.from_numpy(points_xy * scale_xy), *size)
+        return points.float().to(self._mean.device)
 
     def _extract(self, working: npt.NDArray[np.uint8]) -> list[Tensor]:
         """Return the backbone's maps of the working frame, put together from its tiles."""
@@ -308,15 +321,9 @@ class PointSegmenter(BaseModule):
 
     def _features_at(self, levels: list[Tensor], positions: Tensor) -> Tensor:
         """Return the features of the grid cells that contain the positions, ``(N, C)``."""
-        centers = (
-            positions.floor().div(self.grid_stride, rounding_mode='floor') + 0.5
-        ) * self.grid_stride
-        if not len(centers):
-            return centers.new_zeros(0, sum(len(level) for level in levels))
-        features = [
-            sample_levels(levels, self.strides, x[None], y[None])[:, 0, 0] for x, y in centers
-        ]
-        return torch.stack(features)
+        cells = positions.div(self.grid_stride, rounding_mode='floor')
+        x, y = ((cells + 0.5) * self.grid_stride).T
+        return sample_levels_at(levels, self.strides, x, y).T
 
     def _threshold(
         self, levels: list[Tensor], features: Tensor, grid_size: tuple[int, int]
@@ -344,8 +351,8 @@ class PointSegmenter(BaseModule):
         rows, columns = (_cells(side, self.grid_stride) for side in window)
         near = self._near_points(scene, window)
         points, radii = scene.points_xy[near], scene.radii[near]
-        ys = self._centers(rows.start, rows.stop, scene.lab)
-        xs = self._centers(columns.start, columns.stop, scene.lab)
+        ys = self._centers(rows.start, rows.stop, scene.weights)
+        xs = self._centers(columns.start, columns.stop, scene.weights)
         cells = sample_levels(scene.levels, self.strides, xs, ys)
         similarity = torch.einsum('nc,chw->nhw', scene.point_features[near], cells)
         background = torch.einsum('nc,chw->nhw', scene.background_features, cells)
@@ -379,22 +386,20 @@ class PointSegmenter(BaseModule):
         self, scene: _Scene, unary: Tensor, points: Tensor, rows: slice, columns: slice
     ) -> Tensor:
         unary = unary.clone()
-        strength = unary.new_full(unary.shape[1:], self.strength)
-        seeds = [*enumerate(points), *((len(points), click) for click in scene.background_xy)]
-        counts = torch.zeros_like(strength)
-        for label, (x, y) in seeds:
-            row = int(y) // self.grid_stride - rows.start
-            column = int(x) // self.grid_stride - columns.start
-            if not (0 <= row < len(strength) and 0 <= column < strength.shape[1]):
-                continue
-            if counts[row, column] == 0:
-                unary[:, row, column] = 0
-            counts[row, column] += 1
-            strength[row, column] = _SEED_STRENGTH
-            unary[label, row, column] += 1
-        unary /= counts.clamp_min(1)  # clicks in one cell share it
-        weights = edge_weights(scene.lab[:, rows, columns])
-        return random_walker(unary, weights, strength)
+        height, width = unary.shape[1:]
+        xy = torch.cat([points, scene.background_xy])
+        labels = torch.arange(len(xy), device=xy.device).clamp_max(len(points))
+        column, row = xy.div(self.grid_stride, rounding_mode='floor').long().T
+        column, row = column - columns.start, row - rows.start
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        labels, row, column = labels[inside], row[inside], column[inside]
+        counts = unary.new_zeros(height, width)
+        counts.index_put_((row, column), counts.new_ones(()), accumulate=True)
+        unary[:, row, column] = 0
+        share = 1 / counts[row, column]  # clicks in one cell share it
+        unary.index_put_((labels, row, column), share, accumulate=True)
+        strength = torch.where(counts > 0, _SEED_STRENGTH, self.strength)
+        return random_walker(unary, scene.weights[:, rows, columns], strength.to(unary))
 
     def _paint(
         self,
@@ -415,7 +420,7 @@ class PointSegmenter(BaseModule):
         left, right = (round(x / scene.scale[0]) for x in (core[1].start, core[1].stop))
         top, bottom = (round(y / scene.scale[1]) for y in (core[0].start, core[0].stop))
         enlarge = max(1.0, *scene.scale)
-        margin = int(np.ceil(self._guided_reach() / enlarge)) + 1
+        margin = int(np.ceil(self._guided_reach() / enlarge)) + 2  # 2: of cubic interpolation
         side = max(32, round(192 / enlarge))
         for inner, _ in _windows(bottom - top, right - left, side, margin, single=1):
             inner_rows = slice(inner[0].start + top, inner[0].stop + top)
@@ -436,10 +441,12 @@ class PointSegmenter(BaseModule):
             )
 
     def _guided_reach(self) -> int:
+        """Return how far a result depends on the scores and the image, in fine pixels."""
         if not self.use_guided:
             return 0
         dilations = self.guided.get('dilations', (1, 2, 4))
-        return max(dilations) * self.guided.get('iterations', 5)
+        # one step more: the weights of the outermost pixel compare it with its neighbours
+        return max(dilations) * (self.guided.get('iterations', 5) + 1)
 
     def _full_resolution(
         self,
@@ -516,6 +523,7 @@ class _Canvas:
     def result(
         self,
         points_xy: npt.NDArray[np.float64],
+        classes: npt.NDArray[np.int64],
         reasons: npt.NDArray[np.object_],
         connected: bool,
         min_confidence: float,
@@ -523,7 +531,9 @@ class _Canvas:
         cells = points_to_pixels(points_xy)
         for n in np.flatnonzero(reasons == ''):
             row, column = cells[n]
-            self._instances[row, column] = n + 1  # a click is in its own mask
+            self._instances[row, column] = n + 1  # a click is in its own mask and of its class
+            self._semantic[row, column] = classes[n] + 1
+            self._unsure[row, column], self._confidence[row, column] = False, 1
         if connected:
             _keep_connected(self._instances, cells)
         counts = np.bincount(self._instances.ravel(), minlength=self._num_points + 1)[1:]
@@ -556,7 +566,7 @@ def _keep_connected(instances: npt.NDArray[np.int32], cells: npt.NDArray[np.int6
         part = parts[cells[n, 0] - box[0].start, cells[n, 1] - box[1].start]
         sizes = np.bincount(parts.ravel())[1:]
         if sizes[part - 1] == 1:  # the click alone: its pixel lies in another object's area
-            part = sizes.argmax() + 1
+            part = sizes.argmax() + 1 if sizes.max() > 1 else part
         instances[box][mask & (parts != part)] = 0
 
 
@@ -578,6 +588,29 @@ def _strong_scores(
     return values[keep], points[strong.cpu().numpy()]
 
 
+def _drop_reasons(
+    points_xy: npt.NDArray[np.float64], classes: npt.NDArray[np.int64], height: int, width: int
+) -> npt.NDArray[np.object_]:
+    """Return '' for the points that take part: inside the image, and the first of their pixel."""
+    reasons = misplaced_points(points_xy, classes, height, width)
+    taken: dict[tuple[int, int], int] = {}
+    pixels = points_to_pixels(points_xy)
+    for n in np.flatnonzero(reasons == ''):
+        first = taken.setdefault(tuple(pixels[n]), n)
+        if first != n:
+            reasons[n] = 'duplicate' if classes[first] == classes[n] else 'no_pixels'
+    return reasons
+
+
+def _positions(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    points = np.asarray(points_xy, dtype=np.float64)
+    if points.size == 0:
+        return np.zeros((0, 2))
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f'expected points (N, 2), got the shape {points.shape}')
+    return points
+
+
 def _checked_points(
     image_rgb: npt.NDArray[np.uint8],
     points_xy: npt.ArrayLike,
@@ -590,7 +623,7 @@ def _checked_points(
         )
     if not 1 <= num_classes < IGNORE:
         raise ValueError(f'expected 1 to {IGNORE - 1} classes, got {num_classes}')
-    points = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
+    points = _positions(points_xy)
     classes = np.asarray(labels, dtype=np.int64).reshape(-1)
     if len(points) != len(classes):
         raise ValueError(f'expected a label for each point, got {len(classes)} for {len(points)}')

@@ -7,6 +7,7 @@ from mmp2seg.ops.point_similarity import (
     normalize_levels,
     otsu_threshold,
     sample_levels,
+    sample_levels_at,
     similarity_unary,
     size_prior,
     spacing_radii,
@@ -31,6 +32,14 @@ def test_sampling_reads_cell_centres_and_between_them():
     result = sample_levels([level], [16], xs, torch.tensor([8.0]))[:, 0]
     raw = torch.tensor([[1, 1, 1.5, 2, 3, 3], [0, 0, 1, 2, 4, 4]])
     torch.testing.assert_close(result, raw / raw.norm(dim=0))
+
+
+def test_single_positions_are_those_of_the_grid():
+    levels, strides, xs, ys = random_levels(), [8, 16], centers(12, 4), centers(8, 4)
+    grid = sample_levels(levels, strides, xs, ys)
+    result = sample_levels_at(levels, strides, xs[[3, 0, 11]], ys[[7, 2, 0]])
+    torch.testing.assert_close(result, grid[:, [7, 2, 0], [3, 0, 11]])
+    assert sample_levels_at(levels, strides, xs[:0], ys[:0]).shape == (7, 0)
 
 
 def test_sampled_features_have_length_1_or_0():

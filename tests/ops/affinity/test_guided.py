@@ -9,7 +9,7 @@ from mmp2seg.ops.affinity.guided import guided_propagation
 
 def dense_matrix(image, dilations, color_scale=0.3, position_weight=0.01):
     """A of a small image, pixel by pixel, as the docstring writes it."""
-    channels, height, width = image.shape
+    _, height, width = image.shape
     matrix = np.zeros((height * width, height * width))
     for row in range(height):
         for column in range(width):
