@@ -85,6 +85,73 @@ def sample_levels_at(
     return F.normalize(torch.cat(parts), dim=0)
 
 
+def feature_lengths(
+    levels: Sequence[Tensor], strides: Sequence[int], xs: Tensor, ys: Tensor, *, block: int = 32
+) -> Tensor:
+    """Return the lengths of the features at a grid of positions before they become unit vectors.
+
+    Args:
+        levels, strides, xs, ys: see :func:`sample_levels`.
+        block: number of rows of the grid that are read at a time.
+
+    Returns:
+        Tensor: ``(H, W)``.
+    """
+    rows = [levels[0].new_zeros(0, len(xs))]
+    for start in range(0, len(ys), block):
+        parts = [
+            _sample(level, stride, xs, ys[start : start + block]).square().sum(0)
+            for level, stride in zip(levels, strides, strict=True)
+        ]
+        rows.append(torch.stack(parts).sum(0).sqrt())
+    return torch.cat(rows)
+
+
+def cosine_maps(
+    features: Tensor,
+    levels: Sequence[Tensor],
+    strides: Sequence[int],
+    xs: Tensor,
+    ys: Tensor,
+    *,
+    lengths: Tensor,
+) -> Tensor:
+    """Return the cosine of each feature with the image's features at a grid of positions.
+
+    It is the product of ``features`` with :func:`sample_levels`. As interpolation is linear, the
+    product is formed on the coarse cells and interpolated, which does not need the image's features
+    at every position.
+
+    Args:
+        features: ``(N, sum C_l)`` unit vectors of :func:`sample_levels_at`.
+        levels, strides, xs, ys: see :func:`sample_levels`.
+        lengths: ``(H, W)`` of :func:`feature_lengths` at these positions.
+
+    Returns:
+        Tensor: ``(N, H, W)`` in [-1, 1].
+    """
+    products = features.new_zeros(len(features), len(ys), len(xs))
+    if not len(features):
+        return products
+    channels = [len(level) for level in levels]
+    for part, level, stride in zip(features.split(channels, 1), levels, strides, strict=True):
+        rows, columns = (
+            _covered(positions, stride, size)
+            for positions, size in zip((ys, xs), level.shape[1:], strict=True)
+        )
+        coarse = torch.einsum('nc,chw->nhw', part, level[:, rows, columns])
+        products += _sample(coarse, stride, xs - columns.start * stride, ys - rows.start * stride)
+    return products.div_(lengths.clamp_min(1e-12))
+
+
+def _covered(positions: Tensor, stride: int, size: int) -> slice:
+    """Return the cells of a map that interpolation at ascending positions reads."""
+    first = int(positions[0] / stride - 0.5)
+    return slice(
+        min(max(first, 0), size - 1), min(max(int(positions[-1] / stride + 0.5), 0) + 1, size)
+    )
+
+
 def _sample(level: Tensor, stride: int, xs: Tensor, ys: Tensor) -> Tensor:
     return _sample_grid(level, stride, torch.stack(torch.meshgrid(xs, ys, indexing='xy'), -1))
 

@@ -23,10 +23,11 @@ from torch import Tensor
 from mmp2seg.ops.affinity.guided import guided_propagation
 from mmp2seg.ops.coords import keep_off_border, misplaced_points, points_to_pixels
 from mmp2seg.ops.point_similarity import (
+    cosine_maps,
+    feature_lengths,
     nearest_distances,
     normalize_levels,
     otsu_threshold,
-    sample_levels,
     sample_levels_at,
     similarity_unary,
     size_prior,
@@ -45,6 +46,12 @@ _PRIOR_REACH = 3.0
 # Points whose similarities set the threshold, at most; more of them do not move it.
 _MAX_THRESHOLD_POINTS = 512
 _SEED_STRENGTH = 100.0
+# Largest side of the windows of guided propagation in fine pixels: small ones have few points in
+# them, large ones less overlap.
+_PAINT_SIDE = 256
+# Side of the backbone's tiles in tiles of the random walker: features see far, so that their seams
+# matter more, and a network without gradients needs less memory than scores of hundreds of points.
+_BACKBONE_TILE = 3
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class _Scene:
     size: tuple[int, int]  # (height, width) of the working frame
     scale: tuple[float, float]  # (x, y) working pixels per image pixel
     levels: list[Tensor]
+    lengths: Tensor  # (grid height, grid width) of the features
     weights: Tensor  # (4, grid height, grid width) of the grid's edges
     points_xy: Tensor
     point_features: Tensor  # (N, C)
@@ -111,8 +119,9 @@ class PointSegmenter(BaseModule):
         guided: options of :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
         connected: take away from an instance what is not connected with its click.
         min_confidence: a pixel whose best class has less probability is 255 in the semantic map.
-        tile: side of the backbone's and the random walker's tiles without overlap, in working
-            pixels; a multiple of the largest stride. An image up to twice as large is one tile.
+        tile: largest side of the random walker's tiles without overlap, in working pixels; a
+            multiple of the largest stride. An image up to half as large again is one tile. The
+            backbone's tiles are three times as large.
         overlap: pixels that a tile is enlarged by on each side; a multiple of the largest stride.
 
     Raises:
@@ -139,8 +148,8 @@ class PointSegmenter(BaseModule):
         guided: Mapping | None = None,
         connected: bool = True,
         min_confidence: float = 0.6,
-        tile: int = 256,
-        overlap: int = 96,
+        tile: int = 384,
+        overlap: int = 128,
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -171,6 +180,12 @@ class PointSegmenter(BaseModule):
         self.min_confidence = min_confidence
         self.tile = tile
         self.overlap = overlap
+
+    def train(self, mode: bool = True) -> 'PointSegmenter':
+        """Set the mode; the backbone stays in evaluation mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
 
     @torch.inference_mode()
     def forward(
@@ -252,12 +267,9 @@ class PointSegmenter(BaseModule):
         scale_xy = (width / size[1], height / size[0])
         working = _resize(image_rgb, width, height)
         grid_size = (-(-width // self.grid_stride), -(-height // self.grid_stride))
-        levels = normalize_levels(
-            self._extract(working),
-            self.strides,
-            self._centers(0, grid_size[0], self._mean),
-            self._centers(0, grid_size[1], self._mean),
-        )
+        xs, ys = (self._centers(0, cells, self._mean) for cells in grid_size)
+        levels = normalize_levels(self._extract(working), self.strides, xs, ys)
+        lengths = feature_lengths(levels, self.strides, xs, ys)
         lab = cv2.cvtColor(_resize(working, *grid_size).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
         points, clicks = (
             self._to_working(xy, scale_xy, (height, width)) for xy in (points_xy, background_xy)
@@ -276,6 +288,7 @@ class PointSegmenter(BaseModule):
             size=(height, width),
             scale=scale_xy,
             levels=levels,
+            lengths=lengths,
             # of the whole image: the colours of a tile alone would scale its weights differently
             weights=edge_weights(torch.from_numpy(lab).permute(2, 0, 1).to(device)),
             points_xy=points,
@@ -283,7 +296,7 @@ class PointSegmenter(BaseModule):
             radii=radii,
             background_xy=clicks,
             background_features=self._features_at(levels, clicks),
-            threshold=self._threshold(levels, features, grid_size),
+            threshold=self._threshold(levels, features, lengths),
         )
 
     def _to_working(
@@ -299,7 +312,9 @@ class PointSegmenter(BaseModule):
         """Return the backbone's maps of the working frame, put together from its tiles."""
         height, width = working.shape[:2]
         maps: list[Tensor] = []
-        for core, window in _windows(height, width, self.tile, self.overlap):
+        for core, window in _windows(
+            height, width, _BACKBONE_TILE * self.tile, self.overlap, step=max(self.strides)
+        ):
             crop = np.ascontiguousarray(working[window])
             pixels = torch.from_numpy(crop).to(self._mean.device).permute(2, 0, 1)
             outputs = self.backbone(((pixels - self._mean) / self._std)[None])
@@ -325,18 +340,18 @@ class PointSegmenter(BaseModule):
         x, y = ((cells + 0.5) * self.grid_stride).T
         return sample_levels_at(levels, self.strides, x, y).T
 
-    def _threshold(
-        self, levels: list[Tensor], features: Tensor, grid_size: tuple[int, int]
-    ) -> float:
+    def _threshold(self, levels: list[Tensor], features: Tensor, lengths: Tensor) -> float:
         """Return Otsu's threshold of every cell's similarity to its most similar point."""
         features = features[:: -(-len(features) // _MAX_THRESHOLD_POINTS)]
-        width, height = grid_size
+        height, width = lengths.shape
         xs = self._centers(0, width, features)
         highest = []
-        for start in range(0, height, 32):  # rows at a time: the features are large
+        for start in range(0, height, 32):  # rows at a time: there may be hundreds of points
             ys = self._centers(start, min(start + 32, height), features)
-            cells = sample_levels(levels, self.strides, xs, ys)
-            highest.append(torch.einsum('nc,chw->nhw', features, cells).amax(0))
+            maps = cosine_maps(
+                features, levels, self.strides, xs, ys, lengths=lengths[start : start + 32]
+            )
+            highest.append(maps.amax(0))
         return otsu_threshold(torch.cat(highest).cpu().numpy())
 
     def _centers(self, start: int, stop: int, like: Tensor) -> Tensor:
@@ -344,7 +359,9 @@ class PointSegmenter(BaseModule):
 
     def _tiles(self, scene: _Scene) -> Iterator[tuple[_Scores, tuple[slice, slice]]]:
         """Yield the scores of each tile, and the tile without its overlap in working pixels."""
-        for core, window in _windows(*scene.size, self.tile, self.overlap):
+        for core, window in _windows(
+            *scene.size, self.tile, self.overlap, step=self.grid_stride, single=1.5
+        ):
             yield self._tile_scores(scene, window), core
 
     def _tile_scores(self, scene: _Scene, window: tuple[slice, slice]) -> _Scores:
@@ -353,9 +370,12 @@ class PointSegmenter(BaseModule):
         points, radii = scene.points_xy[near], scene.radii[near]
         ys = self._centers(rows.start, rows.stop, scene.weights)
         xs = self._centers(columns.start, columns.stop, scene.weights)
-        cells = sample_levels(scene.levels, self.strides, xs, ys)
-        similarity = torch.einsum('nc,chw->nhw', scene.point_features[near], cells)
-        background = torch.einsum('nc,chw->nhw', scene.background_features, cells)
+        similarity, background = (
+            cosine_maps(
+                features, scene.levels, self.strides, xs, ys, lengths=scene.lengths[rows, columns]
+            )
+            for features in (scene.point_features[near], scene.background_features)
+        )
         if self.use_size_prior:
             prior = size_prior(points, radii, xs, ys)
         else:
@@ -421,8 +441,8 @@ class PointSegmenter(BaseModule):
         top, bottom = (round(y / scene.scale[1]) for y in (core[0].start, core[0].stop))
         enlarge = max(1.0, *scene.scale)
         margin = int(np.ceil(self._guided_reach() / enlarge)) + 2  # 2: of cubic interpolation
-        side = max(32, round(192 / enlarge))
-        for inner, _ in _windows(bottom - top, right - left, side, margin, single=1):
+        side = max(32, round(_PAINT_SIDE / enlarge))
+        for inner, _ in _windows(bottom - top, right - left, side, 0):
             inner_rows = slice(inner[0].start + top, inner[0].stop + top)
             inner_columns = slice(inner[1].start + left, inner[1].stop + left)
             rows = slice(max(0, inner_rows.start - margin), min(height, inner_rows.stop + margin))
@@ -528,7 +548,7 @@ class _Canvas:
         connected: bool,
         min_confidence: float,
     ) -> PointSegmentation:
-        cells = points_to_pixels(points_xy)
+        cells = points_to_pixels(np.where((reasons == '')[:, None], points_xy, 0))
         for n in np.flatnonzero(reasons == ''):
             row, column = cells[n]
             self._instances[row, column] = n + 1  # a click is in its own mask and of its class
@@ -594,9 +614,9 @@ def _drop_reasons(
     """Return '' for the points that take part: inside the image, and the first of their pixel."""
     reasons = misplaced_points(points_xy, classes, height, width)
     taken: dict[tuple[int, int], int] = {}
-    pixels = points_to_pixels(points_xy)
-    for n in np.flatnonzero(reasons == ''):
-        first = taken.setdefault(tuple(pixels[n]), n)
+    valid = np.flatnonzero(reasons == '')
+    for n, pixel in zip(valid, points_to_pixels(points_xy[valid]), strict=True):
+        first = taken.setdefault(tuple(pixel), n)
         if first != n:
             reasons[n] = 'duplicate' if classes[first] == classes[n] else 'no_pixels'
     return reasons
@@ -647,23 +667,25 @@ def _cells(pixels: slice, stride: int) -> slice:
 
 
 def _windows(
-    height: int, width: int, side: int, overlap: int, *, single: int = 2
+    height: int, width: int, side: int, overlap: int, *, step: int = 1, single: float = 1.0
 ) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Yield the tiles of a frame without and with their overlap, as (rows, columns).
 
-    Frames up to ``single * side`` are one tile in that direction.
+    The tiles of a direction are about equal, of ``side`` at most but for the rounding up to a
+    multiple of ``step``; a direction up to ``single * side`` long is not cut.
     """
 
     def cut(length: int) -> list[tuple[slice, slice]]:
         if length <= single * side:
             return [(slice(0, length), slice(0, length))]
-        starts = range(0, length, side)
+        size = -(-length // -(-length // side))
+        size = -(-size // step) * step
         return [
             (
-                slice(start, min(start + side, length)),
-                slice(max(0, start - overlap), min(start + side + overlap, length)),
+                slice(start, min(start + size, length)),
+                slice(max(0, start - overlap), min(start + size + overlap, length)),
             )
-            for start in starts
+            for start in range(0, length, size)
         ]
 
     for core_rows, window_rows in cut(height):

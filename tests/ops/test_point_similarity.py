@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from mmp2seg.ops.point_similarity import (
+    cosine_maps,
+    feature_lengths,
     nearest_distances,
     normalize_levels,
     otsu_threshold,
@@ -40,6 +42,28 @@ def test_single_positions_are_those_of_the_grid():
     result = sample_levels_at(levels, strides, xs[[3, 0, 11]], ys[[7, 2, 0]])
     torch.testing.assert_close(result, grid[:, [7, 2, 0], [3, 0, 11]])
     assert sample_levels_at(levels, strides, xs[:0], ys[:0]).shape == (7, 0)
+
+
+@pytest.mark.parametrize('rows', [slice(0, 8), slice(0, 1), slice(3, 7), slice(7, 8)])
+@pytest.mark.parametrize('columns', [slice(0, 12), slice(4, 5), slice(11, 12), slice(2, 9)])
+def test_cosine_maps_are_products_with_the_sampled_features(rows, columns):
+    levels, strides = random_levels(), [8, 16]
+    xs, ys = centers(12, 4)[columns], centers(8, 4)[rows]
+    features = sample_levels_at(levels, strides, centers(5, 9), centers(5, 6))
+    lengths = feature_lengths(levels, strides, xs, ys, block=3)
+    maps = cosine_maps(features.T, levels, strides, xs, ys, lengths=lengths)
+    expected = torch.einsum('cn,chw->nhw', features, sample_levels(levels, strides, xs, ys))
+    torch.testing.assert_close(maps, expected)
+
+
+def test_cosine_maps_of_nothing():
+    levels = [torch.zeros(2, 2, 2)]
+    xs = ys = torch.tensor([4.0, 12.0])
+    lengths = feature_lengths(levels, [8], xs, ys)
+    assert torch.equal(lengths, torch.zeros(2, 2))
+    assert cosine_maps(torch.zeros(0, 2), levels, [8], xs, ys, lengths=lengths).shape == (0, 2, 2)
+    zero = cosine_maps(torch.ones(1, 2), levels, [8], xs, ys, lengths=lengths)
+    assert torch.equal(zero, torch.zeros(1, 2, 2))
 
 
 def test_sampled_features_have_length_1_or_0():
