@@ -123,12 +123,107 @@ def geometric_mean(first: Tensor, second: Tensor) -> Tensor:
     return product / product.sum(0).clamp_min(1e-12)
 
 
+def sample_levels_at(
+    levels: Sequence[Tensor], strides: Sequence[int], xs: Tensor, ys: Tensor
+) -> Tensor:
+    """Read feature maps at single positions, as :func:`sample_levels` does on a grid.
+
+    Args:
+        levels, strides: see :func:`sample_levels`.
+        xs: ``(N,)`` x positions in pixels.
+        ys: ``(N,)`` y positions.
+
+    Returns:
+        Tensor: ``(sum C_l, N)``, of length 1 along the channels (0 where all levels are 0).
+    """
+    parts = [
+        _sample_grid(level, stride, torch.stack([xs, ys], -1)[None])[:, 0]
+        for level, stride in zip(levels, strides, strict=True)
+    ]
+    return F.normalize(torch.cat(parts), dim=0)
+
+
+def feature_lengths(
+    levels: Sequence[Tensor], strides: Sequence[int], xs: Tensor, ys: Tensor, *, block: int = 32
+) -> Tensor:
+    """Return the lengths of the features at a grid of positions before they become unit vectors.
+
+    Args:
+        levels, strides, xs, ys: see :func:`sample_levels`.
+        block: number of rows of the grid that are read at a time.
+
+    Returns:
+        Tensor: ``(H, W)``.
+    """
+    rows = [levels[0].new_zeros(0, len(xs))]
+    for start in range(0, len(ys), block):
+        parts = [
+            _sample(level, stride, xs, ys[start : start + block]).square().sum(0)
+            for level, stride in zip(levels, strides, strict=True)
+        ]
+        rows.append(torch.stack(parts).sum(0).sqrt())
+    return torch.cat(rows)
+
+
+def cosine_maps(
+    features: Tensor,
+    levels: Sequence[Tensor],
+    strides: Sequence[int],
+    xs: Tensor,
+    ys: Tensor,
+    *,
+    lengths: Tensor,
+) -> Tensor:
+    """Return the cosine of each feature with the image's features at a grid of positions.
+
+    It is the product of ``features`` with :func:`sample_levels`. As interpolation is linear, the
+    product is formed on the coarse cells and interpolated, which does not need the image's features
+    at every position.
+
+    Args:
+        features: ``(N, sum C_l)`` unit vectors of :func:`sample_levels_at`.
+        levels, strides, xs, ys: see :func:`sample_levels`.
+        lengths: ``(H, W)`` of :func:`feature_lengths` at these positions.
+
+    Returns:
+        Tensor: ``(N, H, W)`` in [-1, 1].
+    """
+    products = features.new_zeros(len(features), len(ys), len(xs))
+    if not len(features):
+        return products
+    channels = [len(level) for level in levels]
+    for part, level, stride in zip(
+        torch.split(features, channels, 1), levels, strides, strict=True
+    ):
+        rows, columns = (
+            _covered(positions, stride, size)
+            for positions, size in zip((ys, xs), level.shape[1:], strict=True)
+        )
+        coarse = torch.einsum('nc,chw->nhw', part, level[:, rows, columns])
+        products += _sample(coarse, stride, xs - columns.start * stride, ys - rows.start * stride)
+    return products.div_(lengths.clamp_min(1e-12))
+
+
+def _covered(positions: Tensor, stride: int, size: int) -> slice:
+    """Return the cells of a map that interpolation at ascending positions reads."""
+    first = int(positions[0] / stride - 0.5)
+    return slice(
+        min(max(first, 0), size - 1), min(max(int(positions[-1] / stride + 0.5), 0) + 1, size)
+    )
+
+
 def _sample(level: Tensor, stride: int, xs: Tensor, ys: Tensor) -> Tensor:
+    return _sample_grid(level, stride, torch.stack(torch.meshgrid(xs, ys, indexing='xy'), -1))
+
+
+def _sample_grid(level: Tensor, stride: int, xy: Tensor) -> Tensor:
+    """Read ``(C, H, W)`` at ``(h, w, 2)`` positions in pixels: ``(C, h, w)``."""
     height, width = level.shape[1:]
-    x = 2 * xs / (stride * width) - 1  # grid_sample's frame: -1 .. 1 from border to border
-    y = 2 * ys / (stride * height) - 1
-    grid = torch.stack(torch.meshgrid(x, y, indexing='xy'), -1)[None].to(level)
-    return F.grid_sample(level[None], grid, padding_mode='border', align_corners=False)[0]
+    # grid_sample's frame: -1 .. 1 from border to border
+    grid = 2 * xy / xy.new_tensor([stride * width, stride * height]) - 1
+    return F.grid_sample(
+        level[None], grid[None].to(level), padding_mode='border', align_corners=False
+    )[0]
 
 
 def otsu_threshold(values: npt.NDArray[np.floating]) -> float:
@@ -239,11 +334,15 @@ def similarity_unary(
     Returns:
         Tensor: ``(N + 1, H, W)``, background last; each cell sums to 1.
     """
-    points = torch.exp((similarity - 1) / temperature) * prior
-    rest = torch.exp(similarity.new_tensor((threshold - 1) / temperature))
-    rest = rest.expand(similarity.shape[1:])
+    rivals = similarity.new_full((1, *similarity.shape[1:]), threshold)
     if background is not None and len(background):
-        rest = rest + torch.exp((background - 1) / temperature).amax(0)
-    won = points / (points.sum(0) + rest)
-    kept = won * prior
-    return torch.cat([kept, 1 - kept.sum(0, keepdim=True)])
+        rivals = torch.cat([rivals, background.amax(0, keepdim=True)])
+    # relative to the cell's largest, so that a low temperature cannot lose all of them to rounding
+    top = rivals.amax(0)
+    if len(similarity):
+        top = torch.maximum(top, similarity.amax(0))
+    points = torch.exp((similarity - top) / temperature) * prior
+    rest = torch.exp((rivals - top) / temperature).sum(0)
+    total = points.sum(0) + rest
+    kept = points / total.clamp_min(torch.finfo(total.dtype).tiny) * prior
+    return torch.cat([kept, (1 - kept.sum(0, keepdim=True)).clamp_min(0)])

@@ -78,8 +78,9 @@ def random_walker(
             ``'cg'`` runs conjugate gradients with Jacobi preconditioning for all labels side by
             side on the tensors' device; ``'auto'`` is ``'cg'`` on an accelerator, else
             ``'direct'``.
-        tolerance: conjugate gradients stop when the residual of every label is below this share
-            of its right side.
+        tolerance: conjugate gradients stop when a further Jacobi step (residual by diagonal) would
+            change no cell by more than this share of the label's largest unary. A norm of the
+            residual alone would be that of the seeds.
         max_iterations: upper limit of their iterations.
 
     Returns:
@@ -192,14 +193,14 @@ def _solve_cg(
         return (a * b).sum((1, 2), keepdim=True)
 
     right = strength * unary
-    limit = tolerance * dot(right, right).sqrt()
+    limit = tolerance * unary.abs().amax((1, 2), keepdim=True)
     x = unary.clone()
     residual = right - multiply(x)
-    direction = residual / diagonal
+    scaled = direction = residual / diagonal
     energy = dot(residual, direction)
     for _ in range(max_iterations):
         # a label that has converged stays as it is; the others go on
-        active = dot(residual, residual).sqrt() > limit
+        active = scaled.abs().amax((1, 2), keepdim=True) > limit
         if not bool(active.any()):
             return x
         image = multiply(direction)
@@ -211,6 +212,6 @@ def _solve_cg(
         direction = scaled + new_energy / energy.clamp_min(1e-38) * direction
         energy = new_energy
     raise RuntimeError(
-        f'the random walker did not converge to a residual of {tolerance} in {max_iterations} '
+        f'the random walker did not converge to a tolerance of {tolerance} in {max_iterations} '
         'iterations: allow more iterations or use solver="direct"'
     )

@@ -21,14 +21,16 @@ from scipy import ndimage
 from torch import Tensor
 
 from mmp2seg.ops.affinity.guided import guided_propagation
-from mmp2seg.ops.coords import misplaced_points, points_to_pixels
+from mmp2seg.ops.coords import keep_off_border, misplaced_points, points_to_pixels
 from mmp2seg.ops.point_similarity import (
     class_unary,
+    cosine_maps,
+    feature_lengths,
     geometric_mean,
     nearest_distances,
     normalize_levels,
     otsu_threshold,
-    sample_levels,
+    sample_levels_at,
     sample_sum,
     similarity_unary,
     size_prior,
@@ -47,6 +49,12 @@ _PRIOR_REACH = 3.0
 # Points whose similarities set the threshold, at most; more of them do not move it.
 _MAX_THRESHOLD_POINTS = 512
 _SEED_STRENGTH = 100.0
+# Largest side of the windows of guided propagation in fine pixels: small ones have few points in
+# them, large ones less overlap.
+_PAINT_SIDE = 256
+# Side of the backbone's tiles in tiles of the random walker: features see far, so that their seams
+# matter more, and a network without gradients needs less memory than scores of hundreds of points.
+_BACKBONE_TILE = 3
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,10 @@ class _Scene:
     size: tuple[int, int]  # (height, width) of the working frame
     scale: tuple[float, float]  # (x, y) working pixels per image pixel
     levels: list[Tensor]  # normalised, of the strides for similarity
+    lengths: Tensor  # (grid height, grid width) of the features
     class_logits: list[Tensor] | None  # (K + 1, h_l, w_l) of all strides
     network: tuple[Tensor, Tensor] | None  # (K + 1, ...) probabilities and (2, ...) offsets
-    lab: Tensor  # (3, grid height, grid width)
+    weights: Tensor  # (4, grid height, grid width) of the grid's edges
     points_xy: Tensor
     labels: Tensor
     point_features: Tensor  # (N, C)
@@ -124,12 +133,13 @@ class PointSegmenter(BaseModule):
         guided: options of :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
         connected: take away from an instance what is not connected with its click.
         min_confidence: a pixel whose best class has less probability is 255 in the semantic map.
-        tile: side of the backbone's and the random walker's tiles without overlap, in working
-            pixels; a multiple of the largest stride. An image up to twice as large is one tile.
+        tile: largest side of the random walker's tiles without overlap, in working pixels; a
+            multiple of the largest stride. An image up to half as large again is one tile. The
+            backbone's tiles are three times as large.
         overlap: pixels that a tile is enlarged by on each side; a multiple of the largest stride.
 
     Raises:
-        ValueError: a size does not fit the strides.
+        ValueError: a size does not fit the strides, or ``strength`` is not above 0.
     """
 
     def __init__(
@@ -156,8 +166,8 @@ class PointSegmenter(BaseModule):
         guided: Mapping | None = None,
         connected: bool = True,
         min_confidence: float = 0.6,
-        tile: int = 256,
-        overlap: int = 96,
+        tile: int = 384,
+        overlap: int = 128,
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -167,6 +177,8 @@ class PointSegmenter(BaseModule):
                 f'expected tile and overlap to be multiples of every stride, got tile {tile}, '
                 f'overlap {overlap}, strides {tuple(strides)} and grid_stride {grid_stride}'
             )
+        if strength is not None and strength <= 0:
+            raise ValueError(f'expected a strength above 0 or None, got {strength}')
         self.backbone = MODELS.build(dict(backbone)).eval().requires_grad_(False)
         self.strides = tuple(strides)
         self.similarity_strides = tuple(similarity_strides or strides)
@@ -191,6 +203,12 @@ class PointSegmenter(BaseModule):
         self.tile = tile
         self.overlap = overlap
 
+    def train(self, mode: bool = True) -> 'PointSegmenter':
+        """Set the mode; the backbone stays in evaluation mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
     @torch.inference_mode()
     def forward(
         self,
@@ -207,8 +225,8 @@ class PointSegmenter(BaseModule):
 
         Args:
             image_rgb: ``(H, W, 3)`` uint8.
-            points_xy: ``(N, 2)`` floats in pixels of the image; points outside it and repeated
-                points get no pixels.
+            points_xy: ``(N, 2)`` floats in pixels of the image. Points outside it get no pixels; of
+                several points in one pixel, only the first gets some.
             labels: ``(N,)`` integers in ``0..num_classes-1``.
             num_classes: K, at most 254.
             background_xy: ``(B, 2)`` clicks on background; those outside the image are ignored.
@@ -222,12 +240,14 @@ class PointSegmenter(BaseModule):
             PointSegmentation: in the frame of the image. Without points, everything is background.
 
         Raises:
-            ValueError: the image has another shape or dtype, a label is not a class, or points and
-                labels differ in number.
+            ValueError: the image has another shape or dtype, a label is not a class, points and
+                labels differ in number, or ``object_size`` is not above 0.
         """
         points, classes = _checked_points(image_rgb, points_xy, labels, num_classes)
+        if object_size is not None and not 0 < object_size < np.inf:
+            raise ValueError(f'expected an object_size above 0, got {object_size}')
         height, width = image_rgb.shape[:2]
-        reasons = misplaced_points(points, classes, height, width)
+        reasons = _drop_reasons(points, classes, height, width)
         usable = np.flatnonzero(reasons == '')
         background = _inside(background_xy, height, width)
         canvas = _Canvas(height, width, len(points), num_classes)
@@ -237,7 +257,7 @@ class PointSegmenter(BaseModule):
                 scene = dataclasses.replace(scene, network=self._on_grid(scene, *network_maps))
             for scores, box in self._tiles(scene):
                 self._paint(canvas, scene, scores, box, image_rgb, usable, classes)
-        return canvas.result(points, reasons, self.connected, self.min_confidence)
+        return canvas.result(points, classes, reasons, self.connected, self.min_confidence)
 
     @torch.no_grad()  # not inference mode: a head is trained with the result
     def class_features(
@@ -292,7 +312,7 @@ class PointSegmenter(BaseModule):
         """
         points, classes = _checked_points(image_rgb, points_xy, labels, num_classes)
         height, width = image_rgb.shape[:2]
-        usable = misplaced_points(points, classes, height, width) == ''
+        usable = _drop_reasons(points, classes, height, width) == ''
         background = _inside(background_xy, height, width)
         scene = self._look(image_rgb, points[usable], classes[usable], background, object_size)
         full = self._grid_map(scene)
@@ -301,7 +321,7 @@ class PointSegmenter(BaseModule):
 
     def _grid_map(self, scene: _Scene) -> npt.NDArray[np.uint8]:
         """Return the semantic map of the random walker on the grid, without propagation."""
-        out = np.zeros(scene.lab.shape[1:], np.uint8)
+        out = np.zeros(scene.lengths.shape, np.uint8)
         labels = scene.labels.cpu().numpy()
         for scores, core in self._tiles(scene):
             rows, columns = (_cells(side, self.grid_stride) for side in core)
@@ -341,23 +361,20 @@ class PointSegmenter(BaseModule):
         """Compute features, radii and the threshold of an image."""
         device = self._mean.device
         size = image_rgb.shape[:2]
-        points = torch.from_numpy(points_xy)
-        scale = self.working_scale(size, points, object_size)
+        scale = self.working_scale(size, torch.from_numpy(points_xy), object_size)
         height, width = (max(1, round(side * scale)) for side in size)
         scale_xy = (width / size[1], height / size[0])
         working = _resize(image_rgb, width, height)
         grid_size = (-(-width // self.grid_stride), -(-height // self.grid_stride))
+        xs, ys = (self._centers(0, cells, self._mean) for cells in grid_size)
         maps = self._extract(working)
-        levels = normalize_levels(
-            self._of_similarity(maps),
-            self.similarity_strides,
-            self._centers(0, grid_size[0], maps[0]),
-            self._centers(0, grid_size[1], maps[0]),
-        )
+        similar = [maps[self.strides.index(stride)] for stride in self.similarity_strides]
+        levels = normalize_levels(similar, self.similarity_strides, xs, ys)
+        lengths = feature_lengths(levels, self.similarity_strides, xs, ys)
         lab = cv2.cvtColor(_resize(working, *grid_size).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        points = points.float().to(device) * torch.tensor(scale_xy, device=device)
-        clicks = torch.from_numpy(background_xy).float().to(device)
-        clicks = clicks * torch.tensor(scale_xy, device=device)
+        points, clicks = (
+            self._to_working(xy, scale_xy, (height, width)) for xy in (points_xy, background_xy)
+        )
         if object_size is None:
             radii = spacing_radii(
                 points,
@@ -372,39 +389,45 @@ class PointSegmenter(BaseModule):
             size=(height, width),
             scale=scale_xy,
             levels=levels,
-            class_logits=self._class_logits(maps),
+            lengths=lengths,
+            class_logits=None if self.class_head is None else self.class_head.eval()(maps),
             network=None,
-            lab=torch.from_numpy(lab).permute(2, 0, 1).to(device),
+            # of the whole image: the colours of a tile alone would scale its weights differently
+            weights=edge_weights(torch.from_numpy(lab).permute(2, 0, 1).to(device)),
             points_xy=points,
             labels=torch.from_numpy(labels).to(device),
             point_features=features,
             radii=radii,
             background_xy=clicks,
             background_features=self._features_at(levels, clicks),
-            threshold=self._threshold(levels, features, grid_size),
+            threshold=self._threshold(levels, features, lengths),
         )
 
     def _on_grid(self, scene: _Scene, probs: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         """Return a network's maps on the grid, with offsets in working pixels."""
-        size = scene.lab.shape[1:]
+        size = scene.lengths.shape
         probs, offset = (
-            F.interpolate(maps[None].to(scene.lab), size, mode='bilinear', antialias=True)[0]
+            F.interpolate(maps[None].to(scene.lengths), size, mode='bilinear', antialias=True)[0]
             for maps in (probs, offset)
         )
         return probs, offset * offset.new_tensor(scene.scale)[:, None, None]
 
-    def _of_similarity(self, maps: list[Tensor]) -> list[Tensor]:
-        """Return the maps whose strides the points are compared by."""
-        return [maps[self.strides.index(stride)] for stride in self.similarity_strides]
-
-    def _class_logits(self, maps: list[Tensor]) -> list[Tensor] | None:
-        return None if self.class_head is None else self.class_head.eval()(maps)
+    def _to_working(
+        self,
+        points_xy: npt.NDArray[np.float64],
+        scale_xy: tuple[float, float],
+        size: tuple[int, int],
+    ) -> Tensor:
+        points = keep_off_border(torch.from_numpy(points_xy * scale_xy), *size)
+        return points.float().to(self._mean.device)
 
     def _extract(self, working: npt.NDArray[np.uint8]) -> list[Tensor]:
         """Return the backbone's maps of the working frame, put together from its tiles."""
         height, width = working.shape[:2]
         maps: list[Tensor] = []
-        for core, window in _windows(height, width, self.tile, self.overlap):
+        for core, window in _windows(
+            height, width, _BACKBONE_TILE * self.tile, self.overlap, step=max(self.strides)
+        ):
             crop = np.ascontiguousarray(working[window])
             pixels = torch.from_numpy(crop).to(self._mean.device).permute(2, 0, 1)
             outputs = self.backbone(((pixels - self._mean) / self._std)[None])
@@ -426,29 +449,27 @@ class PointSegmenter(BaseModule):
 
     def _features_at(self, levels: list[Tensor], positions: Tensor) -> Tensor:
         """Return the features of the grid cells that contain the positions, ``(N, C)``."""
-        centers = (
-            positions.floor().div(self.grid_stride, rounding_mode='floor') + 0.5
-        ) * self.grid_stride
-        if not len(centers):
-            return centers.new_zeros(0, sum(len(level) for level in levels))
-        features = [
-            sample_levels(levels, self.similarity_strides, x[None], y[None])[:, 0, 0]
-            for x, y in centers
-        ]
-        return torch.stack(features)
+        cells = positions.div(self.grid_stride, rounding_mode='floor')
+        x, y = ((cells + 0.5) * self.grid_stride).T
+        return sample_levels_at(levels, self.similarity_strides, x, y).T
 
-    def _threshold(
-        self, levels: list[Tensor], features: Tensor, grid_size: tuple[int, int]
-    ) -> float:
+    def _threshold(self, levels: list[Tensor], features: Tensor, lengths: Tensor) -> float:
         """Return Otsu's threshold of every cell's similarity to its most similar point."""
         features = features[:: -(-len(features) // _MAX_THRESHOLD_POINTS)]
-        width, height = grid_size
+        height, width = lengths.shape
         xs = self._centers(0, width, features)
         highest = []
-        for start in range(0, height, 32):  # rows at a time: the features are large
+        for start in range(0, height, 32):  # rows at a time: there may be hundreds of points
             ys = self._centers(start, min(start + 32, height), features)
-            cells = sample_levels(levels, self.similarity_strides, xs, ys)
-            highest.append(torch.einsum('nc,chw->nhw', features, cells).amax(0))
+            maps = cosine_maps(
+                features,
+                levels,
+                self.similarity_strides,
+                xs,
+                ys,
+                lengths=lengths[start : start + 32],
+            )
+            highest.append(maps.amax(0))
         return otsu_threshold(torch.cat(highest).cpu().numpy())
 
     def _centers(self, start: int, stop: int, like: Tensor) -> Tensor:
@@ -456,18 +477,28 @@ class PointSegmenter(BaseModule):
 
     def _tiles(self, scene: _Scene) -> Iterator[tuple[_Scores, tuple[slice, slice]]]:
         """Yield the scores of each tile, and the tile without its overlap in working pixels."""
-        for core, window in _windows(*scene.size, self.tile, self.overlap):
+        for core, window in _windows(
+            *scene.size, self.tile, self.overlap, step=self.grid_stride, single=1.5
+        ):
             yield self._tile_scores(scene, window), core
 
     def _tile_scores(self, scene: _Scene, window: tuple[slice, slice]) -> _Scores:
         rows, columns = (_cells(side, self.grid_stride) for side in window)
         near = self._near_points(scene, window)
         points, radii = scene.points_xy[near], scene.radii[near]
-        ys = self._centers(rows.start, rows.stop, scene.lab)
-        xs = self._centers(columns.start, columns.stop, scene.lab)
-        cells = sample_levels(scene.levels, self.similarity_strides, xs, ys)
-        similarity = torch.einsum('nc,chw->nhw', scene.point_features[near], cells)
-        background = torch.einsum('nc,chw->nhw', scene.background_features, cells)
+        ys = self._centers(rows.start, rows.stop, scene.weights)
+        xs = self._centers(columns.start, columns.stop, scene.weights)
+        similarity, background = (
+            cosine_maps(
+                features,
+                scene.levels,
+                self.similarity_strides,
+                xs,
+                ys,
+                lengths=scene.lengths[rows, columns],
+            )
+            for features in (scene.point_features[near], scene.background_features)
+        )
         if self.use_size_prior:
             prior = size_prior(points, radii, xs, ys)
         else:
@@ -537,22 +568,20 @@ class PointSegmenter(BaseModule):
         strength_of_prior: float,
     ) -> Tensor:
         unary = unary.clone()
-        strength = unary.new_full(unary.shape[1:], strength_of_prior)
-        seeds = [*enumerate(points), *((len(points), click) for click in scene.background_xy)]
-        counts = torch.zeros_like(strength)
-        for label, (x, y) in seeds:
-            row = int(y) // self.grid_stride - rows.start
-            column = int(x) // self.grid_stride - columns.start
-            if not (0 <= row < len(strength) and 0 <= column < strength.shape[1]):
-                continue
-            if counts[row, column] == 0:
-                unary[:, row, column] = 0
-            counts[row, column] += 1
-            strength[row, column] = _SEED_STRENGTH
-            unary[label, row, column] += 1
-        unary /= counts.clamp_min(1)  # clicks in one cell share it
-        weights = edge_weights(scene.lab[:, rows, columns])
-        return random_walker(unary, weights, strength)
+        height, width = unary.shape[1:]
+        xy = torch.cat([points, scene.background_xy])
+        labels = torch.arange(len(xy), device=xy.device).clamp_max(len(points))
+        column, row = xy.div(self.grid_stride, rounding_mode='floor').long().T
+        column, row = column - columns.start, row - rows.start
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        labels, row, column = labels[inside], row[inside], column[inside]
+        counts = unary.new_zeros(height, width)
+        counts.index_put_((row, column), counts.new_ones(()), accumulate=True)
+        unary[:, row, column] = 0
+        share = 1 / counts[row, column]  # clicks in one cell share it
+        unary.index_put_((labels, row, column), share, accumulate=True)
+        strength = torch.where(counts > 0, _SEED_STRENGTH, strength_of_prior)
+        return random_walker(unary, scene.weights[:, rows, columns], strength.to(unary))
 
     def _paint(
         self,
@@ -573,9 +602,9 @@ class PointSegmenter(BaseModule):
         left, right = (round(x / scene.scale[0]) for x in (core[1].start, core[1].stop))
         top, bottom = (round(y / scene.scale[1]) for y in (core[0].start, core[0].stop))
         enlarge = max(1.0, *scene.scale)
-        margin = int(np.ceil(self._guided_reach() / enlarge)) + 1
-        side = max(32, round(192 / enlarge))
-        for inner, _ in _windows(bottom - top, right - left, side, margin, single=1):
+        margin = int(np.ceil(self._guided_reach() / enlarge)) + 2  # 2: of cubic interpolation
+        side = max(32, round(_PAINT_SIDE / enlarge))
+        for inner, _ in _windows(bottom - top, right - left, side, 0):
             inner_rows = slice(inner[0].start + top, inner[0].stop + top)
             inner_columns = slice(inner[1].start + left, inner[1].stop + left)
             rows = slice(max(0, inner_rows.start - margin), min(height, inner_rows.stop + margin))
@@ -594,10 +623,12 @@ class PointSegmenter(BaseModule):
             )
 
     def _guided_reach(self) -> int:
+        """Return how far a result depends on the scores and the image, in fine pixels."""
         if not self.use_guided:
             return 0
         dilations = self.guided.get('dilations', (1, 2, 4))
-        return max(dilations) * self.guided.get('iterations', 5)
+        # one step more: the weights of the outermost pixel compare it with its neighbours
+        return max(dilations) * (self.guided.get('iterations', 5) + 1)
 
     def _full_resolution(
         self,
@@ -671,14 +702,17 @@ class _Canvas:
     def result(
         self,
         points_xy: npt.NDArray[np.float64],
+        classes: npt.NDArray[np.int64],
         reasons: npt.NDArray[np.object_],
         connected: bool,
         min_confidence: float,
     ) -> PointSegmentation:
-        cells = points_to_pixels(points_xy)
+        cells = points_to_pixels(np.where((reasons == '')[:, None], points_xy, 0))
         for n in np.flatnonzero(reasons == ''):
             row, column = cells[n]
-            self._instances[row, column] = n + 1  # a click is in its own mask
+            self._instances[row, column] = n + 1  # a click is in its own mask and of its class
+            self._semantic[row, column] = classes[n] + 1
+            self._unsure[row, column], self._confidence[row, column] = False, 1
         if connected:
             _keep_connected(self._instances, cells)
         counts = np.bincount(self._instances.ravel(), minlength=self._num_points + 1)[1:]
@@ -711,7 +745,7 @@ def _class_sums(
 
 def _inside(clicks_xy: npt.ArrayLike | None, height: int, width: int) -> npt.NDArray[np.float64]:
     """Return the clicks inside the image, ``(B, 2)``, each position once."""
-    clicks = np.asarray([] if clicks_xy is None else clicks_xy, dtype=np.float64).reshape(-1, 2)
+    clicks = _positions([] if clicks_xy is None else clicks_xy)
     return clicks[misplaced_points(clicks, np.zeros(len(clicks)), height, width) == '']
 
 
@@ -727,7 +761,7 @@ def _keep_connected(instances: npt.NDArray[np.int32], cells: npt.NDArray[np.int6
         part = parts[cells[n, 0] - box[0].start, cells[n, 1] - box[1].start]
         sizes = np.bincount(parts.ravel())[1:]
         if sizes[part - 1] == 1:  # the click alone: its pixel lies in another object's area
-            part = sizes.argmax() + 1
+            part = sizes.argmax() + 1 if sizes.max() > 1 else part
         instances[box][mask & (parts != part)] = 0
 
 
@@ -749,6 +783,29 @@ def _strong_scores(
     return values[keep], points[strong.cpu().numpy()]
 
 
+def _drop_reasons(
+    points_xy: npt.NDArray[np.float64], classes: npt.NDArray[np.int64], height: int, width: int
+) -> npt.NDArray[np.object_]:
+    """Return '' for the points that take part: inside the image, and the first of their pixel."""
+    reasons = misplaced_points(points_xy, classes, height, width)
+    taken: dict[tuple[int, int], int] = {}
+    valid = np.flatnonzero(reasons == '')
+    for n, pixel in zip(valid, points_to_pixels(points_xy[valid]), strict=True):
+        first = taken.setdefault(tuple(pixel), n)
+        if first != n:
+            reasons[n] = 'duplicate' if classes[first] == classes[n] else 'no_pixels'
+    return reasons
+
+
+def _positions(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    points = np.asarray(points_xy, dtype=np.float64)
+    if points.size == 0:
+        return np.zeros((0, 2))
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f'expected points (N, 2), got the shape {points.shape}')
+    return points
+
+
 def _checked_points(
     image_rgb: npt.NDArray[np.uint8],
     points_xy: npt.ArrayLike,
@@ -761,7 +818,7 @@ def _checked_points(
         )
     if not 1 <= num_classes < IGNORE:
         raise ValueError(f'expected 1 to {IGNORE - 1} classes, got {num_classes}')
-    points = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
+    points = _positions(points_xy)
     classes = np.asarray(labels, dtype=np.int64).reshape(-1)
     if len(points) != len(classes):
         raise ValueError(f'expected a label for each point, got {len(classes)} for {len(points)}')
@@ -785,23 +842,25 @@ def _cells(pixels: slice, stride: int) -> slice:
 
 
 def _windows(
-    height: int, width: int, side: int, overlap: int, *, single: int = 2
+    height: int, width: int, side: int, overlap: int, *, step: int = 1, single: float = 1.0
 ) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Yield the tiles of a frame without and with their overlap, as (rows, columns).
 
-    Frames up to ``single * side`` are one tile in that direction.
+    The tiles of a direction are about equal, of ``side`` at most but for the rounding up to a
+    multiple of ``step``; a direction up to ``single * side`` long is not cut.
     """
 
     def cut(length: int) -> list[tuple[slice, slice]]:
         if length <= single * side:
             return [(slice(0, length), slice(0, length))]
-        starts = range(0, length, side)
+        size = -(-length // -(-length // side))
+        size = -(-size // step) * step
         return [
             (
-                slice(start, min(start + side, length)),
-                slice(max(0, start - overlap), min(start + side + overlap, length)),
+                slice(start, min(start + size, length)),
+                slice(max(0, start - overlap), min(start + size + overlap, length)),
             )
-            for start in starts
+            for start in range(0, length, size)
         ]
 
     for core_rows, window_rows in cut(height):

@@ -33,7 +33,8 @@ def guided_propagation(
 
     Args:
         scores: ``(N, H, W)`` floats.
-        image: ``(C, H, W)`` floats; neither the scale nor the offset of a channel matters.
+        image: ``(C, H, W)`` floats; neither the scale nor the offset of a channel matters. It gets
+            no gradient.
         iterations: number of steps; 0 returns the scores.
         dilations: distances to the neighbours, in pixels.
         color_scale: how different the colours of two neighbours may be, in standard deviations.
@@ -46,7 +47,8 @@ def guided_propagation(
         score of the map; if the N scores of each pixel sum to 1, they still do.
 
     Raises:
-        ValueError: sizes differ, or there are no dilations.
+        ValueError: sizes differ, there are no dilations, ``iterations`` is negative or ``block`` is
+            below 1.
     """
     if scores.dim() != 3 or image.dim() != 3 or scores.shape[1:] != image.shape[1:]:
         raise ValueError(
@@ -55,9 +57,11 @@ def guided_propagation(
         )
     if not dilations or min(dilations) < 1:
         raise ValueError(f'expected dilations of at least 1, got {tuple(dilations)}')
+    if iterations < 0 or block < 1:
+        raise ValueError(f'expected iterations >= 0 and a block >= 1, got {iterations} and {block}')
     if iterations == 0 or scores.numel() == 0:
         return scores.clone()
-    image = image.to(torch.promote_types(scores.dtype, torch.float32))
+    image = image.detach().to(torch.promote_types(scores.dtype, torch.float32))
     weights = _neighbor_weights(image, dilations, color_scale, position_weight)
     out = torch.empty_like(scores)
     for start in range(0, len(scores), block):
@@ -74,19 +78,19 @@ def _neighbor_weights(
     """Return the rows of A, ``(P, H, W)``; they are computed neighbour by neighbour."""
     count = 8 * len(dilations) + 1
     # differences from the pixel's own colour keep the variance exact for bright images
-    total, squares = torch.zeros_like(image), torch.zeros_like(image)
+    total, squares, difference = (torch.zeros_like(image) for _ in range(3))
     for neighbor in _neighbors(image, dilations):
-        difference = neighbor - image
+        torch.sub(neighbor, image, out=difference)
         total += difference
-        squares += difference.square()
+        squares.addcmul_(difference, difference)
     variance = (squares - total.square() / count).clamp_min(0) / (count - 1)
-    scale = color_scale * variance.sqrt() + 1e-8
-    weights = torch.stack(
-        [
-            -((neighbor - image) / scale).square().mean(0)
-            for neighbor in _neighbors(image, dilations)
-        ]
-    ).softmax(0)
+    factor = len(image) ** -0.5 / (color_scale * variance.sqrt() + 1e-8)
+    weights = image.new_zeros(count - 1, *image.shape[1:])
+    for index, neighbor in enumerate(_neighbors(image, dilations)):
+        torch.sub(neighbor, image, out=difference)
+        for channel in difference.mul_(factor):
+            weights[index].addcmul_(channel, channel)
+    weights = weights.neg_().softmax(0)
     lengths = torch.tensor(
         [
             dilation * (down * down + right * right) ** 0.5
@@ -96,7 +100,7 @@ def _neighbor_weights(
     )
     near = -(lengths / (color_scale * lengths.std())).square()
     weights += position_weight * near.softmax(0).to(weights)[:, None, None]
-    return weights / (1 + position_weight)
+    return weights.div_(1 + position_weight)
 
 
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
