@@ -62,7 +62,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         '--config',
         default=str(CONFIG),
-        help='config of the point segmenter (default: point_segmenter/efficientnet-lite0.py)',
+        help='config of the point segmenter (default: point_segmenter/efficientnet-lite0.py); '
+        'point_segmenter/efficientnet-lite0_class-head.py first trains a class head on the images',
     )
     add_cfg_options(parser)
     add_device_argument(parser)
@@ -86,7 +87,11 @@ def main(argv: list[str]) -> int:
     # these import mmengine: after select_device
     from mmengine.utils import track_iter_progress
 
-    from mmp2seg.apis.point_masks import build_point_segmenter, write_point_masks
+    from mmp2seg.apis.point_masks import (
+        build_point_segmenter,
+        train_class_head,
+        write_point_masks,
+    )
     from mmp2seg.apis.predictions import describe_dropped
     from mmp2seg.apis.pseudo_labels import require_writable_json
     from mmp2seg.apis.runner import load_config
@@ -104,6 +109,11 @@ def main(argv: list[str]) -> int:
     print(report)
     outfile = require_writable_json(args.out)
     segmenter = build_point_segmenter(cfg, device=resolve_device(args.device))
+    if 'class_head_training' in cfg:
+        print('training a class head on these images')
+        train_class_head(
+            segmenter, cfg.class_head_training, points, args.images, work_dir=cfg.work_dir
+        )
     try:
         run = write_point_masks(
             segmenter,
@@ -113,7 +123,11 @@ def main(argv: list[str]) -> int:
             maps=args.maps,
             pictures=args.draw,
             object_size=args.object_size,
-            info={'method': cfg.model.type, 'options': cfg.model.to_dict()},
+            info={
+                'method': cfg.model.type,
+                'options': cfg.model.to_dict(),
+                'class_head_training': dict(cfg.get('class_head_training') or {}),
+            },
             track=track_iter_progress,
         )
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from mmp2seg.ops.rle import encode_instance_map
 from mmp2seg.pseudo_labels.coco_json import assemble, encode_image
 from mmp2seg.registry import MODELS
 from mmp2seg.segmenters import PointSegmentation
+from mmp2seg.segmenters.class_head_training import ClassHeadTraining, PointImage
 from mmp2seg.version import __version__
 from mmp2seg.visualization.mask_pictures import draw_point_masks
 from mmp2seg.visualization.panels import picture_path, write_png
@@ -100,6 +101,35 @@ def build_point_segmenter(cfg: Config, *, device: str = 'cpu', setting: str = 'm
     finally:
         logger.setLevel(level)
     return model.to(device).eval()
+
+
+def train_class_head(
+    segmenter: nn.Module,
+    options: Mapping[str, Any],
+    points: Mapping[str, Any],
+    images: str | Path,
+    *,
+    work_dir: str | Path,
+) -> None:
+    """Train the class head of a segmenter on the images that it will segment.
+
+    Args:
+        segmenter: see :func:`build_point_segmenter`.
+        options: of :class:`mmp2seg.segmenters.class_head_training.ClassHeadTraining`.
+        points: content of a point json.
+        images: folder of the images.
+        work_dir: folder of the trainings' logs.
+
+    Raises:
+        FileNotFoundError, ValueError: an image is missing or does not fit ``points``, or there are
+            no points.
+    """
+    ClassHeadTraining(**options).fit(
+        segmenter,
+        _PointImages(points, Path(images)),
+        num_classes=len(points['categories']),
+        work_dir=str(work_dir),
+    )
 
 
 def write_point_masks(
@@ -176,6 +206,48 @@ def _parameters(function: Callable | None) -> Iterable[str]:
     return () if function is None else inspect.signature(function).parameters
 
 
+class _PointImages:
+    """The images of a point json, read when they are needed."""
+
+    def __init__(self, points: Mapping[str, Any], images: Path) -> None:
+        self._content = points['images']
+        self._folder = images
+        self._category_ids = [category['id'] for category in points['categories']]
+        self._annotations: dict[int, list[dict]] = {image['id']: [] for image in self._content}
+        for annotation in points['annotations']:
+            self._annotations[annotation['image_id']].append(annotation)
+
+    def __iter__(self) -> Iterator[PointImage]:
+        return map(self.read, self._content)
+
+    def annotations(self, image: Mapping[str, Any]) -> list[dict]:
+        """Return the annotations of an image of the json."""
+        return self._annotations[image['id']]
+
+    def read(self, image: Mapping[str, Any]) -> PointImage:
+        """Read an image of the json.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing, unreadable or has another size.
+        """
+        path = self._folder / image['file_name']
+        pixels = read_rgb(path)
+        if pixels.shape[:2] != (image['height'], image['width']):
+            raise ValueError(
+                f'{path}: expected {image["width"]} x {image["height"]} pixels (width x height), '
+                f'got {pixels.shape[1]} x {pixels.shape[0]}'
+            )
+        annotations = self.annotations(image)
+        return PointImage(
+            image_rgb=pixels,
+            points_xy=np.array([a['point'] for a in annotations], np.float64).reshape(-1, 2),
+            labels=np.array(
+                [self._category_ids.index(a['category_id']) for a in annotations], np.int64
+            ),
+            background_xy=np.array(image.get('background_points', []), np.float64).reshape(-1, 2),
+        )
+
+
 class _Writer:
     """Segments an image and writes its map and its picture."""
 
@@ -189,56 +261,36 @@ class _Writer:
         object_size: float | None,
     ) -> None:
         self._segmenter = segmenter
-        self._images = images
+        self._images = _PointImages(points, images)
         self._maps = maps
         self._pictures = pictures
         self._options = {} if object_size is None else {'object_size': object_size}
         self._category_ids = [category['id'] for category in points['categories']]
-        self._points: dict[int, list[dict]] = {image['id']: [] for image in points['images']}
-        for annotation in points['annotations']:
-            self._points[annotation['image_id']].append(annotation)
 
     def write(self, image: Mapping[str, Any]) -> tuple[list[dict], list[dict]]:
         """Return the annotations and the dropped points of an image."""
-        path = self._images / image['file_name']
-        pixels = read_rgb(path)
-        if pixels.shape[:2] != (image['height'], image['width']):
-            raise ValueError(
-                f'{path}: expected {image["width"]} x {image["height"]} pixels (width x height), '
-                f'got {pixels.shape[1]} x {pixels.shape[0]}'
-            )
-        annotations = self._points[image['id']]
-        points_xy = np.array([a['point'] for a in annotations], np.float64).reshape(-1, 2)
-        labels = np.array(
-            [self._category_ids.index(a['category_id']) for a in annotations], np.int64
-        )
-        background_xy = np.array(image.get('background_points', []), np.float64).reshape(-1, 2)
-        result = self._segment(pixels, points_xy, labels, background_xy)
+        content = self._images.read(image)
+        points_xy, labels = content.points_xy, content.labels
+        result = self._segment(content)
         if self._maps is not None:
             name = f'{relative_stem(image["file_name"])}.png'
             write_palette_png(Path(self._maps, name), result.semantic_map)
         if self._pictures is not None:
             picture = draw_point_masks(
-                pixels,
+                content.image_rgb,
                 points_xy,
                 labels,
                 num_classes=len(self._category_ids),
                 instance_map=result.instance_map,
-                background_xy=background_xy,
+                background_xy=content.background_xy,
             )
             write_png(picture_path(self._pictures, image['file_name']), picture)
-        point_ids = np.array([a['id'] for a in annotations], np.int64)
+        point_ids = np.array([a['id'] for a in self._images.annotations(image)], np.int64)
         return self._encode(image['id'], result, points_xy, labels, point_ids)
 
-    def _segment(
-        self,
-        pixels: np.ndarray,
-        points_xy: np.ndarray,
-        labels: np.ndarray,
-        background_xy: np.ndarray,
-    ) -> PointSegmentation:
-        if not len(points_xy):  # all background; there may even be no class
-            size = pixels.shape[:2]
+    def _segment(self, content: PointImage) -> PointSegmentation:
+        if not len(content.points_xy):  # all background; there may even be no class
+            size = content.image_rgb.shape[:2]
             return PointSegmentation(
                 instance_map=np.zeros(size, np.int32),
                 semantic_map=np.zeros(size, np.uint8),
@@ -246,11 +298,11 @@ class _Writer:
                 reasons=(),
             )
         return self._segmenter(
-            pixels,
-            points_xy=points_xy,
-            labels=labels,
+            content.image_rgb,
+            points_xy=content.points_xy,
+            labels=content.labels,
             num_classes=len(self._category_ids),
-            background_xy=background_xy,
+            background_xy=content.background_xy,
             **self._options,
         )
 

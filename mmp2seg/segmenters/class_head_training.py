@@ -188,11 +188,9 @@ class ClassHeadTraining:
         num_classes: int,
         work_dir: str,
     ) -> torch.nn.Module:
-        torch.manual_seed(self.seed)
         head = MODELS.build(
             dict(type='mmp2seg.PointClassHead', in_channels=channels, num_classes=num_classes)
         )
-        head.init_weights()
         model = ClassHeadModel(
             head=head, strides=segmenter.strides, grid_stride=segmenter.grid_stride, loss=self.loss
         )
