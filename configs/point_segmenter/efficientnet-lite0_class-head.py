@@ -1,5 +1,5 @@
-# Masks from points alone, with a class head that is trained on these very images first: clicks, then
-# one generation of the segmenter's own maps. For `mmp2seg masks --config`; 15 seconds and more.
+# Masks from points alone, with a class head that is first trained on these very images: with
+# clicks, then one generation of the segmenter's own maps. For `mmp2seg masks --config`.
 _base_ = './efficientnet-lite0.py'
 
 model = dict(
