@@ -1,5 +1,12 @@
 """Segment images from points alone, without training."""
 
+from mmp2seg.segmenters.baselines import BASELINES, NearestSplit, PointBaseline
 from mmp2seg.segmenters.point_segmentation import PointSegmentation, PointSegmentationMethod
 
-__all__ = ['PointSegmentation', 'PointSegmentationMethod']
+__all__ = [
+    'BASELINES',
+    'NearestSplit',
+    'PointBaseline',
+    'PointSegmentation',
+    'PointSegmentationMethod',
+]
