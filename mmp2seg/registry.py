@@ -25,7 +25,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 DATASETS = _child(MMENGINE_DATASETS, 'mmp2seg.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmp2seg.datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'mmp2seg.models', 'mmp2seg.segmenters')
-TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmp2seg.codecs')
+TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmp2seg.codecs', 'mmp2seg.segmenters')
 METRICS = _child(MMENGINE_METRICS, 'mmp2seg.evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'mmp2seg.engine')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'mmp2seg.visualization')

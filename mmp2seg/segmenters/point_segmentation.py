@@ -32,7 +32,11 @@ class PointSegmentation:
 
 
 class PointSegmentationMethod(Protocol):
-    """The interface of a method that turns the points of an image into a segmentation."""
+    """The interface of a method that turns the points of an image into a segmentation.
+
+    A method with an attribute ``uses_semantic_map`` that is true gets one more argument,
+    ``semantic_map``: ``(H, W)`` uint8, 0 background, ``k + 1`` class ``k``, 255 no prediction.
+    """
 
     def __call__(
         self,
