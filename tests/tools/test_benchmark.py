@@ -43,15 +43,15 @@ def test_parts_can_be_chosen():
         'memory',
     ]
     assert chosen(_parse('--only', '--growth')) == ['growth']
-    everything = chosen(_parse('--growth', '--memory'))
+    everything = chosen(_parse('--growth', '--memory', '--segmenter', '--stream', '7'))
     assert everything == list(parts.PARTS)
-    assert chosen(_parse()) == everything[:-2]
+    assert chosen(_parse()) == everything[:-4]
 
 
 def test_mistakes_are_named(capsys):
     with pytest.raises(CommandError, match='config not found: none.py'):
         _parse('--config', 'none.py')
-    for option in ('--repeat', '--points', '--num-images'):
+    for option in ('--repeat', '--points', '--num-images', '--segmenter-points', '--stream'):
         with pytest.raises(SystemExit):
             _parse(option, '0')
         message = f'argument {option}: expected at least 1, got 0'
@@ -67,4 +67,6 @@ def test_defaults_are_the_issue_s_case():
     case = parts.Case(config=args.config)
     for name in ('grid', 'channels', 'beta', 'radius', 'crop', 'image', 'points', 'num_images'):
         assert getattr(args, name) == getattr(case, name)
-    assert args.memory_sides == case.memory_sides
+    for name in ('memory_sides', 'segmenter_sides', 'segmenter_points'):
+        assert getattr(args, name) == getattr(case, name)
+    assert args.stream is None

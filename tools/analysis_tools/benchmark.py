@@ -26,6 +26,7 @@ from mmp2seg.apis.device import resolve_device, select_device
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ('affinity', 'propagation', 'step', 'targets', 'pipeline', 'inference')
+OPTIONS = ('growth', 'memory', 'segmenter', 'stream')
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -92,6 +93,33 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         metavar='SIDE',
         help='image sides of --memory (default: 256 416 640 1024)',
     )
+    parser.add_argument(
+        '--segmenter',
+        action='store_true',
+        help='also the training-free segmenter by pixels and points',
+    )
+    parser.add_argument(
+        '--segmenter-sides',
+        type=at_least(1),
+        nargs='+',
+        default=(352, 1024, 2048),
+        metavar='SIDE',
+        help='image sides of --segmenter (default: 352 1024 2048); --stream uses the first',
+    )
+    parser.add_argument(
+        '--segmenter-points',
+        type=at_least(1),
+        nargs='+',
+        default=(1, 20, 100, 500),
+        metavar='N',
+        help='points of an image of --segmenter (default: 1 20 100 500)',
+    )
+    parser.add_argument(
+        '--stream',
+        type=at_least(1),
+        metavar='IMAGES',
+        help='also the growth of memory while the segmenter reads this many images',
+    )
     add_json_argument(parser)
     add_cfg_options(parser)
     add_device_argument(parser)
@@ -104,7 +132,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def chosen_parts(args: argparse.Namespace) -> list[str]:
     """Names of the parts, in the order of the table."""
     parts = [name for name in PARTS if args.only is None or name in args.only]
-    return parts + [name for name in ('growth', 'memory') if getattr(args, name)]
+    return parts + [name for name in OPTIONS if getattr(args, name)]
 
 
 def main(argv: list[str]) -> None:
@@ -129,6 +157,9 @@ def main(argv: list[str]) -> None:
         points=args.points,
         num_images=args.num_images,
         memory_sides=tuple(args.memory_sides),
+        segmenter_sides=tuple(args.segmenter_sides),
+        segmenter_points=tuple(args.segmenter_points),
+        stream=args.stream or parts.Case.stream,
     )
     machine = settings.describe()
     print(machine, flush=True)

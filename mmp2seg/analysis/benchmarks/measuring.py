@@ -27,7 +27,8 @@ class Settings:
     Attributes:
         device: 'cpu' or 'cuda'.
         threads: threads of torch and OpenCV.
-        repeat: timed calls, after one warm-up call.
+        repeat: timed calls, after one warm-up call. 0, for long calls in a fresh process: the call
+            whose memory is measured is the only one and is timed.
     """
 
     device: str = 'cpu'
@@ -142,9 +143,16 @@ def _measure(
     call = None if count_setup else make_call(options)
     with PeakMemory(settings.device) as peak:
         call = call or make_call(options)
-        call()
-        if count_setup:  # an optimizer allocates its state at the end of the first step
+        if settings.repeat == 0:
+            only = time_calls(call, replace(settings, repeat=1), warm_up=False)
+        else:
             call()
+        if (
+            count_setup and settings.repeat
+        ):  # an optimizer allocates its state at the end of the first step
+            call()
+    if settings.repeat == 0:
+        return replace(only, memory_mb=peak.megabytes)
     return replace(time_calls(call, settings, warm_up=False), memory_mb=peak.megabytes)
 
 

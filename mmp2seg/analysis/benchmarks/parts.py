@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.runner import set_random_seed
 
-from mmp2seg.analysis.benchmarks import affinity, codec, network
+from mmp2seg.analysis.benchmarks import affinity, codec, network, segmenter
 from mmp2seg.analysis.benchmarks.measuring import (
     Measurement,
     Settings,
@@ -28,6 +28,8 @@ CODEC_CASES = (
 )
 GROWTH_POINTS = (1, 12, 50, 200)
 GROWTH_SIDES = (256, 512, 1024, 2048)
+# Images of the part stream before its memory is measured: what libraries keep is kept by then.
+STREAM_WARM_UP = 100
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Case:
         points: points of an image.
         num_images: images of the pipeline.
         memory_sides: sides of the training images for the part memory.
+        segmenter_sides, segmenter_points: of the images for the part segmenter.
+        stream: number of images of the part stream.
     """
 
     config: str
@@ -57,6 +61,9 @@ class Case:
     points: int = 12
     num_images: int = 8
     memory_sides: tuple[int, ...] = (256, 416, 640, 1024)
+    segmenter_sides: tuple[int, ...] = (352, 1024, 2048)
+    segmenter_points: tuple[int, ...] = (1, 20, 100, 500)
+    stream: int = 1000
 
     def network_options(self, settings: Settings) -> dict:
         """Shared options of the cases of :mod:`mmp2seg.analysis.benchmarks.network`."""
@@ -249,7 +256,40 @@ def make_pipeline_call(options: Mapping) -> Callable[[], object]:
     return read
 
 
-# By name, in the order of the table. The last two have their own options, --growth and --memory.
+def measure_segmenter(case: Case, settings: Settings) -> list[Row]:
+    """The training-free segmenter by pixels and points; memory does not include the network."""
+    small = dict(points=2, size=64, images=1, device=settings.device)
+    rows = []
+    for side in case.segmenter_sides:
+        for number in case.segmenter_points:
+            options = {**small, 'points': number, 'size': side}
+            found = measure_in_fresh_process(
+                segmenter.make_segmenter_call, options, replace(settings, repeat=0), warm_up=small
+            )
+            title = f'points to masks, {side} x {side}, {format_count(number, "point")}'
+            rows.append(Row('segmenter', title, found))
+    return rows
+
+
+def measure_stream(case: Case, settings: Settings) -> list[Row]:
+    """The training-free segmenter on one image after the other: memory must not grow."""
+    side = case.segmenter_sides[0]
+    options = dict(points=case.points, size=side, images=case.stream, device=settings.device)
+    found = measure_in_fresh_process(
+        segmenter.make_segmenter_call,
+        options,
+        replace(settings, repeat=0),
+        warm_up={**options, 'images': STREAM_WARM_UP},
+    )
+    per_image = Measurement(
+        tuple(seconds / case.stream for seconds in found.seconds), found.memory_mb
+    )
+    title = f'points to masks, per image of {side} x {side}, {format_count(case.points, "point")}'
+    note = f'memory: growth in {case.stream} images after {STREAM_WARM_UP}'
+    return [Row('stream', title, per_image, note)]
+
+
+# By name, in the order of the table. The last four have their own options.
 PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'affinity': measure_affinity,
     'propagation': measure_propagation,
@@ -259,4 +299,6 @@ PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'inference': measure_inference,
     'growth': measure_growth,
     'memory': measure_memory,
+    'segmenter': measure_segmenter,
+    'stream': measure_stream,
 }

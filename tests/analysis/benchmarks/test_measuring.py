@@ -66,6 +66,15 @@ def test_an_optimizer_s_state_counts(count_setup, calls):
     assert len(found.seconds) == 1
 
 
+@pytest.mark.parametrize('count_setup', [False, True])
+def test_without_repeats_the_only_call_is_timed(count_setup):
+    made = []
+    settings = Settings(threads=torch.get_num_threads(), repeat=0)
+    found = _measure(lambda options: lambda: made.append(options), {}, settings, None, count_setup)
+    assert len(made) == len(found.seconds) == 1
+    assert found.memory_mb is None or found.memory_mb >= 0
+
+
 def test_other_errors_of_the_fresh_process_come_back():
     with pytest.raises(KeyError, match='channels'):
         # not affinity.make_loss_call, whose module imports mmdet

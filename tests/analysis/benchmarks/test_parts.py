@@ -1,5 +1,6 @@
 """The parts with tiny cases, in this process."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ CASE = parts.Case(
     points=3,
     num_images=2,
     memory_sides=(64, 96),
+    segmenter_sides=(48, 64),
+    segmenter_points=(1, 3),
+    stream=4,
 )
 SETTINGS = Settings(repeat=1)
 
@@ -31,7 +35,8 @@ def measured(monkeypatch):
         made.append((make_call.__name__, options, settings, count_setup))
         if warm_up is not None:
             make_call(warm_up)()
-        seconds = time_calls(make_call(options), settings, warm_up=False).seconds
+        once = replace(settings, repeat=settings.repeat or 1)
+        seconds = time_calls(make_call(options), once, warm_up=False).seconds
         side = options.get('size', 0)
         return Measurement(seconds, 100 + (side**2 / 1e4 if isinstance(side, int) else 0))
 
@@ -101,3 +106,31 @@ def test_every_image_goes_through_the_training_pipeline(tmp_path):
     write_shapes(root, num_train=3, num_val=0, size=(40, 56))
     options = dict(config=str(CONFIG), cfg_options={}, root=str(root))
     assert parts.make_pipeline_call(options)() == 3
+
+
+def test_segmenter_is_measured_by_pixels_and_points(measured):
+    rows = parts.measure_segmenter(CASE, SETTINGS)
+    assert [row.what for row in rows] == [
+        'points to masks, 48 x 48, 1 point',
+        'points to masks, 48 x 48, 3 points',
+        'points to masks, 64 x 64, 1 point',
+        'points to masks, 64 x 64, 3 points',
+    ]
+    assert [(options['size'], options['points']) for _, options, _, _ in measured] == [
+        (48, 1),
+        (48, 3),
+        (64, 1),
+        (64, 3),
+    ]
+    # one call each: at 2048 pixels it takes long
+    assert all(settings.repeat == 0 for _, _, settings, _ in measured)
+
+
+def test_stream_measures_the_growth_of_memory_per_image(measured, monkeypatch):
+    monkeypatch.setattr(parts, 'STREAM_WARM_UP', 2)
+    (row,) = parts.measure_stream(CASE, SETTINGS)
+    assert row.what == 'points to masks, per image of 48 x 48, 3 points'
+    assert row.compared == 'memory: growth in 4 images after 2'
+    assert [options['images'] for _, options, _, _ in measured] == [4]
+    assert row.measurement.memory_mb is not None
+    assert row.measurement.median > 0
