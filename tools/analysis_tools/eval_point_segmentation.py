@@ -98,7 +98,11 @@ def main(argv: list[str]) -> None:
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.analysis.point_segmentation.evaluation import evaluate
-    from mmp2seg.analysis.point_segmentation.methods import build_method, choose_methods
+    from mmp2seg.analysis.point_segmentation.methods import (
+        build_method,
+        choose_methods,
+        train_method,
+    )
     from mmp2seg.analysis.point_segmentation.report import as_json, draw_worst, make_table
     from mmp2seg.analysis.point_segmentation.truth_images import TruthImages, TruthSource
     from mmp2seg.files.atomic_write import write_json
@@ -118,6 +122,8 @@ def main(argv: list[str]) -> None:
     ]
     images = TruthImages(sources, long_side=args.long_side, min_area=args.min_area)
     methods = {name: build_method(config) for name, config in chosen.items()}
+    for name, method in methods.items():
+        train_method(method, chosen[name], images, work_dir=f'work_dirs/eval_points/{name}')
     scores = evaluate(methods, images, maps=args.maps, track=track_iter_progress)
     figures = as_json(scores, images)
     frame = f'long side {args.long_side} px' if args.long_side else 'sizes of the files'

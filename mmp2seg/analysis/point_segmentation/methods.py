@@ -1,11 +1,19 @@
 """Methods to compare, from their names, types or a config."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from mmengine.logging import MMLogger
+
+from mmp2seg.analysis.point_segmentation.truth_images import TruthImages
 from mmp2seg.registry import MODELS, TASK_UTILS
 from mmp2seg.segmenters import BASELINES, PointSegmentationMethod
+from mmp2seg.segmenters.class_head_training import ClassHeadTraining, PointImage
+
+_TRAINING = 'class_head_training'
 
 # Config of each baseline by its name.
 BASELINE_METHODS: dict[str, dict] = {
@@ -48,6 +56,62 @@ def choose_methods(
 
 
 def build_method(config: Mapping[str, Any]) -> PointSegmentationMethod:
-    """Build a method that is registered among the task utilities or the models."""
-    registry = MODELS if TASK_UTILS.get(config['type']) is None else TASK_UTILS
-    return registry.build(dict(config))
+    """Build a method that is registered among the task utilities or the models, with its weights.
+
+    Args:
+        config: the method's config. ``class_head_training`` is left to :func:`train_method`.
+
+    Raises:
+        PretrainedWeightsError: pretrained weights are missing.
+    """
+    options = {key: value for key, value in config.items() if key != _TRAINING}
+    if TASK_UTILS.get(options['type']) is not None:
+        return TASK_UTILS.build(options)
+    method = MODELS.build(options)
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # init_weights lists every parameter
+    try:
+        method.init_weights()
+    finally:
+        logger.setLevel(level)
+    return method.eval()
+
+
+def train_method(
+    method: PointSegmentationMethod,
+    config: Mapping[str, Any],
+    images: TruthImages,
+    *,
+    work_dir: str,
+) -> None:
+    """Train the class head of a method on the points of all images, if its config says so.
+
+    Args:
+        method: of :func:`build_method`.
+        config: its config; ``class_head_training`` has the options of
+            :class:`mmp2seg.segmenters.class_head_training.ClassHeadTraining`.
+        images: only their pixels and points are read.
+        work_dir: folder of the trainings' logs.
+    """
+    if _TRAINING in config:
+        ClassHeadTraining(**config[_TRAINING]).fit(
+            method, _PointImages(images), num_classes=len(images.classes), work_dir=work_dir
+        )
+
+
+class _PointImages:
+    """Images and points without the truth."""
+
+    def __init__(self, images: TruthImages) -> None:
+        self._images = images
+
+    def __iter__(self) -> Iterator[PointImage]:
+        for index in range(len(self._images)):
+            truth = self._images[index]
+            yield PointImage(
+                truth.image_rgb,
+                np.asarray(truth.points_xy, np.float64).reshape(-1, 2),
+                np.asarray(truth.labels, np.int64),
+                truth.background_xy,
+            )
