@@ -207,7 +207,7 @@ def given_map(truth: TruthImage, maps: str | Path, *, num_classes: int) -> np.nd
     if maps == TRUE_MAPS:
         return truth.semantic_map
     if maps == DEGRADED_MAPS:
-        rng = np.random.default_rng(zlib.crc32(relative_stem(truth.name).encode()))
+        rng = np.random.default_rng([0, zlib.crc32(relative_stem(truth.name).encode())])
         return degrade_semantic_map(truth.semantic_map, num_classes=num_classes, rng=rng)
     path = Path(maps, f'{relative_stem(truth.name)}.png')
     semantic_map, size = read_index_png(path), truth.semantic_map.shape

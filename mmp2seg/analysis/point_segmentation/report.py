@@ -111,7 +111,7 @@ def draw_worst(
 def draw_result(
     truth: TruthImage, result: PointSegmentation, *, num_classes: int, title: str
 ) -> np.ndarray:
-    """Draw an image with its points above, then true and found masks, true and found map.
+    """Draw an image with its points, the true masks and map, and the result below them.
 
     Returns:
         np.ndarray: ``(h, w, 3)`` uint8 RGB.
@@ -134,9 +134,8 @@ def draw_result(
     ]
     return panel_grid(
         [
-            panel_row([(title, points)]),
-            panel_row([('true masks', masks[0]), ('masks', masks[1])]),
-            panel_row([('true map', maps[0]), ('map', maps[1])]),
+            panel_row([(title, points), ('true masks', masks[0]), ('true map', maps[0])]),
+            panel_row([('image', truth.image_rgb), ('masks', masks[1]), ('map', maps[1])]),
         ]
     )
 
