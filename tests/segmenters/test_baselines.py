@@ -110,6 +110,14 @@ def test_every_valid_point_keeps_its_pixel_and_the_others_get_no_mask(rule):
 
 
 @pytest.mark.parametrize('rule', BASELINES)
+def test_the_first_of_several_points_in_a_pixel_keeps_it(rule):
+    image, _ = two_squares()
+    click = np.array([[20.9, 20.9]])
+    result = run(rule, image, [[20.5, 20.5], [20.1, 20.3]], [0, 1], background_xy=click)
+    assert result.instance_map[20, 20] == 1
+
+
+@pytest.mark.parametrize('rule', BASELINES)
 def test_nothing_and_the_smallest_image(rule):
     image, _ = two_squares()
     empty = run(rule, image, NONE, np.zeros(0, int), background_xy=np.array([[3.0, 3.0]]))

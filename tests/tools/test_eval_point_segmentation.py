@@ -48,7 +48,7 @@ def test_all_baselines_on_two_truth_jsons(truth, tmp_path, capsys):
         '--worst', tmp_path / 'worst', '--num-worst', 1,
     )  # fmt: skip
     text = capsys.readouterr().out
-    assert '2 images, 4 objects, 1 classes, long side 80 px' in text
+    assert '2 images, 4 objects and 0 void ones, 1 classes, long side 80 px' in text
     assert 'semantic maps given to nearest: degraded' in text
     assert '4 pictures of the worst images' in text
     methods = json.loads(out.read_text())['methods']
@@ -89,7 +89,7 @@ def test_points_and_the_smallest_area(truth, tmp_path, capsys):
     (image,) = json.loads(out.read_text())['methods']['grabcut']['images']
     assert image['ious'][0] == 0 and image['ious'][1] > 0.3
     run_tool('eval_point_segmentation', *truth, *options[:2], '--min-area', 1000)
-    assert '1 images, 0 objects' in capsys.readouterr().out
+    assert '1 images, 0 objects and 2 void ones' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

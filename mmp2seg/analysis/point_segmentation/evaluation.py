@@ -37,6 +37,7 @@ class ImageScores:
         ious: ``(M,)`` float64, IoU of each object with the mask of its point; 0 without a mask.
         areas: ``(M,)`` int64, pixels of each object.
         touching: ``(M,)`` bool, see :class:`~.truth_images.TruthImage`.
+        num_void: objects and crowds that are not compared.
         miou: mean IoU of the image's semantic map; nan if all its pixels are void.
         seconds: duration of the method's call.
     """
@@ -45,6 +46,7 @@ class ImageScores:
     ious: np.ndarray
     areas: np.ndarray
     touching: np.ndarray
+    num_void: int
     miou: float
     seconds: float
 
@@ -93,6 +95,7 @@ class MethodScores:
                 ious=object_ious(result.instance_map, truth),
                 areas=np.asarray(mask_utils.area(truth.object_rles), np.int64),
                 touching=truth.object_touching,
+                num_void=truth.num_void,
                 miou=mean_iou(matrix),
                 seconds=seconds,
             )

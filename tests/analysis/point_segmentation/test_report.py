@@ -46,7 +46,7 @@ def test_a_mean_of_nothing_is_a_dash():
 def test_json_has_everything_and_no_nan(scores, images):
     content = json.loads(json.dumps(as_json(scores, images), allow_nan=False))
     assert content['classes'] == ['cat', 'dog']
-    assert (content['num_images'], content['num_objects']) == (2, 3)
+    assert [content[f'num_{part}'] for part in ('images', 'objects', 'void')] == [2, 3, 2]
     assert (content['long_side'], content['min_area']) == (0, 10)
     nearest = content['methods']['nearest']
     assert nearest['miou'] == nearest['mean_iou'] == 1
