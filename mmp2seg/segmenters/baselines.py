@@ -99,8 +99,9 @@ def watershed(image_rgb: Image, *, points_xy: Points, background_xy: Points) -> 
     border = len(places) + 1
     seeds[[0, -1]] = border
     seeds[:, [0, -1]] = border
-    rows, cols = points_to_pixels(places).T
-    seeds[rows, cols] = np.arange(1, len(places) + 1)
+    # in reverse, so that the first of several points in a pixel keeps it
+    rows, cols = points_to_pixels(places)[::-1].T
+    seeds[rows, cols] = np.arange(len(places), 0, -1)
     # OpenCV replaces the outermost seeds by -1, so it gets a larger frame
     seeds = np.pad(seeds, 1, constant_values=border)
     smooth = cv2.GaussianBlur(image_rgb, (0, 0), 1)

@@ -128,8 +128,8 @@ def main(argv: list[str]) -> None:
     figures = as_json(scores, images)
     frame = f'long side {args.long_side} px' if args.long_side else 'sizes of the files'
     print(
-        f'\n\n{figures["num_images"]} images, {figures["num_objects"]} objects, '
-        f'{len(images.classes)} classes, {frame}'
+        f'\n\n{figures["num_images"]} images, {figures["num_objects"]} objects and '
+        f'{figures["num_void"]} void ones, {len(images.classes)} classes, {frame}'
     )
     print(f'\n{make_table(scores)}')
     if any(getattr(method, 'uses_semantic_map', False) for method in methods.values()):

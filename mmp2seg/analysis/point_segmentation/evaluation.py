@@ -37,6 +37,7 @@ class ImageScores:
         ious: ``(M,)`` float64, IoU of each object with the mask of its point; 0 without a mask.
         areas: ``(M,)`` int64, pixels of each object.
         touching: ``(M,)`` bool, see :class:`~.truth_images.TruthImage`.
+        num_void: objects and crowds that are not compared.
         miou: mean IoU of the image's semantic map; nan if all its pixels are void.
         seconds: duration of the method's call.
     """
@@ -45,6 +46,7 @@ class ImageScores:
     ious: np.ndarray
     areas: np.ndarray
     touching: np.ndarray
+    num_void: int
     miou: float
     seconds: float
 
@@ -93,6 +95,7 @@ class MethodScores:
                 ious=object_ious(result.instance_map, truth),
                 areas=np.asarray(mask_utils.area(truth.object_rles), np.int64),
                 touching=truth.object_touching,
+                num_void=truth.num_void,
                 miou=mean_iou(matrix),
                 seconds=seconds,
             )
@@ -207,7 +210,7 @@ def given_map(truth: TruthImage, maps: str | Path, *, num_classes: int) -> np.nd
     if maps == TRUE_MAPS:
         return truth.semantic_map
     if maps == DEGRADED_MAPS:
-        rng = np.random.default_rng(zlib.crc32(relative_stem(truth.name).encode()))
+        rng = np.random.default_rng([0, zlib.crc32(relative_stem(truth.name).encode())])
         return degrade_semantic_map(truth.semantic_map, num_classes=num_classes, rng=rng)
     path = Path(maps, f'{relative_stem(truth.name)}.png')
     semantic_map, size = read_index_png(path), truth.semantic_map.shape

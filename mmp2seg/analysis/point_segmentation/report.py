@@ -49,10 +49,10 @@ def as_json(scores: Mapping[str, MethodScores], images: TruthImages) -> dict:
     """Return all figures as plain json types, with None for nan.
 
     Returns:
-        dict: the data (``classes``, ``long_side``, ``min_area``, ``num_images``, ``num_objects``),
-        and ``methods`` by name: the figures of :meth:`MethodScores.figures`, ``class_iou`` by name,
-        and ``images``, each with its ``name``, ``miou``, ``mean_iou``, ``seconds``, and the IoUs
-        (``ious``) and areas (``areas``) of its objects.
+        dict: the data (``classes``, ``long_side``, ``min_area``, ``num_images``, ``num_objects``,
+        ``num_void``), and ``methods`` by name: the figures of :meth:`MethodScores.figures`,
+        ``class_iou`` by name, and ``images``, each with its ``name``, ``miou``, ``mean_iou``,
+        ``seconds``, and the IoUs (``ious``) and areas (``areas``) of its objects.
     """
     of_any = next(iter(scores.values())).images if scores else []
     return dict(
@@ -61,6 +61,7 @@ def as_json(scores: Mapping[str, MethodScores], images: TruthImages) -> dict:
         min_area=images.min_area,
         num_images=len(images),
         num_objects=sum(len(image.ious) for image in of_any),
+        num_void=sum(image.num_void for image in of_any),
         methods={name: _method_json(entry, images.classes) for name, entry in scores.items()},
     )
 
@@ -111,7 +112,7 @@ def draw_worst(
 def draw_result(
     truth: TruthImage, result: PointSegmentation, *, num_classes: int, title: str
 ) -> np.ndarray:
-    """Draw an image with its points above, then true and found masks, true and found map.
+    """Draw an image with its points, the true masks and map, and the result below them.
 
     Returns:
         np.ndarray: ``(h, w, 3)`` uint8 RGB.
@@ -134,9 +135,8 @@ def draw_result(
     ]
     return panel_grid(
         [
-            panel_row([(title, points)]),
-            panel_row([('true masks', masks[0]), ('masks', masks[1])]),
-            panel_row([('true map', maps[0]), ('map', maps[1])]),
+            panel_row([(title, points), ('true masks', masks[0]), ('true map', maps[0])]),
+            panel_row([('image', truth.image_rgb), ('masks', masks[1]), ('map', maps[1])]),
         ]
     )
 
