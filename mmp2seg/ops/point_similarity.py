@@ -134,7 +134,9 @@ def cosine_maps(
     if not len(features):
         return products
     channels = [len(level) for level in levels]
-    for part, level, stride in zip(features.split(channels, 1), levels, strides, strict=True):
+    for part, level, stride in zip(
+        torch.split(features, channels, 1), levels, strides, strict=True
+    ):
         rows, columns = (
             _covered(positions, stride, size)
             for positions, size in zip((ys, xs), level.shape[1:], strict=True)
