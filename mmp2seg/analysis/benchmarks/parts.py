@@ -272,7 +272,7 @@ def measure_segmenter(case: Case, settings: Settings) -> list[Row]:
 
 
 def measure_stream(case: Case, settings: Settings) -> list[Row]:
-    """The training-free segmenter on one image after the other: the peak must be that of one image."""
+    """The training-free segmenter on many images: the peak must be that of one image."""
     side = case.segmenter_sides[0]
     options = dict(points=case.points, size=side, images=case.stream, device=settings.device)
     found = measure_in_fresh_process(
