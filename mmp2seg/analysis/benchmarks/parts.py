@@ -272,7 +272,7 @@ def measure_segmenter(case: Case, settings: Settings) -> list[Row]:
 
 
 def measure_stream(case: Case, settings: Settings) -> list[Row]:
-    """The training-free segmenter on one image after the other: memory must not grow."""
+    """The training-free segmenter on many images: the peak must be that of one image."""
     side = case.segmenter_sides[0]
     options = dict(points=case.points, size=side, images=case.stream, device=settings.device)
     found = measure_in_fresh_process(
@@ -285,7 +285,7 @@ def measure_stream(case: Case, settings: Settings) -> list[Row]:
         tuple(seconds / case.stream for seconds in found.seconds), found.memory_mb
     )
     title = f'points to masks, per image of {side} x {side}, {format_count(case.points, "point")}'
-    note = f'memory: growth in {case.stream} images after {STREAM_WARM_UP}'
+    note = f'memory: peak in {case.stream} images over what {STREAM_WARM_UP} images left'
     return [Row('stream', title, per_image, note)]
 
 

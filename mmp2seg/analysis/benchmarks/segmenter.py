@@ -1,10 +1,12 @@
 """The training-free point segmenter on synthetic images of any size and number of points."""
 
 import itertools
+import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
+from mmengine.logging import MMLogger
 
 from mmp2seg.analysis.benchmarks.scene import Scene, make_scene
 from mmp2seg.registry import MODELS
@@ -24,6 +26,7 @@ def make_segmenter_call(options: Mapping) -> Callable[[], object]:
         options: ``points`` of an image; ``size``, side of the image; ``device``; ``images``, number
             of images of a call. A call makes them one after the other, each is another one.
     """
+    MMLogger.get_current_instance().setLevel(logging.WARNING)  # not a line per parameter
     segmenter = MODELS.build(SEGMENTER)
     segmenter.backbone.init_weights()
     segmenter = segmenter.to(options['device']).eval()

@@ -130,7 +130,7 @@ def test_stream_measures_the_growth_of_memory_per_image(measured, monkeypatch):
     monkeypatch.setattr(parts, 'STREAM_WARM_UP', 2)
     (row,) = parts.measure_stream(CASE, SETTINGS)
     assert row.what == 'points to masks, per image of 48 x 48, 3 points'
-    assert row.compared == 'memory: growth in 4 images after 2'
+    assert row.compared == 'memory: peak in 4 images over what 2 images left'
     assert [options['images'] for _, options, _, _ in measured] == [4]
     assert row.measurement.memory_mb is not None
     assert row.measurement.median > 0
