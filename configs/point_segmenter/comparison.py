@@ -1,5 +1,5 @@
-# Methods for tools/analysis_tools/eval_point_segmentation.py: baselines, the point segmenter, each of
-# its steps switched off, random weights, and a class head that is trained on the images.
+# Methods for tools/analysis_tools/eval_point_segmentation.py: baselines, the point segmenter, each
+# of its steps switched off, random weights, and a class head that is trained on the images.
 _base_ = '../_base_/models/point_segmenter_efficientnet-lite0.py'
 
 segmenter = _base_.point_segmenter
