@@ -65,6 +65,13 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='config of the point segmenter (default: point_segmenter/efficientnet-lite0.py); '
         'point_segmenter/efficientnet-lite0_class-head.py first trains a class head on the images',
     )
+    parser.add_argument(
+        '--network',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='a stage-1 network trained on such maps: its maps are a second prior, and the clicks '
+        'and the similarity of each pixel to them are kept',
+    )
     add_cfg_options(parser)
     add_device_argument(parser)
     return parser.parse_args(argv)
@@ -87,6 +94,7 @@ def main(argv: list[str]) -> int:
     # these import mmengine: after select_device
     from mmengine.utils import track_iter_progress
 
+    from mmp2seg.apis.network_maps import NetworkMaps
     from mmp2seg.apis.point_masks import (
         build_point_segmenter,
         train_class_head,
@@ -109,6 +117,16 @@ def main(argv: list[str]) -> int:
     print(report)
     outfile = require_writable_json(args.out)
     segmenter = build_point_segmenter(cfg, device=resolve_device(args.device))
+    network = None
+    if args.network is not None:
+        network = NetworkMaps(
+            load_config(args.network[0]), args.network[1], device=resolve_device(args.device)
+        )
+        if network.num_classes != len(points['categories']):
+            raise CommandError(
+                f'--network: expected {len(points["categories"])} classes as in {args.points}, got '
+                f'{network.num_classes}'
+            )
     if 'class_head_training' in cfg:
         print('training a class head on these images')
         train_class_head(
@@ -123,10 +141,12 @@ def main(argv: list[str]) -> int:
             maps=args.maps,
             pictures=args.draw,
             object_size=args.object_size,
+            network=network,
             info={
                 'method': cfg.model.type,
                 'options': cfg.model.to_dict(),
                 'class_head_training': dict(cfg.get('class_head_training') or {}),
+                'network': args.network,
             },
             track=track_iter_progress,
         )

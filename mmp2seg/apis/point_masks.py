@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.network_maps import NetworkMaps
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.image_folder import relative_stem
@@ -141,6 +142,7 @@ def write_point_masks(
     maps: str | Path | None = None,
     pictures: str | Path | None = None,
     object_size: float | None = None,
+    network: NetworkMaps | None = None,
     info: Mapping[str, Any] | None = None,
     track: Callable[[list], Iterable] = iter,
 ) -> MaskRun:
@@ -161,6 +163,8 @@ def write_point_masks(
         pictures: folder of pictures, see :func:`mmp2seg.visualization.panels.picture_path`. None:
             draw none.
         object_size: diameter of a typical object in pixels of the images. None: estimate it.
+        network: a trained network whose maps are a second prior of the segmenter; None: there is
+            none.
         info: entries of the json's ``info``; a run with other entries starts from the beginning.
         track: function that wraps the list of the images to do, e.g. to show a progress bar.
 
@@ -172,7 +176,7 @@ def write_point_masks(
         OSError: a file cannot be written.
     """
     _check_points(points, with_maps=maps is not None)
-    writer = _Writer(segmenter, points, Path(images), maps, pictures, object_size)
+    writer = _Writer(segmenter, points, Path(images), maps, pictures, object_size, network)
     info = {
         'description': 'masks from points, without training',
         'version': f'mmp2seg {__version__}',
@@ -259,8 +263,10 @@ class _Writer:
         maps: str | Path | None,
         pictures: str | Path | None,
         object_size: float | None,
+        network: NetworkMaps | None,
     ) -> None:
         self._segmenter = segmenter
+        self._network = network
         self._images = _PointImages(points, images)
         self._maps = maps
         self._pictures = pictures
@@ -297,13 +303,18 @@ class _Writer:
                 scores=np.zeros(0, np.float32),
                 reasons=(),
             )
+        options = dict(self._options)
+        if self._network is not None:
+            options['network_maps'] = self._network(
+                content.image_rgb, points_xy=content.points_xy, labels=content.labels
+            )
         return self._segmenter(
             content.image_rgb,
             points_xy=content.points_xy,
             labels=content.labels,
             num_classes=len(self._category_ids),
             background_xy=content.background_xy,
-            **self._options,
+            **options,
         )
 
     def _encode(

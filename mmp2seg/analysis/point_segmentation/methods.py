@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModule
 
 from mmp2seg.analysis.point_segmentation.truth_images import TruthImages
 from mmp2seg.registry import MODELS, TASK_UTILS
@@ -68,6 +69,8 @@ def build_method(config: Mapping[str, Any]) -> PointSegmentationMethod:
     if TASK_UTILS.get(options['type']) is not None:
         return TASK_UTILS.build(options)
     method = MODELS.build(options)
+    if not isinstance(method, BaseModule):
+        return method
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.WARNING)  # init_weights lists every parameter
