@@ -85,7 +85,9 @@ class NetworkMaps:
         (maps,) = self._model.predict_maps(batch['inputs'], batch['data_samples'])
         scores, offset = maps
         probs = scores.new_zeros(self.num_classes + 1, *scores.shape[1:])
-        probs[image_values(torch.as_tensor(labels, device=scores.device))] = scores
+        present = image_values(torch.as_tensor(labels, device=scores.device))
+        # the network's classes that the image has no point of take no part
+        probs[present] = scores / scores.sum(0).clamp_min(1e-12)
         return probs, offset
 
 

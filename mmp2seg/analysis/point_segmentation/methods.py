@@ -10,11 +10,14 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 
 from mmp2seg.analysis.point_segmentation.truth_images import TruthImages
+from mmp2seg.apis.network_maps import NetworkMaps
+from mmp2seg.apis.runner import load_config
 from mmp2seg.registry import MODELS, TASK_UTILS
-from mmp2seg.segmenters import BASELINES, PointSegmentationMethod
+from mmp2seg.segmenters import BASELINES, PointSegmentation, PointSegmentationMethod
 from mmp2seg.segmenters.class_head_training import ClassHeadTraining, PointImage
 
 _TRAINING = 'class_head_training'
+_NETWORK = 'network'
 
 # Config of each baseline by its name.
 BASELINE_METHODS: dict[str, dict] = {
@@ -61,11 +64,13 @@ def build_method(config: Mapping[str, Any]) -> PointSegmentationMethod:
 
     Args:
         config: the method's config. ``class_head_training`` is left to :func:`train_method`.
+            ``network``, a dict of ``config`` and ``checkpoint`` of stage 1, gives the method the
+            network's maps (:class:`mmp2seg.apis.network_maps.NetworkMaps`).
 
     Raises:
         PretrainedWeightsError: pretrained weights are missing.
     """
-    options = {key: value for key, value in config.items() if key != _TRAINING}
+    options = {k: v for k, v in config.items() if k not in (_TRAINING, _NETWORK)}
     if TASK_UTILS.get(options['type']) is not None:
         return TASK_UTILS.build(options)
     method = MODELS.build(options)
@@ -78,7 +83,10 @@ def build_method(config: Mapping[str, Any]) -> PointSegmentationMethod:
         method.init_weights()
     finally:
         logger.setLevel(level)
-    return method.eval()
+    method.eval()
+    if _NETWORK in config:
+        return _WithNetwork(method, **config[_NETWORK])
+    return method
 
 
 def train_method(
@@ -101,6 +109,19 @@ def train_method(
         ClassHeadTraining(**config[_TRAINING]).fit(
             method, _PointImages(images), num_classes=len(images.classes), work_dir=work_dir
         )
+
+
+class _WithNetwork:
+    """A segmenter whose second prior is a trained network."""
+
+    def __init__(self, segmenter: PointSegmentationMethod, *, config: str, checkpoint: str) -> None:
+        self._segmenter = segmenter
+        self._network = NetworkMaps(load_config(config), checkpoint)
+
+    def __call__(self, image_rgb: np.ndarray, **options: Any) -> PointSegmentation:
+        points, labels = options['points_xy'], options['labels']
+        maps = self._network(image_rgb, points_xy=points, labels=labels) if len(points) else None
+        return self._segmenter(image_rgb, network_maps=maps, **options)
 
 
 class _PointImages:

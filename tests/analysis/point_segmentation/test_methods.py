@@ -1,7 +1,12 @@
 """Choose methods by name, from a config or by registered type."""
 
-import pytest
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+from mmengine.model import BaseModule
+
+from mmp2seg.analysis.point_segmentation import methods
 from mmp2seg.analysis.point_segmentation.methods import (
     BASELINE_METHODS,
     build_method,
@@ -67,3 +72,55 @@ def test_build_does_not_change_the_config_and_finds_models(monkeypatch):
 
     monkeypatch.setitem(MODELS._module_dict, 'TestNetwork', Network)
     assert build_method(dict(type='mmp2seg.TestNetwork', width=3)).width == 3
+
+
+def test_training_sees_pixels_and_points_only(monkeypatch):
+    seen = {}
+
+    class Training:
+        def __init__(self, **options):
+            seen['options'] = options
+
+        def fit(self, method, images, *, num_classes, work_dir):
+            seen.update(images=list(images), num_classes=num_classes, work_dir=work_dir)
+
+    class Images(list):
+        classes = ('a', 'b')
+
+    monkeypatch.setattr(methods, 'ClassHeadTraining', Training)
+    truth = SimpleNamespace(
+        image_rgb=np.zeros((2, 3, 3), np.uint8),
+        points_xy=[[1.5, 0.5]],
+        labels=[1],
+        background_xy=None,
+    )
+    config = dict(type='x', class_head_training=dict(generations=2))
+    methods.train_method(None, config, Images([truth]), work_dir='w')
+    assert seen['options'] == dict(generations=2)
+    assert (seen['num_classes'], seen['work_dir']) == (2, 'w')
+    (image,) = seen['images']
+    assert image.points_xy.tolist() == [[1.5, 0.5]] and image.labels.tolist() == [1]
+    seen.clear()
+    methods.train_method(None, dict(type='x'), Images([truth]), work_dir='w')
+    assert seen == {}
+
+
+def test_a_network_gives_its_maps_to_the_method(monkeypatch):
+    class Maps:
+        def __init__(self, cfg, checkpoint):
+            self.places = (cfg, checkpoint)
+
+        def __call__(self, image, *, points_xy, labels):
+            return (self.places, points_xy, labels)
+
+    class Method(BaseModule):
+        def forward(self, image, *, network_maps, points_xy, labels):
+            return network_maps
+
+    monkeypatch.setattr(methods, 'NetworkMaps', Maps)
+    monkeypatch.setattr(methods, 'load_config', lambda path: f'read {path}')
+    monkeypatch.setitem(MODELS._module_dict, 'TestMethod', Method)
+    network = dict(config='c.py', checkpoint='c.pth')
+    method = build_method(dict(type='mmp2seg.TestMethod', network=network))
+    assert method(None, points_xy=[1], labels=[0]) == (('read c.py', 'c.pth'), [1], [0])
+    assert method(None, points_xy=[], labels=[]) is None
