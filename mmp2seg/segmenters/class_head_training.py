@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -194,6 +195,7 @@ class ClassHeadTraining:
         model = ClassHeadModel(
             head=head, strides=segmenter.strides, grid_stride=segmenter.grid_stride, loss=self.loss
         )
+        scope = DefaultScope.get_current_instance()
         runner = Runner(
             model=model,
             work_dir=work_dir,
@@ -216,7 +218,7 @@ class ClassHeadTraining:
             ),
             default_hooks=dict(checkpoint=None, logger=dict(type='LoggerHook', interval=50)),
             randomness=dict(seed=self.seed),
-            default_scope='mmengine',
+            default_scope=scope.scope_name if scope else 'mmengine',
             log_level='WARNING',
         )
         runner.train()

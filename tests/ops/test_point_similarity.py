@@ -3,13 +3,16 @@ import pytest
 import torch
 
 from mmp2seg.ops.point_similarity import (
+    class_unary,
     cosine_maps,
     feature_lengths,
+    geometric_mean,
     nearest_distances,
     normalize_levels,
     otsu_threshold,
     sample_levels,
     sample_levels_at,
+    sample_sum,
     similarity_unary,
     size_prior,
     spacing_radii,
@@ -220,3 +223,46 @@ def test_no_points_leave_all_to_the_background():
     none = torch.zeros(0, 2, 3)
     result = similarity_unary(none, none, threshold=0.5)
     assert torch.equal(result, torch.ones(1, 2, 3))
+
+
+def test_summed_samples_are_the_sum_of_each_level_read_alone():
+    levels = [torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[10.0, 20.0, 40.0]]])]
+    xs, ys = torch.tensor([8.0, 16.0, 24.0]), torch.tensor([8.0])
+    # strides 16 and 8: cell centres at 8, 24 and at 4, 12, 20
+    result = sample_sum(levels, [16, 8], xs, ys)
+    torch.testing.assert_close(result, torch.tensor([[[1 + 15.0, 2 + 30.0, 3 + 40.0]]]))
+
+
+def grid_positions(width):
+    xs = torch.arange(width) + 0.5
+    return torch.stack([xs, torch.full((width,), 0.5)])[:, None]  # (2, 1, W)
+
+
+def test_a_class_is_divided_among_its_points_by_distance():
+    probs = torch.tensor([0.1, 0.6, 0.3])[:, None, None].expand(3, 1, 4)
+    points = torch.tensor([[0.5, 0.5], [3.5, 0.5], [1.5, 0.5]])
+    labels = torch.tensor([0, 0, 1])
+    result = class_unary(probs, labels, points, grid_positions(4), falloff=2.0)
+    distances = torch.tensor([[0.0, 1, 2, 3], [3.0, 2, 1, 0]])
+    shares = torch.softmax(-2 * distances, 0)
+    torch.testing.assert_close(result[:2, 0], 0.6 * shares)
+    torch.testing.assert_close(result[2, 0], torch.full((4,), 0.3))  # the only one of its class
+    torch.testing.assert_close(result[3, 0], torch.full((4,), 0.1))
+
+
+def test_what_the_prior_takes_goes_to_the_background():
+    probs = torch.tensor([0.2, 0.8])[:, None, None].expand(2, 1, 3)
+    prior = torch.tensor([1.0, 0.5, 0.0])[None, None]
+    points, labels = torch.tensor([[0.5, 0.5]]), torch.tensor([0])
+    result = class_unary(probs, labels, points, grid_positions(3), prior, falloff=1.0)
+    torch.testing.assert_close(result[0, 0], torch.tensor([0.8, 0.4, 0.0]))
+    torch.testing.assert_close(result[1, 0], torch.tensor([0.2, 0.6, 1.0]))
+
+
+def test_geometric_mean_by_hand():
+    first = torch.tensor([0.8, 0.2])[:, None, None]
+    second = torch.tensor([0.2, 0.8])[:, None, None]
+    torch.testing.assert_close(geometric_mean(first, second), torch.full((2, 1, 1), 0.5))
+    torch.testing.assert_close(geometric_mean(first, first), first)
+    certain = torch.tensor([0.0, 1.0])[:, None, None]
+    torch.testing.assert_close(geometric_mean(first, certain), certain)

@@ -480,3 +480,40 @@ def test_sizes_must_fit_the_strides(options):
 def test_strength_is_checked(strength):
     with pytest.raises(ValueError, match='expected a strength above 0 or None, got'):
         segmenter(strength=strength)
+
+
+def test_the_maps_of_a_network_take_part():
+    """Two like areas side by side: the network alone says that the right one is background."""
+    image = np.full((64, 96, 3), 90, np.uint8)
+    image[16:48, 16:80] = (200, 60, 60)
+    probs = torch.zeros(2, 64, 96)
+    probs[1, 16:48, 16:48] = 0.98
+    probs[1] += 0.01
+    probs[0] = 1 - probs[1]
+    arguments = dict(points_xy=[[30.5, 32.5]], labels=[0], num_classes=1)
+    model = segmenter(strength=None)  # the random walker would smooth it away
+    right = np.s_[20:44, 56:78]
+    alone = model(image, **arguments).instance_map
+    with_network = model(
+        image, **arguments, network_maps=(probs, torch.zeros(2, 64, 96))
+    ).instance_map
+    assert (alone[right] == 1).mean() > 0.9
+    assert (with_network[right] == 1).mean() < 0.1
+    assert (with_network[20:44, 20:44] == 1).mean() > 0.9
+
+
+def test_the_offsets_of_a_network_say_which_point_a_pixel_belongs_to():
+    image = np.full((64, 96, 3), 90, np.uint8)
+    image[16:48, 8:88] = (200, 60, 60)
+    probs = torch.zeros(2, 64, 96)
+    probs[1, 16:48, 8:88] = 1
+    probs[0] = 1 - probs[1]
+    offset = torch.zeros(2, 64, 96)
+    offset[0, :, 40:64] = -30.0  # right of the middle, but they point to the left
+    arguments = dict(points_xy=[[24.5, 32.5], [72.5, 32.5]], labels=[0, 0], num_classes=1)
+    model = segmenter(strength=None, class_falloff=2.0)
+    plain = model(image, **arguments, network_maps=(probs, 0 * offset)).instance_map
+    pulled = model(image, **arguments, network_maps=(probs, offset)).instance_map
+    middle = np.s_[24:40, 50:62]
+    assert (plain[middle] == 2).mean() > 0.9
+    assert (pulled[middle] == 1).mean() > 0.9

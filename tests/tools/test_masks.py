@@ -4,11 +4,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.runner import save_checkpoint
 from PIL import Image
 
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.rle import decode_rle
 from mmp2seg.pseudo_labels.coco_json import load
+from mmp2seg.registry import MODELS
 
 from .tool_runs import run_tool
 
@@ -184,3 +187,30 @@ def test_the_default_config_is_there():
     spec.loader.exec_module(module)
     sys.path[:] = before
     assert module.CONFIG.is_file()
+
+
+def test_a_class_head_is_trained_on_the_images_first(folder, capsys):
+    config = Path(__file__).resolve().parents[2] / (
+        'configs/point_segmenter/efficientnet-lite0_class-head.py'
+    )
+    arguments = ('images', 'points.csv', '--config', config, '--device', 'cpu')
+    options = (*RANDOM, 'class_head_training.iterations=2')
+    run_tool('masks', *arguments, '--out', 'labels.json', *options)
+    labels = load('labels.json')
+    assert len(labels['annotations']) == 4
+    assert labels['info']['class_head_training']['iterations'] == 2
+    assert 'training a class head on these images' in capsys.readouterr().out
+
+
+def test_a_network_takes_part(folder):
+    root = Path(__file__).resolve().parents[2]
+    cfg = Config.fromfile(root / 'configs/p2seg/tiny_own_data.py')
+    save_checkpoint(dict(state_dict=MODELS.build(cfg.model).state_dict()), 'network.pth')
+    network = ('--network', root / 'configs/p2seg/tiny_own_data.py', 'network.pth')
+    masks(*network)
+    labels = load('new/labels.json')
+    assert len(labels['annotations']) == 4
+    assert labels['info']['network'][1] == 'network.pth'
+    Path('one.csv').write_text('file,x,y,class\na.jpg,10.5,20.5,cat\n')
+    with pytest.raises(SystemExit, match='--network: expected 1 classes as in one.csv, got 2'):
+        masks(*network, points='one.csv')
