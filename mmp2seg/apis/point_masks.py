@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -25,7 +23,11 @@ from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.files.journal import Journal
-from mmp2seg.models.pretrained import PretrainedWeightsError, require_pretrained
+from mmp2seg.models.pretrained import (
+    PretrainedWeightsError,
+    init_weights_quietly,
+    require_pretrained,
+)
 from mmp2seg.ops.rle import encode_instance_map
 from mmp2seg.pseudo_labels.coco_json import assemble, encode_image
 from mmp2seg.registry import MODELS
@@ -94,13 +96,7 @@ def build_point_segmenter(cfg: Config, *, device: str = 'cpu', setting: str = 'm
         require_pretrained(model, setting=setting)
     except PretrainedWeightsError as error:
         raise CommandError(str(error)) from error
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # init_weights lists every parameter
-    try:
-        model.init_weights()
-    finally:
-        logger.setLevel(level)
+    init_weights_quietly(model)
     return model.to(device).eval()
 
 

@@ -1,9 +1,11 @@
 """Fail early if pretrained weights of a config are missing or incomplete."""
 
+import logging
 import re
 from collections.abc import Iterator
 
-from mmengine.model import PretrainedInit
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModule, PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -58,6 +60,17 @@ def require_pretrained(model: nn.Module, *, setting: str = 'model') -> None:
                 reason = f'have no entry of the right shape for {len(unmet)} of {total} entries'
                 reason = f'{reason}, the first is {unmet[0]}'
                 raise PretrainedWeightsError(_message(place, cfg['checkpoint'], reason))
+
+
+def init_weights_quietly(model: BaseModule) -> None:
+    """Initialise the weights of a model without mmengine's log line for each parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        model.init_weights()
+    finally:
+        logger.setLevel(level)
 
 
 def _pretrained_cfgs(module: nn.Module) -> Iterator[dict]:

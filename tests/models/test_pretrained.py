@@ -1,12 +1,14 @@
+import logging
 from urllib.error import URLError
 
 import mmengine.runner.checkpoint
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, PretrainedInit
 from torch import nn
 
-from mmp2seg.models.pretrained import require_pretrained
+from mmp2seg.models.pretrained import init_weights_quietly, require_pretrained
 
 
 class Trunk(BaseModule):
@@ -129,3 +131,15 @@ def test_weights_that_are_renamed_on_loading_only_have_to_be_read(network_from, 
     (tmp_path / 'weights.pth').unlink()
     with pytest.raises(RuntimeError, match='cannot be loaded'):
         require_pretrained(network)
+
+
+def test_quiet_initialisation_runs_and_restores_the_level():
+    class Part(BaseModule):
+        def init_weights(self):
+            self.level = MMLogger.get_current_instance().level
+
+    level = MMLogger.get_current_instance().level
+    part = Part()
+    init_weights_quietly(part)
+    assert part.level == logging.WARNING
+    assert MMLogger.get_current_instance().level == level

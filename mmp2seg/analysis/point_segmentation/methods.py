@@ -1,17 +1,16 @@
 """Methods to compare, from their names, types or a config."""
 
 import difflib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 
 from mmp2seg.analysis.point_segmentation.truth_images import TruthImages
 from mmp2seg.apis.network_maps import NetworkMaps
 from mmp2seg.apis.runner import load_config
+from mmp2seg.models.pretrained import init_weights_quietly
 from mmp2seg.registry import MODELS, TASK_UTILS
 from mmp2seg.segmenters import BASELINES, PointSegmentation, PointSegmentationMethod
 from mmp2seg.segmenters.class_head_training import ClassHeadTraining, PointImage
@@ -76,13 +75,7 @@ def build_method(config: Mapping[str, Any]) -> PointSegmentationMethod:
     method = MODELS.build(options)
     if not isinstance(method, BaseModule):
         return method
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # init_weights lists every parameter
-    try:
-        method.init_weights()
-    finally:
-        logger.setLevel(level)
+    init_weights_quietly(method)
     method.eval()
     if _NETWORK in config:
         return _WithNetwork(method, **config[_NETWORK])
