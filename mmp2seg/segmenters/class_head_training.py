@@ -155,7 +155,7 @@ class ClassHeadTraining:
             maps, grid, scale = segmenter.class_features(
                 image.image_rgb, points_xy=_usable(image)[0]
             )
-            features.append([level.half() for level in maps])
+            features.append([level.half().cpu() for level in maps])
             targets.append(_click_targets(image, grid, scale))
         if not any(bool((target > 0).any()) for target in targets):
             raise ValueError('expected an image with points to train a class head, got none')
