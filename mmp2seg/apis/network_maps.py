@@ -83,7 +83,7 @@ class NetworkMaps:
             dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
         )
         (maps,) = self._model.predict_maps(batch['inputs'], batch['data_samples'])
-        scores, offset = maps
+        scores, offset = maps.scores, maps.offset
         probs = scores.new_zeros(self.num_classes + 1, *scores.shape[1:])
         present = image_values(torch.as_tensor(labels, device=scores.device))
         # the network's classes that the image has no point of take no part

@@ -1,6 +1,7 @@
 """Codecs: encode points and regions as training targets, decode maps to instances."""
 
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
+from mmp2seg.codecs.instance_scorer import InstanceAssignment, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
 from mmp2seg.codecs.point_results import DROP_REASONS, ImagePoints, PointInstances, PointTargets
 
@@ -8,7 +9,9 @@ __all__ = [
     'DROP_REASONS',
     'GROUPINGS',
     'ImagePoints',
+    'InstanceAssignment',
     'InstanceDecoder',
+    'InstanceScorer',
     'PointInstances',
     'PointPseudoLabeler',
     'PointTargets',

@@ -6,9 +6,11 @@ Dimensions: ``H, W`` pixels of the image; ``N`` points; ``K`` classes; ``V`` sem
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mmp2seg.codecs.instance_scorer import InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
 from mmp2seg.codecs.point_results import PointInstances
 from mmp2seg.ops.components import find_regions
@@ -43,6 +45,9 @@ class InstanceDecoder:
         anchor: which position of a point distances are measured to. ``'landing'`` moves each point
             along its own offset by the same weight, because offsets learn to aim at the middle of
             an object, wherever its point is. ``'point'`` is the annotated point (the paper's).
+        scorer: an :class:`mmp2seg.codecs.InstanceScorer` or its config. With it, a round of S2I and
+            I2S takes the place of regions and groupings: instance scores are propagated, and every
+            click has its own pixels. None: regions of the semantic scores are divided.
         max_landing_distance: a pixel of a region without a point goes to the point of its class
             that is nearest to its landing position, if that is at most this far, in pixels. 0
             leaves these pixels out.
@@ -59,6 +64,7 @@ class InstanceDecoder:
         landing_weight: float = 0.5,
         anchor: str = 'landing',
         max_landing_distance: float = 8.0,
+        scorer: Mapping[str, object] | InstanceScorer | None = None,
     ) -> None:
         for name, value, known in (
             ('grouping', grouping, GROUPINGS),
@@ -71,10 +77,25 @@ class InstanceDecoder:
         self.labeler: PointPseudoLabeler = (
             TASK_UTILS.build(labeler) if isinstance(labeler, Mapping) else labeler
         )
+        self.scorer: InstanceScorer | None = (
+            TASK_UTILS.build({'type': 'mmp2seg.InstanceScorer', **scorer})
+            if isinstance(scorer, Mapping)
+            else scorer
+        )
         self.grouping = grouping
         self.landing_weight = landing_weight
         self.anchor = anchor
         self.max_landing_distance = max_landing_distance
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether :meth:`decode` looks at the image."""
+        return self.scorer is not None and self.scorer.affinity is not None
+
+    @property
+    def needs_embedding(self) -> bool:
+        """Whether :meth:`decode` looks at the embedding."""
+        return self.scorer is not None and self.scorer.needs_embedding
 
     def decode(
         self,
@@ -84,6 +105,8 @@ class InstanceDecoder:
         labels: Tensor,
         *,
         values: Tensor | None = None,
+        image: Tensor | None = None,
+        embedding: Tensor | None = None,
     ) -> PointInstances:
         """Decode the instances of one image from a network's maps and the image's points.
 
@@ -96,6 +119,8 @@ class InstanceDecoder:
             labels: ``(N,)`` int64 ``0..K-1``.
             values: ``(V,)`` int64, the semantic value of each channel of ``scores``, as returned by
                 :func:`mmp2seg.ops.semantic_scores.image_values`. None: the channels are 0..K.
+            image, embedding: what the scorer's affinity compares, see
+                :meth:`mmp2seg.codecs.InstanceScorer.assign`.
 
         Returns:
             PointInstances: on the scores' device.
@@ -103,6 +128,10 @@ class InstanceDecoder:
         if values is None:
             values = image_values(labels)
             scores = scores.index_select(0, values)
+        if self.scorer is not None:
+            return self._assign(
+                scores, offset, points_xy, labels, values, image=image, embedding=embedding
+            )
         semantic_map, best = argmax_map(scores, values)
         return self.cut(semantic_map, points_xy, labels, scores=best, offset=offset)
 
@@ -134,12 +163,9 @@ class InstanceDecoder:
         if offset is None and self.grouping == 'offset':
             raise ValueError("expected an offset field for the grouping 'offset', got none")
         device, (height, width) = semantic_map.device, semantic_map.shape
-        labels_np = labels.cpu().numpy()
-        reasons = misplaced_points(points_xy.cpu().numpy(), labels_np, height, width)
-        sound = np.flatnonzero(reasons == '')
-        chosen = torch.from_numpy(sound).to(device)
+        reasons, chosen = _sound_points(points_xy, labels, (height, width))
         points_xy, labels = points_xy[chosen], labels[chosen]
-        regions = find_regions(semantic_map.cpu().numpy(), labels_np[sound]).to(device)
+        regions = find_regions(semantic_map.cpu().numpy(), labels.cpu().numpy()).to(device)
         point_regions = self.labeler.point_regions(points_xy, labels, regions)
         if self.grouping == 'region':
             # the region map serves as instance map: an instance has the number of its region
@@ -153,21 +179,50 @@ class InstanceDecoder:
                 point_regions=point_regions,
                 offset=offset,
             )
-            numbers = torch.arange(1, len(sound) + 1, device=device)
+            numbers = torch.arange(1, len(chosen) + 1, device=device)
         if scores is None:
             scores = torch.ones(height, width, device=device)
-        masks, mean_scores, has_pixels = cut_instances(instance_map, numbers, scores)
-        filled = has_pixels.cpu().numpy()
-        in_region = point_regions.cpu().numpy() > 0
-        reasons[sound[~filled]] = np.where(in_region[~filled], 'no_pixels', 'no_region')
-        dropped = np.flatnonzero(reasons != '')
-        return PointInstances(
-            masks=masks,
-            scores=mean_scores,
-            kept=chosen[has_pixels],
-            dropped=torch.from_numpy(dropped).to(device),
-            reasons=reasons[dropped].tolist(),
-            semantic_map=semantic_map,
+        return _point_instances(
+            instance_map,
+            numbers,
+            scores,
+            semantic_map,
+            reasons=reasons,
+            chosen=chosen,
+            has_region=point_regions > 0,
+        )
+
+    def _assign(
+        self,
+        scores: Tensor,
+        offset: Tensor,
+        points_xy: Tensor,
+        labels: Tensor,
+        values: Tensor,
+        *,
+        image: Tensor | None,
+        embedding: Tensor | None,
+    ) -> PointInstances:
+        """Decode by the scorer instead of regions."""
+        assert self.scorer is not None
+        reasons, chosen = _sound_points(points_xy, labels, (scores.shape[1], scores.shape[2]))
+        points_xy, labels = points_xy[chosen], labels[chosen]
+        assigned = self.scorer.assign(
+            scores,
+            offset,
+            points_xy,
+            torch.searchsorted(values, labels + 1),
+            image=image,
+            embedding=embedding,
+        )
+        return _point_instances(
+            assigned.instance_map,
+            torch.arange(1, len(chosen) + 1, device=scores.device),
+            assigned.confidence,
+            values.take(assigned.channel_map),
+            reasons=reasons,
+            chosen=chosen,
+            has_region=torch.ones_like(chosen, dtype=torch.bool),
         )
 
     def _group(
@@ -213,3 +268,48 @@ class InstanceDecoder:
         if self.anchor == 'point':
             return points_xy
         return points_xy + offsets_at_points(offset, points_xy)
+
+
+def _sound_points(
+    points_xy: Tensor, labels: Tensor, size: tuple[int, int]
+) -> tuple[npt.NDArray[np.object_], Tensor]:
+    """Return the reason why each point cannot have an instance, or '', and the other's indices."""
+    reasons = misplaced_points(points_xy.cpu().numpy(), labels.cpu().numpy(), *size)
+    return reasons, torch.from_numpy(np.flatnonzero(reasons == '')).to(points_xy.device)
+
+
+def _point_instances(
+    instance_map: Tensor,
+    numbers: Tensor,
+    scores: Tensor,
+    semantic_map: Tensor,
+    *,
+    reasons: npt.NDArray[np.object_],
+    chosen: Tensor,
+    has_region: Tensor,
+) -> PointInstances:
+    """Cut the masks of the sound points, and report those without one.
+
+    Args:
+        instance_map: ``(H, W)`` integers.
+        numbers: ``(n,)`` the number of each sound point in it, 0 = none.
+        scores: ``(H, W)`` floats.
+        semantic_map: ``(H, W)`` int64.
+        reasons: ``(N,)`` of all points, '' for the sound ones.
+        chosen: ``(n,)`` indices of the sound points.
+        has_region: ``(n,)`` bool.
+    """
+    masks, mean_scores, has_pixels = cut_instances(instance_map, numbers, scores)
+    filled, sound = has_pixels.cpu().numpy(), chosen.cpu().numpy()
+    in_region = has_region.cpu().numpy()
+    reasons[sound[~filled]] = np.where(in_region[~filled], 'no_pixels', 'no_region')
+    dropped = np.flatnonzero(reasons != '')
+    return PointInstances(
+        masks=masks,
+        scores=mean_scores,
+        kept=chosen[has_pixels],
+        dropped=torch.from_numpy(dropped).to(chosen.device),
+        reasons=reasons[dropped].tolist(),
+        semantic_map=semantic_map,
+        confidence=scores,
+    )

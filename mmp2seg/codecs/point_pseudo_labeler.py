@@ -110,6 +110,15 @@ class PointPseudoLabeler:
         instance_map = nearest_point(
             positions, points_xy, position_groups=region_map, point_groups=point_regions
         )
+        return self.targets_of_instances(points_xy, instance_map)
+
+    def targets_of_instances(self, points_xy: Tensor, instance_map: Tensor) -> PointTargets:
+        """Compute the targets of one image whose instances are known, without gradient.
+
+        Args:
+            points_xy: ``(N, 2)`` floats in this frame.
+            instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = point ``n``.
+        """
         aims = points_xy
         if self.offset_target == 'centroid':
             # The centroid of an instance without pixels is nan; no pixel refers to it.

@@ -60,6 +60,7 @@ class PointInstances:
         dropped: ``(N - M,)`` int64, indices of the points without an instance.
         reasons: a key of :data:`DROP_REASONS` for each dropped point.
         semantic_map: ``(H, W)`` int64, the map that the instances were cut from.
+        confidence: ``(H, W)`` float32, the score of the map's value.
     """
 
     masks: Tensor
@@ -68,3 +69,4 @@ class PointInstances:
     dropped: Tensor
     reasons: list[str]
     semantic_map: Tensor
+    confidence: Tensor

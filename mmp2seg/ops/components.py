@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 # Value of ignored pixels in semantic maps.
@@ -109,6 +110,39 @@ def regions_of_points(
         for block in zip(torch.split(points_xy, step), torch.split(labels, step), strict=True)
     ]
     return torch.where(own > 0, own, torch.cat(nearest))
+
+
+def keep_connected(instance_map: Tensor, points_xy: Tensor) -> Tensor:
+    """Keep of each instance the 8-connected part with its point, on the CPU.
+
+    Where the point's pixel is not of its instance, or is a part of one pixel, the largest part
+    stays: there, the point lies in another object's area.
+
+    Args:
+        instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = point ``n``.
+        points_xy: ``(N, 2)`` floats, all inside the map.
+
+    Returns:
+        Tensor: a map of the same form, on the same device.
+    """
+    instances = instance_map.cpu().numpy().copy()
+    cells = points_xy.detach().cpu().floor().long().numpy()
+    for number, box in enumerate(ndimage.find_objects(instances), 1):
+        if box is None:
+            continue
+        mask = instances[box] == number
+        parts, count = ndimage.label(mask, np.ones((3, 3)))
+        if count < 2:
+            continue
+        column, row = cells[number - 1]
+        sizes = np.bincount(parts.ravel())[1:]
+        place = row - box[0].start, column - box[1].start
+        inside = all(0 <= at < side for at, side in zip(place, parts.shape, strict=True))
+        part = parts[place] if inside else 0
+        if part == 0 or (sizes[part - 1] == 1 and sizes.max() > 1):
+            part = sizes.argmax() + 1
+        instances[box][mask & (parts != part)] = 0
+    return torch.from_numpy(instances).to(instance_map.device)
 
 
 def _window(regions_shape: tuple[int, int], max_distance: float) -> tuple[int, int]:

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from scipy import ndimage
 from torch import Tensor
 
 from mmp2seg.ops.affinity.guided import guided_propagation
+from mmp2seg.ops.components import keep_connected
 from mmp2seg.ops.coords import keep_off_border, misplaced_points, points_to_pixels
 from mmp2seg.ops.point_similarity import (
     class_unary,
@@ -707,14 +707,17 @@ class _Canvas:
         connected: bool,
         min_confidence: float,
     ) -> PointSegmentation:
-        cells = points_to_pixels(np.where((reasons == '')[:, None], points_xy, 0))
+        points_xy = np.where((reasons == '')[:, None], points_xy, 0)
+        cells = points_to_pixels(points_xy)
         for n in np.flatnonzero(reasons == ''):
             row, column = cells[n]
             self._instances[row, column] = n + 1  # a click is in its own mask and of its class
             self._semantic[row, column] = classes[n] + 1
             self._unsure[row, column], self._confidence[row, column] = False, 1
         if connected:
-            _keep_connected(self._instances, cells)
+            self._instances = keep_connected(
+                torch.from_numpy(self._instances), torch.from_numpy(points_xy)
+            ).numpy()
         counts = np.bincount(self._instances.ravel(), minlength=self._num_points + 1)[1:]
         totals = np.bincount(
             self._instances.ravel(), self._probability.ravel(), minlength=self._num_points + 1
@@ -747,22 +750,6 @@ def _inside(clicks_xy: npt.ArrayLike | None, height: int, width: int) -> npt.NDA
     """Return the clicks inside the image, ``(B, 2)``, each position once."""
     clicks = _positions([] if clicks_xy is None else clicks_xy)
     return clicks[misplaced_points(clicks, np.zeros(len(clicks)), height, width) == '']
-
-
-def _keep_connected(instances: npt.NDArray[np.int32], cells: npt.NDArray[np.int64]) -> None:
-    """Keep of each instance the 8-connected part with its click, in place."""
-    for n, box in enumerate(ndimage.find_objects(instances)):
-        if box is None:
-            continue
-        mask = instances[box] == n + 1
-        parts, number = ndimage.label(mask, np.ones((3, 3)))
-        if number < 2:
-            continue
-        part = parts[cells[n, 0] - box[0].start, cells[n, 1] - box[1].start]
-        sizes = np.bincount(parts.ravel())[1:]
-        if sizes[part - 1] == 1:  # the click alone: its pixel lies in another object's area
-            part = sizes.argmax() + 1 if sizes.max() > 1 else part
-        instances[box][mask & (parts != part)] = 0
 
 
 def _strong_scores(

@@ -26,7 +26,8 @@ the network's input for ``gt_*``, the original image for ``ori_points``, ``pred_
     ``points`` (D, 2) float64; ``labels`` (D,); ``point_ids`` (D,); ``reasons``, a list of D str,
     keys of :data:`mmp2seg.codecs.DROP_REASONS`.
 ``pred_sem_seg`` (PixelData), on request
-    ``sem_seg`` (1, H, W) int64, the map that the instances were cut from.
+    ``sem_seg`` (1, H, W) int64, the map that the instances were cut from; ``confidence``
+    (1, H, W) float32, the score of its value.
 ``pred_offset`` (PixelData), on request
     ``offset`` (2, H, W) float32 (dx, dy) in pixels.
 """

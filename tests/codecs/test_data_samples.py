@@ -24,6 +24,7 @@ def test_instances_have_the_numbers_of_the_file():
         dropped=torch.tensor([2]),
         reasons=['outside_image'],
         semantic_map=torch.zeros(2, 4, dtype=torch.int64),
+        confidence=torch.ones(2, 4),
     )
     add_instances(sample, instances)
     kept, dropped = sample.pred_instances, sample.dropped_points

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +20,30 @@ from mmp2seg.models.detectors.original_frame import offset_factors, to_original_
 from mmp2seg.models.distillation import NetworkMaps, SemanticScorer
 from mmp2seg.models.pretrained import require_pretrained
 from mmp2seg.ops.components import IGNORE
-from mmp2seg.ops.semantic_scores import image_values
+from mmp2seg.ops.semantic_scores import image_values, resize_scores
 from mmp2seg.registry import MODELS
 
 _TEST_DEFAULTS = dict(
     decoder=None, rounds=0, use_weak_map=False, network_weight=0.0, return_maps=False
 )
+
+
+class ImageMaps(NamedTuple):
+    """Maps of an image in its original frame.
+
+    Attributes:
+        scores: ``(V, H', W')`` float32, of the values that
+            :func:`mmp2seg.ops.semantic_scores.image_values` returns.
+        offset: ``(2, H', W')`` float32 ``(dx, dy)`` in pixels of the original image.
+        image: ``(3, H', W')`` float32, the normalised network input; None if the decoder does not
+            look at it.
+        embedding: ``(D, H', W')`` float32; None if the decoder does not use it.
+    """
+
+    scores: Tensor
+    offset: Tensor
+    image: Tensor | None = None
+    embedding: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -105,6 +124,10 @@ class P2Seg(BaseDetector):
     def _make_test_scorer(self) -> SemanticScorer:
         """Return the distiller's scorer with the options of ``test_cfg``."""
         options = {key: self.test_cfg[key] for key in ('rounds', 'use_weak_map', 'network_weight')}
+        scorer = self.distiller.instance_scorer
+        wanting = self.decoder.needs_embedding or (scorer is not None and scorer.needs_embedding)
+        if wanting and self.affinity_head is None:
+            raise ValueError('the affinity of the scores uses the embedding: expected an affinity_head')
         if options['rounds'] > 0 and self.affinity_head is None:
             raise ValueError('test_cfg.rounds propagates by affinity: expected an affinity_head')
         return dataclasses.replace(self.distiller.scorer, **options)
@@ -149,10 +172,18 @@ class P2Seg(BaseDetector):
         logits, offset, embedding = self._forward(batch_inputs)
         offset = self.offset_head.predict_by_feat(offset, size)
         targets = self.distiller.distill(
-            NetworkMaps(logits, offset, embedding, self.semantic_head.align_corners),
+            NetworkMaps(
+                logits, offset, embedding, self.semantic_head.align_corners, inputs=batch_inputs
+            ),
             torch.cat([sample.gt_sem_seg.sem_seg for sample in batch_data_samples]),
             [image_points(sample) for sample in batch_data_samples],
             iteration=_runner_iteration(),
+            padding=torch.stack(
+                [
+                    _padding(sample, size=size, device=batch_inputs.device)
+                    for sample in batch_data_samples
+                ]
+            ),
         )
         return self.mdm_loss(
             semantic_logits=self.semantic_head.upsample(logits, size),
@@ -174,13 +205,13 @@ class P2Seg(BaseDetector):
             list[DetDataSample]: the same samples, see :mod:`mmp2seg.structures.fields`.
         """
         maps = self.predict_maps(batch_inputs, batch_data_samples)
-        for sample, (scores, offset) in zip(batch_data_samples, maps):
-            self.decode_maps(sample, scores, offset)
+        for sample, of_image in zip(batch_data_samples, maps):
+            self.decode_maps(sample, of_image)
         return batch_data_samples
 
     def predict_maps(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[ImageMaps]:
         """Compute the maps of each image in its original frame (H', W'), undoing resize and flips.
 
         To save memory, this yields one image at a time, with the scores of only background and the
@@ -192,9 +223,7 @@ class P2Seg(BaseDetector):
                 uses them.
 
         Yields:
-            tuple: for each image, ``(V, H', W')`` float32 scores of the values that
-            :func:`mmp2seg.ops.semantic_scores.image_values` returns, and ``(2, H', W')`` float32
-            offsets ``(dx, dy)`` in pixels of the original image.
+            ImageMaps: of each image.
         """
         size = tuple(batch_inputs.shape[-2:])
         logits, offsets, embeddings = self._forward(batch_inputs)
@@ -209,25 +238,42 @@ class P2Seg(BaseDetector):
                 align_corners=self.semantic_head.align_corners,
             )
             offset = self.offset_head.predict_by_feat(offsets[one], size)[0]
-            yield (
-                to_original_frame(scores[0], sample),
-                to_original_frame(offset, sample) * offset_factors(sample, offset),
+            embedding = None
+            if self.decoder.needs_embedding and embeddings is not None:
+                embedding = resize_scores(embeddings[one].float(), size)[0]
+                embedding = to_original_frame(embedding, sample)
+            yield ImageMaps(
+                scores=to_original_frame(scores[0], sample),
+                offset=to_original_frame(offset, sample) * offset_factors(sample, offset),
+                image=to_original_frame(batch_inputs[index], sample)
+                if self.decoder.needs_image
+                else None,
+                embedding=embedding,
             )
 
-    def decode_maps(self, sample: DetDataSample, scores: Tensor, offset: Tensor) -> None:
+    def decode_maps(self, sample: DetDataSample, maps: ImageMaps) -> None:
         """Cut the instances of an image and write them and the dropped points into its sample.
 
         Args:
             sample: with ``ori_points``.
-            scores, offset: maps of the image, see :meth:`predict_maps`.
+            maps: of the image, see :meth:`predict_maps`.
         """
-        points = require_original_points(sample).to(scores.device)
-        values = image_values(points.labels)
-        instances = self.decoder.decode(scores, offset, points.points, points.labels, values=values)
+        points = require_original_points(sample).to(maps.scores.device)
+        instances = self.decoder.decode(
+            maps.scores,
+            maps.offset,
+            points.points,
+            points.labels,
+            values=image_values(points.labels),
+            image=maps.image,
+            embedding=maps.embedding,
+        )
         add_instances(sample, instances)
         if self.test_cfg['return_maps']:
-            sample.pred_sem_seg = PixelData(sem_seg=instances.semantic_map[None])
-            sample.pred_offset = PixelData(offset=offset)
+            sample.pred_sem_seg = PixelData(
+                sem_seg=instances.semantic_map[None], confidence=instances.confidence[None]
+            )
+            sample.pred_offset = PixelData(offset=maps.offset)
 
 
 def _runner_iteration() -> int:

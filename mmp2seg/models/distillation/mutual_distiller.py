@@ -4,6 +4,7 @@ Dimensions: ``B`` images; ``K`` classes; ``H, W`` pixels of the network's input;
 the heads' maps; ``D`` embedding channels.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmp2seg.codecs import ImagePoints, PointPseudoLabeler, PointTargets
+from mmp2seg.codecs import ImagePoints, InstanceScorer, PointPseudoLabeler, PointTargets
 from mmp2seg.models.distillation.semantic_scorer import SemanticScorer
 from mmp2seg.ops.affinity import mask_unknown
 from mmp2seg.ops.components import IGNORE, find_regions
@@ -30,12 +31,15 @@ class NetworkMaps(NamedTuple):
         offset: ``(B, 2, H, W)`` float32 ``(dx, dy)`` in pixels, upsampled to the input's size.
         embedding: ``(B, D, h', w')`` floats; None for a network without an affinity head.
         align_corners: option of the semantic head's upsampling.
+        inputs: ``(B, 3, H, W)``, the network's input; only an ``instance_scorer`` with an affinity
+            looks at it.
     """
 
     semantic_logits: Tensor
     offset: Tensor
     embedding: Tensor | None
     align_corners: bool = False
+    inputs: Tensor | None = None
 
 
 @dataclass
@@ -64,12 +68,22 @@ class MutualDistiller:
     The argmax of S is a semantic map, whose regions then replace those of the weak map. The offset
     and affinity heads are trained on the initial and on the refined instances.
 
+    With an ``instance_scorer``, both steps are one round: offsets divide C among the points, the
+    scorer's affinity propagates these instance scores, and the refined instances and the semantic
+    map S are read from the result.
+
     Args:
         labeler: a :class:`mmp2seg.codecs.PointPseudoLabeler` or its config. In a model it is the
             model's labeler.
         rounds: propagations per training step; with 0, only S2I is used.
         beta: Hadamard power of the affinity (table 10).
         threshold: affinities below it do not propagate.
+        instance_scorer: an :class:`mmp2seg.codecs.InstanceScorer` or its config. C is then the mean
+            of the network's probabilities and the weak map, with the share ``network_weight`` of
+            the network. ``rounds``, ``beta``, ``threshold``, ``radius`` and ``semantic_input`` are
+            not used.
+        min_confidence: with an ``instance_scorer``, pixels whose best value has less probability
+            are ignored where S is a semantic target.
         radius: largest distance between pixels that propagate to each other, in cells of the
             embedding's grid; None = no limit.
         semantic_input: the C of the first round. ``'network'``: the probabilities of the semantic
@@ -95,6 +109,8 @@ class MutualDistiller:
         beta: float = 1.0,
         threshold: float = 0.0,
         radius: float | None = None,
+        instance_scorer: Mapping | InstanceScorer | None = None,
+        min_confidence: float = 0.6,
         semantic_input: str = 'network',
         network_weight: float = 0.0,
         semantic_use: str = 'offset',
@@ -117,6 +133,12 @@ class MutualDistiller:
             use_weak_map=semantic_input == 'weak',
             network_weight=network_weight,
         )
+        if isinstance(instance_scorer, Mapping):
+            instance_scorer = TASK_UTILS.build(
+                {'type': 'mmp2seg.InstanceScorer', **instance_scorer}
+            )
+        self.instance_scorer: InstanceScorer | None = instance_scorer
+        self.min_confidence = min_confidence
         self.semantic_use = semantic_use
         self.refine_begin = refine_begin
         self.propagate_begin = propagate_begin
@@ -130,6 +152,7 @@ class MutualDistiller:
         images: Sequence[ImagePoints],
         *,
         iteration: int,
+        padding: Tensor | None = None,
     ) -> DistilledTargets:
         """Compute the targets of a batch.
 
@@ -138,6 +161,7 @@ class MutualDistiller:
             weak_maps: ``(B, H, W)`` integers, 0 background, k + 1 class k; padding is 255.
             images: points and regions of the weak map of each image.
             iteration: the runner's iteration, counted from 0.
+            padding: ``(B, H, W)`` bool, the pixels outside the images; None: there are none.
 
         Returns:
             DistilledTargets: on the device of the predictions.
@@ -145,13 +169,18 @@ class MutualDistiller:
         point_regions = [self._point_regions(image) for image in images]
         initial = self._targets(images, point_regions)
         targets, semantic_maps = [(initial, weak_maps)], [weak_maps]
-        if _has_begun(self.refine_begin, iteration):
+        if _has_begun(self.refine_begin, iteration) and self._assigns(iteration):
+            refined, source = self._assigned_targets(maps, weak_maps, images, padding)
+            if self._has_semantic_target(iteration):
+                semantic_maps.append(source)
+            targets.append((refined, source))
+        elif _has_begun(self.refine_begin, iteration):
             source = weak_maps
             if maps.embedding is not None and self._propagates(iteration):
                 source = self._propagated_maps(maps, weak_maps, images)
                 images = [_with_regions(*pair) for pair in zip(images, source, strict=True)]
                 point_regions = [self._point_regions(image) for image in images]
-                if self.semantic_use == 'semantic' and _has_begun(self.semantic_begin, iteration):
+                if self._has_semantic_target(iteration):
                     semantic_maps.append(_without_orphans(source, images, point_regions))
             targets.append((self._targets(images, point_regions, maps.offset), source))
         return DistilledTargets(
@@ -172,6 +201,57 @@ class MutualDistiller:
     def _propagates(self, iteration: int) -> bool:
         wanted = self.scorer.rounds > 0 and self.semantic_use != 'none'
         return wanted and _has_begun(self.propagate_begin, iteration)
+
+    def _assigns(self, iteration: int) -> bool:
+        wanted = self.instance_scorer is not None and self.semantic_use != 'none'
+        return wanted and _has_begun(self.propagate_begin, iteration)
+
+    def _has_semantic_target(self, iteration: int) -> bool:
+        return self.semantic_use == 'semantic' and _has_begun(self.semantic_begin, iteration)
+
+    def _assigned_targets(
+        self,
+        maps: NetworkMaps,
+        weak_maps: Tensor,
+        images: Sequence[ImagePoints],
+        padding: Tensor | None,
+    ) -> tuple[list[PointTargets], Tensor]:
+        """Return the refined targets of each image by the instance scorer, and ``(B, H, W)`` S.
+
+        Pixels that are 255 in the weak map are 255 in S. So are pixels that S is not sure of, and
+        those of a class that do not hang together with one of its points.
+        """
+        assert self.instance_scorer is not None
+        mixed = dataclasses.replace(self.scorer, rounds=0, use_weak_map=True)
+        targets, semantic_maps = [], []
+        for index, image in enumerate(images):
+            one = slice(index, index + 1)
+            values = image_values(image.labels)
+            ignored = weak_maps[one] == IGNORE
+            probs = mixed(
+                maps.semantic_logits[one],
+                None,
+                values,
+                ignored=ignored,
+                weak_map=weak_maps[one],
+                align_corners=maps.align_corners,
+            )
+            assigned = self.instance_scorer.assign(
+                probs[0],
+                maps.offset[index],
+                image.points_xy,
+                torch.searchsorted(values, image.labels + 1),
+                image=None if maps.inputs is None else maps.inputs[index],
+                embedding=None if maps.embedding is None else maps.embedding[index],
+                valid=None if padding is None else ~padding[index],
+            )
+            instance_map = assigned.instance_map.masked_fill(ignored[0], 0)
+            semantic_map = values.take(assigned.channel_map)
+            unknown = ignored[0] | (assigned.confidence < self.min_confidence)
+            unknown |= (semantic_map > 0) & (assigned.instance_map == 0)
+            semantic_maps.append(semantic_map.masked_fill(unknown, IGNORE))
+            targets.append(self.labeler.targets_of_instances(image.points_xy, instance_map))
+        return targets, torch.stack(semantic_maps)
 
     def _point_regions(self, image: ImagePoints) -> Tensor:
         return self.labeler.point_regions(image.points_xy, image.labels, image.regions)

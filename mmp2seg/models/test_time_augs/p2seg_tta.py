@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from mmdet.structures import DetDataSample, SampleList
 from mmengine.model import BaseTTAModel
-from torch import Tensor
 
+from mmp2seg.models.detectors.p2seg import ImageMaps
 from mmp2seg.registry import MODELS
 
 
@@ -47,7 +47,7 @@ class P2SegTTA(BaseTTAModel):
 
     def merge_preds(
         self,
-        data_samples_list: Sequence[Sequence[tuple[DetDataSample, tuple[Tensor, Tensor]]]],
+        data_samples_list: Sequence[Sequence[tuple[DetDataSample, ImageMaps]]],
     ) -> SampleList:
         """Average the maps of each image's copies and decode them.
 
@@ -61,8 +61,11 @@ class P2SegTTA(BaseTTAModel):
         merged = []
         for copies in data_samples_list:
             sample = copies[0][0]
-            maps = zip(*(maps for _, maps in copies))
-            scores, offset = (torch.stack(of_copies).mean(dim=0) for of_copies in maps)
-            self.module.decode_maps(sample, scores, offset)
+            # maps that the decoder does not use are None in all copies
+            means = (
+                None if of_kind[0] is None else torch.stack(of_kind).mean(dim=0)
+                for of_kind in zip(*(maps for _, maps in copies), strict=True)
+            )
+            self.module.decode_maps(sample, ImageMaps(*means))
             merged.append(sample)
         return merged

@@ -333,7 +333,7 @@ def _image_scores(model, data, maps=None):
     if maps is not None:
         model._forward = lambda *_: maps
     with torch.no_grad():
-        return [scores for scores, _ in model.predict_maps(data['inputs'], data['data_samples'])]
+        return [maps.scores for maps in model.predict_maps(data['inputs'], data['data_samples'])]
 
 
 def test_padding_does_not_change_the_propagated_scores(dataset):

@@ -1,0 +1,256 @@
+"""InstanceScorer: one round of S2I and I2S, from semantic scores and offsets to instances.
+
+Dimensions: ``N`` points; ``V`` semantic values of the image, background first; ``C`` channels of
+the image; ``D`` channels of the embedding; ``H, W`` pixels; ``h, w`` cells of a coarser grid.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmp2seg.codecs.affinities import Affinity
+from mmp2seg.ops.components import keep_connected
+from mmp2seg.ops.instance_scores import (
+    best_instances,
+    fix_clicks,
+    instance_scores,
+    near_points,
+)
+from mmp2seg.ops.offsets import landing_positions, offsets_at_points
+from mmp2seg.registry import TASK_UTILS
+
+ANCHORS = ('landing', 'point')
+# A point is left out of a window where its share of a class is below this: it cannot be the largest
+# there, and a large image has hundreds of points.
+_NEGLIGIBLE = 1e-4
+
+
+@dataclass(frozen=True)
+class InstanceAssignment:
+    """The instance and the semantic value of each pixel.
+
+    Attributes:
+        instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = point ``n``.
+        channel_map: ``(H, W)`` int64, the channel of the most likely semantic value.
+        confidence: ``(H, W)`` float32, the probability of this value.
+    """
+
+    instance_map: Tensor
+    channel_map: Tensor
+    confidence: Tensor
+
+
+@TASK_UTILS.register_module()
+class InstanceScorer:
+    """Turn semantic scores and offsets into instances by a round of mutual distillation.
+
+    S2I (semantic to instance): the probability of each class is divided among its points, by the
+    distance of a pixel's landing position to them
+    (:func:`mmp2seg.ops.instance_scores.instance_scores`). The clicks are fixed. An affinity
+    propagates these instance scores. I2S (instance to semantic): their sums per class are the new
+    semantic scores. A pixel gets the most likely class first, and then the best point of it.
+
+    Large frames are cut into windows that overlap by the affinity's reach, so that memory does not
+    grow with the number of points. The result does not show them.
+
+    Args:
+        affinity: an :class:`mmp2seg.codecs.affinities.Affinity` or its config; None: the scores are
+            not propagated (S2I alone).
+        sigma: how sharply the class is divided, in pixels.
+        landing_weight: where the compared position lies between the pixel's centre (0) and its
+            landing position (1).
+        anchor: which position of a point distances are measured to: ``'landing'``, the point moved
+            along its own offset by the same weight, or ``'point'``.
+        click_radius: pixels that are at most this far from a click belong to it, whatever the
+            network says; None: clicks are not fixed.
+        connected: take away from an instance what is not connected with its click.
+        stride: pixels per cell of the grid that the scores are propagated on.
+        window: longest side of a window without overlap, in cells.
+
+    Raises:
+        ValueError: ``anchor`` is unknown, ``landing_weight`` is outside [0, 1], or a size is not
+            above 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        affinity: Mapping[str, object] | Affinity | None = None,
+        sigma: float = 3.0,
+        landing_weight: float = 0.5,
+        anchor: str = 'landing',
+        click_radius: float | None = 2.0,
+        connected: bool = True,
+        stride: int = 1,
+        window: int = 256,
+    ) -> None:
+        if anchor not in ANCHORS:
+            raise ValueError(f'expected anchor to be one of {ANCHORS}, got {anchor!r}')
+        if not 0 <= landing_weight <= 1:
+            raise ValueError(f'expected landing_weight in [0, 1], got {landing_weight}')
+        for name, value in (('sigma', sigma), ('stride', stride), ('window', window)):
+            if not value > 0:
+                raise ValueError(f'expected {name} > 0, got {value}')
+        if click_radius is not None and click_radius < 0:
+            raise ValueError(f'expected click_radius >= 0 or None, got {click_radius}')
+        self.affinity: Affinity | None = (
+            TASK_UTILS.build(affinity) if isinstance(affinity, Mapping) else affinity
+        )
+        self.sigma = sigma
+        self.landing_weight = landing_weight
+        self.anchor = anchor
+        self.click_radius = click_radius
+        self.connected = connected
+        self.stride = stride
+        self.window = window
+
+    @property
+    def needs_embedding(self) -> bool:
+        """Whether the affinity needs an embedding."""
+        return self.affinity is not None and self.affinity.needs_embedding
+
+    @torch.no_grad()
+    def assign(
+        self,
+        probs: Tensor,
+        offset: Tensor,
+        points_xy: Tensor,
+        channels: Tensor,
+        *,
+        image: Tensor | None = None,
+        embedding: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> InstanceAssignment:
+        """Assign the pixels of one image.
+
+        Args:
+            probs: ``(V, H, W)`` floats >= 0, background first; only their shares matter.
+            offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels of this frame.
+            points_xy: ``(N, 2)`` floats, all inside this frame.
+            channels: ``(N,)`` int64, the channel of ``probs`` of each point's class.
+            image: ``(C, H, W)`` floats; neither scale nor offset of a channel matters. Needed for
+                an affinity.
+            embedding: ``(D, h, w)`` floats on any grid of the same frame; None if the affinity
+                needs none.
+            valid: ``(H, W)`` bool, the pixels of the image; the rest is padding.
+
+        Returns:
+            InstanceAssignment: on the device of ``probs``.
+
+        Raises:
+            ValueError: there is an affinity and no image.
+        """
+        if self.affinity is not None and image is None:
+            raise ValueError('expected an image for the propagation of instance scores, got none')
+        height, width = probs.shape[1:]
+        partial = self.landing_weight * offset.float()
+        points_xy = points_xy.to(partial)
+        anchors = points_xy
+        if self.anchor == 'landing' and len(points_xy):
+            anchors = points_xy + offsets_at_points(partial, points_xy)
+        landing = landing_positions(partial)
+        instance_map = torch.zeros(height, width, dtype=torch.int32, device=probs.device)
+        channel_map = torch.zeros_like(instance_map, dtype=torch.int64)
+        confidence = torch.zeros_like(instance_map, dtype=torch.float32)
+        for inner, outer in self._windows(height, width):
+            scores, near = self._window_scores(
+                probs[:, *outer].float(),
+                landing[:, *outer],
+                anchors,
+                points_xy - points_xy.new_tensor([outer[1].start, outer[0].start]),
+                channels,
+                image=None if image is None else image[:, *outer],
+                embedding=embedding,
+                valid=None if valid is None else valid[outer],
+            )
+            rows, columns = (
+                slice(one.start - other.start, one.stop - other.start)
+                for one, other in zip(inner, outer, strict=True)
+            )
+            owners, channel_map[inner], confidence[inner] = best_instances(
+                scores[:, rows, columns], channels[near], len(probs)
+            )
+            numbers = torch.cat([near.new_zeros(1), near + 1]).int()
+            instance_map[inner] = numbers[owners.long()]
+        if self.connected:
+            instance_map = keep_connected(instance_map, points_xy)
+        return InstanceAssignment(instance_map, channel_map, confidence)
+
+    def _windows(
+        self, height: int, width: int
+    ) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+        """Yield windows without and with what the affinity reaches, as (rows, columns)."""
+        reach = 0 if self.affinity is None else self.affinity.reach
+        side = math.inf if reach is None else self.window * self.stride
+        # 1: of the bilinear steps between the grids
+        margin = 0 if reach is None else (reach + (self.stride > 1)) * self.stride
+
+        def cut(length: int) -> list[tuple[slice, slice]]:
+            count = max(1, math.ceil(length / side))
+            size = math.ceil(length / count / self.stride) * self.stride
+            return [
+                (
+                    slice(start, min(start + size, length)),
+                    slice(max(0, start - margin), min(start + size + margin, length)),
+                )
+                for start in range(0, length, size)
+            ]
+
+        for rows, outer_rows in cut(height):
+            for columns, outer_columns in cut(width):
+                yield (rows, columns), (outer_rows, outer_columns)
+
+    def _window_scores(
+        self,
+        probs: Tensor,
+        landing: Tensor,
+        anchors: Tensor,
+        points_xy: Tensor,
+        channels: Tensor,
+        *,
+        image: Tensor | None,
+        embedding: Tensor | None,
+        valid: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the instance scores of a window and the indices of the points that they are of."""
+        size = probs.shape[1:]
+        options = dict(sigma=self.sigma)
+        near = near_points(landing, anchors, channels, **options, negligible=_NEGLIGIBLE)
+        height, width = size
+        x, y = points_xy.T
+        margin = self.click_radius or 0
+        # a point may have a click here that its class does not land at
+        near |= (x >= -margin) & (x < width + margin) & (y >= -margin) & (y < height + margin)
+        indices = near.nonzero()[:, 0]
+        if self.stride > 1:
+            probs, landing, image = (
+                None if values is None else _pooled(values, self.stride)
+                for values in (probs, landing, image)
+            )
+            if valid is not None:
+                valid = _pooled(valid[None].float(), self.stride)[0] > 0.5
+        probs = probs / probs.sum(0).clamp_min(1e-12)
+        scores = instance_scores(
+            probs, landing, anchors[indices], channels[indices], **options
+        )
+        fixed = None
+        if self.click_radius is not None:
+            scores, fixed = fix_clicks(
+                scores, points_xy[indices] / self.stride, radius=self.click_radius / self.stride
+            )
+        if self.affinity is not None:
+            scores = self.affinity(
+                scores, image=image, embedding=embedding, valid=valid, fixed=fixed
+            )
+        if self.stride > 1:
+            scores = F.interpolate(scores[None], tuple(size), mode='bilinear')[0]
+        return scores, indices
+
+
+def _pooled(values: Tensor, stride: int) -> Tensor:
+    """Average ``(C, H, W)`` maps over cells; those at the border may have fewer pixels."""
+    return F.avg_pool2d(values[None], stride, ceil_mode=True, count_include_pad=False)[0]

@@ -1,0 +1,149 @@
+"""Instance scores: how likely a pixel belongs to each of the image's points, or to none.
+
+They are what the rounds of mutual distillation exchange. Semantic scores and offsets give instance
+scores (S2I, semantic to instance); an affinity propagates them; their sums per class are semantic
+scores again (I2S, instance to semantic).
+
+Dimensions: ``N`` points; ``V`` semantic values of the image, background first; ``H, W`` pixels.
+Instance scores are ``(N + 1, H, W)``, background last; they are at least 0.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def instance_scores(
+    probs: Tensor, landing_xy: Tensor, anchors_xy: Tensor, channels: Tensor, *, sigma: float
+) -> Tensor:
+    """Divide each class's probability among its points, by the distance to where a pixel lands.
+
+    ``I_n(p) = P_c(n)(p) softmax_m(-|landing(p) - anchor_m|^2 / (2 sigma^2))_n`` over the points m
+    of the class c(n) of point n. As sigma goes to 0, the nearest point takes all. The background's
+    score is its probability.
+
+    Args:
+        probs: ``(V, H, W)`` floats, background first.
+        landing_xy: ``(2, H, W)`` floats, where the offset of each pixel lands.
+        anchors_xy: ``(N, 2)`` floats, the position of each point that landings are compared with.
+        channels: ``(N,)`` int64, the channel of ``probs`` of each point's class.
+        sigma: in pixels, above 0.
+
+    Returns:
+        Tensor: ``(N + 1, H, W)`` float32, background last. Its sum per pixel is that of the
+        background and of the classes that have points.
+    """
+    num_points = len(anchors_xy)
+    scores = probs.new_zeros(num_points + 1, *probs.shape[1:], dtype=torch.float32)
+    scores[-1] = probs[0]
+    if num_points == 0:
+        return scores
+    squared = (landing_xy[0] - anchors_xy[:, 0, None, None]).float().square_()
+    squared += (landing_xy[1] - anchors_xy[:, 1, None, None]).square()  # (N, H, W)
+    logits = squared.mul_(-0.5 / sigma**2)
+    for channel in range(1, len(probs)):
+        # a mask and not a selection of the points: their number is on the device
+        others = (channels != channel)[:, None, None]
+        shares = logits.masked_fill(others, -torch.inf).softmax(0)
+        scores[:-1] += shares.nan_to_num_() * probs[channel]  # nan: the class has no points
+    return scores
+
+
+def near_points(
+    landing_xy: Tensor, anchors_xy: Tensor, channels: Tensor, *, sigma: float, negligible: float
+) -> Tensor:
+    """Find the points that can have a share of some pixels' class that is not negligible.
+
+    A point is left out if even its nearest landing is so much farther than the farthest landing of
+    another point of its class that its share is below ``negligible`` everywhere.
+
+    Args:
+        landing_xy: ``(2, H, W)`` floats, with at least one pixel.
+        anchors_xy, channels, sigma: see :func:`instance_scores`.
+        negligible: a share, above 0.
+
+    Returns:
+        Tensor: ``(N,)`` bool.
+    """
+    low, high = landing_xy.amin((1, 2)), landing_xy.amax((1, 2))
+    nearest = torch.maximum(low - anchors_xy, anchors_xy - high).clamp_min(0).square().sum(1)
+    farthest = torch.maximum(high - anchors_xy, anchors_xy - low).square().sum(1)
+    same_class = channels[:, None] == channels
+    bound = farthest.masked_fill(~same_class, torch.inf).amin(1)  # of the class's best point
+    return nearest - bound <= -2 * sigma**2 * math.log(negligible)
+
+
+def fix_clicks(scores: Tensor, points_xy: Tensor, *, radius: float) -> tuple[Tensor, Tensor]:
+    """Give each point the pixels of a small disc around it.
+
+    A pixel near several points belongs to the nearest one, and to the first one of equally near
+    points. The pixel that contains a point counts as nearest to it, so that it is always fixed.
+
+    Args:
+        scores: ``(N + 1, H, W)`` floats, background last.
+        points_xy: ``(N, 2)`` floats; points outside the frame have a disc too.
+        radius: largest distance of a pixel's centre from the point, in pixels; with 0 only the
+            pixel that contains the point.
+
+    Returns:
+        tuple: scores that are 1 for the point and 0 for all else at these pixels, and ``(H, W)``
+        bool, these pixels.
+    """
+    height, width = scores.shape[1:]
+    num_points = len(points_xy)
+    if num_points == 0:
+        return scores.clone(), scores.new_zeros(height, width, dtype=torch.bool)
+    reach = math.ceil(radius)
+    steps = torch.arange(-reach, reach + 1, device=scores.device)
+    cells = points_xy.floor().long()
+    columns = cells[:, 0, None, None] + steps  # (N, 1, S)
+    rows = cells[:, 1, None, None] + steps[:, None]  # (N, S, 1)
+    squared = (columns + 0.5 - points_xy[:, 0, None, None]).square() + (
+        rows + 0.5 - points_xy[:, 1, None, None]
+    ).square()
+    own = (steps == 0) & (steps[:, None] == 0)
+    squared = torch.where(own, 0.0, squared.masked_fill(squared > radius**2, torch.inf))
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    squared = squared.masked_fill(~inside, torch.inf).flatten().float()
+    index = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten()
+    nearest = scores.new_full((height * width,), torch.inf, dtype=torch.float32)
+    nearest.scatter_reduce_(0, index, squared, 'amin')
+    owners = torch.arange(num_points, device=scores.device).repeat_interleave(len(steps) ** 2)
+    wins = squared.isfinite() & (squared == nearest[index])
+    owner = torch.full_like(nearest, num_points, dtype=torch.int64)
+    owner.scatter_reduce_(0, index, owners.where(wins, num_points), 'amin')
+    fixed = (owner < num_points).view(height, width)
+    one_hot = torch.zeros_like(scores).scatter_(0, owner.view(1, height, width), 1)
+    return torch.where(fixed, one_hot, scores), fixed
+
+
+def class_scores(scores: Tensor, channels: Tensor, num_values: int) -> Tensor:
+    """Return the sum of the instance scores of each semantic value, ``(V, H, W)``.
+
+    Args:
+        scores: ``(N + 1, H, W)`` floats, background last.
+        channels: ``(N,)`` int64 in ``1..num_values - 1``.
+        num_values: V.
+    """
+    sums = scores.new_zeros(num_values, *scores.shape[1:])
+    return sums.index_add_(0, torch.cat([channels, channels.new_zeros(1)]), scores)
+
+
+def best_instances(
+    scores: Tensor, channels: Tensor, num_values: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the instance of each pixel: the most likely value first, then its best point.
+
+    Args: see :func:`class_scores`.
+
+    Returns:
+        tuple: ``(H, W)`` int32 instance map, 0 none, ``n + 1`` point ``n``; ``(H, W)`` int64
+        channel of the value; ``(H, W)`` the value's score.
+    """
+    best, channel = class_scores(scores, channels, num_values).max(0)
+    if len(channels) == 0:
+        return torch.zeros_like(channel, dtype=torch.int32), channel, best
+    of_value = channels[:, None, None] == channel
+    owner = scores[:-1].masked_fill(~of_value, -1).argmax(0)
+    return ((owner + 1) * (channel > 0)).int(), channel, best
