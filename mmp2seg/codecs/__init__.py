@@ -1,5 +1,6 @@
 """Codecs: encode points and regions as training targets, decode maps to instances."""
 
+from mmp2seg.codecs.affinities import Affinity, GuidedAffinity
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
 from mmp2seg.codecs.instance_scorer import InstanceAssignment, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
@@ -8,6 +9,8 @@ from mmp2seg.codecs.point_results import DROP_REASONS, ImagePoints, PointInstanc
 __all__ = [
     'DROP_REASONS',
     'GROUPINGS',
+    'Affinity',
+    'GuidedAffinity',
     'ImagePoints',
     'InstanceAssignment',
     'InstanceDecoder',

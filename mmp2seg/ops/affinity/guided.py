@@ -2,16 +2,26 @@
 
 Pixel-adaptive refinement: Ru et al., 'Learning Affinity from Attention' (AFA, CVPR 2022), section
 3.4. A pixel takes the weighted mean of its neighbours' scores; the weights compare colours and
-distances and sum to 1.
+distances and sum to 1. Learned embeddings can be a further factor of the weights.
 
-Dimensions: ``N`` score maps; ``H, W`` pixels; ``P`` neighbours, 8 for each dilation.
+Dimensions: ``N`` score maps; ``H, W`` pixels; ``P`` neighbours, 8 for each dilation; ``D`` channels
+of the embedding.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# The 8 steps to the neighbours, rows and columns.
+_STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
+# Number of values that an operation computes at a time on the CPU. They stay in a core's cache, and
+# torch starts no threads for them: waiting for these costs more where other processes run.
+_CPU_CHUNK = 1 << 15
+# Smallest logarithm of sigmoid(e_i . e_j)^beta, so that a row of such factors has a sum above 0.
+_MIN_LOG_FACTOR = -60.0
 
 
 def guided_propagation(
@@ -22,6 +32,10 @@ def guided_propagation(
     dilations: Sequence[int] = (1, 2, 4),
     color_scale: float = 0.3,
     position_weight: float = 0.01,
+    valid: Tensor | None = None,
+    fixed: Tensor | None = None,
+    embedding: Tensor | None = None,
+    beta: float = 1.0,
     block: int = 32,
 ) -> Tensor:
     """Propagate scores along the image: ``iterations`` times, ``S <- A S``.
@@ -29,7 +43,8 @@ def guided_propagation(
     ``A[i, j]`` is ``softmax_j(-mean_c ((I_i - I_j) / (color_scale std_i))^2)`` plus
     ``position_weight`` times a softmax of the distance in the same form, both over the 8 neighbours
     at each dilation. ``std_i`` is the standard deviation of a colour channel over the pixel and its
-    neighbours. The rows of A are divided by their sum. At the border, the outermost pixel repeats.
+    neighbours. With an embedding, ``A[i, j]`` is multiplied by ``sigmoid(e_i . e_j)^beta``. The
+    rows of A are divided by their sum. At the border, the outermost pixel repeats.
 
     Args:
         scores: ``(N, H, W)`` floats.
@@ -39,85 +54,269 @@ def guided_propagation(
         dilations: distances to the neighbours, in pixels.
         color_scale: how different the colours of two neighbours may be, in standard deviations.
         position_weight: share of the distance's term.
+        valid: ``(H, W)`` bool; all by default. Other pixels, such as padding, keep their scores,
+            and are no neighbours: neither their scores nor their colours matter. A pixel without a
+            valid neighbour keeps its scores.
+        fixed: ``(H, W)`` bool, pixels that keep their scores in all iterations, such as clicks;
+            none by default.
+        embedding: ``(D, H, W)`` floats; it gets no gradient. The time of the weights grows with D.
+        beta: power of the embedding's factor, at least 0.
         block: number of score maps that are propagated at a time. The result does not depend on it.
             Memory is that of ``P + 4 block`` maps.
 
     Returns:
-        Tensor: ``(N, H, W)`` with the dtype of ``scores``. Between the smallest and the largest
-        score of the map; if the N scores of each pixel sum to 1, they still do.
+        Tensor: ``(N, H, W)`` with the dtype of ``scores``; computed in float32 (float64 for float64
+        scores), also under autocast. Between the smallest and the largest score of the map; if the
+        N scores of each pixel sum to 1, they still do.
 
     Raises:
-        ValueError: sizes differ, there are no dilations, ``iterations`` is negative or ``block`` is
-            below 1.
+        ValueError: sizes differ, there are no dilations, ``iterations`` or ``beta`` is negative or
+            ``block`` is below 1.
     """
     if scores.dim() != 3 or image.dim() != 3 or scores.shape[1:] != image.shape[1:]:
         raise ValueError(
             'expected scores (N, H, W) and an image (C, H, W) of one size, got '
             f'{tuple(scores.shape)} and {tuple(image.shape)}'
         )
+    size = (scores.shape[1], scores.shape[2])
+    for name, mask in (('valid', valid), ('fixed', fixed)):
+        if mask is not None and (mask.shape != size or mask.dtype != torch.bool):
+            raise ValueError(
+                f'expected {name} as bool of shape {size}, got {mask.dtype} of {tuple(mask.shape)}'
+            )
+    if embedding is not None and (embedding.dim() != 3 or embedding.shape[1:] != size):
+        raise ValueError(
+            f'expected an embedding (D, {size[0]}, {size[1]}), got {tuple(embedding.shape)}'
+        )
     if not dilations or min(dilations) < 1:
         raise ValueError(f'expected dilations of at least 1, got {tuple(dilations)}')
     if iterations < 0 or block < 1:
         raise ValueError(f'expected iterations >= 0 and a block >= 1, got {iterations} and {block}')
+    if beta < 0:
+        raise ValueError(f'expected beta >= 0, got {beta}')
     if iterations == 0 or scores.numel() == 0:
         return scores.clone()
-    image = image.detach().to(torch.promote_types(scores.dtype, torch.float32))
-    weights = _neighbor_weights(image, dilations, color_scale, position_weight)
-    out = torch.empty_like(scores)
-    for start in range(0, len(scores), block):
-        part = scores[start : start + block].to(image.dtype)
-        for _ in range(iterations):
-            part = _step(part, weights, dilations)
-        out[start : start + block] = part.to(scores.dtype)
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    grid = _Grid(*size, tuple(dilations))
+    with torch.autocast(scores.device.type, enabled=False):
+        with torch.no_grad():
+            weights, own = _matrix(
+                grid,
+                image.to(dtype),
+                valid=valid,
+                fixed=fixed,
+                embedding=None if embedding is None else embedding.to(dtype),
+                color_scale=color_scale,
+                position_weight=position_weight,
+                beta=beta,
+            )
+        out = torch.empty_like(scores)
+        for start in range(0, len(scores), block):
+            part = scores[start : start + block]
+            # a weight of 0 does not remove what is not finite
+            values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
+            state = grid.pad(values)
+            for _ in range(iterations):
+                state = _step(grid, state, weights, own)
+            result = grid.unpad(state).to(scores.dtype)
+            out[start : start + block] = result if valid is None else result.where(valid, part)
     return out
 
 
-def _neighbor_weights(
-    image: Tensor, dilations: Sequence[int], color_scale: float, position_weight: float
-) -> Tensor:
-    """Return the rows of A, ``(P, H, W)``; they are computed neighbour by neighbour."""
-    count = 8 * len(dilations) + 1
-    # differences from the pixel's own colour keep the variance exact for bright images
-    total, squares, difference = (torch.zeros_like(image) for _ in range(3))
-    for neighbor in _neighbors(image, dilations):
-        torch.sub(neighbor, image, out=difference)
-        total += difference
-        squares.addcmul_(difference, difference)
-    variance = (squares - total.square() / count).clamp_min(0) / (count - 1)
-    factor = len(image) ** -0.5 / (color_scale * variance.sqrt() + 1e-8)
-    weights = image.new_zeros(count - 1, *image.shape[1:])
-    for index, neighbor in enumerate(_neighbors(image, dilations)):
-        torch.sub(neighbor, image, out=difference)
-        for channel in difference.mul_(factor):
-            weights[index].addcmul_(channel, channel)
-    weights = weights.neg_().softmax(0)
-    lengths = torch.tensor(
-        [
-            dilation * (down * down + right * right) ** 0.5
-            for dilation in dilations
+@dataclass(frozen=True)
+class _Grid:
+    """Padded maps in one row of memory: a neighbour's value is a fixed number of places away.
+
+    All operations work on contiguous ranges of places. The places of a range that lie in the
+    padding get values without a meaning; :meth:`repeat_border` overwrites them.
+    """
+
+    height: int
+    width: int
+    dilations: tuple[int, ...]
+
+    @property
+    def padding(self) -> int:
+        return max(self.dilations)
+
+    @property
+    def padded_width(self) -> int:
+        return self.width + 2 * self.padding
+
+    @property
+    def places(self) -> range:
+        """The places from the first to the last pixel."""
+        first = self.padding * self.padded_width + self.padding
+        return range(first, first + (self.height - 1) * self.padded_width + self.width)
+
+    @property
+    def offsets(self) -> list[int]:
+        """Distances in memory of the P neighbours."""
+        return [
+            dilation * (down * self.padded_width + right)
+            for dilation in self.dilations
             for down, right in _STEPS
         ]
-    )
-    near = -(lengths / (color_scale * lengths.std())).square()
-    weights += position_weight * near.softmax(0).to(weights)[:, None, None]
-    return weights.div_(1 + position_weight)
+
+    @property
+    def lengths(self) -> Tensor:
+        """``(P,)`` distances of the neighbours in pixels."""
+        steps = torch.tensor([(down * down + right * right) ** 0.5 for down, right in _STEPS])
+        return (torch.tensor(self.dilations)[:, None] * steps).flatten()
+
+    def chunks(self, maps: Tensor) -> list[range]:
+        """Split the places into ranges that are computed one after the other, for ``(C, ...)``."""
+        places = self.places
+        size = _CPU_CHUNK // max(1, len(maps)) if maps.device.type == 'cpu' else len(places)
+        size = max(size, self.padded_width)
+        return [
+            range(start, min(start + size, places.stop))
+            for start in range(places.start, places.stop, size)
+        ]
+
+    def pad(self, maps: Tensor) -> Tensor:
+        """Convert ``(C, H, W)`` to ``(C, padded places)``; the outermost pixel repeats."""
+        return F.pad(maps[None], (self.padding,) * 4, mode='replicate')[0].flatten(1)
+
+    def unpad(self, rows: Tensor) -> Tensor:
+        """Convert back to ``(C, H, W)``; a view."""
+        maps = rows.view(len(rows), -1, self.padded_width)
+        border = self.padding
+        return maps[:, border : border + self.height, border : border + self.width]
+
+    def repeat_border(self, rows: Tensor) -> None:
+        """Repeat the outermost pixels in the padding of ``(C, places)``, in place."""
+        maps = rows.view(len(rows), -1, self.padded_width)
+        top, left = self.padding, self.padding
+        bottom, right = top + self.height, left + self.width
+        maps[:, top:bottom, :left] = maps[:, top:bottom, left : left + 1]
+        maps[:, top:bottom, right:] = maps[:, top:bottom, right - 1 : right]
+        maps[:, :top] = maps[:, top : top + 1]
+        maps[:, bottom:] = maps[:, bottom - 1 : bottom]
 
 
-_STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
-
-
-def _neighbors(maps: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
-    """Yield ``(C, H, W)`` maps of the neighbours' values, one neighbour after the other."""
-    height, width = maps.shape[1:]
-    for dilation in dilations:
-        padded = F.pad(maps[None], (dilation,) * 4, mode='replicate')[0]
-        for down, right in _STEPS:
-            top, left = dilation * (1 + down), dilation * (1 + right)
-            yield padded[:, top : top + height, left : left + width]
-
-
-def _step(scores: Tensor, weights: Tensor, dilations: Sequence[int]) -> Tensor:
-    out = torch.zeros_like(scores)
-    for weight, neighbor in zip(weights, _neighbors(scores, dilations), strict=True):
-        out.addcmul_(neighbor, weight.expand_as(neighbor))
+def _step(grid: _Grid, state: Tensor, weights: Tensor, own: Tensor | None) -> Tensor:
+    """Return ``A S`` for ``(n, places)`` scores S."""
+    out = torch.zeros_like(state)
+    offsets, first = grid.offsets, grid.places.start
+    for chunk in grid.chunks(state):
+        inside = slice(chunk.start - first, chunk.stop - first)
+        sums = _range(out, chunk)
+        if own is not None:
+            sums.addcmul_(_range(state, chunk), own[inside])
+        for weight, offset in zip(weights[:, inside], offsets, strict=True):
+            sums.addcmul_(_range(state, chunk, offset), weight)
+    grid.repeat_border(out)
     return out
+
+
+def _matrix(
+    grid: _Grid,
+    image: Tensor,
+    *,
+    valid: Tensor | None,
+    fixed: Tensor | None,
+    embedding: Tensor | None,
+    color_scale: float,
+    position_weight: float,
+    beta: float,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the rows of A at the grid's places, and its diagonal.
+
+    Returns:
+        tuple: ``(P, places)`` weights of the neighbours; and ``(places,)``, 1 for pixels that keep
+        their scores, else 0, None if there are none.
+    """
+    colors = _pad_known(grid, image, valid)
+    features = None if embedding is None else _pad_known(grid, embedding, valid)
+    known = None if valid is None else grid.pad(valid[None].to(image))
+    kept = None if fixed is None else grid.pad(fixed[None].to(image))
+    near = (position_weight * _near_weights(grid.lengths, color_scale)).to(image)[:, None]
+    places = grid.places
+    weights = image.new_empty(len(near), len(places))
+    own = None if known is None and kept is None else image.new_zeros(len(places))
+    for chunk in grid.chunks(image):
+        inside = slice(chunk.start - places.start, chunk.stop - places.start)
+        rows = weights[:, inside]
+        known_near = None
+        if known is not None:
+            known_near = torch.cat([_range(known, chunk, offset) for offset in grid.offsets])
+        _color_weights(colors, chunk, grid.offsets, known_near, color_scale, out=rows)
+        rows += near if known_near is None else near * known_near
+        if features is not None:
+            for row, product in zip(rows, _products(features, chunk, grid.offsets), strict=True):
+                row *= F.logsigmoid(product).mul_(beta).clamp_min_(_MIN_LOG_FACTOR).exp_()
+        if known is None and features is None:
+            rows /= 1 + position_weight
+        else:
+            total = rows.sum(0)
+            rows /= total.where(total > 0, 1)
+        if own is not None:
+            keeps = torch.zeros_like(own[inside], dtype=torch.bool)
+            if known is not None:
+                keeps |= (_range(known, chunk)[0] == 0) | (total == 0)
+            if kept is not None:
+                keeps |= _range(kept, chunk)[0] > 0
+            rows.masked_fill_(keeps, 0)
+            own[inside] = keeps.to(own)
+    return weights, own
+
+
+def _color_weights(
+    colors: Tensor,
+    chunk: range,
+    offsets: Sequence[int],
+    known: Tensor | None,
+    color_scale: float,
+    *,
+    out: Tensor,
+) -> None:
+    """Write the softmax of the colours' differences to ``out``, ``(P, places of the chunk)``.
+
+    ``known`` is 1 for valid neighbours and 0 for others, ``(P, places of the chunk)``.
+    """
+    own = _range(colors, chunk)
+    neighbors = torch.as_tensor(len(offsets)).to(own) if known is None else known.sum(0)
+    # differences from the pixel's own colour keep the variance exact for bright images
+    total, squares, difference = (torch.zeros_like(own) for _ in range(3))
+    for index, offset in enumerate(offsets):
+        torch.sub(_range(colors, chunk, offset), own, out=difference)
+        if known is not None:
+            difference *= known[index]
+        total += difference
+        squares.addcmul_(difference, difference)
+    variance = (squares - total.square_() / (neighbors + 1)).clamp_min_(0)
+    variance /= neighbors.clamp_min(1)
+    factor = len(colors) ** -0.5 / (color_scale * variance.sqrt_() + 1e-8)
+    for row, offset in zip(out, offsets, strict=True):
+        torch.sub(_range(colors, chunk, offset), own, out=difference)
+        difference.mul_(factor).square_()
+        torch.sum(difference, 0, out=row)
+    logits = out.neg_()
+    if known is not None:
+        logits.masked_fill_(known == 0, -torch.inf)
+    out.copy_(logits.softmax(0))
+    if known is not None:
+        out.masked_fill_(known == 0, 0)  # without a valid neighbour, the softmax is not a number
+
+
+def _products(features: Tensor, chunk: range, offsets: Sequence[int]) -> Iterator[Tensor]:
+    """Yield ``e_i . e_j`` of the places of a chunk and each neighbour."""
+    own = _range(features, chunk)
+    for offset in offsets:
+        yield (own * _range(features, chunk, offset)).sum(0)
+
+
+def _near_weights(lengths: Tensor, scale: float) -> Tensor:
+    """Return the softmax of the neighbours' distances, ``(P,)``."""
+    return (-(lengths / (scale * lengths.std())).square()).softmax(0)
+
+
+def _pad_known(grid: _Grid, maps: Tensor, valid: Tensor | None) -> Tensor:
+    """Pad maps; values that are not valid, which may be anything, become 0."""
+    return grid.pad(maps if valid is None else maps.where(valid, 0))
+
+
+def _range(rows: Tensor, chunk: range, offset: int = 0) -> Tensor:
+    """Return the values of a chunk's places, or of places at a distance from them; a view."""
+    return rows[:, chunk.start + offset : chunk.stop + offset]
