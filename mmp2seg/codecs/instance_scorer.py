@@ -21,6 +21,7 @@ from mmp2seg.ops.instance_scores import (
     near_points,
 )
 from mmp2seg.ops.offsets import landing_positions, offsets_at_points
+from mmp2seg.ops.semantic_scores import resize_scores
 from mmp2seg.registry import TASK_UTILS
 
 ANCHORS = ('landing', 'point')
@@ -153,18 +154,21 @@ class InstanceScorer:
         if self.anchor == 'landing' and len(points_xy):
             anchors = points_xy + offsets_at_points(partial, points_xy)
         landing = landing_positions(partial)
+        if self.needs_embedding and embedding is not None:
+            cells = (math.ceil(height / self.stride), math.ceil(width / self.stride))
+            embedding = resize_scores(embedding[None].float(), cells)[0]
         instance_map = torch.zeros(height, width, dtype=torch.int32, device=probs.device)
         channel_map = torch.zeros_like(instance_map, dtype=torch.int64)
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
         for inner, outer in self._windows(height, width):
             scores, near = self._window_scores(
-                probs[:, *outer].float(),
-                landing[:, *outer],
+                _crop(probs, outer).float(),
+                _crop(landing, outer),
                 anchors,
                 points_xy - points_xy.new_tensor([outer[1].start, outer[0].start]),
                 channels,
-                image=None if image is None else image[:, *outer],
-                embedding=embedding,
+                image=None if image is None else _crop(image, outer),
+                embedding=None if embedding is None else _crop(embedding, self._cells(outer)),
                 valid=None if valid is None else valid[outer],
             )
             rows, columns = (
@@ -204,6 +208,13 @@ class InstanceScorer:
             for columns, outer_columns in cut(width):
                 yield (rows, columns), (outer_rows, outer_columns)
 
+    def _cells(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
+        """Return the cells of a window, which starts at a cell's corner."""
+        rows, columns = (
+            slice(side.start // self.stride, math.ceil(side.stop / self.stride)) for side in window
+        )
+        return rows, columns
+
     def _window_scores(
         self,
         probs: Tensor,
@@ -217,38 +228,41 @@ class InstanceScorer:
         valid: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Return the instance scores of a window and the indices of the points that they are of."""
-        size = probs.shape[1:]
+        height, width = probs.shape[1:]
         options = dict(sigma=self.sigma)
         near = near_points(landing, anchors, channels, **options, negligible=_NEGLIGIBLE)
-        height, width = size
         x, y = points_xy.T
         margin = self.click_radius or 0
         # a point may have a click here that its class does not land at
         near |= (x >= -margin) & (x < width + margin) & (y >= -margin) & (y < height + margin)
         indices = near.nonzero()[:, 0]
         if self.stride > 1:
-            probs, landing, image = (
-                None if values is None else _pooled(values, self.stride)
-                for values in (probs, landing, image)
-            )
+            probs, landing = _pooled(probs, self.stride), _pooled(landing, self.stride)
+            image = None if image is None else _pooled(image, self.stride)
             if valid is not None:
                 valid = _pooled(valid[None].float(), self.stride)[0] > 0.5
         probs = probs / probs.sum(0).clamp_min(1e-12)
-        scores = instance_scores(
-            probs, landing, anchors[indices], channels[indices], **options
-        )
+        scores = instance_scores(probs, landing, anchors[indices], channels[indices], **options)
         fixed = None
         if self.click_radius is not None:
             scores, fixed = fix_clicks(
                 scores, points_xy[indices] / self.stride, radius=self.click_radius / self.stride
             )
         if self.affinity is not None:
+            assert image is not None
             scores = self.affinity(
                 scores, image=image, embedding=embedding, valid=valid, fixed=fixed
             )
         if self.stride > 1:
-            scores = F.interpolate(scores[None], tuple(size), mode='bilinear')[0]
+            # by the stride and not to the size: the last cells may have fewer pixels
+            scores = F.interpolate(scores[None], scale_factor=self.stride, mode='bilinear')[0]
+            scores = scores[:, :height, :width]
         return scores, indices
+
+
+def _crop(values: Tensor, box: tuple[slice, slice]) -> Tensor:
+    """Cut rows and columns out of ``(C, H, W)`` maps."""
+    return values[:, box[0], box[1]]
 
 
 def _pooled(values: Tensor, stride: int) -> Tensor:

@@ -66,6 +66,8 @@ def near_points(
     Returns:
         Tensor: ``(N,)`` bool.
     """
+    if len(anchors_xy) == 0:
+        return channels == channels
     low, high = landing_xy.amin((1, 2)), landing_xy.amax((1, 2))
     nearest = torch.maximum(low - anchors_xy, anchors_xy - high).clamp_min(0).square().sum(1)
     farthest = torch.maximum(high - anchors_xy, anchors_xy - low).square().sum(1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmp2seg.codecs import DROP_REASONS, InstanceDecoder, PointPseudoLabeler
+from mmp2seg.codecs import DROP_REASONS, InstanceDecoder, InstanceScorer, PointPseudoLabeler
 from mmp2seg.ops.components import find_regions
 from mmp2seg.ops.masks import masks_to_instance_map
 from mmp2seg.ops.offsets import offsets_to_points
@@ -214,3 +214,42 @@ def test_landing_weight_out_of_range():
 def test_unknown_options_are_named(option):
     with pytest.raises(ValueError, match=f"expected {option} to be one of .* got 'best'"):
         InstanceDecoder(labeler=LABELER, **{option: 'best'})
+
+
+SCORER = dict(affinity=dict(type='mmp2seg.GuidedAffinity', iterations=2, dilations=(1,)))
+
+
+def test_a_scorer_takes_the_place_of_regions():
+    """A click outside of its class's region gets its own pixels instead of 'no_region'."""
+    rows = [[1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]
+    case = (_probs(rows), torch.zeros(2, 1, 13), torch.tensor([[0.5, 0.5], [12.5, 0.5]]))
+    labels = torch.tensor([0, 0])
+    assert _decoder().decode(*case, labels).reasons == ['no_region']
+    scorer = dict(SCORER, click_radius=1.0)
+    decoded = _decoder(scorer=scorer).decode(*case, labels, image=torch.rand(3, 1, 13))
+    assert decoded.reasons == [] and decoded.kept.tolist() == [0, 1]
+    assert decoded.masks[0, 0].nonzero().flatten().tolist() == [0, 1, 2]
+    assert decoded.masks[1, 0].nonzero().flatten().tolist() == [11, 12]
+    assert decoded.semantic_map[0].tolist() == [1, 1, 1, *[0] * 8, 1, 1]
+    assert decoded.confidence.shape == (1, 13) and decoded.confidence[0, 12] == 1
+
+
+def test_with_a_scorer_misplaced_points_have_their_reasons():
+    decoder = _decoder(scorer=dict(SCORER, click_radius=0.0))
+    assert decoder.needs_image and not decoder.needs_embedding
+    points = torch.tensor([[1.5, 0.5], [1.5, 0.5], [9.0, 0.5], [1.6, 0.6]])
+    decoded = decoder.decode(
+        _probs([[1, 1, 1, 0, 0]]),
+        torch.zeros(2, 1, 5),
+        points,
+        torch.tensor([0, 0, 0, 1]),
+        image=torch.rand(3, 1, 5),
+    )
+    assert decoded.kept.tolist() == [0]
+    assert decoded.reasons == ['duplicate', 'outside_image', 'no_pixels']
+
+
+def test_a_built_scorer_is_used_as_it_is():
+    scorer = InstanceScorer()
+    decoder = InstanceDecoder(labeler=LABELER, scorer=scorer)
+    assert decoder.scorer is scorer and not decoder.needs_image

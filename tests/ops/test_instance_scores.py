@@ -70,6 +70,8 @@ def test_without_points_there_is_background():
     probs, landing, _, _ = _case(num_points=0)
     probs = probs[:1]
     empty = torch.zeros(0, dtype=torch.int64)
+    near = near_points(landing, torch.zeros(0, 2), empty, sigma=1.0, negligible=0.1)
+    assert near.shape == (0,) and near.dtype == torch.bool
     scores = instance_scores(probs, landing, torch.zeros(0, 2), empty, sigma=1.0)
     assert torch.equal(scores, probs)
     fixed, where = fix_clicks(scores, torch.zeros(0, 2), radius=2.0)
@@ -125,7 +127,7 @@ def test_a_pixel_near_two_clicks_belongs_to_the_nearest():
 
 def test_clicks_outside_the_frame_reach_into_it():
     scores = torch.zeros(2, 2, 3)
-    fixed_scores, fixed = fix_clicks(scores, torch.tensor([[-0.5, 0.5]]), radius=2.0)
+    _, fixed = fix_clicks(scores, torch.tensor([[-0.5, 0.5]]), radius=2.0)
     assert fixed.long().tolist() == [[1, 1, 0], [1, 0, 0]]
     assert not fix_clicks(scores, torch.tensor([[-9.0, 0.5]]), radius=2.0)[1].any()
 

@@ -80,7 +80,8 @@ class P2Seg(BaseDetector):
         data_preprocessor, init_cfg: see :class:`mmdet.models.BaseDetector`.
 
     Raises:
-        ValueError: ``test_cfg`` has an unknown key, or ``rounds`` without an affinity head.
+        ValueError: ``test_cfg`` has an unknown key, or ``rounds`` or an instance scorer needs an
+            affinity head and there is none.
     """
 
     def __init__(
@@ -127,7 +128,9 @@ class P2Seg(BaseDetector):
         scorer = self.distiller.instance_scorer
         wanting = self.decoder.needs_embedding or (scorer is not None and scorer.needs_embedding)
         if wanting and self.affinity_head is None:
-            raise ValueError('the affinity of the scores uses the embedding: expected an affinity_head')
+            raise ValueError(
+                'the affinity of the scores uses the embedding: expected an affinity_head'
+            )
         if options['rounds'] > 0 and self.affinity_head is None:
             raise ValueError('test_cfg.rounds propagates by affinity: expected an affinity_head')
         return dataclasses.replace(self.distiller.scorer, **options)

@@ -430,3 +430,46 @@ class TestWeakMapAtInference:
 def test_rounds_at_inference_need_an_affinity_head():
     with pytest.raises(ValueError, match='expected an affinity_head'):
         _model(affinity_head=None, test_cfg=dict(rounds=1))
+
+
+ROUND = dict(affinity=dict(type='mmp2seg.GuidedAffinity', iterations=2, dilations=(1, 2)))
+
+
+@pytest.mark.parametrize('use_embedding', [False, True])
+def test_rounds_with_instance_scores_in_training_and_at_inference(dataset, use_embedding):
+    scorer = dict(affinity=dict(ROUND['affinity'], use_embedding=use_embedding))
+    options = dict(
+        distiller=dict(
+            type='mmp2seg.MutualDistiller',
+            instance_scorer=dict(scorer, stride=2),
+            semantic_use='semantic',
+        ),
+        test_cfg=dict(decoder=dict(scorer=scorer), use_weak_map=True, network_weight=0.5),
+    )
+    model = _model(**options) if use_embedding else _model(affinity_head=None, **options)
+    losses = model(**model.data_preprocessor(_batch(dataset, [0, 1, 2]), True), mode='loss')
+    sum(losses.values()).backward()
+    assert all(weight.grad.isfinite().all() for weight in model.semantic_head.parameters())
+    for sample in _predict(model, dataset, [0, 1]):
+        # every click keeps its pixels
+        assert len(sample.dropped_points) == 0
+        for mask, (x, y) in zip(sample.pred_instances.masks, sample.pred_instances.points):
+            assert mask[int(y), int(x)]
+
+
+def test_an_affinity_of_the_embedding_needs_an_affinity_head():
+    scorer = dict(affinity=dict(ROUND['affinity'], use_embedding=True))
+    for options in (
+        dict(test_cfg=dict(decoder=dict(scorer=scorer))),
+        dict(distiller=dict(type='mmp2seg.MutualDistiller', instance_scorer=scorer)),
+    ):
+        with pytest.raises(ValueError, match='affinity_head'):
+            _model(affinity_head=None, **options)
+
+
+def test_maps_on_request_have_their_confidence(dataset):
+    model = _model(test_cfg=dict(return_maps=True))
+    (sample,) = _predict(model, dataset, [0])
+    confidence = sample.pred_sem_seg.confidence
+    assert confidence.shape == sample.pred_sem_seg.sem_seg.shape
+    assert (confidence > 0).all() and (confidence <= 1).all()

@@ -172,6 +172,118 @@ def test_a_built_labeler_is_taken_as_it_is():
     assert MutualDistiller(labeler=labeler).labeler is labeler
 
 
+# Of both true objects, the outer pixels have the object's colour; the gap has another one.
+COLORS = [[9, 9, 0, 0, 5, 5], [9, 9, 0, 0, 5, 5]]
+ROUND = dict(
+    instance_scorer=dict(
+        affinity=dict(type='mmp2seg.GuidedAffinity', iterations=8, dilations=(1,)),
+        click_radius=0.0,
+    ),
+    network_weight=0.5,
+    rounds=0,
+)
+
+
+def _round(inputs, iteration=10, padding=None, **options):
+    distiller = _distiller(**{**ROUND, **options})
+    colors = torch.tensor(COLORS).float()[None, None]
+    maps = NetworkMaps(
+        inputs['semantic_logits'],
+        inputs['offset'],
+        None,
+        inputs=colors.expand(len(inputs['offset']), 3, -1, -1),
+    )
+    return distiller.distill(
+        maps, inputs['weak_maps'], inputs['images'], iteration=iteration, padding=padding
+    )
+
+
+def test_a_round_grows_the_instance_to_what_has_its_colour():
+    targets = _round(_inputs(embedding=False), semantic_use='semantic', min_confidence=0.0)
+    initial, refined = targets.instance_maps[0]
+    assert initial.tolist() == [[1, 1, 0, 0, 2, 0], [1, 1, 0, -1, 2, 0]]
+    # where the weak map ignores, no class is known: neither instance nor background
+    assert refined.tolist() == [[1, 1, 0, 0, 2, 2], [1, 1, 0, -1, 2, 2]]
+    expected = torch.tensor(TRUE)
+    expected[1, 3] = 255
+    assert targets.semantic_maps[1][0].tolist() == expected.tolist()
+    offset, weight = targets.offsets[1]
+    assert weight[0].tolist() == (refined > 0).float().tolist()
+    assert offset[0, :, 1, 5].tolist() == [-1, -1]
+
+
+def test_a_round_ignores_what_it_is_not_sure_of():
+    targets = _round(_inputs(embedding=False), semantic_use='semantic', min_confidence=1.0)
+    semantic_map = targets.semantic_maps[1][0]
+    assert semantic_map[0, 0] == 1 and semantic_map[0, 4] == 1  # the clicks
+    assert (semantic_map == 255).sum() == semantic_map.numel() - 2
+
+
+def test_a_part_without_a_click_is_ignored_by_the_semantic_head():
+    weak = [[1, 1, 0, 0, 1, 1], [1, 1, 0, 0, 1, 1]]
+    inputs = _inputs(weak=weak, embedding=False)
+    inputs['images'] = [_image(POINTS[:1], inputs['weak_maps'][0])]
+    targets = _round(inputs, semantic_use='semantic')
+    assert targets.semantic_maps[1][0, :, 4:].tolist() == [[255, 255], [255, 255]]
+    assert targets.instance_maps[0, 1, :, 4:].tolist() == [[-1, -1], [-1, -1]]
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (dict(semantic_use='none'), (2, 0, 1)),
+        (dict(semantic_use='offset'), (2, 2, 1)),
+        (dict(semantic_use='semantic'), (2, 2, 2)),
+        (dict(semantic_use='semantic', semantic_begin=11), (2, 2, 1)),
+        (dict(semantic_use='semantic', propagate_begin=11), (2, 0, 1)),
+        (dict(semantic_use='semantic', refine_begin=None), (1, 0, 1)),
+    ],
+)
+def test_where_and_when_a_round_is_used(options, expected):
+    targets = _round(_inputs(embedding=False), min_confidence=0.0, **options)
+    found = targets.instance_maps[0, -1, 0, 5].item()
+    assert (len(targets.offsets), found, len(targets.semantic_maps)) == expected
+
+
+def test_rounds_of_a_batch_are_those_of_its_images():
+    inputs = _inputs(embedding=False, batch=2)
+    inputs['semantic_logits'] = inputs['semantic_logits'].clone()
+    inputs['semantic_logits'][1] *= -1
+    both = _round(inputs, semantic_use='semantic')
+    for index in (0, 1):
+        single = {
+            name: value[index : index + 1] if name not in ('iteration', 'embedding') else value
+            for name, value in inputs.items()
+        }
+        alone = _round(single, semantic_use='semantic')
+        assert torch.equal(both.instance_maps[index], alone.instance_maps[0])
+        assert torch.equal(both.semantic_maps[1][index], alone.semantic_maps[1][0])
+
+
+def test_padding_takes_no_part_in_a_round():
+    """The last column has the colour of the one beside it, and scores class 0."""
+    inputs = _inputs(weak=[[1, 1, 0, 0, 0, 255]] * 2, embedding=False)
+    inputs['images'] = [_image(POINTS[:1], inputs['weak_maps'][0])]
+    inputs['semantic_logits'] = inputs['semantic_logits'].clone()
+    inputs['semantic_logits'][..., 5] = torch.tensor([-9.0, 9.0])[:, None]
+    padding = torch.zeros(1, 2, 6, dtype=torch.bool)
+    padding[..., 5] = True
+    leaking, kept = (
+        _round(inputs, semantic_use='semantic', padding=one, min_confidence=0.0).semantic_maps[1]
+        for one in (None, padding)
+    )
+    assert kept[0].tolist() == [[1, 1, 0, 0, 0, 255]] * 2
+    assert leaking[0].tolist() == [[1, 1, 0, 0, 255, 255]] * 2  # class 0, but without a click
+
+
+def test_a_round_of_an_image_without_points_gives_no_instance():
+    inputs = _inputs(embedding=False)
+    inputs['images'] = [_image([], inputs['weak_maps'][0])]
+    targets = _round(inputs, semantic_use='semantic')
+    assert (targets.instance_maps <= 0).all()
+    assert not targets.offsets[1][1].any()
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

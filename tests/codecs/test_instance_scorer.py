@@ -1,0 +1,202 @@
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+from mmp2seg.codecs import InstanceScorer
+from mmp2seg.ops.coords import pixel_centers
+from mmp2seg.registry import TASK_UTILS
+
+GUIDED = dict(type='mmp2seg.GuidedAffinity', iterations=3, dilations=(1, 2))
+
+
+def _scene(num_points=8, size=(40, 53), seed=0, points=None):
+    """Two halves of other colours, noisy probabilities of two classes, offsets to the points."""
+    draw = torch.Generator().manual_seed(seed)
+    height, width = size
+    image = torch.zeros(3, *size)
+    image[:, :, width // 2 :] = 100
+    image += torch.randn(3, *size, generator=draw) * 5
+    if points is None:
+        points = torch.rand(num_points, 2, generator=draw) * torch.tensor([width, height])
+    channels = 1 + (points[:, 0] > width / 2).long()
+    probs = torch.rand(3, *size, generator=draw)
+    probs[1, :, : width // 2] += 0.8
+    probs[2, :, width // 2 :] += 0.8
+    nearest = (pixel_centers(*size)[None] - points[:, :, None, None]).square().sum(1).argmin(0)
+    offset = points.T[:, nearest] - pixel_centers(*size)
+    offset += torch.randn(2, *size, generator=draw)
+    return dict(probs=probs, offset=offset, points_xy=points, channels=channels, image=image)
+
+
+def _assign(scene, **options):
+    return InstanceScorer(**options).assign(**scene)
+
+
+def _same(one, other, share=1.0):
+    assert (one.instance_map == other.instance_map).float().mean() >= share
+    assert (one.channel_map == other.channel_map).float().mean() >= share
+    assert torch.allclose(one.confidence, other.confidence, atol=2e-3)
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmp2seg'])
+def test_it_is_built_by_its_name(scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        scorer = TASK_UTILS.build(dict(type='mmp2seg.InstanceScorer', affinity=GUIDED))
+    assert scorer.affinity.iterations == 3 and not scorer.needs_embedding
+
+
+@pytest.mark.parametrize('stride', [1, 3])
+@pytest.mark.parametrize('affinity', [None, GUIDED])
+def test_windows_do_not_show(stride, affinity):
+    scene = _scene(num_points=30)
+    options = dict(affinity=affinity, stride=stride, connected=False)
+    _same(_assign(scene, window=7, **options), _assign(scene, window=1000, **options), 0.999)
+
+
+def test_every_pixel_gets_a_class_and_a_point_of_it():
+    scene = _scene()
+    assigned = _assign(scene, affinity=GUIDED, connected=False)
+    objects = assigned.instance_map > 0
+    assert torch.equal(objects, assigned.channel_map > 0) and objects.any() and not objects.all()
+    owners = scene['channels'][assigned.instance_map[objects].long() - 1]
+    assert torch.equal(owners, assigned.channel_map[objects])
+    assert (assigned.confidence > 1 / 3 - 1e-6).all() and (assigned.confidence < 1 + 1e-5).all()
+
+
+def test_an_affinity_takes_noise_away():
+    scene = _scene(points=torch.tensor([[13.2, 20.7], [40.1, 18.4]]))
+    half = scene['image'].shape[2] // 2
+    truth = torch.ones(scene['image'].shape[1:], dtype=torch.int64)
+    truth[:, half:] = 2
+    alone, propagated = (_assign(scene, affinity=one) for one in (None, GUIDED))
+    errors = [(one.channel_map != truth).float().mean() for one in (alone, propagated)]
+    assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize('radius', [0.0, 2.0])
+def test_clicks_keep_their_pixels(radius):
+    """All scores say background: the clicks are all that is left."""
+    scene = _scene(num_points=3, seed=2)
+    scene['probs'][1:] = 0
+    assigned = _assign(scene, affinity=GUIDED, click_radius=radius)
+    columns, rows = scene['points_xy'].long().T
+    assert assigned.instance_map[rows, columns].tolist() == [1, 2, 3]
+    assert assigned.channel_map[rows, columns].tolist() == scene['channels'].tolist()
+    assert not _assign(scene, affinity=GUIDED, click_radius=None).instance_map.any()
+
+
+def test_parts_without_their_click_are_taken_away():
+    probs = torch.zeros(2, 1, 9)
+    probs[1, 0, :3] = probs[1, 0, 6:] = 1
+    probs[0] = 1 - probs[1]
+    scene = dict(
+        probs=probs,
+        offset=torch.zeros(2, 1, 9),
+        points_xy=torch.tensor([[0.5, 0.5]]),
+        channels=torch.tensor([1]),
+    )
+    options = dict(click_radius=0.0)
+    assert _assign(scene, **options).instance_map[0].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0]
+    whole = _assign(scene, connected=False, **options)
+    assert whole.instance_map[0].tolist() == [1, 1, 1, 0, 0, 0, 1, 1, 1]
+    # the class of a part that was taken away is known
+    assert _assign(scene, **options).channel_map[0].tolist() == [1, 1, 1, 0, 0, 0, 1, 1, 1]
+
+
+def test_off_centre_clicks_are_compared_by_where_they_land():
+    """Two upright bars with offsets to their middles; one click is at a bar's top."""
+    middles = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
+    columns = torch.tensor([0, 0, 1, 1])
+    centers = pixel_centers(10, 4)
+    scene = dict(
+        probs=torch.tensor([0.0, 1.0])[:, None, None].expand(2, 10, 4),
+        offset=middles.T[:, columns][:, None].expand(2, 10, 4) - centers,
+        points_xy=torch.tensor([[0.5, 0.5], [2.5, 5.5]]),
+        channels=torch.tensor([1, 1]),
+    )
+    options = dict(landing_weight=1.0, sigma=1.0, click_radius=0.0, connected=False)
+    bars = (columns + 1).int().expand(10, 4)
+    assert torch.equal(_assign(scene, **options).instance_map, bars)
+    assert not torch.equal(_assign(scene, anchor='point', **options).instance_map, bars)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_a_flipped_image_gives_flipped_instances(stride):
+    scene = _scene(size=(40, 52))
+    flipped = {**scene, 'probs': scene['probs'].flip(-1), 'image': scene['image'].flip(-1)}
+    flipped['offset'] = scene['offset'].flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None]
+    flipped['points_xy'] = scene['points_xy'] * torch.tensor([-1, 1]) + torch.tensor([52, 0])
+    one, other = (
+        _assign(values, affinity=GUIDED, stride=stride, connected=False)
+        for values in (scene, flipped)
+    )
+    assert (one.instance_map == other.instance_map.flip(-1)).float().mean() > 0.999
+    assert torch.allclose(one.confidence, other.confidence.flip(-1), atol=1e-4)
+
+
+def test_padding_gives_nothing():
+    scene = _scene()
+    padded = {
+        name: torch.nn.functional.pad(value, (0, 16, 0, 16), value=3.0)
+        if value.dim() == 3
+        else value
+        for name, value in scene.items()
+    }
+    valid = torch.zeros(56, 69, dtype=torch.bool)
+    valid[:40, :53] = True
+    options = dict(affinity=GUIDED, connected=False)
+    whole, part = _assign({**padded, 'valid': valid}, **options), _assign(scene, **options)
+    inner = (slice(0, 32), slice(0, 45))  # what does not see the border, which is not the same
+    assert torch.equal(whole.instance_map[inner], part.instance_map[inner])
+    leaking = _assign(padded, **options)
+    assert not torch.allclose(leaking.confidence[:40, :53], whole.confidence[:40, :53])
+
+
+def test_without_points_all_is_background():
+    scene = _scene(num_points=1)
+    scene.update(points_xy=torch.zeros(0, 2), channels=torch.zeros(0, dtype=torch.int64))
+    assigned = _assign(scene, affinity=GUIDED)
+    assert not assigned.instance_map.any()
+
+
+def test_the_embedding_separates_what_the_image_does_not():
+    """One colour, but two halves of the embedding: they do not mix at the border."""
+    scene = _scene(points=torch.tensor([[13.2, 20.7], [40.1, 18.4]]))
+    scene['image'] = torch.zeros_like(scene['image'])
+    half = scene['image'].shape[2] // 2
+    embedding = torch.zeros(2, *scene['image'].shape[1:])
+    embedding[0, :, :half], embedding[1, :, half:] = 6, 6
+    confidences = [
+        _assign(
+            {**scene, 'embedding': embedding},
+            affinity=dict(GUIDED, use_embedding=use, beta=4.0),
+        ).confidence[:, half - 2 : half + 2]
+        for use in (False, True)
+    ]
+    assert confidences[1].mean() > confidences[0].mean() + 0.03
+    coarse = embedding[:, ::2, ::2]
+    options = dict(affinity=dict(GUIDED, use_embedding=True), connected=False)
+    scene['embedding'] = coarse
+    _same(_assign(scene, window=9, **options), _assign(scene, **options), 0.999)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(anchor='best'), 'anchor'),
+        (dict(landing_weight=2), 'landing_weight'),
+        (dict(sigma=0), 'sigma'),
+        (dict(stride=0), 'stride'),
+        (dict(window=0), 'window'),
+        (dict(click_radius=-1), 'click_radius'),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        InstanceScorer(**options)
+
+
+def test_an_affinity_needs_an_image():
+    scene = {**_scene(), 'image': None}
+    with pytest.raises(ValueError, match='an image'):
+        _assign(scene, affinity=GUIDED)
