@@ -33,6 +33,20 @@ def parse_args(argv: list[str]):
         'goes to the nearest point of its region, region: every point gets all of its region '
         "(default: the config's)",
     )
+    parser.add_argument(
+        '--start',
+        metavar='LABELS.json',
+        help='labels that the weak maps were made with (mmp2seg masks --out): a point whose class '
+        'the network does not see at its click gets its mask from there',
+    )
+    parser.add_argument(
+        '--min-click-score',
+        type=float,
+        default=0.5,
+        metavar='P',
+        help='with --start: smallest probability of its class at the click for a point to keep the '
+        "network's mask (default: %(default)s)",
+    )
     add_tta_argument(parser)
     return parse_command(parser, argv)
 
@@ -54,6 +68,8 @@ def main(argv: list[str]) -> None:
         raise CommandError(str(error).strip().splitlines()[-1]) from error
     if is_main_process():
         print(pseudo_labels.describe_labels(outfile, figures))
+        if args.start is not None:
+            print(pseudo_labels.apply_fallback(outfile, args.start, args.min_click_score))
 
 
 if __name__ == '__main__':

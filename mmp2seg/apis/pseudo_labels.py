@@ -14,6 +14,8 @@ from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.codecs.building import build_codecs
 from mmp2seg.codecs.data_samples import add_instances
 from mmp2seg.evaluation.metrics import PseudoLabelWriter
+from mmp2seg.files.atomic_write import write_json
+from mmp2seg.pseudo_labels.fallback import with_fallback
 from mmp2seg.registry import DATASETS
 
 # Grouping of the decoder for each baseline that uses no network.
@@ -150,6 +152,36 @@ def write_baseline_labels(
         add_instances(sample, decoder.cut(semantic_map, points.points, points.labels))
         writer.process(None, [sample.to_dict()])
     return writer.evaluate(len(dataset))
+
+
+def apply_fallback(outfile: str, start: str, min_click_score: float) -> str:
+    """Give points that the network does not see their masks of another file, and say how many.
+
+    Args:
+        outfile: pseudo labels of a network; it is written anew.
+        start: pseudo labels of the same points, see
+            :func:`mmp2seg.pseudo_labels.fallback.with_fallback`.
+        min_click_score: a probability.
+
+    Raises:
+        CommandError: a file is broken, or they do not fit together.
+    """
+    try:
+        content, taken = with_fallback(outfile, start, min_click_score=min_click_score)
+    except (OSError, ValueError) as error:
+        raise CommandError(f'--start: {error}') from error
+    write_json(outfile, content)
+    total = len(content['annotations']) + len(content['dropped_points'])
+    text = (
+        f'the network sees {total - taken} of {total} points at their click; {taken} masks are '
+        f'those of {start}'
+    )
+    if taken > total / 2:
+        text += (
+            '\nThe network has not learned what the clicks say: train longer, or use the labels of '
+            f'{start} as they are'
+        )
+    return text
 
 
 def describe_labels(outfile: str, figures: dict[str, int]) -> str:

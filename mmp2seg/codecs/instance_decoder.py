@@ -47,7 +47,8 @@ class InstanceDecoder:
             an object, wherever its point is. ``'point'`` is the annotated point (the paper's).
         scorer: an :class:`mmp2seg.codecs.InstanceScorer` or its config. With it, a round of S2I and
             I2S takes the place of regions and groupings: instance scores are propagated, and every
-            click has its own pixels. None: regions of the semantic scores are divided.
+            click has its own pixels. None: regions of the semantic scores are divided. The
+            groupings other than ``'offset'`` ignore it.
         max_landing_distance: a pixel of a region without a point goes to the point of its class
             that is nearest to its landing position, if that is at most this far, in pixels. 0
             leaves these pixels out.
@@ -77,11 +78,9 @@ class InstanceDecoder:
         self.labeler: PointPseudoLabeler = (
             TASK_UTILS.build(labeler) if isinstance(labeler, Mapping) else labeler
         )
-        self.scorer: InstanceScorer | None = (
-            TASK_UTILS.build({'type': 'mmp2seg.InstanceScorer', **scorer})
-            if isinstance(scorer, Mapping)
-            else scorer
-        )
+        if isinstance(scorer, Mapping):
+            scorer = TASK_UTILS.build({'type': 'mmp2seg.InstanceScorer', **scorer})
+        self.scorer: InstanceScorer | None = scorer if grouping == 'offset' else None
         self.grouping = grouping
         self.landing_weight = landing_weight
         self.anchor = anchor

@@ -2,10 +2,11 @@
 
 Layout of a file, in addition to COCO's keys::
 
-    annotations[]: score, point [x, y], point_id
+    annotations[]: score, point [x, y], point_id, click_score (optional)
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
 
-A point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
+``click_score`` is the probability that the network itself gives the point's class at the point. A
+point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
 of the two lists.
 """
 
@@ -36,6 +37,7 @@ ANNOTATION_KEYS = (
     'point',
     'point_id',
 )
+OPTIONAL_KEYS = ('click_score',)
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 _ID_KEYS = {
@@ -71,7 +73,12 @@ def encode_image(
     dropped_points = data_sample.get('dropped_points') or {}
     fields = ('labels', 'points', 'point_ids')
     annotations, dropped = [], []
-    for mask, score, *point in _rows(pred, ('masks', 'scores', *fields), image_id):
+    click_scores = pred.get('click_scores')
+    if click_scores is not None:
+        click_scores = to_numpy(click_scores)
+    for index, (mask, score, *point) in enumerate(
+        _rows(pred, ('masks', 'scores', *fields), image_id)
+    ):
         entry = _point_entry(*point, image_id=image_id, category_ids=category_ids)
         where = f'image {image_id}, point {entry["point_id"]}'
         if not np.isfinite(score):
@@ -80,6 +87,8 @@ def encode_image(
         area = int(mask_utils.area(rle))
         if area == 0:
             raise ValueError(f'{where}: expected a mask with pixels, got an empty one')
+        if click_scores is not None:
+            entry['click_score'] = _short_float(click_scores[index])
         annotations.append(
             {
                 **entry,
@@ -124,7 +133,11 @@ def assemble(
         'images': images,
         'categories': categories,
         'annotations': [
-            {'id': index, **{key: ann[key] for key in ANNOTATION_KEYS if key != 'id'}}
+            {
+                'id': index,
+                **{key: ann[key] for key in ANNOTATION_KEYS if key != 'id'},
+                **{key: ann[key] for key in OPTIONAL_KEYS if key in ann},
+            }
             for index, ann in enumerate(annotations, start=1)
         ],
         'dropped_points': dropped,

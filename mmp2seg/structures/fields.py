@@ -21,7 +21,8 @@ the network's input for ``gt_*``, the original image for ``ori_points``, ``pred_
     :class:`mmp2seg.ops.components.Regions`.
 ``pred_instances`` (InstanceData)
     ``masks`` (M, H, W) bool; ``labels`` (M,) int64; ``scores`` (M,) float32; ``bboxes`` (M, 4)
-    float32 xyxy; ``points`` (M, 2) float64 and ``point_ids`` (M,) int64, from ``ori_points``.
+    float32 xyxy; ``points`` (M, 2) float64 and ``point_ids`` (M,) int64, from ``ori_points``;
+    ``click_scores`` (M,) float32 (P2Seg): the network's own probability of the class at the point.
 ``dropped_points`` (InstanceData)
     ``points`` (D, 2) float64; ``labels`` (D,); ``point_ids`` (D,); ``reasons``, a list of D str,
     keys of :data:`mmp2seg.codecs.DROP_REASONS`.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmp2seg.ops.components import Regions, find_regions, regions_of_points
+from mmp2seg.ops.components import Regions, find_regions, keep_connected, regions_of_points
 
 SEMANTIC_MAP = np.array(
     [
@@ -165,3 +165,33 @@ def test_the_region_of_a_point_is_found_without_reading_from_the_device():
             torch.zeros(7, 2), labels, regions, min_area=3, max_snap_distance=8
         )
     assert found.shape == (7,) and found.device.type == 'meta'
+
+
+def test_of_each_instance_the_part_with_its_point_stays():
+    instances = torch.tensor(
+        [
+            [1, 1, 0, 2, 0, 3],
+            [0, 0, 1, 0, 0, 3],
+            [2, 0, 0, 0, 1, 0],
+            [2, 2, 0, 4, 1, 0],
+        ],
+        dtype=torch.int32,
+    )
+    # 1 holds its point; that of 2 is outside of it, that of 3 elsewhere, that of 4 is all there is
+    points = torch.tensor([[4.5, 2.5], [4.5, 0.5], [0.5, 0.5], [3.9, 3.9]])
+    kept = keep_connected(instances, points)
+    expected = [
+        [0, 0, 0, 0, 0, 3],
+        [0, 0, 0, 0, 0, 3],
+        [2, 0, 0, 0, 1, 0],
+        [2, 2, 0, 4, 1, 0],
+    ]
+    assert kept.tolist() == expected and kept.dtype == torch.int32
+    assert instances[0, 0] == 1  # the input stays as it is
+
+
+def test_a_click_alone_does_not_make_a_part():
+    instances = torch.tensor([[1, 0, 1, 1, 1]], dtype=torch.int32)
+    assert keep_connected(instances, torch.tensor([[0.5, 0.5]])).tolist() == [[0, 0, 1, 1, 1]]
+    empty = torch.zeros(2, 3, dtype=torch.int32)
+    assert torch.equal(keep_connected(empty, torch.zeros(0, 2)), empty)

@@ -349,3 +349,11 @@ def test_category_ids_follow_the_classes():
     assert category_ids_of(CATEGORIES, ('dog', 'cat')) == [30, 11]
     with pytest.raises(ValueError, match=r"got none for \['cow'\]"):
         category_ids_of(CATEGORIES, ('cat', 'cow'))
+
+
+def test_click_scores_are_written_if_there_are_some():
+    annotations = encode(click_scores=torch.tensor([0.25, 1.0]))
+    assert [ann['click_score'] for ann in annotations] == [0.25, 1.0]
+    content = assemble(IMAGES, CATEGORIES, annotations, [], {})
+    assert [ann['click_score'] for ann in content['annotations']] == [1.0, 0.25]  # by point id
+    assert 'click_score' not in assemble(IMAGES, CATEGORIES, encode(), [], {})['annotations'][0]

@@ -2,10 +2,13 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmdet.datasets import CocoDataset
 
+from mmp2seg.files.atomic_write import write_json
+from mmp2seg.ops.rle import encode_rle
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import TINY_CLASSES, tiny_p2seg_config, write_tiny_voc
@@ -107,6 +110,38 @@ def test_test_time_augmentation_with_another_grouping(project):
         *(project.config, 'model.pth', '--out', out, '--device', 'cpu', '--tta'),
     )
     assert process.returncode != 0 and 'NoSuchStep' in process.stderr
+
+
+def test_points_that_the_network_does_not_see_get_their_start(project):
+    """The network sees class 0 everywhere: the points of other classes have masks of the start."""
+    start, out = project.folder / 'start.json', project.folder / 'labels.json'
+    tool = ('generate_pseudo_labels.py', project.config, 'model.pth', '--device', 'cpu')
+    assert project.tool(*tool, '--out', start).returncode == 0
+    content = load(start)
+    assert all(ann['click_score'] > 0.5 for ann in content['annotations'])
+    lost = next(point for point in content['dropped_points'] if point['reason'] == 'no_region')
+    content['dropped_points'].remove(lost)
+    size = content['annotations'][0]['segmentation']['size']
+    mask = np.zeros(size, bool)
+    mask[0, 0] = True
+    content['annotations'].append(
+        {
+            **content['annotations'][0],
+            **{key: value for key, value in lost.items() if key != 'reason'},
+            'id': 99,
+            'segmentation': encode_rle(mask),
+            'bbox': [0.0, 0.0, 1.0, 1.0],
+            'area': 1,
+        }
+    )
+    write_json(start, content)
+    process = project.tool(*tool, '--out', out, '--start', start, '--min-click-score', '1.1')
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-2] == (
+        f'the network sees 2 of 7 points at their click; 5 masks are those of {start}'
+    )
+    assert 'train longer' in process.stdout.splitlines()[-1]
+    assert len(load(out)['annotations']) == 5
 
 
 @pytest.mark.parametrize(

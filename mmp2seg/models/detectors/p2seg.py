@@ -20,7 +20,7 @@ from mmp2seg.models.detectors.original_frame import offset_factors, to_original_
 from mmp2seg.models.distillation import NetworkMaps, SemanticScorer
 from mmp2seg.models.pretrained import require_pretrained
 from mmp2seg.ops.components import IGNORE
-from mmp2seg.ops.semantic_scores import image_values, resize_scores
+from mmp2seg.ops.semantic_scores import image_values, resize_scores, value_probs
 from mmp2seg.registry import MODELS
 
 _TEST_DEFAULTS = dict(
@@ -38,12 +38,15 @@ class ImageMaps(NamedTuple):
         image: ``(3, H', W')`` float32, the normalised network input; None if the decoder does not
             look at it.
         embedding: ``(D, H', W')`` float32; None if the decoder does not use it.
+        click_scores: ``(N,)`` float32, the network's own probability of each point's class in the
+            pixel of the point, without the weak map.
     """
 
     scores: Tensor
     offset: Tensor
     image: Tensor | None = None
     embedding: Tensor | None = None
+    click_scores: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -232,15 +235,20 @@ class P2Seg(BaseDetector):
         logits, offsets, embeddings = self._forward(batch_inputs)
         for index, sample in enumerate(batch_data_samples):
             one = slice(index, index + 1)
+            points = require_original_points(sample).to(logits.device)
+            values = image_values(points.labels)
             scores = self.test_scorer(
                 logits[one],
                 None if embeddings is None else embeddings[one],
-                image_values(require_original_points(sample).labels.to(logits.device)),
+                values,
                 ignored=_padding(sample, size=size, device=logits.device)[None],
                 weak_map=_padded_weak_map(sample, size=size, device=logits.device),
                 align_corners=self.semantic_head.align_corners,
             )
             offset = self.offset_head.predict_by_feat(offsets[one], size)[0]
+            own = value_probs(
+                logits[one], values, size, align_corners=self.semantic_head.align_corners
+            )
             embedding = None
             if self.decoder.needs_embedding and embeddings is not None:
                 embedding = resize_scores(embeddings[one].float(), size)[0]
@@ -252,6 +260,11 @@ class P2Seg(BaseDetector):
                 if self.decoder.needs_image
                 else None,
                 embedding=embedding,
+                click_scores=_at_points(
+                    to_original_frame(own[0], sample),
+                    points.points,
+                    torch.searchsorted(values, points.labels + 1),
+                ),
             )
 
     def decode_maps(self, sample: DetDataSample, maps: ImageMaps) -> None:
@@ -272,11 +285,23 @@ class P2Seg(BaseDetector):
             embedding=maps.embedding,
         )
         add_instances(sample, instances)
+        if maps.click_scores is not None:
+            sample.pred_instances.click_scores = maps.click_scores[instances.kept]
         if self.test_cfg['return_maps']:
             sample.pred_sem_seg = PixelData(
                 sem_seg=instances.semantic_map[None], confidence=instances.confidence[None]
             )
             sample.pred_offset = PixelData(offset=maps.offset)
+
+
+def _at_points(maps: Tensor, points_xy: Tensor, channels: Tensor) -> Tensor:
+    """Read a channel of ``(V, H, W)`` maps in the pixel of each point; ``(N,)``.
+
+    Points outside the maps read the nearest pixel.
+    """
+    columns = points_xy[:, 0].floor().long().clamp(0, maps.shape[2] - 1)
+    rows = points_xy[:, 1].floor().long().clamp(0, maps.shape[1] - 1)
+    return maps[channels, rows, columns]
 
 
 def _runner_iteration() -> int:
