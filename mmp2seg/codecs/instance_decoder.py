@@ -78,9 +78,12 @@ class InstanceDecoder:
         self.labeler: PointPseudoLabeler = (
             TASK_UTILS.build(labeler) if isinstance(labeler, Mapping) else labeler
         )
-        if isinstance(scorer, Mapping):
-            scorer = TASK_UTILS.build({'type': 'mmp2seg.InstanceScorer', **scorer})
-        self.scorer: InstanceScorer | None = scorer if grouping == 'offset' else None
+        built: InstanceScorer | None = (
+            TASK_UTILS.build({'type': 'mmp2seg.InstanceScorer', **scorer})
+            if isinstance(scorer, Mapping)
+            else scorer
+        )
+        self.scorer = built if grouping == 'offset' else None
         self.grouping = grouping
         self.landing_weight = landing_weight
         self.anchor = anchor

@@ -41,7 +41,8 @@ def with_fallback(
     labels, start = load(labels_path), load(start_path)
     _check_same(labels_path, labels, start_path, start)
     others = {(ann['image_id'], ann['point_id']): ann for ann in start['annotations']}
-    kept, unsure = [], []
+    kept: list[Entry] = []
+    unsure: list[Entry] = []
     for ann in labels['annotations']:
         if 'click_score' not in ann:
             raise ValueError(
