@@ -1,6 +1,11 @@
 """Codecs: encode points and regions as training targets, decode maps to instances."""
 
-from mmp2seg.codecs.affinities import Affinity, GuidedAffinity
+from mmp2seg.codecs.affinities import (
+    Affinity,
+    GuidedAffinity,
+    PairwiseAffinity,
+    RandomWalkerAffinity,
+)
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
 from mmp2seg.codecs.point_results import DROP_REASONS, ImagePoints, PointInstances, PointTargets
@@ -12,7 +17,9 @@ __all__ = [
     'GuidedAffinity',
     'ImagePoints',
     'InstanceDecoder',
+    'PairwiseAffinity',
     'PointInstances',
     'PointPseudoLabeler',
     'PointTargets',
+    'RandomWalkerAffinity',
 ]
