@@ -63,7 +63,7 @@ def guided_propagation(
         embedding: ``(D, H, W)`` floats; it gets no gradient. The time of the weights grows with D.
         beta: power of the embedding's factor, at least 0.
         block: number of score maps that are propagated at a time. The result does not depend on it.
-            Memory is that of ``P + 4 block`` maps.
+            Memory is that of ``P + 5 block`` maps.
 
     Returns:
         Tensor: ``(N, H, W)`` with the dtype of ``scores``; computed in float32 (float64 for float64
@@ -116,10 +116,9 @@ def guided_propagation(
             part = scores[start : start + block]
             # a weight of 0 does not remove what is not finite
             values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
-            state = grid.pad(values)
             for _ in range(iterations):
-                state = _step(grid, state, weights, own)
-            result = grid.unpad(state).to(scores.dtype)
+                values = _step(grid, values, weights, own)
+            result = values.to(scores.dtype)
             out[start : start + block] = result if valid is None else result.where(valid, part)
     return out
 
@@ -129,7 +128,7 @@ class _Grid:
     """Padded maps in one row of memory: a neighbour's value is a fixed number of places away.
 
     All operations work on contiguous ranges of places. The places of a range that lie in the
-    padding get values without a meaning; :meth:`repeat_border` overwrites them.
+    padding get values without a meaning; :meth:`unpad` drops them.
     """
 
     height: int
@@ -179,35 +178,25 @@ class _Grid:
         return F.pad(maps[None], (self.padding,) * 4, mode='replicate')[0].flatten(1)
 
     def unpad(self, rows: Tensor) -> Tensor:
-        """Convert back to ``(C, H, W)``; a view."""
-        maps = rows.view(len(rows), -1, self.padded_width)
-        border = self.padding
-        return maps[:, border : border + self.height, border : border + self.width]
-
-    def repeat_border(self, rows: Tensor) -> None:
-        """Repeat the outermost pixels in the padding of ``(C, places)``, in place."""
-        maps = rows.view(len(rows), -1, self.padded_width)
-        top, left = self.padding, self.padding
-        bottom, right = top + self.height, left + self.width
-        maps[:, top:bottom, :left] = maps[:, top:bottom, left : left + 1]
-        maps[:, top:bottom, right:] = maps[:, top:bottom, right - 1 : right]
-        maps[:, :top] = maps[:, top : top + 1]
-        maps[:, bottom:] = maps[:, bottom - 1 : bottom]
+        """Convert ``(C, places)`` to ``(C, H, W)``."""
+        ends = F.pad(rows, (0, 2 * self.padding))
+        return ends.view(len(rows), self.height, self.padded_width)[..., : self.width]
 
 
-def _step(grid: _Grid, state: Tensor, weights: Tensor, own: Tensor | None) -> Tensor:
-    """Return ``A S`` for ``(n, places)`` scores S."""
-    out = torch.empty_like(state)
+def _step(grid: _Grid, scores: Tensor, weights: Tensor, own: Tensor | None) -> Tensor:
+    """Return ``A S`` for ``(n, H, W)`` scores S."""
+    padded = grid.pad(scores)
     offsets, first = grid.offsets, grid.places.start
-    for chunk in grid.chunks(state):
+    parts = []
+    for chunk in grid.chunks(padded):
         inside = slice(chunk.start - first, chunk.stop - first)
-        sums = _range(out, chunk).zero_()
+        sums = padded.new_zeros(len(padded), len(chunk))
         if own is not None:
-            sums.addcmul_(_range(state, chunk), own[inside])
+            sums.addcmul_(_range(padded, chunk), own[inside])
         for weight, offset in zip(weights[:, inside], offsets, strict=True):
-            sums.addcmul_(_range(state, chunk, offset), weight)
-    grid.repeat_border(out)
-    return out
+            sums.addcmul_(_range(padded, chunk, offset), weight)
+        parts.append(sums)
+    return grid.unpad(torch.cat(parts, 1))
 
 
 def _matrix(
