@@ -1,6 +1,11 @@
 """Codecs: encode points and regions as training targets, decode maps to instances."""
 
-from mmp2seg.codecs.affinities import Affinity, GuidedAffinity
+from mmp2seg.codecs.affinities import (
+    Affinity,
+    GuidedAffinity,
+    PairwiseAffinity,
+    RandomWalkerAffinity,
+)
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
 from mmp2seg.codecs.instance_scorer import InstanceAssignment, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
@@ -15,7 +20,9 @@ __all__ = [
     'InstanceAssignment',
     'InstanceDecoder',
     'InstanceScorer',
+    'PairwiseAffinity',
     'PointInstances',
     'PointPseudoLabeler',
     'PointTargets',
+    'RandomWalkerAffinity',
 ]

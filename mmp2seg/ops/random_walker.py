@@ -22,7 +22,9 @@ SOLVERS = ('auto', 'direct', 'cg')
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-def edge_weights(colors: Tensor, *, beta: float = 2.0, floor: float = 1e-3) -> Tensor:
+def edge_weights(
+    colors: Tensor, *, beta: float = 2.0, floor: float = 1e-3, valid: Tensor | None = None
+) -> Tensor:
     """Return the weights of the grid's edges, ``(exp(-beta d^2 / mean d^2) + floor) / length``.
 
     Args:
@@ -30,29 +32,42 @@ def edge_weights(colors: Tensor, *, beta: float = 2.0, floor: float = 1e-3) -> T
             and the mean is over all edges of the image.
         beta: how sharply the weight falls with the squared distance.
         floor: smallest weight per unit of length; above 0, so that the grid stays connected.
+        valid: ``(H, W)`` bool; all by default. Other cells, such as padding, have no edges, and
+            their colours do not matter.
 
     Returns:
         Tensor: ``(4, H, W)``; entry ``[d, row, col]`` is the weight of the edge from the cell to
         the cell ``DIRECTIONS[d]`` further, 0 if that is outside the grid.
 
     Raises:
-        ValueError: ``colors`` does not have three dimensions, or ``floor`` is not above 0.
+        ValueError: ``colors`` does not have three dimensions, ``valid`` has another size, or
+            ``floor`` is not above 0.
     """
     if colors.dim() != 3:
         raise ValueError(f'expected colors (C, H, W), got the shape {tuple(colors.shape)}')
     if floor <= 0:
         raise ValueError(f'expected floor > 0, got {floor}')
     height, width = colors.shape[1:]
+    if valid is None:
+        valid = torch.ones_like(colors[0], dtype=torch.bool)
+    elif valid.shape != (height, width):
+        raise ValueError(f'expected valid {(height, width)}, got {tuple(valid.shape)}')
     pieces = [_edge_ends(colors, step) for step in DIRECTIONS]
-    squares = [(start - end).square().sum(0) for start, end in pieces]
-    mean = torch.cat([square.flatten() for square in squares]).mean()
+    both = [torch.logical_and(*_edge_ends(valid, step)) for step in DIRECTIONS]
+    squares = [
+        (start - end).square().sum(0).where(known, 0)
+        for (start, end), known in zip(pieces, both, strict=True)
+    ]
+    total = torch.stack([square.sum() for square in squares]).sum()
+    mean = total / torch.stack([known.sum() for known in both]).sum()
     # a single cell has no edges, and an image of one colour no distances
-    scale = beta / mean if bool(mean > 0) else torch.zeros_like(mean)
+    scale = (beta / mean).where(mean > 0, 0)
     weights = colors.new_zeros(4, height, width)
-    for index, (step, square) in enumerate(zip(DIRECTIONS, squares, strict=True)):
+    for index, (step, square, known) in enumerate(zip(DIRECTIONS, squares, both, strict=True)):
         rows, columns = _start_slices(step, height, width)
         length = float(np.hypot(*step))
-        weights[index, rows, columns] = (torch.exp(-scale * square) + floor) / length
+        weight = (torch.exp(-scale * square) + floor) / length
+        weights[index, rows, columns] = weight.where(known, 0)
     return weights
 
 

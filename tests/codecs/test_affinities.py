@@ -2,14 +2,22 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.registry import DefaultScope
 
-from mmp2seg.codecs import GuidedAffinity
+from mmp2seg.codecs import GuidedAffinity, PairwiseAffinity, RandomWalkerAffinity
+from mmp2seg.ops.affinity import propagate
+from mmp2seg.ops.affinity.guided import guided_propagation
+from mmp2seg.ops.random_walker import edge_weights, random_walker
 from mmp2seg.registry import TASK_UTILS
 
 CASES = {
     'guided': dict(type='mmp2seg.GuidedAffinity', iterations=2, dilations=(1, 3)),
     'guided, embedding': dict(type='mmp2seg.GuidedAffinity', use_embedding=True, beta=2.0),
+    'pairwise': dict(type='mmp2seg.PairwiseAffinity', rounds=2),
+    'pairwise, near': dict(type='mmp2seg.PairwiseAffinity', beta=3.0, threshold=0.1, radius=2.0),
+    'walker': dict(type='mmp2seg.RandomWalkerAffinity'),
+    'walker, stride': dict(type='mmp2seg.RandomWalkerAffinity', stride=4),
 }
 
 
@@ -134,18 +142,6 @@ def test_keeps_the_dtype_and_its_input(affinity):
     assert all(torch.equal(inputs[name], copies[1][name]) for name in inputs)
 
 
-def test_a_window_with_its_reach_equals_the_whole(affinity):
-    reach = affinity.reach
-    if reach is None or affinity.needs_embedding:
-        pytest.skip('the windows of this affinity are not cut')
-    scores, inputs = random_case((40, 44))
-    whole = affinity(scores, image=inputs['image'])
-    window = (slice(None), slice(18 - reach, 22 + reach), slice(17 - reach, 25 + reach))
-    part = affinity(scores[window], image=inputs['image'][window])
-    core = (slice(None), slice(reach, -reach), slice(reach, -reach))
-    torch.testing.assert_close(part[core], whole[:, 18:22, 17:25])
-
-
 def test_a_missing_embedding_is_named(affinity):
     scores, inputs = random_case()
     if not affinity.needs_embedding:
@@ -159,15 +155,120 @@ def test_a_missing_embedding_is_named(affinity):
 
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmp2seg'])
-@pytest.mark.parametrize('name', ['GuidedAffinity'])
+@pytest.mark.parametrize('name', ['GuidedAffinity', 'PairwiseAffinity', 'RandomWalkerAffinity'])
 def test_can_be_built_from_any_scope(scope, name):
     with DefaultScope.overwrite_default_scope(scope):
         assert type(TASK_UTILS.build(dict(type=f'mmp2seg.{name}'))).__name__ == name
 
 
-def test_guided_reach():
-    assert GuidedAffinity(iterations=5, dilations=(1, 8)).reach == 48
+def test_a_window_with_the_reach_of_guided_equals_the_whole():
+    affinity = GuidedAffinity(iterations=2, dilations=(1, 3))
+    assert affinity.reach == 6
+    scores, inputs = random_case((40, 44))
+    whole = affinity(scores, image=inputs['image'])[:, 18:22, 17:25]
+    for reach, equal in ((6, True), (5, False)):
+        window = (slice(None), slice(18 - reach, 22 + reach), slice(17 - reach, 25 + reach))
+        part = affinity(scores[window], image=inputs['image'][window])
+        assert torch.allclose(part[:, reach:-reach, reach:-reach], whole) == equal
+
+
+def test_the_others_reach_the_whole_image():
     assert GuidedAffinity(iterations=0).reach == 0
+    assert PairwiseAffinity(radius=2.0).reach is None
+    assert RandomWalkerAffinity().reach is None
+
+
+def test_guided_is_the_function_on_the_resized_embedding():
+    scores, inputs = random_case()
+    fine = F.interpolate(inputs['embedding'][None], (16, 20), mode='bilinear')[0]
+    expected = guided_propagation(
+        scores, inputs['image'], iterations=5, dilations=(1, 2, 4, 8), embedding=fine, beta=0.5
+    )
+    result = GuidedAffinity(use_embedding=True, beta=0.5)(scores, **inputs)
+    torch.testing.assert_close(result, expected)
+
+
+def test_pairwise_on_the_grid_of_the_image_is_the_function():
+    scores, inputs = random_case((8, 9))
+    embedding = torch.randn(4, 8, 9, generator=torch.Generator().manual_seed(2)).double()
+    valid = ~random_mask((8, 9))
+    options = dict(rounds=2, beta=2.0, threshold=0.1, radius=3.0)
+    expected = propagate(embedding[None], scores[None], valid=valid[None], **options)[0]
+    result = PairwiseAffinity(**options)(
+        scores, image=inputs['image'], embedding=embedding, valid=valid
+    )
+    torch.testing.assert_close(result, expected.where(valid, scores))
+
+
+def test_pairwise_holds_fixed_cells_in_every_round():
+    """Two alike cells and one unlike both; the first is fixed."""
+    embedding = torch.tensor([[[3.0, 3.0, -3.0]]])
+    scores = torch.tensor([[[1.0, 0, 0]], [[0, 1, 1]]])
+    fixed = torch.tensor([[True, False, False]])
+    image = torch.zeros(1, 1, 3)
+    for rounds, expected in ((1, 0.5), (2, 0.75), (3, 0.875)):
+        affinity = PairwiseAffinity(rounds=rounds, threshold=0.5)
+        result = affinity(scores, image=image, embedding=embedding, fixed=fixed)
+        assert result[0, 0].tolist() == pytest.approx([1, expected, 0])
+
+
+def test_the_walker_on_pixels_is_the_function():
+    scores, inputs = random_case()
+    fixed = random_mask()
+    image = inputs['image']
+    colors = (image - image.mean((1, 2), keepdim=True)) / image.std(
+        (1, 2), keepdim=True, correction=0
+    )
+    strength = torch.full((16, 20), 0.05, dtype=torch.float64).masked_fill(fixed, 30.0)
+    expected = random_walker(scores, edge_weights(colors), strength)
+    affinity = RandomWalkerAffinity(strength=0.05, fixed_strength=30.0)
+    result = affinity(scores, image=image, fixed=fixed)
+    torch.testing.assert_close(result, scores.where(fixed, expected))
+
+
+@pytest.mark.parametrize(
+    'affinity', [RandomWalkerAffinity(stride=4), PairwiseAffinity()], ids=['walker', 'pairwise']
+)
+def test_a_step_on_cells_adds_their_change_to_the_pixels(affinity):
+    """Both cells of the image have the same mean scores: nothing changes in any pixel."""
+    scores = torch.tensor([[1.0, 0, 0, 1, 0, 1, 1, 0]]).expand(4, 8)
+    scores = torch.stack([scores, 1 - scores])
+    image = torch.rand(3, 4, 8, generator=torch.Generator().manual_seed(0))
+    embedding = torch.tensor([[[2.0, 1.0]]])
+    result = affinity(scores, image=image, embedding=embedding)
+    torch.testing.assert_close(result, scores)
+    # The second cell loses: its pixels move towards the first cell's scores, and keep their detail.
+    scores[0, :, :4], scores[1, :, :4] = 1, 0
+    result = affinity(scores, image=image, embedding=embedding)
+    assert (result[0, :, 4:] >= scores[0, :, 4:]).all()
+    assert (result[0, :, 6] > result[0, :, 7]).all()
+    assert (result[0, :, 7] > 0.1).all()
+
+
+@pytest.mark.parametrize('name', ['valid', 'fixed', 'image'])
+def test_wrong_sizes_are_named(affinity, name):
+    scores, inputs = random_case()
+    wrong = inputs['image'][:, 1:] if name == 'image' else random_mask((15, 20))
+    with pytest.raises(ValueError, match=rf'expected .*{name} .*, got .*15, 20'):
+        affinity(scores, **{**inputs, name: wrong})
+
+
+@pytest.mark.parametrize(
+    'options', [dict(rounds=-1), dict(beta=0.0)], ids=lambda options: next(iter(options))
+)
+def test_pairwise_refuses_wrong_options(options):
+    with pytest.raises(ValueError, match='expected rounds >= 0 and beta > 0, got'):
+        PairwiseAffinity(**options)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [dict(strength=0.0), dict(fixed_strength=0.0), dict(stride=0)],
+    ids=lambda options: next(iter(options)),
+)
+def test_the_walker_refuses_wrong_options(options):
+    with pytest.raises(ValueError, match='expected strength and fixed_strength > 0 and stride'):
+        RandomWalkerAffinity(**options)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmp2seg.ops.random_walker import DIRECTIONS, edge_weights, random_walker
 
@@ -61,6 +62,16 @@ def test_weights_of_a_hand_made_image():
 def test_weights_do_not_depend_on_the_scale_or_offset_of_colors():
     colors = torch.rand(3, 5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     torch.testing.assert_close(edge_weights(7 * colors + 3), edge_weights(colors))
+
+
+def test_cells_that_are_not_valid_have_no_edges():
+    colors = torch.rand(3, 5, 6, generator=torch.Generator().manual_seed(0))
+    padded = F.pad(colors, (1, 2, 3, 1), value=torch.nan)
+    valid = F.pad(torch.ones(5, 6, dtype=torch.bool), (1, 2, 3, 1))
+    weights = edge_weights(padded, valid=valid)
+    torch.testing.assert_close(weights[:, 3:-1, 1:-2], edge_weights(colors))
+    assert (weights[:, ~valid] == 0).all()
+    assert (edge_weights(padded, valid=torch.zeros_like(valid)) == 0).all()
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 4), (4, 1)])
@@ -234,6 +245,8 @@ def test_errors_name_what_is_wrong():
         edge_weights(strength)
     with pytest.raises(ValueError, match='expected floor > 0, got 0'):
         edge_weights(torch.zeros(3, 4, 5), floor=0)
+    with pytest.raises(ValueError, match=r'expected valid \(4, 5\), got \(5, 4\)'):
+        edge_weights(torch.zeros(3, 4, 5), valid=torch.ones(5, 4, dtype=torch.bool))
     with pytest.raises(ValueError, match="'auto', 'direct', 'cg'.*got 'amg'"):
         random_walker(unary, weights, strength, solver='amg')
     with pytest.raises(ValueError, match=r'got \(3, 4, 5\), \(4, 4, 4\) and \(4, 5\)'):

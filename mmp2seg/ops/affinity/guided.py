@@ -8,6 +8,8 @@ Dimensions: ``N`` score maps; ``H, W`` pixels; ``P`` neighbours, 8 for each dila
 of the embedding.
 """
 
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +19,8 @@ from torch import Tensor
 
 # The 8 steps to the neighbours, rows and columns.
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
-# Number of values that an operation computes at a time on the CPU. They stay in a core's cache, and
-# torch starts no threads for them: waiting for these costs more where other processes run.
-_CPU_CHUNK = 1 << 15
+# Number of values that an operation computes at a time on the CPU; they stay in a core's cache.
+_CPU_CHUNK = 1 << 17
 # Smallest logarithm of sigmoid(e_i . e_j)^beta, so that a row of such factors has a sum above 0.
 _MIN_LOG_FACTOR = -60.0
 
@@ -62,7 +63,7 @@ def guided_propagation(
         embedding: ``(D, H, W)`` floats; it gets no gradient. The time of the weights grows with D.
         beta: power of the embedding's factor, at least 0.
         block: number of score maps that are propagated at a time. The result does not depend on it.
-            Memory is that of ``P + 4 block`` maps.
+            Memory is that of ``P + 5 block`` maps.
 
     Returns:
         Tensor: ``(N, H, W)`` with the dtype of ``scores``; computed in float32 (float64 for float64
@@ -115,10 +116,9 @@ def guided_propagation(
             part = scores[start : start + block]
             # a weight of 0 does not remove what is not finite
             values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
-            state = grid.pad(values)
             for _ in range(iterations):
-                state = _step(grid, state, weights, own)
-            result = grid.unpad(state).to(scores.dtype)
+                values = _step(grid, values, weights, own)
+            result = values.to(scores.dtype)
             out[start : start + block] = result if valid is None else result.where(valid, part)
     return out
 
@@ -128,7 +128,7 @@ class _Grid:
     """Padded maps in one row of memory: a neighbour's value is a fixed number of places away.
 
     All operations work on contiguous ranges of places. The places of a range that lie in the
-    padding get values without a meaning; :meth:`repeat_border` overwrites them.
+    padding get values without a meaning; :meth:`unpad` drops them.
     """
 
     height: int
@@ -159,10 +159,9 @@ class _Grid:
         ]
 
     @property
-    def lengths(self) -> Tensor:
-        """``(P,)`` distances of the neighbours in pixels."""
-        steps = torch.tensor([(down * down + right * right) ** 0.5 for down, right in _STEPS])
-        return (torch.tensor(self.dilations)[:, None] * steps).flatten()
+    def lengths(self) -> list[float]:
+        """Distances of the P neighbours in pixels."""
+        return [dilation * math.hypot(*step) for dilation in self.dilations for step in _STEPS]
 
     def chunks(self, maps: Tensor) -> list[range]:
         """Split the places into ranges that are computed one after the other, for ``(C, ...)``."""
@@ -179,35 +178,25 @@ class _Grid:
         return F.pad(maps[None], (self.padding,) * 4, mode='replicate')[0].flatten(1)
 
     def unpad(self, rows: Tensor) -> Tensor:
-        """Convert back to ``(C, H, W)``; a view."""
-        maps = rows.view(len(rows), -1, self.padded_width)
-        border = self.padding
-        return maps[:, border : border + self.height, border : border + self.width]
-
-    def repeat_border(self, rows: Tensor) -> None:
-        """Repeat the outermost pixels in the padding of ``(C, places)``, in place."""
-        maps = rows.view(len(rows), -1, self.padded_width)
-        top, left = self.padding, self.padding
-        bottom, right = top + self.height, left + self.width
-        maps[:, top:bottom, :left] = maps[:, top:bottom, left : left + 1]
-        maps[:, top:bottom, right:] = maps[:, top:bottom, right - 1 : right]
-        maps[:, :top] = maps[:, top : top + 1]
-        maps[:, bottom:] = maps[:, bottom - 1 : bottom]
+        """Convert ``(C, places)`` to ``(C, H, W)``."""
+        ends = F.pad(rows, (0, 2 * self.padding))
+        return ends.view(len(rows), self.height, self.padded_width)[..., : self.width]
 
 
-def _step(grid: _Grid, state: Tensor, weights: Tensor, own: Tensor | None) -> Tensor:
-    """Return ``A S`` for ``(n, places)`` scores S."""
-    out = torch.zeros_like(state)
+def _step(grid: _Grid, scores: Tensor, weights: Tensor, own: Tensor | None) -> Tensor:
+    """Return ``A S`` for ``(n, H, W)`` scores S."""
+    padded = grid.pad(scores)
     offsets, first = grid.offsets, grid.places.start
-    for chunk in grid.chunks(state):
+    parts = []
+    for chunk in grid.chunks(padded):
         inside = slice(chunk.start - first, chunk.stop - first)
-        sums = _range(out, chunk)
+        sums = padded.new_zeros(len(padded), len(chunk))
         if own is not None:
-            sums.addcmul_(_range(state, chunk), own[inside])
+            sums.addcmul_(_range(padded, chunk), own[inside])
         for weight, offset in zip(weights[:, inside], offsets, strict=True):
-            sums.addcmul_(_range(state, chunk, offset), weight)
-    grid.repeat_border(out)
-    return out
+            sums.addcmul_(_range(padded, chunk, offset), weight)
+        parts.append(sums)
+    return grid.unpad(torch.cat(parts, 1))
 
 
 def _matrix(
@@ -231,18 +220,19 @@ def _matrix(
     features = None if embedding is None else _pad_known(grid, embedding, valid)
     known = None if valid is None else grid.pad(valid[None].to(image))
     kept = None if fixed is None else grid.pad(fixed[None].to(image))
-    near = (position_weight * _near_weights(grid.lengths, color_scale)).to(image)[:, None]
+    near_weights = [position_weight * share for share in _near_shares(grid.lengths, color_scale)]
     places = grid.places
-    weights = image.new_empty(len(near), len(places))
+    weights = image.new_empty(len(near_weights), len(places))
     own = None if known is None and kept is None else image.new_zeros(len(places))
     for chunk in grid.chunks(image):
         inside = slice(chunk.start - places.start, chunk.stop - places.start)
         rows = weights[:, inside]
-        known_near = None
+        near = None
         if known is not None:
-            known_near = torch.cat([_range(known, chunk, offset) for offset in grid.offsets])
-        _color_weights(colors, chunk, grid.offsets, known_near, color_scale, out=rows)
-        rows += near if known_near is None else near * known_near
+            near = torch.cat([_range(known, chunk, offset) for offset in grid.offsets])
+        _color_weights(colors, chunk, grid.offsets, near, color_scale, out=rows)
+        for index, (row, weight) in enumerate(zip(rows, near_weights, strict=True)):
+            row += weight if near is None else weight * near[index]
         if features is not None:
             for row, product in zip(rows, _products(features, chunk, grid.offsets), strict=True):
                 row *= F.logsigmoid(product).mul_(beta).clamp_min_(_MIN_LOG_FACTOR).exp_()
@@ -276,7 +266,7 @@ def _color_weights(
     ``known`` is 1 for valid neighbours and 0 for others, ``(P, places of the chunk)``.
     """
     own = _range(colors, chunk)
-    neighbors = torch.as_tensor(len(offsets)).to(own) if known is None else known.sum(0)
+    neighbors = own.new_full((), len(offsets)) if known is None else known.sum(0)
     # differences from the pixel's own colour keep the variance exact for bright images
     total, squares, difference = (torch.zeros_like(own) for _ in range(3))
     for index, offset in enumerate(offsets):
@@ -307,9 +297,11 @@ def _products(features: Tensor, chunk: range, offsets: Sequence[int]) -> Iterato
         yield (own * _range(features, chunk, offset)).sum(0)
 
 
-def _near_weights(lengths: Tensor, scale: float) -> Tensor:
-    """Return the softmax of the neighbours' distances, ``(P,)``."""
-    return (-(lengths / (scale * lengths.std())).square()).softmax(0)
+def _near_shares(lengths: Sequence[float], scale: float) -> list[float]:
+    """Return the softmax of the neighbours' distances; in Python, for it is no work for a GPU."""
+    limit = scale * statistics.stdev(lengths)
+    shares = [math.exp((lengths[0] ** 2 - length**2) / limit**2) for length in lengths]
+    return [share / sum(shares) for share in shares]
 
 
 def _pad_known(grid: _Grid, maps: Tensor, valid: Tensor | None) -> Tensor:

@@ -3,37 +3,80 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmp2seg.ops.affinity import guided
 from mmp2seg.ops.affinity.guided import guided_propagation
 
+STEPS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
 
-def dense_matrix(image, dilations, color_scale=0.3, position_weight=0.01):
+
+def dense_matrix(
+    image,
+    dilations,
+    *,
+    color_scale=0.3,
+    position_weight=0.01,
+    valid=None,
+    fixed=None,
+    embedding=None,
+    beta=1.0,
+):
     """A of a small image, pixel by pixel, as the docstring writes it."""
     _, height, width = image.shape
+    valid = np.ones((height, width), bool) if valid is None else valid
+    fixed = np.zeros((height, width), bool) if fixed is None else fixed
+    lengths = [d * np.hypot(*step) for d in dilations for step in STEPS]
+    near = _softmax(-((np.array(lengths) / (color_scale * np.std(lengths, ddof=1))) ** 2))
     matrix = np.zeros((height * width, height * width))
-    for row in range(height):
-        for column in range(width):
-            cells, lengths = [], []
-            for dilation in dilations:
-                for down in (-1, 0, 1):
-                    for right in (-1, 0, 1):
-                        if down or right:
-                            cells.append(
-                                (
-                                    min(max(row + dilation * down, 0), height - 1),
-                                    min(max(column + dilation * right, 0), width - 1),
-                                )
-                            )
-                            lengths.append(dilation * np.hypot(down, right))
-            own = image[:, row, column]
-            colors = np.array([image[:, r, c] for r, c in cells])
-            deviation = np.vstack([own, colors]).std(0, ddof=1)
-            near_color = -(((colors - own) / (color_scale * deviation + 1e-8)) ** 2).mean(1)
-            near_place = -((np.array(lengths) / (color_scale * np.std(lengths, ddof=1))) ** 2)
-            row_weights = _softmax(near_color) + position_weight * _softmax(near_place)
-            for (r, c), weight in zip(cells, row_weights / (1 + position_weight), strict=True):
-                matrix[row * width + column, r * width + c] += weight
+    for row, column in np.ndindex(height, width):
+        pixel = row * width + column
+        cells = [
+            (min(max(row + d * down, 0), height - 1), min(max(column + d * right, 0), width - 1))
+            for d in dilations
+            for down, right in STEPS
+        ]
+        known = [index for index, cell in enumerate(cells) if valid[cell]]
+        if not valid[row, column] or fixed[row, column] or not known:
+            matrix[pixel, pixel] = 1
+            continue
+        own = image[:, row, column]
+        colors = np.array([image[(slice(None), *cells[index])] for index in known])
+        deviation = np.vstack([own, colors]).std(0, ddof=1)
+        differences = (colors - own) / (color_scale * deviation + 1e-8)
+        weights = _softmax(-(differences**2).mean(1)) + position_weight * near[known]
+        if embedding is not None:
+            products = [
+                embedding[:, row, column] @ embedding[(slice(None), *cells[index])]
+                for index in known
+            ]
+            weights *= (1 / (1 + np.exp(-np.array(products)))) ** beta
+        for index, weight in zip(known, weights / weights.sum(), strict=True):
+            matrix[pixel, cells[index][0] * width + cells[index][1]] += weight
     return matrix
+
+
+OPTIONAL = ('valid', 'fixed', 'embedding')
+
+
+def random_options(size, share=0.2):
+    """Values of the optional tensors, by name."""
+    generator = torch.Generator().manual_seed(3)
+    return dict(
+        valid=torch.rand(size, generator=generator) > share,
+        fixed=torch.rand(size, generator=generator) < share,
+        embedding=torch.randn(4, *size, generator=generator, dtype=torch.float64),
+    )
+
+
+class NoHostValues(TorchDispatchMode):
+    """Refuse tensors made of Python lists: on a GPU, each is a copy that waits for the device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func is not torch.ops.aten.lift_fresh.default, 'a tensor was made on the host'
+        return func(*args, **(kwargs or {}))
 
 
 def _softmax(values):
@@ -59,6 +102,118 @@ def test_equals_the_dense_matrix(size, dilations):
         expected = expected @ matrix.T
     result = guided_propagation(scores, image, iterations=3, dilations=dilations)
     np.testing.assert_allclose(result.flatten(1), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize('size', [(6, 7), (1, 5), (1, 1)])
+@pytest.mark.parametrize('share', [0.2, 0.9])
+@pytest.mark.parametrize('names', [('valid',), ('fixed',), ('embedding',), OPTIONAL])
+def test_equals_the_dense_matrix_with_masks_and_an_embedding(size, share, names):
+    scores, image = random_case(size)
+    options = {name: value for name, value in random_options(size, share).items() if name in names}
+    dense = {name: value.numpy() for name, value in options.items()}
+    matrix = dense_matrix(image.numpy(), (1, 3), beta=1.7, **dense)
+    np.testing.assert_allclose(matrix.sum(1), 1)
+    expected = scores.flatten(1).numpy()
+    for _ in range(3):
+        expected = expected @ matrix.T
+    result = guided_propagation(
+        scores, image, iterations=3, dilations=(1, 3), beta=1.7, block=2, **options
+    )
+    np.testing.assert_allclose(result.flatten(1), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize('chunk', [1, 100, 1000])
+def test_the_chunks_of_the_cpu_do_not_matter(chunk, monkeypatch):
+    scores, image = random_case((13, 11))
+    options = random_options((13, 11))
+    expected = guided_propagation(scores, image, **options)
+    monkeypatch.setattr(guided, '_CPU_CHUNK', chunk)
+    torch.testing.assert_close(guided_propagation(scores, image, **options), expected)
+
+
+def test_padding_that_is_not_valid_does_not_matter():
+    scores, image = random_case((30, 32))
+    embedding = random_options((30, 32))['embedding']
+    options = dict(iterations=2, dilations=(1, 3))
+    expected = guided_propagation(scores, image, embedding=embedding, **options)
+    padding = (5, 4, 3, 6)
+    valid = F.pad(torch.ones(30, 32, dtype=torch.bool), padding)
+    larger = [F.pad(maps, padding, value=torch.nan) for maps in (scores, image, embedding)]
+    result = guided_propagation(larger[0], larger[1], embedding=larger[2], valid=valid, **options)
+    assert result[:, ~valid].isnan().all()
+    # at its border, the image without padding repeats its outermost pixels
+    inner = (slice(None), slice(6, -6), slice(6, -6))
+    cropped = result[:, valid].reshape(scores.shape)
+    torch.testing.assert_close(cropped[inner], expected[inner])
+    torch.testing.assert_close(cropped.sum(0), torch.ones(30, 32, dtype=torch.float64))
+
+
+def test_a_pixel_without_a_valid_neighbor_keeps_its_scores():
+    scores, image = random_case((9, 9))
+    valid = torch.zeros(9, 9, dtype=torch.bool)
+    valid[4, 4] = True
+    assert torch.equal(guided_propagation(scores, image, dilations=(1, 2), valid=valid), scores)
+    valid[4, 6] = True  # a neighbour at a distance of 2: each takes the other's scores
+    result = guided_propagation(scores, image, iterations=1, dilations=(1, 2), valid=valid)
+    torch.testing.assert_close(result[:, 4, 4], scores[:, 4, 6])
+    torch.testing.assert_close(result[:, 4, 6], scores[:, 4, 4])
+
+
+def test_fixed_pixels_are_a_source():
+    image = torch.zeros(3, 15, 15)
+    scores = torch.zeros(2, 15, 15)
+    scores[0] = 1
+    scores[:, 7, 7] = torch.tensor([0.0, 1.0])
+    fixed = torch.zeros(15, 15, dtype=torch.bool)
+    fixed[7, 7] = True
+    free, held = (
+        guided_propagation(scores, image, iterations=20, dilations=(1,), fixed=mask)
+        for mask in (None, fixed)
+    )
+    assert held[:, 7, 7].tolist() == [0, 1]
+    assert held[1].sum() > 2 * free[1].sum()
+    torch.testing.assert_close(held.sum(0), torch.ones(15, 15))
+
+
+def test_the_embedding_separates_what_the_colors_do_not():
+    image = torch.zeros(3, 12, 12)
+    scores = torch.zeros(2, 12, 12)
+    scores[0, :, :6], scores[1, :, 6:] = 1, 1
+    embedding = torch.full((1, 12, 12), 3.0)
+    embedding[:, :, 6:] *= -1
+    blurred = guided_propagation(scores, image)
+    held = guided_propagation(scores, image, embedding=embedding, beta=2.0)
+    assert (held - scores).abs().max() < 0.01 < 0.3 < (blurred - scores).abs().max()
+    same = guided_propagation(scores, image, embedding=embedding, beta=0.0)
+    torch.testing.assert_close(same, blurred)
+
+
+def test_an_embedding_of_any_size_keeps_the_rows():
+    scores, image = random_case((8, 9), dtype=torch.float32)
+    embedding = 100 * torch.randn(4, 8, 9, generator=torch.Generator().manual_seed(0))
+    result = guided_propagation(scores, image, embedding=embedding, beta=5.0)
+    torch.testing.assert_close(result.sum(0), torch.ones(8, 9))
+
+
+def test_is_computed_in_float32_under_autocast():
+    scores, image = random_case((9, 8), dtype=torch.float32)
+    options = random_options((9, 8))
+    options['embedding'] = options['embedding'].float()
+    expected = guided_propagation(scores, image, **options)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(guided_propagation(scores, image, **options), expected)
+
+
+def test_never_waits_for_the_device():
+    """Fake tensors have no values: reading one on the host raises an error."""
+    with FakeTensorMode():
+        mask = torch.empty(9, 8, dtype=torch.bool)
+        scores, image, embedding = torch.empty(3, 3, 9, 8)
+        with NoHostValues():
+            result = guided_propagation(scores, image, valid=mask, fixed=mask, embedding=embedding)
+            with pytest.raises(AssertionError, match='on the host'):
+                torch.tensor([1.0])
+        assert result.shape == (3, 9, 8)
 
 
 def test_the_options_are_those_of_the_matrix():
@@ -130,10 +285,10 @@ def test_flips_with_the_image():
 def test_a_window_with_its_reach_equals_the_whole():
     scores, image = random_case((60, 50))
     whole = guided_propagation(scores, image, iterations=2, dilations=(1, 3))
-    # 2 steps of 3 pixels, and the deviation of the outermost of them 3 pixels further
-    window = (slice(None), slice(20 - 9, 30 + 9), slice(15 - 9, 30 + 9))
+    # 2 steps of 3 pixels
+    window = (slice(None), slice(20 - 6, 30 + 6), slice(15 - 6, 30 + 6))
     part = guided_propagation(scores[window], image[window], iterations=2, dilations=(1, 3))
-    torch.testing.assert_close(part[:, 9:-9, 9:-9], whole[:, 20:30, 15:30])
+    torch.testing.assert_close(part[:, 6:-6, 6:-6], whole[:, 20:30, 15:30])
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
@@ -168,6 +323,10 @@ def test_gradients_flow_to_the_scores():
     assert torch.autograd.gradcheck(
         lambda s: guided_propagation(s, image, iterations=2, dilations=(1, 2), block=1), scores
     )
+    options = random_options((4, 5))
+    assert torch.autograd.gradcheck(
+        lambda s: guided_propagation(s, image, iterations=2, dilations=(1, 2), **options), scores
+    )
 
 
 def test_errors_name_what_is_wrong():
@@ -183,3 +342,12 @@ def test_errors_name_what_is_wrong():
         guided_propagation(scores, image, iterations=-1)
     with pytest.raises(ValueError, match='iterations >= 0 and a block >= 1, got 5 and 0'):
         guided_propagation(scores, image, block=0)
+    with pytest.raises(ValueError, match='beta >= 0, got -1'):
+        guided_propagation(scores, image, beta=-1)
+    for name in ('valid', 'fixed'):
+        with pytest.raises(ValueError, match=rf'{name} as bool .*\(6, 7\), got torch.float64'):
+            guided_propagation(scores, image, **{name: image[0]})
+        with pytest.raises(ValueError, match=rf'{name} as bool .*got torch.bool of \(3, 6, 7\)'):
+            guided_propagation(scores, image, **{name: image > 0})
+    with pytest.raises(ValueError, match=r'embedding \(D, 6, 7\), got \(3, 6, 6\)'):
+        guided_propagation(scores, image, embedding=image[:, :, 1:])
