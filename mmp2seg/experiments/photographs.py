@@ -240,6 +240,7 @@ class Photographs:
                 'masks.py',
                 *(folder / 'images', folder / 'points.json', '--config', segmenter),
                 *('--out', self.start_labels(seed), '--maps', maps, '--device', self.device),
+                *cfg_options({'work_dir': folder / 'segmenter'}),  # logs of its class head
             )
         compare = (
             'analysis_tools/semantic_miou.py',
