@@ -58,20 +58,27 @@ def open_photographs(args: argparse.Namespace, *, tools: Path) -> tuple[Photogra
     return photographs, classes
 
 
-def on_photographs(configs: Mapping[str, Config], classes: Sequence[str]) -> dict[str, Config]:
+def on_photographs(
+    configs: Mapping[str, Config], classes: Sequence[str], *, data: str
+) -> dict[str, Config]:
     """Return the configs with the classes and the places of :mod:`.photographs`' folder.
 
-    The folder itself is set for each run (``train_dataloader.dataset.data_root``), so configs of
-    all seeds share a file.
+    The folder itself is set for each run (``train_dataloader.dataset.data_root``), so all seeds
+    share a config.
+
+    Args:
+        configs: configs of stage 1, by name.
+        classes: names of the classes, in the order of the labels.
+        data: text that tells these data from others, so that their trainings have other folders.
 
     Raises:
         CommandError: a config is none of stage 1, or has other training data than a
             ``PointCocoDataset``; names it.
     """
-    return {name: _on_photographs(name, cfg, classes) for name, cfg in configs.items()}
+    return {name: _on_photographs(name, cfg, classes, data) for name, cfg in configs.items()}
 
 
-def _on_photographs(name: str, cfg: Config, classes: Sequence[str]) -> Config:
+def _on_photographs(name: str, cfg: Config, classes: Sequence[str], data: str) -> Config:
     cfg = copy.deepcopy(cfg)
     head = stage1_model(cfg).semantic_head
     head.num_classes = len(classes)
@@ -84,7 +91,7 @@ def _on_photographs(name: str, cfg: Config, classes: Sequence[str]) -> Config:
                 f'configs/p2seg/efficientnet-lite0_own_data.py, got {kind}'
             )
         dataset.update(
-            data_root='',
+            data_root=data,
             ann_file='points.json',
             data_prefix=dict(img='images', seg_map='WSSS_maps'),
             metainfo=dict(classes=tuple(classes)),

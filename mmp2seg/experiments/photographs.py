@@ -57,7 +57,7 @@ def add_photograph_arguments(parser: argparse.ArgumentParser) -> None:
         '--strength',
         type=float,
         default=_DEFAULTS['strength'],
-        help='of the errors of degraded maps; the default .8 gives 70 to 80 mIoU on photographs',
+        help='of the errors of degraded maps (default: .8, for maps of 70 to 80 mIoU)',
     )
     group.add_argument(
         '--segmenter',
@@ -121,10 +121,14 @@ class Photographs:
     long_side: int = 352
     min_area: int = 0
 
+    @property
+    def name(self) -> str:
+        """The kind of the maps and the key."""
+        return f'{self.maps}-{self.key}'
+
     def folder(self, seed: int) -> Path:
         """Return the folder of the data of a seed."""
-        suffix = f'-seed{seed}' if self.maps == 'degraded' else ''
-        return self.root / f'{self.maps}-{self.key}{suffix}'
+        return self.root / (f'{self.name}-seed{seed}' if self.maps == 'degraded' else self.name)
 
     def run_on(self, run: Stage1Run) -> Stage1Run:
         """Return a run on the data of its seed."""
@@ -199,10 +203,11 @@ class Photographs:
         for phase in phases.values():
             run_phases([phase], self.root / 'logs', environment=environment)
             figures = json.loads((phase.folder / 'maps.json').read_text())
+            unsure = 100 * figures['ignored_share']
             print(
                 f'      {phase.folder}: {figures["num_maps"]} photographs, maps of '
-                f'{100 * figures["miou"]:.1f} mIoU, {100 * figures["ignored_share"]:.1f} % of the '
-                'pixels not sure (255, counted as errors)',
+                f'{100 * figures["miou"]:.1f} mIoU'
+                + (f', {unsure:.1f} % of the pixels not sure, counted as errors' * (unsure > 0)),
                 flush=True,
             )
 

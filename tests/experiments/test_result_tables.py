@@ -4,8 +4,8 @@ import pytest
 
 from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious
 from mmp2seg.experiments.result_tables import (
-    MAP_COLUMNS,
     COLUMNS,
+    MAP_COLUMNS,
     collect_results,
     make_difference_table,
     make_table,

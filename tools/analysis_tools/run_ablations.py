@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         from mmp2seg.experiments.photograph_configs import on_photographs, open_photographs
 
         photographs, classes = open_photographs(args, tools=TOOLS)
-        configs = on_photographs(configs, classes)
+        configs = on_photographs(configs, classes, data=photographs.name)
     configs = expand_grid(configs, axes)
     refine = None
     if args.refine is not None:

@@ -1,4 +1,4 @@
-"""A folder like one of own photographs: the same frame, points and void pixels as the comparison."""
+"""A folder like one of own photographs: frame, points and void pixels of the comparison."""
 
 import cv2
 import numpy as np
