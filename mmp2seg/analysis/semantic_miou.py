@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mmp2seg.analysis.tables import format_table
-from mmp2seg.files.image_folder import find_png_maps, shorten_names
+from mmp2seg.converters.coco_maps import draw_semantic_map
+from mmp2seg.files.image_folder import find_png_maps, relative_stem, shorten_names
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
 
@@ -154,6 +156,41 @@ def compare_semantic_folders(
             raise ValueError(f'{paths[0]} (pred), {paths[1]} (target): {error}') from error
         num_maps += 1
     return SemanticScores(matrix, num_maps, tuple(skipped))
+
+
+def compare_drawn_masks(labels: dict, gt_dir: str | Path) -> SemanticScores:
+    """Compare the semantic maps that the masks of a label json draw with the true maps.
+
+    A pixel has the class of the smallest mask that covers it, and is background without one.
+
+    Args:
+        labels: content of a json with RLE masks, see :mod:`mmp2seg.pseudo_labels.coco_json`.
+        gt_dir: folder with ``<name of the image>.png`` for each image: 0 background, ``k + 1`` the
+            ``k``-th category in the order of ids, 255 ignore.
+
+    Raises:
+        FileNotFoundError: a map is missing.
+        ValueError: a map is malformed or has another size than its image; the message names it.
+    """
+    values = {id_: k for k, id_ in enumerate(sorted(c['id'] for c in labels['categories']), 1)}
+    matrix = np.zeros((len(values) + 1, len(values) + 2), np.int64)
+    annotations = defaultdict(list)
+    for annotation in labels['annotations']:
+        annotations[annotation['image_id']].append(annotation)
+    for image in labels['images']:
+        path = Path(gt_dir, f'{relative_stem(image["file_name"])}.png')
+        of_image = annotations[image['id']]
+        drawn, _ = draw_semantic_map(
+            [ann['segmentation'] for ann in of_image],
+            [values[ann['category_id']] for ann in of_image],
+            crowds=[],
+            size=(image['height'], image['width']),
+        )
+        try:
+            matrix += confusion_matrix(drawn, read_index_png(path), num_classes=len(values))
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+    return SemanticScores(matrix, len(labels['images']))
 
 
 def _read_pair(pred_path: Path, gt_path: Path) -> tuple[np.ndarray, np.ndarray]:

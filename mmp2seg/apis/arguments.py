@@ -121,6 +121,24 @@ def add_json_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--json', metavar='OUT.json', help='also write the figures to this file')
 
 
+def add_truth_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --long-side and --min-area, the frame of images with true masks."""
+    parser.add_argument(
+        '--long-side',
+        type=at_least(0),
+        default=352,
+        metavar='PX',
+        help='resize images and truth to this long side first; 0: do not (default: 352)',
+    )
+    parser.add_argument(
+        '--min-area',
+        type=at_least(0),
+        default=0,
+        metavar='PX',
+        help='objects with fewer pixels in the json are void (default: 0)',
+    )
+
+
 def add_image_set_argument(parser: argparse.ArgumentParser, *, help: str) -> None:
     """Add --image-set, a text file that lists image names."""
     parser.add_argument('--image-set', metavar='FILE', help=f'{help} (default: all)')

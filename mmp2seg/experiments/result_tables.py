@@ -16,6 +16,15 @@ COLUMNS = {
     'IoU > .70': 'share_iou70',
     'IoU > .90': 'share_iou90',
 }
+# The same with figures that need true semantic maps.
+MAP_COLUMNS = {
+    'mean IoU': 'mean_iou',
+    'smaller half': 'mean_iou_small',
+    'larger half': 'mean_iou_large',
+    'touching': 'mean_iou_touching',
+    'IoU > .50': 'share_iou50',
+    'mIoU': 'miou',
+}
 # The same for a segmentor's test, with a factor: COCO's metric gives fractions, the others percent.
 REFINE_COLUMNS = {
     'AP': ('coco/segm_mAP', 1),
@@ -128,11 +137,15 @@ def make_difference_table(results: Results, columns: Mapping[str, str] = COLUMNS
     return format_table((f'minus {first}', 'seeds', *columns), rows)
 
 
-def summarize(results: Results) -> dict[str, dict]:
-    """Return the content of the results json: values by seed, mean and spread of every config."""
+def summarize(results: Results, columns: Mapping[str, str] = COLUMNS) -> dict[str, dict]:
+    """Return the content of the results json: values by seed, mean and spread of every config.
+
+    Args:
+        columns: see :func:`make_table`.
+    """
     summary = {}
     for name, of_seed in results.items():
-        pairs = {key: mean_and_spread(_values(of_seed, key)) for key in _keys()}
+        pairs = {key: mean_and_spread(_values(of_seed, key)) for key in columns.values()}
         summary[name] = {
             'mean': {key: mean for key, (mean, _) in pairs.items()},
             'standard_deviation': {key: spread for key, (_, spread) in pairs.items()},
@@ -144,10 +157,6 @@ def summarize(results: Results) -> dict[str, dict]:
 def _measured(value: float, factor: float) -> float | None:
     """Return a scaled value, None for nan or pycocotools' -1: there was nothing to measure."""
     return None if math.isnan(value) or value < 0 else value * factor
-
-
-def _keys() -> list[str]:
-    return list(COLUMNS.values())
 
 
 def _count(of_seed: Mapping) -> int:

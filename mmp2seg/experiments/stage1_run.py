@@ -48,7 +48,10 @@ class Stage1Run:
         seed: seed of the training.
         tools: the folder of the tools.
         device: ``--device`` of the tools.
-        data: folder of a Shapes dataset that replaces the data of the configs.
+        data: folder of a dataset that replaces the data of the configs, of Shapes by default.
+        data_truth: json of the true instances, in ``data``.
+        data_true_maps: folder of the true semantic maps, in ``data``, for the mIoU of the labels;
+            None = it is not measured.
         refine: name of the stage-2 config that trains on the labels, see :meth:`stage2_run`; None =
             no stage 2.
     """
@@ -60,6 +63,8 @@ class Stage1Run:
     tools: Path
     device: str = 'auto'
     data: Path | None = None
+    data_truth: str = 'annotations/instances_train.json'
+    data_true_maps: str | None = None
     refine: str | None = None
 
     @property
@@ -81,7 +86,7 @@ class Stage1Run:
     def truth(self, variant: Variant) -> Path | None:
         """Return the json of the true instances of the training images, None if unknown."""
         if self.data is not None:
-            return self.data / 'annotations' / 'instances_train.json'
+            return self.data / self.data_truth
         return variant.truth
 
     def figures_file(self, variant: Variant) -> Path:
@@ -141,12 +146,14 @@ class Stage1Run:
         )
 
     def evaluation_phase(self, variant: Variant, truth: Path) -> Phase:
+        has_maps = self.data is not None and self.data_true_maps is not None
         return evaluation_phase(
             f'evaluation-{variant.file_name}',
             f'{variant.name}, seed {self.seed}: compare the labels with the truth',
             tools=self.tools,
             labels=self.labels(variant),
             truth=truth,
+            true_maps=self.data / self.data_true_maps if has_maps else None,
             figures_file=self.figures_file(variant),
             match=variant.match,
         )
@@ -183,13 +190,19 @@ def evaluation_phase(
     truth: Path,
     figures_file: Path,
     match: str | None = None,
+    true_maps: Path | None = None,
 ) -> Phase:
-    """Return the phase that compares a label file with the truth and writes the figures."""
+    """Return the phase that compares a label file with the truth and writes the figures.
+
+    Args:
+        match, true_maps: options of ``eval_pseudo_labels.py``; None = without them.
+    """
     command = tool_command(
         tools,
         'analysis_tools/eval_pseudo_labels.py',
         *(labels, truth, '--json', figures_file),
         *([] if match is None else ['--match', match]),
+        *([] if true_maps is None else ['--true-maps', true_maps]),
     )
     return Phase(name, title, lambda: [command], figures_file.parent)
 

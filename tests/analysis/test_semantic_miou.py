@@ -6,8 +6,13 @@ import pytest
 import torch
 from mmseg.evaluation.metrics import IoUMetric
 
-from mmp2seg.analysis.semantic_miou import SemanticScores, compare_semantic_folders
+from mmp2seg.analysis.semantic_miou import (
+    SemanticScores,
+    compare_drawn_masks,
+    compare_semantic_folders,
+)
 from mmp2seg.files.index_png import write_palette_png
+from mmp2seg.ops.rle import encode_rle
 
 
 def write_folder(folder, maps):
@@ -132,3 +137,27 @@ def test_broken_maps(folders):
         ValueError, match=r'pred.c\.png .*: expected values 0\.\.3 .* in pred, got 4'
     ):
         compare_semantic_folders(pred, truth, num_classes=3, skip_missing=True)
+
+
+def test_the_map_that_masks_draw(tmp_path):
+    """Category 9 is the second class; the smaller mask is on top; ignored pixels do not count."""
+    write_folder(tmp_path, {'a': [[1, 2, 2, 0, 255]], 'sub/b': [[0, 0, 1, 1, 1]]})
+    masks = {9: [[0, 1, 1, 0, 1]], 4: [[1, 1, 1, 1, 0]]}
+    labels = dict(
+        images=[
+            dict(id=1, file_name='a.jpg', height=1, width=5),
+            dict(id=2, file_name='sub/b.jpg', height=1, width=5),
+        ],
+        categories=[dict(id=9), dict(id=4)],
+        annotations=[
+            dict(image_id=1, category_id=key, segmentation=encode_rle(np.array(mask, bool)))
+            for key, mask in masks.items()
+        ],
+    )
+    scores = compare_drawn_masks(labels, tmp_path)
+    assert scores.num_maps == 2
+    assert scores.matrix.tolist() == [[2, 1, 0, 0], [3, 1, 0, 0], [0, 0, 2, 0]]
+    labels['images'][0]['width'] = 6
+    labels['annotations'] = []
+    with pytest.raises(ValueError, match=r'a\.png: '):
+        compare_drawn_masks(labels, tmp_path)

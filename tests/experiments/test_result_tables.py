@@ -5,6 +5,7 @@ import pytest
 from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious
 from mmp2seg.experiments.result_tables import (
     COLUMNS,
+    MAP_COLUMNS,
     collect_results,
     make_difference_table,
     make_table,
@@ -113,3 +114,11 @@ def test_results_are_in_the_order_asked_for(tmp_path):
     assert list(results) == ['c', 'b', 'a']
     assert results['b'][1]['share_iou50'] == 0.5
     assert results['a'] == results['c'] == {1: None}
+
+
+def test_a_summary_of_other_columns():
+    results = {'a': {1: {'miou': 0.5, 'mean_iou': 0.25}}}
+    summary = summarize(results, MAP_COLUMNS)
+    assert list(summary['a']['mean']) == list(MAP_COLUMNS.values())
+    assert summary['a']['mean']['miou'] == 0.5
+    assert summary['a']['mean']['mean_iou_small'] is None

@@ -164,3 +164,11 @@ def test_the_module_leaves_mmengine_and_torch_unimported():
         'assert not {"mmengine", "torch"} & set(sys.modules)'
     )
     subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
+
+
+def test_other_data_have_their_own_truth_and_true_maps(make_run, tools):
+    places = dict(data_truth='truth.json', data_true_maps='true_maps')
+    make_run('a', data=Path('/data'), **places).run(dict(os.environ))
+    evaluation = calls_of(tools)[-1][1]
+    assert evaluation[1] == '/data/truth.json'
+    assert evaluation[-2:] == ['--true-maps', '/data/true_maps']

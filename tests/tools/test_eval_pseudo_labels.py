@@ -9,6 +9,7 @@ import pytest
 
 from mmp2seg.evaluation.functional.pseudo_masks import MATCH_RULES
 from mmp2seg.files.atomic_write import write_json
+from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.pseudo_labels.coco_json import assemble, encode_image
 
 from .tool_runs import run_tool
@@ -50,6 +51,8 @@ def test_table_and_json(tmp_path):
         'num_iou70': 1,
         'num_iou90': 0,
         'found_touching_iou50': None,
+        'mean_iou_small': 0.75,
+        'mean_iou_large': None,
     }
 
 
@@ -77,3 +80,23 @@ def test_match_rules_of_the_option():
         assert parse_args(['a', 'b', '--match', rule]).match == rule
     with pytest.raises(SystemExit):
         parse_args(['a', 'b', '--match', 'none'])
+
+
+def test_the_miou_of_the_map_that_the_masks_draw(tmp_path, capsys):
+    mask = np.zeros((4, 4), bool)
+    mask[:2] = True
+    images = [{'id': 1, 'file_name': 'a.jpg', 'height': 4, 'width': 4}]
+    anns = annotations(mask[None], score=0.5, point=[2.5, 1.5])
+    labels = assemble(images, [{'id': 1, 'name': 'cat'}], anns, [], {})
+    for name in ('pred.json', 'truth.json'):
+        write_json(tmp_path / name, labels)
+    true_map = mask.astype(np.uint8)
+    true_map[2] = 1
+    write_palette_png(tmp_path / 'a.png', true_map)
+    files = [tmp_path / name for name in ('pred.json', 'truth.json')]
+    run_tool('eval_pseudo_labels', *files, '--true-maps', tmp_path)
+    out = capsys.readouterr().out
+    assert '58.33 %' in out.splitlines()[-1]  # 2/3 of the cat, 1/2 of the background
+    assert '100.00 %' in out
+    run_tool('eval_pseudo_labels', *files)
+    assert 'mIoU' not in capsys.readouterr().out

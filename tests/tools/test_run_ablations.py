@@ -5,13 +5,20 @@ import sys
 from inspect import signature
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.experiments import phases
 from mmp2seg.experiments.grid import expand_grid, parse_axis
+from mmp2seg.experiments.photographs import START_ROWS
 from mmp2seg.experiments.stage1_configs import load_configs, make_runs
 from mmp2seg.experiments.stage1_run import shapes_phase
+from mmp2seg.ops.rle import encode_rle
+
+from .tool_runs import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_ablations.py'
@@ -145,6 +152,7 @@ def test_options_of_the_command_line_reach_every_config(run, tmp_path):
         (['gone.py'], r'config not found: gone\.py'),
         (['--list', 'gone.txt'], r'--list: gone\.txt: there is no such file'),
         (['--shapes', ABLATIONS / 'hrnet48_voc_s2i.py'], '--shapes: hrnet48_voc_s2i is not'),
+        ([*CONFIGS, '--photographs', 'gone.json', 'gone'], '--photographs: gone: there is no'),
         ([*CONFIGS, '--grid', 'model.beta'], '--grid: expected KEY=VALUE'),
         ([*CONFIGS, '--grid', 'modell.beta=1'], 'modell.beta: no such setting in tiny_shapes_s2i'),
     ],
@@ -201,3 +209,96 @@ def test_the_tools_understand_their_commands(tmp_path, monkeypatch):
     assert evaluation.pred == labels.out and evaluation.json == str(
         run.figures_file(run.variants[0])
     )
+
+
+SEGMENTER = """
+model = dict(
+    type='mmp2seg.PointSegmenter',
+    backbone=dict(type='mmp2seg.EfficientNetLite', arch='lite0', out_indices=(3, 4)),
+    strides=(16, 32),
+    long_side=64,
+)
+"""
+FEW_ITERATIONS = (
+    '--cfg-options',
+    'train_cfg.max_iters=2',
+    'train_cfg.val_interval=2',
+    *(
+        f'{split}_dataloader.{setting}'
+        for split in ('train', 'test')
+        for setting in ('batch_size=1', 'num_workers=0', 'persistent_workers=False')
+    ),
+)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Two images of bright rectangles, one of them with a crowd."""
+    truth = dict(images=[], categories=[dict(id=3, name='x'), dict(id=5, name='y')])
+    truth['annotations'] = annotations = []
+    (tmp_path / 'images').mkdir()
+    for number in (1, 2):
+        name = f'{number}.png'
+        pixels = np.random.default_rng(number).integers(0, 60, (60, 80, 3)).astype(np.uint8)
+        truth['images'].append(dict(id=number, file_name=name, height=60, width=80))
+        for category, left, crowd in ((3, 4, 0), (5, 44, 0), (3, 70, number == 2)):
+            mask = np.zeros((60, 80), bool)
+            mask[10:40, left : left + 24] = True
+            pixels[mask] += 150
+            annotations.append(
+                dict(
+                    id=len(annotations) + 7,
+                    image_id=number,
+                    category_id=category,
+                    iscrowd=int(crowd),
+                    segmentation=encode_rle(mask),
+                )
+            )
+        cv2.imwrite(str(tmp_path / 'images' / name), pixels)
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    (tmp_path / 'segmenter.py').write_text(SEGMENTER)
+    return [tmp_path / 'truth.json', tmp_path / 'images']
+
+
+@pytest.fixture
+def light_tools_in_this_process(monkeypatch):
+    """All but the training and its labels run in this process, which saves their start."""
+    real = phases.run_logged
+
+    def run_logged(command, log, *, environment):
+        tool = Path(command[1]).stem
+        if tool in ('train', 'generate_pseudo_labels'):
+            return real(command, log, environment=environment)
+        return run_tool(tool, *command[2:])
+
+    monkeypatch.setattr(phases, 'run_logged', run_logged)
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+
+
+@pytest.mark.parametrize('maps', ['degraded', 'points'])
+def test_photographs(maps, photographs, light_tools_in_this_process, tmp_path, capsys):
+    """The whole of it, with random weights."""
+    options = ['--maps', maps, '--long-side', 64, '--seeds', 1]
+    if maps == 'points':
+        options += ['--segmenter', tmp_path / 'segmenter.py']
+    arguments = [
+        *(ROOT / 'configs' / 'p2seg' / 'tiny_own_data.py', '--photographs', *photographs),
+        *(*options, '--work-dir', tmp_path / 'work', '--device', 'cpu', *FEW_ITERATIONS),
+    ]
+    run_tool('run_ablations', *arguments)
+    output = capsys.readouterr().out
+    assert re.search(r'2 photographs, maps of \d+\.\d mIoU', output)
+    table = (tmp_path / 'work' / 'table.md').read_text()
+    assert table in output
+    rows = rows_of(table.split('\n\n')[0])
+    assert list(rows) == ['config', '-' * len(START_ROWS[maps]), START_ROWS[maps], 'tiny_own_data']
+    results = json.loads((tmp_path / 'work' / 'results.json').read_text())
+    start, trained = (results[name]['seeds']['1'] for name in (START_ROWS[maps], 'tiny_own_data'))
+    assert start['num_objects'] == trained['num_objects'] == 5
+    assert 0 < start['mean_iou'] <= 1 and 0 <= trained['mean_iou'] <= 1
+    keys = ('mean_iou_small', 'mean_iou_large', 'miou')
+    assert all(0 <= figures[key] <= 1 for figures in (start, trained) for key in keys)
+    is_worse = trained['mean_iou'] < start['mean_iou']
+    assert ('tiny_own_data: worse than its start by' in table) == is_worse
+    run_tool('run_ablations', *arguments)
+    assert 'done in' not in capsys.readouterr().out

@@ -25,6 +25,7 @@ from mmp2seg.apis.arguments import (
     CommandError,
     add_cfg_options,
     add_json_argument,
+    add_truth_arguments,
     at_least,
     make_parser,
     run_command,
@@ -61,20 +62,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='semantic maps for methods that use one (nearest): a folder, or `truth`, or '
         '`degraded`, the true maps degraded to about 70 mIoU (default)',
     )
-    parser.add_argument(
-        '--long-side',
-        type=at_least(0),
-        default=352,
-        metavar='PX',
-        help='resize images and truth to this long side first; 0: do not (default: 352)',
-    )
-    parser.add_argument(
-        '--min-area',
-        type=at_least(0),
-        default=0,
-        metavar='PX',
-        help='objects with fewer pixels in the json are void (default: 0)',
-    )
+    add_truth_arguments(parser)
     parser.add_argument('--worst', metavar='FOLDER', help='draw the worst images of each method')
     parser.add_argument(
         '--num-worst', type=at_least(1), default=5, metavar='N', help='how many (default: 5)'

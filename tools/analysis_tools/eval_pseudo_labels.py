@@ -36,12 +36,18 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         default=2,
         help='objects at most this many pixels apart touch (default: 2)',
     )
+    parser.add_argument(
+        '--true-maps',
+        metavar='FOLDER',
+        help='also print the mIoU of the semantic maps that the masks draw, with these true maps '
+        '(NAME.png: 0 background, 1..K the categories in the order of ids, 255 ignore)',
+    )
     add_json_argument(parser)
     return parser.parse_args(argv)
 
 
 def format_table(figures: dict[str, float]) -> str:
-    """Format the figures of ``summarize_ious`` as lines of text, fractions in percent."""
+    """Format the figures as lines of text, fractions in percent."""
     rows = [
         ('objects', figures['num_objects']),
         ('mean IoU', figures['mean_iou']),
@@ -51,7 +57,11 @@ def format_table(figures: dict[str, float]) -> str:
         ('touching objects', figures['num_touching']),
         ('mean IoU of touching objects', figures['mean_iou_touching']),
         ('touching objects found at IoU .50', figures['found_touching_iou50']),
+        ('mean IoU of the smaller half', figures['mean_iou_small']),
+        ('mean IoU of the larger half', figures['mean_iou_large']),
     ]
+    if 'miou' in figures:
+        rows.append(('mIoU of the map that the masks draw', figures['miou']))
     return '\n'.join(f'{name:<36}{_format_value(value):>10}' for name, value in rows)
 
 
@@ -63,13 +73,17 @@ def _format_value(value: float) -> str:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
-    from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious
-    from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files
+    from mmp2seg.analysis.semantic_miou import compare_drawn_masks
+    from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious, summarize_sizes
+    from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files, object_areas
     from mmp2seg.files.atomic_write import write_json
     from mmp2seg.pseudo_labels.coco_json import load
 
     pred, truth = load(args.pred), TruthFile(args.truth)
-    figures = summarize_ious(*compare_files(pred, truth, match=args.match, gap=args.gap))
+    ious, touching = compare_files(pred, truth, match=args.match, gap=args.gap)
+    figures = summarize_ious(ious, touching) | summarize_sizes(ious, object_areas(pred, truth))
+    if args.true_maps:
+        figures['miou'] = compare_drawn_masks(pred, args.true_maps).miou
     if pred['annotations'] and figures['mean_iou'] == 0:
         print(
             f'No object matches an instance by --match {args.match}: are the points of '

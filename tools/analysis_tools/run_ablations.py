@@ -27,7 +27,15 @@ from mmp2seg.experiments.arguments import (
 )
 from mmp2seg.experiments.commands import children_environment
 from mmp2seg.experiments.job_pool import Job, run_jobs
+from mmp2seg.experiments.photographs import (
+    START_ROWS,
+    add_photograph_arguments,
+    check_photograph_arguments,
+    describe_losses,
+)
 from mmp2seg.experiments.result_tables import (
+    COLUMNS,
+    MAP_COLUMNS,
     collect_refine_results,
     collect_results,
     make_difference_table,
@@ -64,7 +72,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='stage-2 config to train on the pseudo labels and to test',
     )
     add_run_arguments(parser)
-    return parse_run_arguments(parser, argv)
+    add_photograph_arguments(parser)
+    args = parse_run_arguments(parser, argv)
+    check_photograph_arguments(parser, args)
+    return args
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,6 +88,12 @@ def run(args: argparse.Namespace) -> int:
     if not paths:
         raise CommandError('no config given')
     configs = stage1_configs.load_configs(paths, cfg_options=args.cfg_options)
+    photographs = None
+    if args.photographs is not None:
+        from mmp2seg.experiments.photograph_configs import on_photographs, open_photographs
+
+        photographs, classes = open_photographs(args, tools=TOOLS)
+        configs = on_photographs(configs, classes, data=photographs.name)
     configs = expand_grid(configs, axes)
     refine = None
     if args.refine is not None:
@@ -102,6 +119,12 @@ def run(args: argparse.Namespace) -> int:
         truth=args.truth,
         refine=refine,
     )
+    start = {}
+    if photographs is not None:
+        runs = [photographs.run_on(run) for run in runs]
+        photographs.make(args.seeds, environment)
+        config = runs[0].variants[0].config
+        start = {START_ROWS[args.maps]: photographs.start_figures(args.seeds, config, environment)}
     print(f'{len(configs)} configs, {len(args.seeds)} seeds: {len(runs)} trainings', flush=True)
     if args.jobs > 1:
         print(f'Progress: {args.work_dir}/runs/*/seed*/logs/progress.log', flush=True)
@@ -111,28 +134,42 @@ def run(args: argparse.Namespace) -> int:
     ]
     errors = run_jobs(jobs, num_workers=args.jobs, report=report_job)
     finished = [run for run in runs if run.title not in errors]
+    results = start | collect_results(finished, list(configs))
+    notes = []
+    if photographs is not None:
+        labels = {seed: photographs.start_labels(seed) for seed in args.seeds}
+        notes = describe_losses(results, labels, start=START_ROWS[args.maps])
     write_results(
-        collect_results(finished, list(configs)),
+        results,
         collect_refine_results(finished, list(configs)) if refine is not None else None,
         args.work_dir,
+        columns=COLUMNS if photographs is None else MAP_COLUMNS,
+        notes=notes,
     )
     for title, error in errors.items():
         print(f'\nrun_ablations.py: {title} failed: {error}', file=sys.stderr)
     return 1 if errors else 0
 
 
-def write_results(results: dict, refine_results: dict | None, work_dir: Path) -> None:
-    """Print the tables; write them and their values to the work dir."""
-    tables = [make_table(results)]
-    differences = make_difference_table(results)
+def write_results(
+    results: dict,
+    refine_results: dict | None,
+    work_dir: Path,
+    *,
+    columns: dict[str, str],
+    notes: list[str],
+) -> None:
+    """Print the tables and notes; write them and their values to the work dir."""
+    tables = [make_table(results, columns)]
+    differences = make_difference_table(results, columns)
     if differences is not None:
         tables.append(differences)
     if refine_results is not None:
         tables.append(make_refine_table(refine_results))
         write_json(work_dir / 'refine_results.json', refine_results)
-    text = '\n\n'.join(tables)
+    text = '\n\n'.join([*tables, *notes])
     write_text(work_dir / 'table.md', text + '\n')
-    write_json(work_dir / 'results.json', summarize(results))
+    write_json(work_dir / 'results.json', summarize(results, columns))
     print(f'\n{text}\n\nThe tables: {work_dir / "table.md"}')
     print(f'The values: {work_dir / "results.json"}')
 

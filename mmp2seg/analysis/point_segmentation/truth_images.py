@@ -22,6 +22,7 @@ from mmp2seg.datasets.coco_content import (
 from mmp2seg.datasets.point_reading import read_annotation_point
 from mmp2seg.evaluation.functional.truth_file import TruthFile
 from mmp2seg.evaluation.functional.truth_maps import is_crowd
+from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.ops.adjacency import touching_objects
 from mmp2seg.ops.components import IGNORE
@@ -136,6 +137,25 @@ class TruthImages(Sequence[TruthImage]):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self._index)
+
+    @property
+    def files(self) -> list[Path]:
+        """The jsons and the folders of images."""
+        paths = [(s.truth, s.images, s.points) for s in self._sources]
+        return [path for of_source in paths for path in of_source if path is not None]
+
+    @property
+    def unique_stems(self) -> list[str]:
+        """A file name without suffix for each image, for one folder of all images.
+
+        They are the names in the jsons, without folders. If two of these are the same, each name
+        begins with the image's number.
+        """
+        names = [self._truths[n].images[image_id]['file_name'] for n, image_id in self._index]
+        stems = [Path(relative_stem(name)).name for name in names]
+        if len({stem.lower() for stem in stems}) == len(stems):
+            return stems
+        return [f'{number:04d}_{stem}' for number, stem in enumerate(stems, start=1)]
 
     def __getitem__(self, index: int) -> TruthImage:
         """Read an image.

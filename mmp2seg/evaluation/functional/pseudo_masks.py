@@ -115,6 +115,22 @@ def summarize_ious(ious: np.ndarray, touching: np.ndarray) -> dict[str, float]:
     }
 
 
+def summarize_sizes(ious: np.ndarray, areas: np.ndarray) -> dict[str, float]:
+    """Compute the mean IoU of the half of the objects with the smallest areas, and of the others.
+
+    Args:
+        ious: ``(N,)`` floats in [0, 1].
+        areas: ``(N,)``; of equal areas, the earlier object is the smaller one.
+
+    Returns:
+        dict: ``mean_iou_small`` and ``mean_iou_large``; nan without objects. The odd object is a
+        small one.
+    """
+    ious = np.asarray(ious, dtype=np.float64)
+    small, large = np.array_split(ious[np.argsort(areas, kind='stable')], 2)
+    return {'mean_iou_small': _mean(small), 'mean_iou_large': _mean(large)}
+
+
 def _by_id(pred: dict, truth_anns: Sequence[dict]) -> Iterator[int]:
     return (index for index, ann in enumerate(truth_anns) if ann['id'] == pred['point_id'])
 

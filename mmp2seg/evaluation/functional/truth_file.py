@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+from pycocotools import mask as mask_utils
 
 from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image
@@ -185,6 +186,22 @@ def compare_files(
         ious.append(of_image[0])
         touching.append(of_image[1])
     return np.concatenate(ious), np.concatenate(touching)
+
+
+def object_areas(pred: dict, truth: TruthFile) -> np.ndarray:
+    """Return the areas of the objects that :func:`compare_files` compares, in the same order.
+
+    Returns:
+        np.ndarray: ``(N,)`` int64 pixels.
+    """
+    category_ids = {category['id'] for category in pred['categories']}
+    areas = [
+        mask_utils.area(truth.rle_of(ann))
+        for image in pred['images']
+        for ann in truth.annotations_of(image['id'])
+        if ann['category_id'] in category_ids and not is_crowd(ann)
+    ]
+    return np.array(areas, np.int64)
 
 
 def _check_category_ids(path: str | Path, categories: list[dict]) -> None:

@@ -167,3 +167,13 @@ def test_no_source_and_no_class(truth_folder):
     truth_folder.content.update(categories=[], annotations=[])
     with pytest.raises(ValueError, match=r'truth.json: expected 1..254 classes, got 0'):
         TruthImages([source(truth_folder.write())])
+
+
+def test_names_for_one_folder(truth_folder, tmp_path):
+    one = TruthImages([source(truth_folder)])
+    assert one.unique_stems == ['1', '2']
+    assert one.files == [truth_folder.path, truth_folder.images]
+    other = TruthFolder(tmp_path / 'other')
+    other.add_image(1, '2.jpg')
+    both = TruthImages([source(truth_folder), source(other.write())])
+    assert both.unique_stems == ['0001_1', '0002_2', '0003_2']

@@ -5,6 +5,7 @@ from mmp2seg.evaluation.functional.pseudo_masks import (
     compare_image,
     point_matched_ious,
     summarize_ious,
+    summarize_sizes,
 )
 from mmp2seg.ops.rle import encode_rle
 
@@ -149,3 +150,12 @@ def test_summary_of_nothing():
     figures = summarize_ious(np.zeros(0), np.zeros(0, bool))
     assert figures['num_objects'] == figures['num_iou50'] == 0
     assert np.isnan([figures['mean_iou'], figures['found_touching_iou50']]).all()
+
+
+def test_halves_by_size():
+    figures = summarize_sizes(np.array([0.2, 1.0, 0.4, 0.6]), np.array([9, 1, 9, 2]))
+    assert figures['mean_iou_small'] == pytest.approx(0.8)
+    assert figures['mean_iou_large'] == pytest.approx(0.3)
+    odd = summarize_sizes(np.array([0.2, 1.0, 0.6]), np.array([9, 1, 2]))
+    assert odd['mean_iou_small'] == pytest.approx(0.8) and odd['mean_iou_large'] == 0.2
+    assert np.isnan(list(summarize_sizes(np.zeros(0), np.zeros(0)).values())).all()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files
+from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files, object_areas
 from mmp2seg.ops.rle import encode_rle
 
 CATEGORIES = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
@@ -175,3 +175,17 @@ def test_labels_of_categories_by_name(truth_path):
     truth = TruthFile(truth_path)
     assert truth.labels_of(['bird', 'dog', 'cat']) == {1: 2, 2: 1}
     assert truth.labels_of(['dog']) == {2: 0}
+
+
+def test_areas_are_in_the_order_of_the_ious(truth_path):
+    content = json.loads(truth_path.read_text())
+    content['annotations'] += [
+        annotation(2, (0, 1), category=2, id=4),
+        annotation(1, (0, 8), id=5, iscrowd=1),
+    ]
+    truth_path.write_text(json.dumps(content))
+    truth = TruthFile(truth_path)
+    pred = pseudo_labels([image(3), image(1), image(2)], [], CATEGORIES[:1])
+    assert object_areas(pred, truth).tolist() == [16, 32, 32]
+    assert len(compare_files(pred, truth)[0]) == 3
+    assert object_areas(pseudo_labels([], []), truth).shape == (0,)
