@@ -140,6 +140,17 @@ def innermost_dataset(dataset: ConfigDict) -> ConfigDict:
     return dataset
 
 
+def innermost_datasets(dataset: ConfigDict) -> list[ConfigDict]:
+    """Return the configs of all datasets inside wrappers such as RepeatDataset and ConcatDataset.
+
+    They are in the order of the config.
+    """
+    dataset = innermost_dataset(dataset)
+    if 'datasets' not in dataset:
+        return [dataset]
+    return [inner for part in dataset.datasets for inner in innermost_datasets(part)]
+
+
 def enable_tta(cfg: Config) -> None:
     """Make the test of ``cfg`` use test-time augmentation: its ``tta_model`` and ``tta_pipeline``.
 

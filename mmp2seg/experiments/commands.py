@@ -26,9 +26,18 @@ class RunError(Exception):
     """A command failed, or a file that an earlier command should have made is missing."""
 
 
-def tool_command(tools: Path, name: str, *arguments: object) -> list[str]:
-    """Return the command that runs ``tools/<name>`` with this Python; arguments become text."""
-    return [sys.executable, str(tools / name), *map(str, arguments)]
+def tool_command(tools: Path, name: str, *arguments: object, processes: int = 1) -> list[str]:
+    """Return the command that runs ``tools/<name>`` with this Python; arguments become text.
+
+    Args:
+        processes: with more than one, torchrun starts that many on this machine and chooses a free
+            port; the tool must have ``--launcher``.
+    """
+    command = [str(tools / name), *map(str, arguments)]
+    if processes == 1:
+        return [sys.executable, *command]
+    torchrun = '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}'
+    return [sys.executable, *torchrun, *command, '--launcher', 'pytorch']
 
 
 def cfg_options(options: Mapping[str, object]) -> list[str]:

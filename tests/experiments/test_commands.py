@@ -28,6 +28,12 @@ def test_tool_command_is_text():
     assert command == [sys.executable, '/t/a/b.py', 'x', '--num', '3']
 
 
+def test_tool_command_of_several_processes():
+    command = tool_command(Path('/t'), 'b.py', 'x', processes=2)
+    torchrun = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
+    assert command == [sys.executable, *torchrun, '/t/b.py', 'x', '--launcher', 'pytorch']
+
+
 def test_cfg_options():
     assert cfg_options({'a.b': 1, 'c': Path('d')}) == ['--cfg-options', 'a.b=1', 'c=d']
     assert cfg_options({}) == []
