@@ -15,6 +15,7 @@ paper = dict(
         loss_affinity=dict(background='ignore', loss_weight=1.0),  # paper
     ),
     distiller=dict(
+        instance_scorer=None,  # ours
         refine_begin=1,  # released code
         rounds=1,  # paper
         beta=1.0,  # paper: the best of table 10
@@ -27,6 +28,8 @@ paper = dict(
     ),
     test_cfg=dict(
         decoder=dict(
+            _delete_=True,  # no scorer: that is ours
+            type='mmp2seg.InstanceDecoder',
             grouping='offset',  # paper: points first
             landing_weight=1.0,  # paper: by where the offset lands
             anchor='point',  # paper: distances to the annotated point

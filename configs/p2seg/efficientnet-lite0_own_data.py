@@ -36,6 +36,11 @@ model = dict(
     ),
     semantic_head=dict(num_classes=len(classes), in_channels=channels, channels=channels),
     offset_head=dict(in_channels=channels, channels=channels),
+    distiller=dict(
+        instance_scorer=dict(affinity=dict(dilations=(1, 2)), stride=4),
+        propagate_begin=150,
+        semantic_begin=150,
+    ),
 )
 
 max_iters = 500

@@ -3,7 +3,7 @@
 Measures the network without the affinity head (BESTIE) and with it, including affinity, propagation
 and grouping.
 
-Example: python tools/analysis_tools/get_flops.py configs/ablations/hrnet48_voc_paper.py
+Example: python tools/analysis_tools/get_flops.py configs/p2seg/hrnet48_voc_paper.py
 """
 
 import argparse

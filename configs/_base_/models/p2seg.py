@@ -29,24 +29,33 @@ model = dict(
         ),
         loss_affinity=dict(type='mmp2seg.AffinityLoss', background='instance'),
     ),
-    # Not measured on VOC. On Shapes I2S gained nothing, and S, the scores propagated by the
-    # affinity, cost accuracy in the targets (docs/ablations.md). So the affinity loss has a small
-    # weight, and no target uses S. The remaining options of the distiller act only with S; the
-    # paper's values are in configs/_base_/paper.py.
+    # Rounds of S2I and I2S by an affinity of the image's colours. Not measured on VOC. On Shapes
+    # they gain most, and the paper's pairwise affinity, propagated, gained nothing
+    # (docs/ablations.md); its loss keeps a small weight. The paper's values: configs/_base_/paper.py.
     distiller=dict(
         type='mmp2seg.MutualDistiller',
         refine_begin=1,  # paper
+        # at the stride of the network's maps; 2 cells reach as far as 8 pixels
+        instance_scorer=dict(
+            affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(1, 2)), stride=4
+        ),
+        network_weight=0.5,
+        semantic_use='semantic',
+        propagate_begin=15000,
+        semantic_begin=15000,
+        # of the pairwise affinity, for the ablations that use it instead
         rounds=1,
         beta=2.0,
         radius=16,  # cells of 4 pixels
         semantic_input='weak',
-        network_weight=0.5,
-        semantic_use='none',
-        propagate_begin=15000,
-        semantic_begin=15000,
     ),
     # Pseudo labels are made for images with a weak map, so the scores use it.
     test_cfg=dict(
-        decoder=dict(type='mmp2seg.InstanceDecoder'), use_weak_map=True, network_weight=0.7
+        decoder=dict(
+            type='mmp2seg.InstanceDecoder',
+            scorer=dict(affinity=dict(type='mmp2seg.GuidedAffinity')),
+        ),
+        use_weak_map=True,
+        network_weight=0.5,
     ),
 )

@@ -42,10 +42,26 @@ model = dict(
         loss_semantic=dict(type='mmp2seg.HardPixelCrossEntropyLoss', ratio=0.7),
         loss_offset=dict(type='mmp2seg.OffsetLoss', beta=1.0, loss_weight=0.05),
     ),
-    # Only S2I: an affinity head gains nothing here (docs/ablations.md).
-    distiller=dict(type='mmp2seg.MutualDistiller', rounds=0),
+    # Rounds of S2I and I2S by an affinity of the image's colours. An affinity head gains nothing
+    # here (docs/ablations.md).
+    distiller=dict(
+        type='mmp2seg.MutualDistiller',
+        # at the stride of the network's maps; 4 cells reach as far as 8 pixels
+        instance_scorer=dict(
+            affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(1, 2, 4)), stride=2
+        ),
+        network_weight=0.5,
+        semantic_use='semantic',
+        propagate_begin=600,  # after the network has learned the weak maps
+        semantic_begin=600,
+    ),
     # Pseudo labels are made for images with a weak map, so the scores use it.
     test_cfg=dict(
-        decoder=dict(type='mmp2seg.InstanceDecoder'), use_weak_map=True, network_weight=0.7
+        decoder=dict(
+            type='mmp2seg.InstanceDecoder',
+            scorer=dict(affinity=dict(type='mmp2seg.GuidedAffinity')),
+        ),
+        use_weak_map=True,
+        network_weight=0.5,
     ),
 )

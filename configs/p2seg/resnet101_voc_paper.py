@@ -1,4 +1,4 @@
 # The paper's settings, or those of the released code where the paper does not state one.
-_base_ = ['../p2seg/resnet101_voc.py', '../_base_/paper.py']
+_base_ = ['./resnet101_voc.py', '../_base_/paper.py']
 
 model = _base_.paper

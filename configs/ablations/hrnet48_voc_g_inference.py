@@ -1,0 +1,11 @@
+# A round of S2I and I2S at inference alone: instance scores of the network and the weak map, half
+# each, propagated along the image. The training is that of s2i_i2s.
+_base_ = './hrnet48_voc_s2i_i2s.py'
+
+model = dict(
+    test_cfg=dict(
+        decoder=dict(scorer=dict(affinity=dict(type='mmp2seg.GuidedAffinity'))),
+        use_weak_map=True,
+        network_weight=0.5,
+    )
+)
