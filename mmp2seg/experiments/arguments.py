@@ -106,7 +106,7 @@ def add_photograph_arguments(parser: argparse.ArgumentParser) -> None:
         '--strength',
         type=float,
         default=STRENGTH,
-        help='of the errors of degraded maps (default: .8, for maps of 70 to 80 mIoU)',
+        help='of the errors of degraded maps (default: .8, for 70 to 83 mIoU)',
     )
     group.add_argument(
         '--segmenter',
