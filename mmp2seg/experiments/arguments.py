@@ -6,13 +6,28 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mmp2seg.apis.arguments import CommandError, add_cfg_options, add_device_argument
+from mmp2seg.apis.arguments import (
+    CommandError,
+    add_cfg_options,
+    add_device_argument,
+    add_truth_arguments,
+)
 from mmp2seg.experiments.commands import RunError, end_like_interrupted
 from mmp2seg.experiments.job_pool import Job
 from mmp2seg.experiments.phases import run_phases
+from mmp2seg.experiments.photographs import MAPS_KINDS, SEGMENTER, STRENGTH
 from mmp2seg.experiments.stage1_run import shapes_phase
 from mmp2seg.files.folder_lock import FolderInUse, folder_lock
 from mmp2seg.files.text_reading import read_text
+
+# Options that need --photographs, with their defaults.
+_PHOTOGRAPH_DEFAULTS = {
+    'maps': 'degraded',
+    'strength': STRENGTH,
+    'segmenter': None,
+    'long_side': 352,
+    'min_area': 0,
+}
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +81,63 @@ def parse_run_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> arg
     if ',' in str(args.work_dir):
         parser.error(f'--work-dir: a comma would split the paths in --cfg-options: {args.work_dir}')
     return args
+
+
+def add_photograph_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --photographs and the options of its data."""
+    group = parser.add_argument_group('photographs')
+    group.add_argument(
+        '--photographs',
+        nargs='+',
+        metavar='TRUTH.json IMAGES',
+        help='train on these photographs and judge by their true masks: COCO json and folder of '
+        'its images; several pairs make one dataset. The data, the classes and their number are '
+        "replaced in every config, which must have a PointCocoDataset. The table's first row is "
+        'what training starts from, and a config below it is named',
+    )
+    group.add_argument(
+        '--maps',
+        choices=MAPS_KINDS,
+        default='degraded',
+        help='weak maps. degraded: the true maps with errors, another draw for each seed; points: '
+        'those of --segmenter, from the points alone, for all seeds (default: degraded)',
+    )
+    group.add_argument(
+        '--strength',
+        type=float,
+        default=STRENGTH,
+        help='of the errors of degraded maps (default: .8, for 70 to 83 mIoU)',
+    )
+    group.add_argument(
+        '--segmenter',
+        type=Path,
+        metavar='CONFIG',
+        help=f'point segmenter that makes the maps (default: {SEGMENTER})',
+    )
+    add_truth_arguments(group)
+
+
+def check_photograph_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End the command with one line if options contradict each other."""
+    if args.photographs is None:
+        for name, default in _PHOTOGRAPH_DEFAULTS.items():
+            if getattr(args, name) != default:
+                parser.error(f'--{name.replace("_", "-")}: expected --photographs')
+        return
+    if len(args.photographs) % 2:
+        parser.error(
+            f'--photographs: expected pairs TRUTH.json IMAGES, got {len(args.photographs)} '
+            'arguments'
+        )
+    for name in ('shapes', 'truth', 'refine'):
+        if getattr(args, name):
+            parser.error(f'--photographs: expected no --{name}')
+    if args.segmenter is not None and args.maps != 'points':
+        parser.error('--segmenter: expected --maps points')
+    if not args.strength >= 0:
+        parser.error(f'--strength: expected at least 0, got {args.strength}')
+    if args.strength != STRENGTH and args.maps != 'degraded':
+        parser.error('--strength: expected --maps degraded')
 
 
 def listed_configs(path: Path) -> list[Path]:

@@ -6,7 +6,9 @@ import pytest
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.experiments.arguments import (
+    add_photograph_arguments,
     add_run_arguments,
+    check_photograph_arguments,
     listed_configs,
     parse_run_arguments,
     run_until_interrupted,
@@ -91,3 +93,42 @@ def test_a_work_dir_in_use_is_an_error(tmp_path):
         pytest.raises(CommandError, match='another command is at work in this folder'),
     ):
         run_until_interrupted(lambda args: pytest.fail('it ran'), args)
+
+
+def parse_photographs(*arguments):
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    parser.add_argument('--refine')
+    add_photograph_arguments(parser)
+    args = parse_run_arguments(parser, ['--work-dir', 'x', *arguments])
+    check_photograph_arguments(parser, args)
+    return args
+
+
+def test_defaults_of_photographs():
+    args = parse_photographs('--photographs', 't.json', 'images')
+    assert args.maps == 'degraded' and args.long_side == 352 and args.min_area == 0
+    assert parse_photographs().photographs is None
+
+
+PAIR = ['--photographs', 't.json', 'images']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (PAIR[:2], '--photographs: expected pairs TRUTH.json IMAGES, got 1 arguments'),
+        (['--min-area', '5'], '--min-area: expected --photographs'),
+        (['--maps', 'points'], '--maps: expected --photographs'),
+        ([*PAIR, '--shapes'], '--photographs: expected no --shapes'),
+        ([*PAIR, '--truth', 'x.json'], '--photographs: expected no --truth'),
+        ([*PAIR, '--refine', 'x.py'], '--photographs: expected no --refine'),
+        ([*PAIR, '--segmenter', 'x.py'], '--segmenter: expected --maps points'),
+        ([*PAIR, '--strength', '-1'], '--strength: expected at least 0, got -1.0'),
+        ([*PAIR, '--maps', 'points', '--strength', '1'], '--strength: expected --maps degraded'),
+    ],
+)
+def test_arguments_of_photographs_that_do_not_fit(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        parse_photographs(*arguments)
+    assert message in capsys.readouterr().err

@@ -1,16 +1,12 @@
-import argparse
 import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
-from mmp2seg.experiments.arguments import add_run_arguments, parse_run_arguments
 from mmp2seg.experiments.photographs import (
     START_ROWS,
     Photographs,
-    add_photograph_arguments,
-    check_photograph_arguments,
     describe_losses,
 )
 from mmp2seg.experiments.stage1_run import Stage1Run, Variant
@@ -61,45 +57,6 @@ def calls_of(photographs):
     lines = path.read_text().splitlines() if path.exists() else []
     path.unlink(missing_ok=True)
     return lines
-
-
-def parse(*arguments):
-    parser = argparse.ArgumentParser()
-    add_run_arguments(parser)
-    parser.add_argument('--refine')
-    add_photograph_arguments(parser)
-    args = parse_run_arguments(parser, ['--work-dir', 'x', *arguments])
-    check_photograph_arguments(parser, args)
-    return args
-
-
-def test_defaults():
-    args = parse('--photographs', 't.json', 'images')
-    assert args.maps == 'degraded' and args.long_side == 352 and args.min_area == 0
-    assert parse().photographs is None
-
-
-PAIR = ['--photographs', 't.json', 'images']
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (PAIR[:2], '--photographs: expected pairs TRUTH.json IMAGES, got 1 arguments'),
-        (['--min-area', '5'], '--min-area: expected --photographs'),
-        (['--maps', 'points'], '--maps: expected --photographs'),
-        ([*PAIR, '--shapes'], '--photographs: expected no --shapes'),
-        ([*PAIR, '--truth', 'x.json'], '--photographs: expected no --truth'),
-        ([*PAIR, '--refine', 'x.py'], '--photographs: expected no --refine'),
-        ([*PAIR, '--segmenter', 'x.py'], '--segmenter: expected --maps points'),
-        ([*PAIR, '--strength', '-1'], '--strength: expected at least 0, got -1.0'),
-        ([*PAIR, '--maps', 'points', '--strength', '1'], '--strength: expected --maps degraded'),
-    ],
-)
-def test_arguments_that_do_not_fit(capsys, arguments, message):
-    with pytest.raises(SystemExit):
-        parse(*arguments)
-    assert message in capsys.readouterr().err
 
 
 def test_degraded_maps_are_drawn_for_each_seed_once(photographs, capsys):

@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 from mmp2seg.apis.arguments import CommandError, make_parser, run_command
 from mmp2seg.apis.device import select_device
 from mmp2seg.experiments.arguments import (
+    add_photograph_arguments,
     add_run_arguments,
+    check_photograph_arguments,
     listed_configs,
     make_shapes,
     parse_run_arguments,
@@ -29,8 +31,6 @@ from mmp2seg.experiments.commands import children_environment
 from mmp2seg.experiments.job_pool import Job, run_jobs
 from mmp2seg.experiments.photographs import (
     START_ROWS,
-    add_photograph_arguments,
-    check_photograph_arguments,
     describe_losses,
 )
 from mmp2seg.experiments.result_tables import (
