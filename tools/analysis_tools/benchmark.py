@@ -25,7 +25,7 @@ from mmp2seg.apis.arguments import (
 from mmp2seg.apis.device import resolve_device, select_device
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ('affinity', 'propagation', 'step', 'targets', 'pipeline', 'inference')
+PARTS = ('affinity', 'propagation', 'guided', 'step', 'targets', 'pipeline', 'inference')
 OPTIONS = ('growth', 'memory', 'segmenter', 'stream')
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmp2seg.analysis.benchmarks.scene import make_scene
+from mmp2seg.codecs import GuidedAffinity
 from mmp2seg.models.distillation import semantic_scorer
 from mmp2seg.models.losses import affinity_loss
 from mmp2seg.ops.affinity import BACKGROUND, IGNORED, pair_loss, propagate
@@ -112,6 +113,21 @@ def make_propagation_call(options: Mapping) -> Callable[[], object]:
     scores = torch.rand(1, 21, grid, grid, generator=generator).softmax(dim=1).to(embedding.device)
     run = dense_propagate if options['dense'] else propagate
     return lambda: run(embedding, scores, beta=options['beta'], radius=options['radius'])
+
+
+def make_guided_call(options: Mapping) -> Callable[[], object]:
+    """Return a call that propagates scores along an image with :class:`GuidedAffinity`.
+
+    Args:
+        options: ``side`` of the image, number of score ``maps``, ``iterations`` and ``device``.
+    """
+    side, device = options['side'], options['device']
+    image = torch.from_numpy(make_scene(12, (side, side)).instance_map).to(device).float()
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(3, side, side, generator=generator).to(device)
+    scores = torch.rand(options['maps'], side, side, generator=generator).softmax(0).to(device)
+    propagate_guided = GuidedAffinity(iterations=options['iterations'])
+    return lambda: propagate_guided(scores, image=image + noise)
 
 
 def labelled_share(grid: int) -> float:

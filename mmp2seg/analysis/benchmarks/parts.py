@@ -97,6 +97,26 @@ def measure_propagation(case: Case, settings: Settings) -> list[Row]:
     return [Row('propagation', *row) for row in measured]
 
 
+def measure_guided(case: Case, settings: Settings) -> list[Row]:
+    """Guided propagation by pixels and by score maps, with its weights."""
+    rows = []
+    pixels = [(3, side) for side in (case.crop // 4, case.crop, 2 * case.crop)]
+    for sweep in (pixels, [(maps, case.crop) for maps in (3, 12, 48)]):
+        found: list[Measurement] = []
+        for maps, side in sweep:
+            options = dict(maps=maps, side=side, iterations=10, device=settings.device)
+            small = {**options, 'side': 32}
+            make_call = affinity.make_guided_call
+            found.append(measure_in_fresh_process(make_call, options, settings, warm_up=small))
+            what = f'guided propagation of {maps} scores, 10 iterations, {side} x {side}'
+            size = maps * side**2 / (sweep[0][0] * sweep[0][1] ** 2)
+            compared = times_as_long(found[-1], found[0], 'the smallest')
+            if compared and size > 1:
+                compared += f' for {size:.3g} times the size'
+            rows.append(Row('guided', what, found[-1], compared))
+    return rows
+
+
 def _streamed_and_dense(
     what: str,
     make_call: Callable[[Mapping], Callable[[], object]],
@@ -293,6 +313,7 @@ def measure_stream(case: Case, settings: Settings) -> list[Row]:
 PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'affinity': measure_affinity,
     'propagation': measure_propagation,
+    'guided': measure_guided,
     'step': measure_steps,
     'targets': measure_codec,
     'pipeline': measure_pipeline,

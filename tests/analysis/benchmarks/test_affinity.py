@@ -69,5 +69,13 @@ def test_propagation_calls_of_both_ways_agree():
     torch.testing.assert_close(dense, streamed)
 
 
+def test_guided_call_propagates():
+    call = affinity.make_guided_call(dict(maps=3, side=40, iterations=2, device='cpu'))
+    result = call()
+    assert result.shape == (3, 40, 40)
+    torch.testing.assert_close(result.sum(0), torch.ones(40, 40))
+    torch.testing.assert_close(call(), result)
+
+
 def test_share_of_labelled_pixels():
     assert 0.3 < affinity.labelled_share(104) < 0.7

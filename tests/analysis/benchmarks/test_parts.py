@@ -55,6 +55,22 @@ def test_affinity_is_measured_streamed_and_dense(part, measured):
         assert 'times as fast as dense' in streamed.compared
 
 
+def test_guided_propagation_is_measured_by_pixels_and_maps(measured):
+    rows = parts.measure_guided(CASE, SETTINGS)
+    sizes = [(options['maps'], options['side']) for _, options, _, _ in measured]
+    assert sizes == [(3, 16), (3, 64), (3, 128), (3, 64), (12, 64), (48, 64)]
+    assert rows[0].what == 'guided propagation of 3 scores, 10 iterations, 16 x 16'
+    assert rows[0].compared == '1.00 times the smallest'
+    assert [row.compared.rpartition('smallest')[2] for row in rows] == [
+        '',
+        ' for 16 times the size',
+        ' for 64 times the size',
+        '',
+        ' for 4 times the size',
+        ' for 16 times the size',
+    ]
+
+
 def test_steps_are_compared_with_the_one_without_i2s(measured):
     rows = parts.measure_steps(CASE, SETTINGS)
     assert [row.what.split(': ', 1)[1] for row in rows] == [
