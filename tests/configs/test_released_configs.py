@@ -16,7 +16,11 @@ from mmp2seg.registry import MODELS
 
 STAGE1 = sorted((Path(__file__).resolve().parents[2] / 'configs' / 'p2seg').glob('*.py'))
 parse = functools.cache(Config.fromfile)
-RELEASED = [path for path in STAGE1 if path.name.startswith(('hrnet48_', 'resnet101_'))]
+RELEASED = [
+    path
+    for path in STAGE1
+    if path.name.startswith(('hrnet48_', 'resnet101_')) and not path.stem.endswith('_paper')
+]
 
 
 def name_of(path):
