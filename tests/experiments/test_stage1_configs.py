@@ -98,11 +98,12 @@ def test_every_argument_of_the_runner_is_considered():
 )
 def test_which_ablations_share_a_training(network, base, other):
     groups = [
-        (base, 'semantic_first', 'semantic_first_regions', f'{base}_weak_map'),
+        (base, 'semantic_first', 'semantic_first_regions', f'{base}_weak_map', 'g_inference'),
         ('bestie', 'bestie_targets'),
         ('s_none', 's_inference'),
         (other, f'{other}_weak_map'),
-        ('paper',),
+        ('g_offset',),
+        ('g_semantic',),
         ('s_offset',),
         ('s_semantic',),
     ]
