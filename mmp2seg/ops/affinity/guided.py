@@ -298,7 +298,7 @@ def _products(features: Tensor, chunk: range, offsets: Sequence[int]) -> Iterato
 
 
 def _near_shares(lengths: Sequence[float], scale: float) -> list[float]:
-    """Return the softmax of the neighbours' distances, without tensors that a GPU would wait for."""
+    """Return the softmax of the neighbours' distances, in Python: a GPU would wait for a copy."""
     limit, shortest = scale * statistics.stdev(lengths), min(lengths)
     shares = [math.exp((shortest**2 - length**2) / limit**2) for length in lengths]
     return [share / sum(shares) for share in shares]
