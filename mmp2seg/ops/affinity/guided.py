@@ -298,9 +298,9 @@ def _products(features: Tensor, chunk: range, offsets: Sequence[int]) -> Iterato
 
 
 def _near_shares(lengths: Sequence[float], scale: float) -> list[float]:
-    """Return the softmax of the neighbours' distances; in Python, for it is no work for a GPU."""
-    limit = scale * statistics.stdev(lengths)
-    shares = [math.exp((lengths[0] ** 2 - length**2) / limit**2) for length in lengths]
+    """Return the softmax of the neighbours' distances, in Python: a GPU would wait for a copy."""
+    limit, shortest = scale * statistics.stdev(lengths), min(lengths)
+    shares = [math.exp((shortest**2 - length**2) / limit**2) for length in lengths]
     return [share / sum(shares) for share in shares]
 
 

@@ -275,6 +275,15 @@ def test_without_an_edge_it_blurs_evenly():
     torch.testing.assert_close(result, expected)
 
 
+def test_the_order_of_the_dilations_does_not_matter():
+    scores, image = random_case()
+    one, other = (
+        guided_propagation(scores, image, dilations=dilations, color_scale=0.01)
+        for dilations in ((1, 60), (60, 1))
+    )
+    torch.testing.assert_close(one, other)
+
+
 def test_flips_with_the_image():
     scores, image = random_case((8, 9))
     for axis in (1, 2):
