@@ -117,6 +117,30 @@ def class_unary(
     return torch.cat([kept, 1 - kept.sum(0, keepdim=True)])
 
 
+def replace_points(scores: Tensor, others: Tensor, trusted: Tensor) -> Tensor:
+    """Take the scores of some points from another source.
+
+    The background's score is that of the sources of the points that a cell has something of.
+
+    Args:
+        scores, others: ``(N + 1, H, W)``, background last; each cell sums to 1.
+        trusted: ``(N,)`` bool; the other points have the scores of ``others``.
+
+    Returns:
+        Tensor: ``(N + 1, H, W)``; each cell sums to 1.
+    """
+    own = trusted[:, None, None]
+    either = scores[:-1] + others[:-1]
+    share = (own * either).sum(0) / either.sum(0).clamp_min(1e-12)
+    mixed = torch.cat(
+        [
+            torch.where(own, scores[:-1], others[:-1]),
+            torch.lerp(others[-1], scores[-1], share)[None],
+        ]
+    )
+    return mixed / mixed.sum(0).clamp_min(1e-12)
+
+
 def geometric_mean(first: Tensor, second: Tensor) -> Tensor:
     """Return the normalised geometric mean of two sets of probabilities, ``(N, H, W)``."""
     product = (first * second).clamp_min(0).sqrt()

@@ -30,6 +30,7 @@ from mmp2seg.ops.point_similarity import (
     nearest_distances,
     normalize_levels,
     otsu_threshold,
+    replace_points,
     sample_levels_at,
     sample_sum,
     similarity_unary,
@@ -49,6 +50,8 @@ _PRIOR_REACH = 3.0
 # Points whose similarities set the threshold, at most; more of them do not move it.
 _MAX_THRESHOLD_POINTS = 512
 _SEED_STRENGTH = 100.0
+# Probability of its class at the click for a point that a network sees.
+_SEEN = 0.5
 # Largest side of the windows of guided propagation in fine pixels: small ones have few points in
 # them, large ones less overlap.
 _PAINT_SIDE = 256
@@ -234,7 +237,8 @@ class PointSegmenter(BaseModule):
                 the nearest other point.
             network_maps: ``(K + 1, H, W)`` probabilities of background and the classes, and
                 ``(2, H, W)`` offsets ``(dx, dy)`` in pixels of the image, such as the maps of
-                :class:`mmp2seg.P2Seg`. They take the place of the class head.
+                :class:`mmp2seg.P2Seg`. They take the place of the class head. A point whose class
+                has less than half of the probability at its click does without them.
 
         Returns:
             PointSegmentation: in the frame of the image. Without points, everything is background.
@@ -520,6 +524,8 @@ class PointSegmenter(BaseModule):
                 prior,
                 falloff=self.class_falloff / self.grid_stride,
             )
+            if scene.network is not None:
+                classes = replace_points(classes, unary, self._seen_points(scene)[near])
             unary = geometric_mean(unary, classes)
         values = unary
         if self.strength is not None:
@@ -548,6 +554,16 @@ class PointSegmenter(BaseModule):
         absent[0] = False
         absent[scene.labels + 1] = False
         return logits.masked_fill(absent[:, None, None], -torch.inf).softmax(0), positions
+
+    def _seen_points(self, scene: _Scene) -> Tensor:
+        """Return which points have the network's class in the cell of their click, ``(N,)`` bool.
+
+        A network that was trained on few images of many classes calls two thirds of the clicks
+        something else; about these points, it knows nothing.
+        """
+        assert scene.network is not None
+        column, row = scene.points_xy.div(self.grid_stride, rounding_mode='floor').long().T
+        return scene.network[0][scene.labels + 1, row, column] >= _SEEN
 
     def _near_points(self, scene: _Scene, window: tuple[slice, slice]) -> Tensor:
         """Return the indices of the points whose size prior reaches into a window."""

@@ -10,6 +10,7 @@ from mmp2seg.ops.point_similarity import (
     nearest_distances,
     normalize_levels,
     otsu_threshold,
+    replace_points,
     sample_levels,
     sample_levels_at,
     sample_sum,
@@ -266,3 +267,16 @@ def test_geometric_mean_by_hand():
     torch.testing.assert_close(geometric_mean(first, first), first)
     certain = torch.tensor([0.0, 1.0])[:, None, None]
     torch.testing.assert_close(geometric_mean(first, certain), certain)
+
+
+def test_points_that_are_not_trusted_have_the_other_scores():
+    scores = torch.tensor([0.6, 0.3, 0.1])[:, None, None]
+    others = torch.tensor([0.1, 0.5, 0.4])[:, None, None]
+    for trusted in (True, False):
+        mixed = replace_points(scores, others, torch.tensor([trusted, trusted]))
+        assert torch.allclose(mixed, scores if trusted else others)
+    mixed = replace_points(scores, others, torch.tensor([True, False]))
+    share = (0.6 + 0.1) / (0.6 + 0.1 + 0.3 + 0.5)
+    expected = torch.tensor([0.6, 0.5, share * 0.1 + (1 - share) * 0.4])
+    assert torch.allclose(mixed[:, 0, 0], expected / expected.sum())
+    assert torch.allclose(mixed.sum(0), torch.ones(1, 1))

@@ -502,6 +502,22 @@ def test_the_maps_of_a_network_take_part():
     assert (with_network[20:44, 20:44] == 1).mean() > 0.9
 
 
+def test_a_point_that_the_network_does_not_see_does_without_it():
+    """The network calls the first object background, and half of the second one."""
+    image = np.full((64, 160, 3), 90, np.uint8)
+    image[16:48, 16:48] = image[16:48, 96:144] = (200, 60, 60)
+    probs = torch.full((2, 64, 160), 0.01)
+    probs[1, 16:48, 96:120] = 0.99
+    probs[0] = 1 - probs[1]
+    arguments = dict(points_xy=[[30.5, 32.5], [110.5, 32.5]], labels=[0, 0], num_classes=1)
+    model = segmenter(strength=None)
+    maps = (probs, torch.zeros(2, 64, 160))
+    with_network = model(image, **arguments, network_maps=maps).instance_map
+    assert (with_network[20:44, 20:44] == 1).mean() > 0.9
+    assert (with_network[20:44, 100:116] == 2).mean() > 0.9
+    assert (with_network[20:44, 128:142] == 2).mean() < 0.1
+
+
 def test_the_offsets_of_a_network_say_which_point_a_pixel_belongs_to():
     image = np.full((64, 96, 3), 90, np.uint8)
     image[16:48, 8:88] = (200, 60, 60)

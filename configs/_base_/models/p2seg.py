@@ -31,7 +31,8 @@ model = dict(
     ),
     # Rounds of S2I and I2S by an affinity of the image's colours. Not measured on VOC. On Shapes
     # they gain most, and the paper's pairwise affinity, propagated, gained nothing
-    # (docs/ablations.md); its loss keeps a small weight. The paper's values: configs/_base_/paper.py.
+    # (docs/ablations.md); its loss keeps a small weight. configs/_base_/paper.py has the paper's
+    # values.
     distiller=dict(
         type='mmp2seg.MutualDistiller',
         refine_begin=1,  # paper
