@@ -21,9 +21,13 @@ from mmp2seg.registry import MODELS
 # Changes of the model config by name of the training step.
 STEPS = {
     'without I2S': dict(affinity_head=None),
+    'a round with guided affinity': dict(affinity_head=None, guided=True),
     'both affinity losses': dict(rounds=0),
     'both losses, one round': dict(rounds=1),
 }
+
+# Of a config that has none.
+_TRAINING_SCORER = dict(affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(1, 2)), stride=4)
 
 
 def make_training_step(options: Mapping) -> Callable[[], object]:
@@ -54,10 +58,11 @@ def make_inference(options: Mapping) -> Callable[[], object]:
 
     Args:
         options: ``config``, ``cfg_options``, ``points`` and ``device``, see
-            :func:`make_training_step`; ``size``, (H, W); ``rounds`` of propagation.
+            :func:`make_training_step`; ``size``, (H, W); ``rounds`` of propagation by the pairwise
+            affinity; ``guided``, propagate instance scores by the guided affinity instead.
     """
     cfg = load_config(options)
-    _propagate_at_inference(cfg.model, rounds=options['rounds'])
+    _propagate_at_inference(cfg.model, rounds=options['rounds'], guided=options['guided'])
     num_classes = cfg.model.semantic_head.num_classes
     scene = make_scene(options['points'], tuple(options['size']), num_classes=num_classes)
     model = build_network(cfg.model, scene, device=options['device']).eval()
@@ -122,17 +127,24 @@ def _choose_step(model_cfg: Config, name: str) -> None:
     if 'affinity_head' in change:
         model_cfg.affinity_head = None
     distiller = dict(model_cfg.get('distiller') or dict(type='mmp2seg.MutualDistiller'))
-    if distiller.get('semantic_use') == 'none':
-        distiller['semantic_use'] = 'offset'
+    guided = change.get('guided', False)
+    scorer = distiller.get('instance_scorer') or _TRAINING_SCORER
+    if distiller.get('semantic_use', 'offset') == 'none' or not guided:
+        distiller['semantic_use'] = 'semantic' if guided else 'offset'
     model_cfg.distiller = {
         **distiller,
+        'instance_scorer': scorer if guided else None,
         'rounds': change.get('rounds', 0),
         **dict.fromkeys(['refine_begin', 'propagate_begin', 'semantic_begin'], 0),
     }
     _propagate_at_inference(model_cfg, rounds=0)
 
 
-def _propagate_at_inference(model_cfg: Config, *, rounds: int) -> None:
-    """Let inference use the network's scores, propagated ``rounds`` times."""
+def _propagate_at_inference(model_cfg: Config, *, rounds: int, guided: bool = False) -> None:
+    """Let inference use the network's scores, propagated ``rounds`` times or as instances."""
     test_cfg = dict(model_cfg.get('test_cfg') or {})
-    model_cfg.test_cfg = {**test_cfg, 'rounds': rounds, 'use_weak_map': False}
+    decoder = {**(test_cfg.get('decoder') or {}), 'scorer': None}
+    if guided:
+        decoder['scorer'] = dict(affinity=dict(type='mmp2seg.GuidedAffinity'))
+    options = dict(rounds=rounds, use_weak_map=False, decoder=decoder)
+    model_cfg.test_cfg = {**test_cfg, **options}

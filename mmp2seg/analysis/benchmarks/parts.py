@@ -185,16 +185,19 @@ def measure_inference(case: Case, settings: Settings) -> list[Row]:
     """Inference of one image without and with propagation; memory includes the network."""
     height, width = case.image
     found = []
-    for rounds in (0, 1):
-        options = dict(rounds=rounds, size=case.image, **case.network_options(settings))
+    for rounds, guided in ((0, False), (0, True), (1, False)):
+        options = dict(
+            rounds=rounds, guided=guided, size=case.image, **case.network_options(settings)
+        )
         found.append(
             measure_in_fresh_process(network.make_inference, options, settings, count_setup=True)
         )
     title = f'inference, {height} x {width}, {case.points} points'
-    compared = times_as_long(found[1], found[0], 'without propagation')
+    compared = ['', *(times_as_long(one, found[0], 'without propagation') for one in found[1:])]
+    names = ('without propagation', 'guided propagation of instances', 'one pairwise propagation')
     return [
-        Row('inference', f'{title}: without propagation', found[0]),
-        Row('inference', f'{title}: one propagation', found[1], compared),
+        Row('inference', f'{title}: {name}', *values)
+        for name, *values in zip(names, found, compared, strict=True)
     ]
 
 

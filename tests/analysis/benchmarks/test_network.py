@@ -10,7 +10,7 @@ from mmp2seg.testing import tiny_p2seg_config
 
 CONFIG = Path(__file__).resolve().parents[3] / 'configs' / 'ablations' / 'tiny_shapes_s2i_i2s.py'
 COMMON = dict(config=str(CONFIG), cfg_options={}, points=5, device='cpu')
-LOSS, ROUND = list(network.STEPS)[1:]
+GUIDED, LOSS, ROUND = list(network.STEPS)[1:]
 
 
 def _losses(step, *, dense=False, **cfg_options):
@@ -42,12 +42,18 @@ def test_settings_of_the_config_can_be_replaced():
     assert halved['loss_affinity'] == 0
 
 
-@pytest.mark.parametrize('rounds', [0, 1])
-def test_inference_finds_the_objects(rounds):
-    options = {**COMMON, 'size': (64, 96), 'rounds': rounds}
+def test_a_guided_round_changes_the_refined_targets():
+    assert _losses(GUIDED)['loss_offset'] != _losses('without I2S')['loss_offset']
+
+
+@pytest.mark.parametrize(('rounds', 'guided'), [(0, False), (0, True), (1, False)])
+def test_inference_finds_the_objects(rounds, guided):
+    options = {**COMMON, 'size': (64, 96), 'rounds': rounds, 'guided': guided}
     (sample,) = network.make_inference(options)()
     assert len(sample.pred_instances) + len(sample.dropped_points.points) == 5
     assert sample.pred_instances.masks.shape[1:] == (64, 96)
+    if guided:
+        assert len(sample.pred_instances) == 5  # every click has its pixels
     if rounds == 0:
         assert len(sample.pred_instances) >= 3
 

@@ -75,13 +75,14 @@ def test_steps_are_compared_with_the_one_without_i2s(measured):
     rows = parts.measure_steps(CASE, SETTINGS)
     assert [row.what.split(': ', 1)[1] for row in rows] == [
         'without I2S',
+        'a round with guided affinity',
         'both affinity losses',
         'both losses, one round',
         'both losses, one round: dense',
     ]
     assert rows[0].compared == ''
     assert all('times without I2S' in row.compared for row in rows[1:])
-    assert 'times as fast as dense' in rows[2].compared
+    assert 'times as fast as dense' in rows[3].compared
     assert all(count_setup for *_, count_setup in measured)
 
 
@@ -94,7 +95,8 @@ def test_memory_by_pixels():
 
 def test_inference_and_pipeline(measured):
     rows = parts.measure_inference(CASE, SETTINGS)
-    assert [options['rounds'] for _, options, _, _ in measured] == [0, 1]
+    asked = [(options['rounds'], options['guided']) for _, options, _, _ in measured]
+    assert asked == [(0, False), (0, True), (1, False)]
     assert rows[0].what == 'inference, 48 x 64, 3 points: without propagation'
     (row,) = parts.measure_pipeline(CASE, Settings('cuda', threads=8, repeat=2))
     assert row.compared.endswith('images per second')
