@@ -83,6 +83,16 @@ def test_findings_become_a_table_and_failures(tool):
     assert 'FAILED' in second
 
 
+def test_propagation_is_compared_and_timed(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(affinity_check, 'measure', lambda call: (1.5, 20.0))
+    report, args = tool.Report(), tool.parse_args(['--size', '12'])
+    tool.check_propagation(args, report, device='cpu')
+    agreement, times = report.parts
+    assert agreement.startswith('Propagation of scores: 48 x 48 pixels, 12 points')
+    assert agreement.count(' ok ') == 5 and report.failures == []
+    assert times.count('1.500') == 5
+
+
 def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(fused, 'triton_available', lambda device: True)

@@ -1,9 +1,9 @@
-"""Check what needs a CUDA device: the fused affinity, and training.
+"""Check what needs a CUDA device: the fused affinity, propagation, and training.
 
 Prints and writes tables: the error of the fused affinity against float64 on CPU; its time and
-memory compared with torch's streamed and dense versions; the losses of short trainings on CUDA
-(float32, mixed precision, one distributed process) compared with CPU. Exit status: 1 if a check
-fails.
+memory compared with torch's streamed and dense versions; the affinities that propagate scores
+compared with CPU; the losses of short trainings on CUDA (float32, mixed precision, one distributed
+process) compared with CPU. Exit status: 1 if a check fails.
 """
 
 import argparse
@@ -41,7 +41,9 @@ TRAININGS = {
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/cuda_check'))
-    parser.add_argument('--only', choices=['affinity', 'training'], help='run half of the checks')
+    parser.add_argument(
+        '--only', choices=['affinity', 'propagation', 'training'], help='run one of the checks'
+    )
     parser.add_argument('--size', type=int, default=104, help='side of the maps (default: 104)')
     parser.add_argument('--channels', type=int, default=256, help='channels (default: 256)')
     parser.add_argument('--maps', type=int, default=2, help='label maps per image (default: 2)')
@@ -161,6 +163,26 @@ def add_block_times(case, report: Report, title: str) -> None:
         )
     head = ['rows columns warps stages', *calls]
     report.add_table(f'Milliseconds by blocks: {title}', head, rows)
+
+
+def check_propagation(args: argparse.Namespace, report: Report, device: str = 'cuda') -> None:
+    """Add tables of the affinities that propagate scores: agreement with the CPU, and time."""
+    from mmp2seg.testing import affinity_check, propagation_check
+
+    scene = propagation_check.make_scene(size=4 * args.size)
+    rows = [
+        [one.what, f'{one.difference:.1e}', f'{one.limit:.1e}', report.verdict(one.ok, one.what)]
+        for one in propagation_check.compare(scene, device)
+    ]
+    title = f'{4 * args.size} x {4 * args.size} pixels, {len(scene.points_xy)} points'
+    head = ['largest difference from CPU', 'CUDA', 'limit', '']
+    report.add_table(f'Propagation of scores: {title}', head, rows)
+    rows = []
+    for name, call in propagation_check.timed_calls(scene, device).items():
+        found = affinity_check.measure(call)
+        cells = ['-', '-'] if found is None else [f'{found[0]:.3f}', f'{found[1]:.0f}']
+        rows.append([name, *cells])
+    report.add_table(f'Time and memory: {title}', ['an image on CUDA', 'ms', 'extra MB'], rows)
 
 
 def check_training(args: argparse.Namespace, report: Report) -> None:
@@ -298,10 +320,10 @@ def main(argv: list[str]) -> None:
     if not fused.triton_available(torch.device('cuda')):
         raise CommandError('triton does not run on the CUDA device')
     report.add(describe_machine())
-    if args.only != 'training':
-        check_affinity(args, report)
-    if args.only != 'affinity':
-        check_training(args, report)
+    checks = dict(affinity=check_affinity, propagation=check_propagation, training=check_training)
+    for name, check in checks.items():
+        if args.only in (None, name):
+            check(args, report)
     out_file = args.work_dir / 'cuda_check.md'
     write_text(out_file, '\n\n'.join(report.parts) + '\n')
     print(f'The tables: {out_file}')
