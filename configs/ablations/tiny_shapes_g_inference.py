@@ -4,7 +4,9 @@ _base_ = './tiny_shapes_s2i.py'
 
 model = dict(
     test_cfg=dict(
-        decoder=dict(scorer=dict(affinity=dict(type='mmp2seg.GuidedAffinity'))),
+        decoder=dict(
+            scorer=dict(affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(1, 2, 4, 8)))
+        ),
         use_weak_map=True,
         network_weight=0.5,
     )

@@ -87,7 +87,7 @@ class GuidedAffinity:
         self,
         *,
         iterations: int = 5,
-        dilations: Sequence[int] = (1, 2, 4, 8),
+        dilations: Sequence[int] = (1, 2, 4),
         color_scale: float = 0.3,
         position_weight: float = 0.01,
         use_embedding: bool = False,

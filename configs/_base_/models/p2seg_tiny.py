@@ -46,9 +46,9 @@ model = dict(
     # here (docs/ablations.md).
     distiller=dict(
         type='mmp2seg.MutualDistiller',
-        # at the stride of the network's maps; 4 cells reach as far as 8 pixels
+        # at the stride of the network's maps; 2 cells reach as far as 4 pixels
         instance_scorer=dict(
-            affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(1, 2, 4)), stride=2
+            affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(1, 2)), stride=2
         ),
         network_weight=0.5,
         semantic_use='semantic',
