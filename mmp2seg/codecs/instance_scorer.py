@@ -19,6 +19,7 @@ from mmp2seg.ops.instance_scores import (
     fix_clicks,
     instance_scores,
     near_points,
+    with_click_affinities,
 )
 from mmp2seg.ops.offsets import landing_positions, offsets_at_points
 from mmp2seg.ops.semantic_scores import resize_scores
@@ -68,6 +69,9 @@ class InstanceScorer:
             along its own offset by the same weight, or ``'point'``.
         click_radius: pixels that are at most this far from a click belong to it, whatever the
             network says; None: clicks are not fixed.
+        click_weight: share of the learned affinity of each pixel to each click in the scores
+            (:func:`mmp2seg.ops.instance_scores.with_click_affinities`); above 0, calls need an
+            embedding. These are the rows of the clicks, N of the paper's affinity matrix.
         connected: take away from an instance what is not connected with its click.
         stride: pixels per cell of the grid that the scores are propagated on.
         window: longest side of a window without overlap, in cells.
@@ -85,6 +89,7 @@ class InstanceScorer:
         landing_weight: float = 0.5,
         anchor: str = 'landing',
         click_radius: float | None = 2.0,
+        click_weight: float = 0.0,
         connected: bool = True,
         stride: int = 1,
         window: int = 256,
@@ -98,6 +103,8 @@ class InstanceScorer:
                 raise ValueError(f'expected {name} > 0, got {value}')
         if click_radius is not None and click_radius < 0:
             raise ValueError(f'expected click_radius >= 0 or None, got {click_radius}')
+        if not 0 <= click_weight <= 1:
+            raise ValueError(f'expected click_weight in [0, 1], got {click_weight}')
         self.affinity: Affinity | None = (
             TASK_UTILS.build(affinity) if isinstance(affinity, Mapping) else affinity
         )
@@ -105,14 +112,16 @@ class InstanceScorer:
         self.landing_weight = landing_weight
         self.anchor = anchor
         self.click_radius = click_radius
+        self.click_weight = click_weight
         self.connected = connected
         self.stride = stride
         self.window = window
 
     @property
     def needs_embedding(self) -> bool:
-        """Whether the affinity needs an embedding."""
-        return self.affinity is not None and self.affinity.needs_embedding
+        """Whether calls need an embedding."""
+        of_affinity = self.affinity is not None and self.affinity.needs_embedding
+        return of_affinity or self.click_weight > 0
 
     @torch.no_grad()
     def assign(
@@ -135,16 +144,18 @@ class InstanceScorer:
             channels: ``(N,)`` int64, the channel of ``probs`` of each point's class.
             image: ``(C, H, W)`` floats; neither scale nor offset of a channel matters. Needed for
                 an affinity.
-            embedding: ``(D, h, w)`` floats on any grid of the same frame; None if the affinity
-                needs none.
+            embedding: ``(D, h, w)`` floats on any grid of the same frame; None if
+                ``needs_embedding`` is False.
             valid: ``(H, W)`` bool, the pixels of the image; the rest is padding.
 
         Returns:
             InstanceAssignment: on the device of ``probs``.
 
         Raises:
-            ValueError: there is an affinity and no image.
+            ValueError: there is an affinity and no image, or an embedding is needed and missing.
         """
+        if self.click_weight > 0 and embedding is None:
+            raise ValueError('expected an embedding for the affinity of the clicks, got none')
         if self.affinity is not None and image is None:
             raise ValueError('expected an image for the propagation of instance scores, got none')
         height, width = probs.shape[1:]
@@ -154,9 +165,12 @@ class InstanceScorer:
         if self.anchor == 'landing' and len(points_xy):
             anchors = points_xy + offsets_at_points(partial, points_xy)
         landing = landing_positions(partial)
+        click_vectors = None
         if self.needs_embedding and embedding is not None:
             cells = (math.ceil(height / self.stride), math.ceil(width / self.stride))
             embedding = resize_scores(embedding[None].float(), cells)[0]
+            columns, rows = points_xy.div(self.stride, rounding_mode='floor').long().T
+            click_vectors = embedding[:, rows, columns].T  # (N, D)
         instance_map = torch.zeros(height, width, dtype=torch.int32, device=probs.device)
         channel_map = torch.zeros_like(instance_map, dtype=torch.int64)
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
@@ -169,6 +183,7 @@ class InstanceScorer:
                 channels,
                 image=None if image is None else _crop(image, outer),
                 embedding=None if embedding is None else _crop(embedding, self._cells(outer)),
+                click_vectors=click_vectors,
                 valid=None if valid is None else valid[outer],
             )
             rows, columns = (
@@ -225,6 +240,7 @@ class InstanceScorer:
         *,
         image: Tensor | None,
         embedding: Tensor | None,
+        click_vectors: Tensor | None,
         valid: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Return the instance scores of a window and the indices of the points that they are of."""
@@ -243,6 +259,17 @@ class InstanceScorer:
                 valid = _pooled(valid[None].float(), self.stride)[0] > 0.5
         probs = probs / probs.sum(0).clamp_min(1e-12)
         scores = instance_scores(probs, landing, anchors[indices], channels[indices], **options)
+        if self.click_weight > 0:
+            assert embedding is not None and click_vectors is not None
+            products = torch.einsum('nd,dhw->nhw', click_vectors[indices], embedding)
+            # Of the clicks that a pixel may belong to by its landing. So far clicks do not count, and
+            # the result does not depend on the window.
+            shares = instance_scores(
+                torch.ones_like(probs), landing, anchors[indices], channels[indices], **options
+            )[:-1]
+            scores = with_click_affinities(
+                scores, products.sigmoid() * shares, weight=self.click_weight
+            )
         fixed = None
         if self.click_radius is not None:
             scores, fixed = fix_clicks(

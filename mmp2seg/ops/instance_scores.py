@@ -13,6 +13,9 @@ import math
 import torch
 from torch import Tensor
 
+# Probabilities are kept off 0 and 1 by this before a logarithm.
+_SMALLEST = 1e-4
+
 
 def instance_scores(
     probs: Tensor, landing_xy: Tensor, anchors_xy: Tensor, channels: Tensor, *, sigma: float
@@ -74,6 +77,31 @@ def near_points(
     same_class = channels[:, None] == channels
     bound = farthest.masked_fill(~same_class, torch.inf).amin(1)  # of the class's best point
     return nearest - bound <= -2 * sigma**2 * math.log(negligible)
+
+
+def with_click_affinities(scores: Tensor, affinities: Tensor, *, weight: float) -> Tensor:
+    """Combine instance scores with the affinity of each pixel to each click.
+
+    A pixel that is like no click is background, with ``Q_0 = prod_n (1 - A_n)``; the rest is
+    divided by the affinities, ``Q_n = (1 - Q_0) A_n / sum_m A_m``. The result is the normalised
+    geometric mean of the scores and Q, with the share ``weight`` of Q. So a click whose pixel has
+    the wrong class keeps what is like it.
+
+    Args:
+        scores: ``(N + 1, H, W)`` floats, background last.
+        affinities: ``(N, H, W)`` floats in [0, 1], such as the rows A(p_n, .) of the pairwise
+            affinity.
+        weight: in [0, 1].
+
+    Returns:
+        Tensor: ``(N + 1, H, W)`` float32; each pixel sums to 1.
+    """
+    affinities = affinities.float().clamp(_SMALLEST, 1 - _SMALLEST)
+    background = (1 - affinities).log().sum(0)  # log Q_0
+    rest = torch.log1p(-background.exp()) - affinities.sum(0).log()
+    likeness = torch.cat([affinities.log() + rest, background[None]])
+    logits = scores.float().clamp_min(_SMALLEST**2).log()
+    return torch.lerp(logits, likeness, weight).softmax(0)
 
 
 def fix_clicks(scores: Tensor, points_xy: Tensor, *, radius: float) -> tuple[Tensor, Tensor]:

@@ -180,9 +180,31 @@ def test_the_embedding_separates_what_the_image_does_not():
     _same(_assign(scene, window=9, **options), _assign(scene, **options), 0.999)
 
 
+@pytest.mark.parametrize('affinity', [None, GUIDED])
+def test_what_is_like_a_click_belongs_to_it(affinity):
+    """The network sees nothing; the embedding of the left half is that of the first click."""
+    scene = _scene(points=torch.tensor([[13.2, 20.7], [40.1, 18.4]]))
+    scene['probs'] = torch.tensor([0.9, 0.05, 0.05])[:, None, None].expand(3, 40, 53)
+    half = 53 // 2
+    embedding = torch.zeros(2, 40, 53)
+    embedding[0, :, :half], embedding[1, :, half:] = 3, -3
+    scene['embedding'] = embedding - 0.5
+    options = dict(affinity=affinity, click_weight=0.5, connected=False)
+    scorer = InstanceScorer(**options)
+    assert scorer.needs_embedding
+    instances = scorer.assign(**scene).instance_map
+    assert (instances[:, : half - 8] == 1).all() and (instances[:, half + 8 :] == 2).all()
+    _same(_assign(scene, window=9, **options), _assign(scene, **options), 0.999)
+    alone = _assign(scene, affinity=affinity, connected=False).instance_map
+    assert (alone > 0).float().mean() < 0.1
+    with pytest.raises(ValueError, match='an embedding'):
+        _assign({**scene, 'embedding': None}, **options)
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
+        (dict(click_weight=2), 'click_weight'),
         (dict(anchor='best'), 'anchor'),
         (dict(landing_weight=2), 'landing_weight'),
         (dict(sigma=0), 'sigma'),

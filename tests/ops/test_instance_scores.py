@@ -10,6 +10,7 @@ from mmp2seg.ops.instance_scores import (
     fix_clicks,
     instance_scores,
     near_points,
+    with_click_affinities,
 )
 
 
@@ -140,3 +141,27 @@ def test_the_class_is_decided_before_the_instance():
     assert best.item() == pytest.approx(0.55)
     scores = torch.tensor([0.3, 0.0, 0.0, 0.7])[:, None, None]
     assert best_instances(scores, torch.tensor([1, 1, 2]), 3)[0].item() == 0
+
+
+def test_affinities_of_the_clicks_are_a_factor():
+    scores = torch.tensor([0.2, 0.1, 0.7])[:, None, None]
+    affinities = torch.tensor([0.9, 0.5])[:, None, None]
+    background = 0.1 * 0.5
+    likeness = torch.tensor([0.95 * 0.9 / 1.4, 0.95 * 0.5 / 1.4, background])
+    for weight in (0.0, 0.3, 1.0):
+        expected = scores[:, 0, 0] ** (1 - weight) * likeness**weight
+        found = with_click_affinities(scores, affinities, weight=weight)[:, 0, 0]
+        assert torch.allclose(found, expected / expected.sum(), atol=1e-5)
+
+
+def test_a_click_in_the_background_keeps_what_is_like_it():
+    scores = torch.tensor([0.02, 0.98])[:, None, None]
+    for affinity, winner in ((1.0, 0), (0.0, 1)):
+        like = torch.full((1, 1, 1), affinity)
+        found = with_click_affinities(scores, like, weight=0.5)
+        assert found.isfinite().all() and found.argmax(0).item() == winner
+
+
+def test_without_clicks_all_is_background():
+    found = with_click_affinities(torch.rand(1, 2, 3), torch.zeros(0, 2, 3), weight=0.3)
+    assert torch.equal(found, torch.ones(1, 2, 3))
