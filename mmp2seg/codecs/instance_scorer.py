@@ -262,8 +262,8 @@ class InstanceScorer:
         if self.click_weight > 0:
             assert embedding is not None and click_vectors is not None
             products = torch.einsum('nd,dhw->nhw', click_vectors[indices], embedding)
-            # Of the clicks that a pixel may belong to by its landing. So far clicks do not count, and
-            # the result does not depend on the window.
+            # Of the clicks that a pixel may belong to by its landing. So far clicks do not count,
+            # and the result does not depend on the window.
             shares = instance_scores(
                 torch.ones_like(probs), landing, anchors[indices], channels[indices], **options
             )[:-1]
