@@ -2,7 +2,7 @@
 
 A network that was trained on masks made of points can lose points: a click whose pixel the network
 calls background, or another class. On 121 photographs of 20 classes, two thirds of the clicks were
-lost; their masks were 8 points of IoU worse than those before the training (docs/ablations.md).
+lost (docs/ablations.md).
 """
 
 from collections import defaultdict
