@@ -62,6 +62,8 @@ def main(argv: list[str]) -> None:
 
     cfg = runner.load_test_config(args)
     outfile = pseudo_labels.require_writable_json(args.out)
+    if args.start is not None:
+        pseudo_labels.require_labels('--start', args.start)  # before the network runs
     pseudo_labels.set_label_run(cfg, split=args.split, outfile=outfile, grouping=args.grouping)
     try:
         figures = runner.build_runner(cfg).test()

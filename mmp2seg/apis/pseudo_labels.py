@@ -15,6 +15,7 @@ from mmp2seg.codecs.building import build_codecs
 from mmp2seg.codecs.data_samples import add_instances
 from mmp2seg.evaluation.metrics import PseudoLabelWriter
 from mmp2seg.files.atomic_write import write_json
+from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.pseudo_labels.fallback import with_fallback
 from mmp2seg.registry import DATASETS
 
@@ -159,6 +160,18 @@ def write_baseline_labels(
     return writer.evaluate(len(dataset))
 
 
+def require_labels(option: str, path: str) -> None:
+    """Check a pseudo label json that a command reads later.
+
+    Raises:
+        CommandError: it cannot be read or is broken; names ``option``.
+    """
+    try:
+        load(path)
+    except (OSError, ValueError) as error:
+        raise CommandError(f'{option}: {error}') from error
+
+
 def apply_fallback(outfile: str, start: str, min_click_score: float) -> str:
     """Give points that the network does not see their masks of another file, and say how many.
 
@@ -177,10 +190,7 @@ def apply_fallback(outfile: str, start: str, min_click_score: float) -> str:
         raise CommandError(f'--start: {error}') from error
     write_json(outfile, content)
     total = len(content['annotations']) + len(content['dropped_points'])
-    text = (
-        f'the network sees {total - taken} of {total} points at their click; {taken} masks are '
-        f'those of {start}'
-    )
+    text = f'{taken} of {total} points, which the network does not see, have their masks of {start}'
     if taken > total / 2:
         text += (
             '\nThe network has not learned what the clicks say: train longer, or use the labels of '

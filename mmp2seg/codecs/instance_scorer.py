@@ -23,6 +23,7 @@ from mmp2seg.ops.instance_scores import (
 )
 from mmp2seg.ops.offsets import landing_positions, offsets_at_points
 from mmp2seg.ops.semantic_scores import resize_scores
+from mmp2seg.ops.windows import Box, overlapping_windows
 from mmp2seg.registry import TASK_UTILS
 
 ANCHORS = ('landing', 'point')
@@ -73,7 +74,9 @@ class InstanceScorer:
             (:func:`mmp2seg.ops.instance_scores.with_click_affinities`); above 0, calls need an
             embedding. These are the rows of the clicks, N of the paper's affinity matrix.
         connected: take away from an instance what is not connected with its click.
-        stride: pixels per cell of the grid that the scores are propagated on.
+        stride: pixels per cell of the grid that the scores are propagated on. The embedding is
+            resized to this grid. A :class:`mmp2seg.codecs.PairwiseAffinity` compares all pairs of
+            its cells: give it the stride of the embedding.
         window: longest side of a window without overlap, in cells.
 
     Raises:
@@ -199,31 +202,17 @@ class InstanceScorer:
             instance_map = keep_connected(instance_map, points_xy)
         return InstanceAssignment(instance_map, channel_map, confidence)
 
-    def _windows(
-        self, height: int, width: int
-    ) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-        """Yield windows without and with what the affinity reaches, as (rows, columns)."""
+    def _windows(self, height: int, width: int) -> Iterator[tuple[Box, Box]]:
+        """Yield windows without and with what the affinity reaches."""
         reach = 0 if self.affinity is None else self.affinity.reach
-        side = math.inf if reach is None else self.window * self.stride
+        if reach is None:
+            return overlapping_windows(height, width, max(height, width), 0)
         # 1: of the bilinear steps between the grids
-        margin = 0 if reach is None else (reach + (self.stride > 1)) * self.stride
+        margin = (reach + (self.stride > 1)) * self.stride
+        side = self.window * self.stride
+        return overlapping_windows(height, width, side, margin, step=self.stride)
 
-        def cut(length: int) -> list[tuple[slice, slice]]:
-            count = max(1, math.ceil(length / side))
-            size = math.ceil(length / count / self.stride) * self.stride
-            return [
-                (
-                    slice(start, min(start + size, length)),
-                    slice(max(0, start - margin), min(start + size + margin, length)),
-                )
-                for start in range(0, length, size)
-            ]
-
-        for rows, outer_rows in cut(height):
-            for columns, outer_columns in cut(width):
-                yield (rows, columns), (outer_rows, outer_columns)
-
-    def _cells(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
+    def _cells(self, window: Box) -> Box:
         """Return the cells of a window, which starts at a cell's corner."""
         rows, columns = (
             slice(side.start // self.stride, math.ceil(side.stop / self.stride)) for side in window
@@ -287,7 +276,7 @@ class InstanceScorer:
         return scores, indices
 
 
-def _crop(values: Tensor, box: tuple[slice, slice]) -> Tensor:
+def _crop(values: Tensor, box: Box) -> Tensor:
     """Cut rows and columns out of ``(C, H, W)`` maps."""
     return values[:, box[0], box[1]]
 

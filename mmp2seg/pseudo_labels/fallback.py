@@ -57,7 +57,8 @@ def with_fallback(
         key = own['image_id'], own['point_id']
         replaced = _without(others[key], occupied.get(own['image_id'])) if key in others else None
         if replaced is not None:
-            taken.append({**replaced, 'click_score': own.get('click_score', 0.0)})
+            click_score = {key: own[key] for key in ('click_score',) if key in own}
+            taken.append({**replaced, **click_score})
         elif 'reason' in own:
             dropped.append(own)
         else:

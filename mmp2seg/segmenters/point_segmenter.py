@@ -38,6 +38,7 @@ from mmp2seg.ops.point_similarity import (
     spacing_radii,
 )
 from mmp2seg.ops.random_walker import edge_weights, random_walker
+from mmp2seg.ops.windows import overlapping_windows
 from mmp2seg.registry import MODELS
 from mmp2seg.segmenters.point_segmentation import PointSegmentation
 
@@ -429,7 +430,7 @@ class PointSegmenter(BaseModule):
         """Return the backbone's maps of the working frame, put together from its tiles."""
         height, width = working.shape[:2]
         maps: list[Tensor] = []
-        for core, window in _windows(
+        for core, window in overlapping_windows(
             height, width, _BACKBONE_TILE * self.tile, self.overlap, step=max(self.strides)
         ):
             crop = np.ascontiguousarray(working[window])
@@ -481,7 +482,7 @@ class PointSegmenter(BaseModule):
 
     def _tiles(self, scene: _Scene) -> Iterator[tuple[_Scores, tuple[slice, slice]]]:
         """Yield the scores of each tile, and the tile without its overlap in working pixels."""
-        for core, window in _windows(
+        for core, window in overlapping_windows(
             *scene.size, self.tile, self.overlap, step=self.grid_stride, single=1.5
         ):
             yield self._tile_scores(scene, window), core
@@ -620,7 +621,7 @@ class PointSegmenter(BaseModule):
         enlarge = max(1.0, *scene.scale)
         margin = int(np.ceil(self._guided_reach() / enlarge)) + 2  # 2: of cubic interpolation
         side = max(32, round(_PAINT_SIDE / enlarge))
-        for inner, _ in _windows(bottom - top, right - left, side, 0):
+        for inner, _ in overlapping_windows(bottom - top, right - left, side, 0):
             inner_rows = slice(inner[0].start + top, inner[0].stop + top)
             inner_columns = slice(inner[1].start + left, inner[1].stop + left)
             rows = slice(max(0, inner_rows.start - margin), min(height, inner_rows.stop + margin))
@@ -842,30 +843,3 @@ def _resize(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArra
 def _cells(pixels: slice, stride: int) -> slice:
     """Return the cells that cover some pixels; the first pixel starts a cell."""
     return slice(pixels.start // stride, -(-pixels.stop // stride))
-
-
-def _windows(
-    height: int, width: int, side: int, overlap: int, *, step: int = 1, single: float = 1.0
-) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Yield the tiles of a frame without and with their overlap, as (rows, columns).
-
-    The tiles of a direction are about equal, of ``side`` at most but for the rounding up to a
-    multiple of ``step``; a direction up to ``single * side`` long is not cut.
-    """
-
-    def cut(length: int) -> list[tuple[slice, slice]]:
-        if length <= single * side:
-            return [(slice(0, length), slice(0, length))]
-        size = -(-length // -(-length // side))
-        size = -(-size // step) * step
-        return [
-            (
-                slice(start, min(start + size, length)),
-                slice(max(0, start - overlap), min(start + size + overlap, length)),
-            )
-            for start in range(0, length, size)
-        ]
-
-    for core_rows, window_rows in cut(height):
-        for core_columns, window_columns in cut(width):
-            yield (core_rows, core_columns), (window_rows, window_columns)

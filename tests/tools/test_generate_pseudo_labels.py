@@ -138,7 +138,7 @@ def test_points_that_the_network_does_not_see_get_their_start(project):
     process = project.tool(*tool, '--out', out, '--start', start, '--min-click-score', '1.1')
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines()[-2] == (
-        f'the network sees 2 of 7 points at their click; 5 masks are those of {start}'
+        f'5 of 7 points, which the network does not see, have their masks of {start}'
     )
     assert 'train longer' in process.stdout.splitlines()[-1]
     assert len(load(out)['annotations']) == 5
@@ -151,6 +151,7 @@ def test_points_that_the_network_does_not_see_get_their_start(project):
         (['toy.py', 'gone.pth', '--out', 'a.json'], 'checkpoint not found: gone.pth'),
         (['toy.py', 'toy.py', '--out', 'a.txt'], '--out: expected a .json file, got a.txt'),
         (['toy.py', 'toy.py', '--out', 'a.json', '--split', 'train'], 'no train_dataloader'),
+        (['toy.py', 'toy.py', '--out', 'a.json', '--start', 'gone.json'], '--start: '),
     ],
 )
 def test_mistakes_end_with_one_line(project, mistake_of, arguments, message):
