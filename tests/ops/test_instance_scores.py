@@ -165,3 +165,11 @@ def test_a_click_in_the_background_keeps_what_is_like_it():
 def test_without_clicks_all_is_background():
     found = with_click_affinities(torch.rand(1, 2, 3), torch.zeros(0, 2, 3), weight=0.3)
     assert torch.equal(found, torch.ones(1, 2, 3))
+
+
+@pytest.mark.parametrize(('negligible', 'expected'), [(0.1, True), (0.2, False)])
+def test_a_point_with_a_share_that_matters_stays(negligible, expected):
+    """At the first point, the second one has the share e^-2 / (1 + e^-2) = .119."""
+    landing, points = torch.zeros(2, 1, 1), torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    near = near_points(landing, points, torch.tensor([1, 1]), sigma=1.0, negligible=negligible)
+    assert near.tolist() == [True, expected]
