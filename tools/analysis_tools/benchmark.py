@@ -72,6 +72,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--crop', type=int, default=416, help='side of the training image (default: 416)'
     )
     parser.add_argument(
+        '--batch', type=at_least(1), default=1, help='images of a training step (default: 1)'
+    )
+    parser.add_argument(
         '--image',
         type=int,
         nargs=2,
@@ -153,6 +156,7 @@ def main(argv: list[str]) -> None:
         beta=args.beta,
         radius=args.radius,
         crop=args.crop,
+        batch=args.batch,
         image=tuple(args.image),
         points=args.points,
         num_images=args.num_images,

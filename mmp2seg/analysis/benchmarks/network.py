@@ -31,12 +31,13 @@ _TRAINING_SCORER = dict(affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(
 
 
 def make_training_step(options: Mapping) -> Callable[[], object]:
-    """Return a call with forward pass, losses, backward pass and optimizer step of one image.
+    """Return a call with forward pass, losses, backward pass and optimizer step of a batch.
 
     Args:
         options: ``config``, path of a stage-1 config; ``cfg_options``, settings to replace, by
-            dotted key; ``step``, a key of :data:`STEPS`; ``size``, side of the image; ``points``;
-            ``device``; ``dense``, use the dense affinity instead of the streamed one.
+            dotted key; ``step``, a key of :data:`STEPS`; ``size``, side of the image; ``batch``,
+            number of images, all the same; ``points``; ``device``; ``dense``, use the dense
+            affinity instead of the streamed one.
     """
     cfg = load_config(options)
     _choose_step(cfg.model, options['step'])
@@ -44,7 +45,7 @@ def make_training_step(options: Mapping) -> Callable[[], object]:
     scene = make_scene(options['points'], size, num_classes=cfg.model.semantic_head.num_classes)
     model = build_network(cfg.model, scene, device=options['device']).train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    batch = pseudo_collate([training_sample(scene)])
+    batch = pseudo_collate([training_sample(scene) for _ in range(options['batch'])])
 
     def step() -> object:
         with dense_affinity() if options['dense'] else nullcontext():

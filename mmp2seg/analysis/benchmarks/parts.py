@@ -42,6 +42,7 @@ class Case:
         grid, channels: of the embedding, for the parts affinity and propagation.
         beta, radius: for the part propagation.
         crop: side of the training image.
+        batch: images of a training step.
         image: (H, W) of the images of inference and pipeline.
         points: points of an image.
         num_images: images of the pipeline.
@@ -57,6 +58,7 @@ class Case:
     beta: float = 1.0
     radius: float | None = None
     crop: int = 416
+    batch: int = 1
     image: tuple[int, int] = (375, 500)
     points: int = 12
     num_images: int = 8
@@ -144,15 +146,15 @@ def measure_steps(case: Case, settings: Settings) -> list[Row]:
     """
     (without, *others), dense_of = network.STEPS, list(network.STEPS)[-1]
     base = _measure_step(without, case, settings)
-    rows = [Row('step', _step_title(without, case.crop), base)]
+    rows = [Row('step', _step_title(without, case), base)]
     dense = _measure_step(dense_of, case, settings, dense=True)
     for name in others:
         found = _measure_step(name, case, settings)
         compared = times_as_long(found, base, without)
         if name == dense_of:
             compared += ', ' + times_as_fast(found, dense, 'dense')
-        rows.append(Row('step', _step_title(name, case.crop), found, compared))
-    title = f'{_step_title(dense_of, case.crop)}: dense'
+        rows.append(Row('step', _step_title(name, case), found, compared))
+    title = f'{_step_title(dense_of, case)}: dense'
     return [*rows, Row('step', title, dense, times_as_long(dense, base, without))]
 
 
@@ -161,24 +163,29 @@ def measure_memory(case: Case, settings: Settings) -> list[Row]:
     name = list(network.STEPS)[-1]
     rows: list[Row] = []
     for side in case.memory_sides:
-        found = _measure_step(name, replace(case, crop=side), replace(settings, repeat=1))
+        case = replace(case, crop=side)
+        found = _measure_step(name, case, replace(settings, repeat=1))
         compared = ''
         smallest = rows[0].measurement.memory_mb if rows else None
         if smallest is not None and found.memory_mb is not None:
             pixels = (side**2 - case.memory_sides[0] ** 2) / 1e6
             slope = (found.memory_mb - smallest) / pixels
             compared = f'{slope:.0f} MiB per million pixels more than the smallest'
-        rows.append(Row('memory', _step_title(name, side), found, compared))
+        rows.append(Row('memory', _step_title(name, case), found, compared))
     return rows
 
 
 def _measure_step(name: str, case: Case, settings: Settings, *, dense: bool = False) -> Measurement:
-    options = dict(step=name, size=case.crop, dense=dense, **case.network_options(settings))
+    options = dict(step=name, size=case.crop, batch=case.batch, dense=dense)
+    options |= case.network_options(settings)
     return measure_in_fresh_process(network.make_training_step, options, settings, count_setup=True)
 
 
-def _step_title(name: str, side: int) -> str:
-    return f'training step, {side} x {side}: {name}'
+def _step_title(name: str, case: Case) -> str:
+    size = f'{case.crop} x {case.crop}'
+    if case.batch > 1:
+        size = f'{case.batch} images of {size}'
+    return f'training step, {size}: {name}'
 
 
 def measure_inference(case: Case, settings: Settings) -> list[Row]:

@@ -13,9 +13,10 @@ COMMON = dict(config=str(CONFIG), cfg_options={}, points=5, device='cpu')
 GUIDED, LOSS, ROUND = list(network.STEPS)[1:]
 
 
-def _losses(step, *, dense=False, **cfg_options):
+def _losses(step, *, dense=False, batch=1, **cfg_options):
     torch.manual_seed(0)
-    options = {**COMMON, 'cfg_options': cfg_options, 'step': step, 'size': 64, 'dense': dense}
+    options = {**COMMON, 'cfg_options': cfg_options, 'step': step, 'dense': dense}
+    options |= dict(size=64, batch=batch)
     return network.make_training_step(options)()
 
 
@@ -40,6 +41,11 @@ def test_a_round_changes_the_refined_targets():
 def test_settings_of_the_config_can_be_replaced():
     halved = _losses(LOSS, **{'model.mdm_loss.lambda_i2s': 0.0})
     assert halved['loss_affinity'] == 0
+
+
+def test_the_losses_of_a_batch_are_the_mean_of_its_images():
+    one, two = (_losses('without I2S', batch=batch) for batch in (1, 2))
+    torch.testing.assert_close(two['loss_offset'], one['loss_offset'], rtol=1e-3, atol=1e-4)
 
 
 def test_a_guided_round_changes_the_refined_targets():
