@@ -3,7 +3,7 @@
 _base_ = [
     './voc_points.py',
     '../../_base_/schedules/schedule_50k.py',
-    './default_runtime.py',
+    '../../_base_/default_runtime.py',
 ]
 default_scope = 'mmseg'
 
@@ -26,6 +26,7 @@ test_dataloader = dict(
     ),
 )
 test_evaluator = dict(_delete_=True, type='mmseg.IoUMetric', iou_metrics=['mIoU'])
+default_hooks = dict(visualization=None)  # it draws detectors
 visualizer = dict(type='mmseg.SegLocalVisualizer')
 
 optim_wrapper = dict(
