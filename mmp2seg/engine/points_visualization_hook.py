@@ -21,13 +21,12 @@ class PointsVisualizationHook(Hook):
     validations draw the same images under the same names, ``val_<number>``, with the runner's
     iteration as step. In a distributed run the backends get the images of the main process.
 
-    A stage-1 network returns its semantic map and offsets only on request. The hook requests them
-    for the batches that it draws.
+    The visualizer may also be mmdet's or mmseg's. A stage-1 network returns its semantic map and
+    offsets only on request. The hook requests them for the batches that it draws.
 
     Args:
         draw: False: do nothing.
         interval: distance of the drawn images, in the order of the data.
-        score_thr: of pictures of a network without points.
         show: show the pictures in a window instead. Needs ``draw``.
         wait_time: seconds to show each picture.
         test_out_dir: write the pictures of all images of a test to this folder instead, below
@@ -42,7 +41,6 @@ class PointsVisualizationHook(Hook):
         *,
         draw: bool = False,
         interval: int = 50,
-        score_thr: float = 0.3,
         show: bool = False,
         wait_time: float = 0.0,
         test_out_dir: str | None = None,
@@ -51,7 +49,6 @@ class PointsVisualizationHook(Hook):
             raise ValueError(f'expected interval to be at least 1, got {interval}')
         self.draw = draw
         self.interval = interval
-        self.score_thr = score_thr
         self.show = show
         self.wait_time = wait_time
         self.test_out_dir = test_out_dir
@@ -136,7 +133,6 @@ class PointsVisualizationHook(Hook):
                 data_sample=sample,
                 show=self.show,
                 wait_time=self.wait_time,
-                pred_score_thr=self.score_thr,
                 out_file=None if folder is None else str(picture_path(folder, file_name)),
                 step=step,
             )

@@ -26,7 +26,6 @@ test_dataloader = dict(
     ),
 )
 test_evaluator = dict(_delete_=True, type='mmseg.IoUMetric', iou_metrics=['mIoU'])
-default_hooks = dict(visualization=None)  # it draws detectors
 visualizer = dict(type='mmseg.SegLocalVisualizer')
 
 optim_wrapper = dict(
