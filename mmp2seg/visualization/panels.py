@@ -189,13 +189,12 @@ def draw_instance_map(
 
 
 def draw_outlines(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Draw the outlines of ``(M, H, W)`` bool masks over an image, in white on black."""
+    """Draw the outlines of ``(M, H, W)`` bool masks over an image, in white, one pixel wide."""
     canvas = image.copy()
-    for color, thickness in ((BLACK, 3), (WHITE, 1)):
-        for mask in masks:
-            mask = np.ascontiguousarray(mask, dtype=np.uint8)
-            contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(canvas, contours, -1, color, thickness)
+    for mask in masks:
+        mask = np.ascontiguousarray(mask, dtype=np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, contours, -1, WHITE, 1)
     return canvas
 
 
