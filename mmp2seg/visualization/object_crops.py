@@ -9,7 +9,7 @@ import numpy as np
 
 from mmp2seg.ops.coords import points_to_pixels
 from mmp2seg.visualization.panels import (
-    IGNORE_COLOR,
+    WHITE,
     Palette,
     draw_instance_map,
     draw_outlines,
@@ -19,8 +19,6 @@ from mmp2seg.visualization.panels import (
 )
 
 Window = tuple[int, int, int, int]
-# Long side in pixels from which a crop is not enlarged, so that a point does not cover its object.
-_LONG_SIDE = 240
 
 
 def object_crop(
@@ -46,22 +44,21 @@ def object_crop(
     """
     seen = mask if truth is None else mask | truth
     window = object_window(seen, point_xy)
-    part = _crop(image, window, fill=IGNORE_COLOR)
-    factor = _factor(part)
-    pixels = _enlarge(part, factor)
+    # the final size first, so that points and outlines are seen whatever the size of the object
+    pixels = _resize_image(_crop(image, window, fill=WHITE), height)
     color = [palette[label]]
 
     def with_mask(values: np.ndarray) -> np.ndarray:
-        cropped = _repeat(_crop(values.astype(np.int32), window, fill=0), factor)
+        cropped = _resize_map(_crop(values.astype(np.int32), window, fill=0), height)
         return draw_instance_map(pixels, cropped, color)
 
-    click = _in_crop(np.asarray(point_xy)[None], window, factor)
+    click = _in_crop(point_xy, window, pixels.shape)
     panels = [
         ('image', pixels),
         ('mask', draw_points(with_mask(mask), click, [label], palette)),
     ]
     if truth is not None:
-        outline = _repeat(_crop(mask, window, fill=False), factor)
+        outline = _resize_map(_crop(mask.astype(np.int32), window, fill=0), height) > 0
         panels.append(('truth', draw_outlines(with_mask(truth), outline[None])))
     return panel_row(panels, height=height)
 
@@ -79,7 +76,7 @@ def failure_crop(
     """Draw the surroundings of a point without a mask, the point as a cross.
 
     The pictures are the image, the masks of other points and, if there is one, the semantic map.
-    What is outside of the image is grey.
+    What is outside of the image is white.
 
     Args:
         image: image of the point.
@@ -94,22 +91,22 @@ def failure_crop(
         ValueError: the semantic map contains another value.
     """
     window = point_window(point_xy, image.shape[:2])
-    part = _crop(image, window, fill=IGNORE_COLOR)
-    factor = _factor(part)
-    pixels = _enlarge(part, factor)
-    others = _repeat(_crop(instance_map, window, fill=0), factor)
-    panels = [('image', pixels), ('masks of other points', draw_instance_map(pixels, others))]
+    pixels = _resize_image(_crop(image, window, fill=WHITE), height)
+    others = _resize_map(_crop(instance_map.astype(np.int32), window, fill=0), height)
+    click = _in_crop(point_xy, window, pixels.shape)
+    panels = [
+        (title, draw_points(picture, click, [label], palette, crossed=True))
+        for title, picture in (
+            ('image', pixels),
+            ('other masks', draw_instance_map(pixels, others)),
+        )
+    ]
     if semantic_map is not None:
-        drawn = _crop(draw_semantic_map(semantic_map, palette), window, fill=IGNORE_COLOR)
-        panels.append(('semantic map', _repeat(drawn, factor)))
-    click = _in_crop(np.asarray(point_xy)[None], window, factor)
-    return panel_row(
-        [
-            (title, draw_points(picture, click, [label], palette, crossed=True))
-            for title, picture in panels
-        ],
-        height=height,
-    )
+        drawn = _crop(draw_semantic_map(semantic_map, palette), window, fill=WHITE)
+        # white, because the map may have the colour of the point's class there
+        cross = draw_points(_resize_map(drawn, height), click, [0], [WHITE], crossed=True)
+        panels.append(('semantic map', cross))
+    return panel_row(panels, height=height)
 
 
 def object_window(mask: np.ndarray, point_xy: np.ndarray, *, margin: float = 0.3) -> Window:
@@ -165,18 +162,22 @@ def _crop(values: np.ndarray, window: Window, *, fill: object) -> np.ndarray:
     return part
 
 
-def _factor(image: np.ndarray) -> int:
-    return max(1, round(_LONG_SIDE / max(image.shape[:2])))
+def _resize_image(image: np.ndarray, height: int) -> np.ndarray:
+    mode = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(image, _size_of(image, height), interpolation=mode)
 
 
-def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:
-    size = (image.shape[1] * factor, image.shape[0] * factor)
-    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+def _resize_map(values: np.ndarray, height: int) -> np.ndarray:
+    return cv2.resize(values, _size_of(values, height), interpolation=cv2.INTER_NEAREST)
 
 
-def _repeat(values: np.ndarray, factor: int) -> np.ndarray:
-    return values.repeat(factor, axis=0).repeat(factor, axis=1)
+def _size_of(values: np.ndarray, height: int) -> tuple[int, int]:
+    return max(1, round(values.shape[1] * height / values.shape[0])), height
 
 
-def _in_crop(points_xy: np.ndarray, window: Window, factor: int) -> np.ndarray:
-    return (np.asarray(points_xy, np.float64) - [window[1], window[0]]) * factor
+def _in_crop(point_xy: np.ndarray, window: Window, shape: tuple[int, ...]) -> np.ndarray:
+    """Move a ``(2,)`` point into a window that was resized to ``shape``; ``(1, 2)``."""
+    top, left, bottom, right = window
+    scale = shape[1] / (right - left), shape[0] / (bottom - top)
+    moved = (np.asarray(point_xy, np.float64) - [left, top]) * scale
+    return np.clip(moved, -1e4, 1e4)[None]  # OpenCV takes no larger coordinates

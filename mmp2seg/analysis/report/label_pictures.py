@@ -44,6 +44,11 @@ class LabelPictures:
         for entry in labels['annotations']:
             self._entries[entry['image_id']].append(entry)
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether there is a folder of semantic maps."""
+        return self._maps is not None
+
     def of_objects(self, points: Sequence[ScoredPoint]) -> list[np.ndarray]:
         """Draw the image, the mask and the true mask of each point, in their order.
 

@@ -30,6 +30,19 @@ from mmp2seg.pseudo_labels.coco_json import load
 # Anchor, heading and HTML of a part of the page.
 Section = tuple[str, str, str]
 
+_TRUTH_FIGURES = {
+    'num_objects': 'objects',
+    'mean_iou': 'mean IoU',
+    'num_iou50': 'objects with IoU > .50',
+    'num_iou70': 'objects with IoU > .70',
+    'num_iou90': 'objects with IoU > .90',
+    'num_touching': 'touching objects',
+    'mean_iou_touching': 'mean IoU of touching objects',
+    'found_touching_iou50': 'share of touching objects found at IoU .50',
+    'mean_iou_small': 'mean IoU of the smaller half',
+    'mean_iou_large': 'mean IoU of the larger half',
+}
+
 
 @dataclass(frozen=True)
 class LabelFiles:
@@ -218,7 +231,7 @@ def _label_figures(
         parts.append(
             html.table(
                 ['comparison with the truth, an object without a mask has IoU 0', 'value'],
-                [(name, _none_for_nan(value)) for name, value in figures.items()],
+                [(text, _none_for_nan(figures[name])) for name, text in _TRUTH_FIGURES.items()],
             )
         )
         histograms.append(plot_histogram(ious, title=f'IoU of {len(ious)} true objects'))
@@ -269,6 +282,13 @@ def _failed_section(
     shown = 0 if pictures is None else min(max_failed, len(dropped))
     if pictures is not None and shown:
         body.append(html.paragraph(_shown(len(dropped), max_failed)))
+        if pictures.has_maps:
+            body.append(
+                html.paragraph(
+                    'The semantic maps are those of the folder that the report was given. A '
+                    "network's own map, which its masks are cut from, can differ."
+                )
+            )
         body.append(_sheet(pictures.of_failures(dropped[:shown]), lines[:shown]))
     if shown < len(dropped):
         body.append(html.table(['point', 'image', 'reason'], lines[shown:]))
