@@ -33,6 +33,7 @@ COMMANDS = {
         'predict.py',
         'write a mask for every point of your own images, with a trained network',
     ),
+    'report': ('report.py', 'write a report of a training and its pseudo labels as HTML'),
 }
 CONVERTER_FOLDERS = ('dataset_converters', 'model_converters')
 

@@ -188,6 +188,16 @@ def draw_instance_map(
     return canvas
 
 
+def draw_outlines(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Draw the outlines of ``(M, H, W)`` bool masks over an image, in white, one pixel wide."""
+    canvas = image.copy()
+    for mask in masks:
+        mask = np.ascontiguousarray(mask, dtype=np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, contours, -1, WHITE, 1)
+    return canvas
+
+
 def panel_row(panels: Sequence[tuple[str, np.ndarray]], *, height: int = 320) -> np.ndarray:
     """Join images side by side at the same height, each with its title above.
 
@@ -208,6 +218,12 @@ def panel_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
         ValueError: there is no row.
     """
     return _join(rows, axis=0)
+
+
+def wrap_panels(panels: Sequence[tuple[str, np.ndarray]], *, per_row: int = 3) -> np.ndarray:
+    """Join panels into one picture, ``per_row`` in a row; see :func:`panel_row`."""
+    starts = range(0, len(panels), per_row)
+    return panel_grid([panel_row(panels[start : start + per_row]) for start in starts])
 
 
 def write_png(path: str | Path, image: np.ndarray, *, colors: int | None = None) -> None:

@@ -14,13 +14,11 @@ from mmp2seg.visualization.panels import (
     distinct_colors,
     draw_instances,
     draw_offset_field,
+    draw_outlines,
     draw_points,
     draw_semantic_map,
-    panel_grid,
-    panel_row,
+    wrap_panels,
 )
-
-_PANELS_PER_ROW = 3
 
 
 def stage1_panels(
@@ -33,13 +31,13 @@ def stage1_panels(
     """Make the panels of an image: points, weak map, predicted map, offsets, instances, truth.
 
     Points without an instance are drawn as crosses. Fields that the data sample lacks have no
-    panel.
+    panel. The panel of the truth also has the outlines of the instances, in white.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, the original image.
-        data_sample: output of stage 1 with ``pred_instances`` and, optionally, ``dropped_points``,
-            ``gt_sem_seg`` (the weak map, in the frame of the network's input), ``pred_sem_seg`` and
-            ``pred_offset``.
+        data_sample: of stage 1, with ``pred_instances`` and ``dropped_points``, or with
+            ``ori_points`` if nothing was predicted; optionally with ``gt_sem_seg`` (the weak map,
+            in the frame of the network's input), ``pred_sem_seg`` and ``pred_offset``.
         truth: COCO annotations of the image. None: make no panel of the truth.
         palette: RGB colours of the classes. None: use distinct colours.
 
@@ -51,8 +49,9 @@ def stage1_panels(
     """
     height, width = image.shape[:2]
     palette = palette or distinct_colors(_num_classes(data_sample))
-    pred = data_sample.pred_instances
-    points, labels = _numpy(pred.points), _numpy(pred.labels)
+    pred = data_sample.get('pred_instances')
+    clicked = data_sample.ori_points if pred is None else pred
+    points, labels = _numpy(clicked.points), _numpy(clicked.labels)
     with_points = draw_points(image, points, labels, palette)
     if 'dropped_points' in data_sample:
         dropped = data_sample.dropped_points
@@ -72,11 +71,14 @@ def stage1_panels(
     if 'pred_offset' in data_sample:
         offset = _numpy(data_sample.pred_offset.offset)
         _check_size('pred_offset', offset[0], height, width)
-        panels.append(_draw_offset(offset, foreground))
-    masks = _numpy(pred.masks)
-    panels.append(('instances', draw_instances(image, masks, labels, points, palette=palette)))
+        panels.append(offset_panel(offset, foreground))
+    masks = np.zeros((0, height, width), dtype=bool)
+    if pred is not None:
+        masks = _numpy(pred.masks)
+        panels.append(('instances', draw_instances(image, masks, labels, points, palette=palette)))
     if truth is not None:
-        panels.append(('truth', _draw_truth(image, truth)))
+        with_outlines = draw_outlines(_draw_truth(image, truth), masks)
+        panels.append(('truth, instances outlined', with_outlines))
     return panels
 
 
@@ -88,16 +90,23 @@ def draw_stage1(
     palette: Palette | None = None,
 ) -> np.ndarray:
     """Join the panels of :func:`stage1_panels` into one RGB picture, three in a row."""
-    panels = stage1_panels(image, data_sample, truth, palette=palette)
-    starts = range(0, len(panels), _PANELS_PER_ROW)
-    return panel_grid([panel_row(panels[start : start + _PANELS_PER_ROW]) for start in starts])
+    return wrap_panels(stage1_panels(image, data_sample, truth, palette=palette))
 
 
-def _draw_offset(offset: np.ndarray, valid: np.ndarray | None) -> tuple[str, np.ndarray]:
+def offset_panel(
+    offset: np.ndarray, valid: np.ndarray | None = None, *, title: str = 'offset field'
+) -> tuple[str, np.ndarray]:
+    """Make the panel of an offset field; its title says what the rim of the wheel is in pixels.
+
+    Args:
+        offset: ``(2, H, W)`` floats, ``(dx, dy)`` in pixels.
+        valid: ``(H, W)`` bool; other pixels are black. None: all are valid.
+        title: first words of the title.
+    """
     lengths = np.hypot(*offset)[valid if valid is not None else ...]
     # not the longest vector, because a few outliers would make all small objects look white
     rim = float(np.quantile(lengths, 0.9)) if lengths.size else 0.0
-    title = f'offset field, rim of the wheel = {rim:.0f} px'
+    title = f'{title}, rim of the wheel = {rim:.0f} px'
     return title, draw_offset_field(offset, valid=valid, max_length=rim)
 
 
@@ -114,9 +123,8 @@ def _draw_truth(image: np.ndarray, truth: Sequence[dict]) -> np.ndarray:
 
 
 def _num_classes(data_sample: DetDataSample) -> int:
-    labels = [data_sample.pred_instances.labels]
-    if 'dropped_points' in data_sample:
-        labels.append(data_sample.dropped_points.labels)
+    parts = [data_sample.get(n) for n in ('pred_instances', 'dropped_points', 'ori_points')]
+    labels = [part.labels for part in parts if part is not None]
     maps = [data_sample.get(name) for name in ('gt_sem_seg', 'pred_sem_seg')]
     classes = [_numpy(part) for part in labels]
     classes += [_numpy(m.sem_seg)[_numpy(m.sem_seg) != IGNORE] - 1 for m in maps if m is not None]

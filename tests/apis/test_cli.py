@@ -57,6 +57,7 @@ def run(capsys, *argv):
         ('check', 'check_dataset.py'),
         ('masks', 'masks.py'),
         ('predict', 'predict.py'),
+        ('report', 'report.py'),
     ],
 )
 def test_commands_run_their_tool_with_all_arguments(home, capsys, command, tool):

@@ -21,6 +21,7 @@ import mmp2seg.models.test_time_augs  # noqa: F401
 from mmp2seg.apis.device import adapt_config_to_cpu
 from mmp2seg.apis.runner import enable_tta
 from mmp2seg.testing import write_tiny_voc
+from mmp2seg.visualization.points_visualizer import PointsVisualizer
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'mixing'
 MIXING = sorted(CONFIGS.glob('*.py'))
@@ -43,6 +44,7 @@ SINGLETONS = [
     Visualizer,
     mmdet.visualization.DetLocalVisualizer,
     mmseg.visualization.SegLocalVisualizer,
+    PointsVisualizer,
 ]
 # A user's config file; the small sizes are the test's own.
 USER_CONFIG = """

@@ -1,7 +1,29 @@
 import pickle
 import re
+from pathlib import Path
 
+import cv2
 import pytest
+import torch
+
+from mmp2seg.registry import MODELS
+from mmp2seg.testing import tiny_p2seg_config, write_tiny_voc
+
+RUNTIME = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'default_runtime.py'
+STAGE1_CONFIG = """
+_base_ = {runtime!r}
+model = {model!r}
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmp2seg.LoadPointAnnotations', with_seg=True),
+    dict(type='mmp2seg.PackPointInputs')]
+test_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='mmp2seg.PointVOCDataset', pipeline=pipeline, test_mode=True, **{data!r}))
+test_evaluator = dict(type='mmp2seg.PseudoLabelWriter', outfile='labels.json')
+test_cfg = dict()
+"""
 
 
 @pytest.fixture
@@ -23,6 +45,22 @@ def test_one_process_and_two_see_every_image_once(toy_project, checkpoint):
         assert re.search(r'seen: 5\.?0*\s+sum: 10\.?0*\s', log)
     predictions = pickle.loads(out.read_bytes())
     assert [sample['index'] for sample in predictions] == [0, 1, 2, 3, 4]
+
+
+def test_show_dir_draws_the_panels_of_stage_1(toy_project):
+    folder = toy_project.folder
+    model = tiny_p2seg_config()
+    data = write_tiny_voc(folder)
+    toy_project.config.write_text(
+        STAGE1_CONFIG.format(runtime=str(RUNTIME), model=model, data=data)
+    )
+    torch.save({'state_dict': MODELS.build(model).state_dict()}, folder / 'model.pth')
+    done = toy_project.tool('test.py', toy_project.config, 'model.pth', '--show-dir', 'pictures')
+    assert done.returncode == 0, done.stderr
+    pictures = sorted(toy_project.work_dir.glob('*/pictures/**/*.png'))
+    assert [path.name for path in pictures] == [f'img_{k}.jpg.png' for k in (1, 2, 3)]
+    # points, weak map and predicted map; offsets and instances: two rows
+    assert cv2.imread(str(pictures[0])).shape[0] > 640
 
 
 @pytest.mark.parametrize(

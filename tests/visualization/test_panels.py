@@ -8,11 +8,13 @@ from mmp2seg.visualization.panels import (
     draw_instance_map,
     draw_instances,
     draw_offset_field,
+    draw_outlines,
     draw_points,
     draw_semantic_map,
     panel_grid,
     panel_row,
     picture_path,
+    wrap_panels,
     write_png,
 )
 
@@ -204,3 +206,19 @@ def test_picture_path():
     paths = [picture_path('out', name).as_posix() for name in names]
     assert paths[:4] == ['out/a/1.jpg.png', 'out/b/1.jpg.png', 'out/a/1.png.png', 'out/1.jpg.png']
     assert paths[4:] == ['out/__/1.jpg.png', 'out/a/__/__/1.jpg.png', 'out/data/1.jpg.png']
+
+
+def test_outlines_are_the_outermost_pixels_of_a_mask():
+    image = np.full((20, 20, 3), 90, np.uint8)
+    mask = np.zeros((1, 20, 20), bool)
+    mask[0, 5:15, 5:15] = True
+    drawn = draw_outlines(image, mask)
+    assert drawn[5, 10].tolist() == [255] * 3
+    assert drawn[4, 10].tolist() == drawn[6, 10].tolist() == [90] * 3
+    assert image[5, 10].tolist() == [90] * 3
+
+
+def test_panels_wrap():
+    image = np.zeros((10, 10, 3), np.uint8)
+    one, four = (wrap_panels([('a', image)] * number) for number in (1, 4))
+    assert four.shape[0] > 2 * one.shape[0] and four.shape[1] > 3 * one.shape[1]

@@ -54,7 +54,7 @@ def test_panels_of_a_full_sample():
         'predicted map',
         OFFSET_TITLE,
         'instances',
-        'truth',
+        'truth, instances outlined',
     ]
     assert all(panel.shape == IMAGE.shape for panel in panels.values())
     assert all(panel.dtype == np.uint8 for panel in panels.values())
@@ -63,8 +63,10 @@ def test_panels_of_a_full_sample():
     assert tuple(points[45, 50]) == tuple(points[10, 70]) == PALETTE[1]
     assert tuple(panels['predicted map'][20, 25]) == PALETTE[0]
     assert not np.array_equal(panels['instances'][12, 12], IMAGE[12, 12])
-    assert np.array_equal(panels['truth'][45, 50], IMAGE[45, 50])  # crowds are not drawn
-    assert not np.array_equal(panels['truth'][12, 12], IMAGE[12, 12])
+    assert np.array_equal(
+        panels['truth, instances outlined'][45, 50], IMAGE[45, 50]
+    )  # crowds are not drawn
+    assert not np.array_equal(panels['truth, instances outlined'][12, 12], IMAGE[12, 12])
 
 
 def test_weak_map_is_brought_into_the_frame_of_the_image():
@@ -83,7 +85,24 @@ def test_panels_without_maps_instances_or_points():
     assert list(panels) == ['image and points', 'instances']
     empty = dict(stage1_panels(IMAGE, make_sample(maps=False, masks=0, dropped=0), []))
     assert all(np.array_equal(panel, IMAGE) for panel in empty.values())
-    assert list(empty) == ['image and points', 'instances', 'truth']
+    assert list(empty) == ['image and points', 'instances', 'truth, instances outlined']
+
+
+def test_the_truth_is_compared_with_the_outlines_of_the_instances():
+    square = [{'segmentation': [[0, 0, 5, 0, 5, 5, 0, 5]], 'iscrowd': 0}]
+    panel = dict(stage1_panels(IMAGE, make_sample(), square))['truth, instances outlined']
+    assert panel[10, 20].tolist() == [255, 255, 255]  # upper border of the first instance
+    assert np.array_equal(panel[20, 20], IMAGE[20, 20])
+
+
+def test_a_sample_without_predictions_shows_what_was_clicked():
+    sample = make_sample()
+    clicks = InstanceData(points=torch.tensor([[25.0, 20]]), labels=torch.tensor([1]))
+    sample = DetDataSample(metainfo=sample.metainfo, gt_sem_seg=sample.gt_sem_seg)
+    sample.ori_points = clicks
+    panels = dict(stage1_panels(IMAGE, sample, palette=PALETTE))
+    assert list(panels) == ['image and points', 'weak map']
+    assert tuple(panels['image and points'][20, 25]) == PALETTE[1]
 
 
 def test_picture_has_three_panels_in_a_row():

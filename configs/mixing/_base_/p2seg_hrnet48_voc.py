@@ -3,5 +3,5 @@ _base_ = [
     '../../_base_/models/p2seg_hrnet48.py',
     './voc_points.py',
     '../../_base_/schedules/schedule_50k.py',
-    './default_runtime.py',
+    '../../_base_/default_runtime.py',
 ]

@@ -3,7 +3,7 @@
 _base_ = [
     './voc_points.py',
     '../../_base_/schedules/schedule_50k.py',
-    './default_runtime.py',
+    '../../_base_/default_runtime.py',
 ]
 default_scope = 'mmseg'
 

@@ -43,18 +43,32 @@ def point_matched_ious(
         ValueError: ``match`` is unknown, masks have different sizes, or, with ``'order'``, the
             object at the index has another class than the instance or does not exist.
     """
+    ious = np.zeros(len(truth_anns))
+    for pred, index in zip(
+        pred_anns, match_points(pred_anns, truth_anns, match=match), strict=True
+    ):
+        if index is not None:
+            ious[index] = _iou(pred['segmentation'], truth_anns[index]['segmentation'])
+    return ious
+
+
+def match_points(
+    pred_anns: Sequence[dict], truth_anns: Sequence[dict], *, match: str = 'point'
+) -> list[int | None]:
+    """Return the index of the true object of each pseudo instance of an image; None: it has none.
+
+    Arguments and errors are those of :func:`point_matched_ious`.
+    """
     if match not in MATCH_RULES:
         raise ValueError(f'expected match to be one of {MATCH_RULES}, got {match!r}')
-    ious = np.zeros(len(truth_anns))
-    taken = np.zeros(len(truth_anns), dtype=bool)
     candidates_of = {'point': _by_point, 'point_id': _by_id, 'order': _by_order}[match]
+    taken: set[int] = set()
+    found: list[int | None] = []
     for pred in pred_anns:
-        for index in candidates_of(pred, truth_anns):
-            if not taken[index]:
-                taken[index] = True
-                ious[index] = _iou(pred['segmentation'], truth_anns[index]['segmentation'])
-                break
-    return ious
+        free = (index for index in candidates_of(pred, truth_anns) if index not in taken)
+        found.append(next(free, None))
+        taken.update(found[-1:] if found[-1] is not None else ())
+    return found
 
 
 def compare_image(

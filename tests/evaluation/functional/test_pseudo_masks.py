@@ -3,6 +3,7 @@ import pytest
 
 from mmp2seg.evaluation.functional.pseudo_masks import (
     compare_image,
+    match_points,
     point_matched_ious,
     summarize_ious,
     summarize_sizes,
@@ -84,6 +85,14 @@ def test_a_second_point_takes_the_next_object_and_each_instance_counts_once():
     assert point_matched_ious([first, second], [large, small]).tolist() == [1, 1]
     same = [truth((0, 0, 4, 4), point=(1, 1)), truth((0, 0, 4, 4), point=(1, 1))]
     assert point_matched_ious([pred((1, 1), (0, 0, 4, 4))], same).tolist() == [1, 0]
+
+
+def test_object_of_each_instance():
+    objects = [truth((0, 0, 8, 8)), truth((2, 2, 4, 4))]
+    points = [(9, 9), (3, 3), (3.5, 3.5), (2.5, 3)]
+    preds = [pred(point, (0, 0, 1, 1)) for point in points]
+    # outside of both, the smaller one, the next one, and none is left
+    assert match_points(preds, objects) == [None, 1, 0, None]
 
 
 def test_points_at_borders():

@@ -1,0 +1,1 @@
+"""A report of a training and its pseudo labels as one HTML page."""
