@@ -352,8 +352,12 @@ class P2SegInferencer:
                     raise ValueError(f'expected {name} for each image, got {index}')
                 entries.append(entry)
             # no name for the result: while the next one is made, it would still be in memory
+            name = None if isinstance(image, str | Path) else f'image_{index + 1}'
             yield self._predict(
-                self._look_at(image, entries[2]), entries[0], entries[1], entries[3], object_size
+                self._look_at(image, entries[2], file_name=name),
+                *entries[:2],
+                entries[3],
+                object_size,
             )
             del image, entries
 
@@ -418,7 +422,7 @@ class P2SegInferencer:
         else:
             pixels = _checked_array(image)
             rgb = np.ascontiguousarray(pixels[..., ::-1])
-            source = ImageSource(pixels=rgb)
+            source = ImageSource(file_name or 'image', pixels=rgb, image_id=image_id)
             pixels = rgb if self._network is None else pixels.copy()  # the caller may change it
         look = _Look(pixels, source, None)
         if semantic_map is not None:
@@ -549,6 +553,8 @@ class P2SegInferencer:
         return values.copy()
 
     def _class_numbers(self, labels: Any, num_points: int) -> npt.NDArray[np.int64]:
+        if labels is None and num_points == 0:
+            return np.zeros(0, np.int64)
         if labels is None:
             if not self._classes and self._takes_new_classes:
                 labels = 'object'
@@ -560,8 +566,7 @@ class P2SegInferencer:
                     f'{shorten_names(self._classes)}, got none'
                 )
         if isinstance(labels, str) or np.ndim(labels) == 0:
-            labels = [labels] * max(1, num_points)
-            return np.array([self._class_number(label) for label in labels][:num_points], np.int64)
+            return np.full(num_points, self._class_number(labels), np.int64)
         if len(labels) != num_points:
             raise ValueError(
                 f'expected a label for each point, got {len(labels)} for {num_points} points'
