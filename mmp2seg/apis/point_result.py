@@ -183,6 +183,26 @@ class PointResult:
             ValueError: two points have the same id.
         """
         image_id = (self.image_id or 1) if image_id is None else image_id
+        category_ids = range(1, len(self.classes) + 1)
+        annotations, dropped = self.to_entries(image_id, category_ids)
+        height, width = self.size
+        return assemble(
+            [dict(id=image_id, file_name=self.file_name, height=height, width=width)],
+            [dict(id=k, name=name) for k, name in zip(category_ids, self.classes, strict=True)],
+            annotations,
+            dropped,
+            {'description': 'masks from points', 'version': f'mmp2seg {__version__}'},
+        )
+
+    def to_entries(
+        self, image_id: int, category_ids: Sequence[int]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the annotations, without ids, and the dropped points of a pseudo label json.
+
+        Args:
+            image_id: id of the image.
+            category_ids: ids of the K categories, in the order of the classes.
+        """
         pred = dict(
             masks=list(self.rles),
             scores=self.scores,
@@ -198,16 +218,7 @@ class PointResult:
             pred_instances=pred,
             dropped_points=dict(reasons=reasons, **self._dropped_columns()),
         )
-        category_ids = range(1, len(self.classes) + 1)
-        annotations, dropped = encode_image(sample, category_ids)
-        height, width = self.size
-        return assemble(
-            [dict(id=image_id, file_name=self.file_name, height=height, width=width)],
-            [dict(id=k, name=name) for k, name in zip(category_ids, self.classes, strict=True)],
-            annotations,
-            dropped,
-            {'description': 'masks from points', 'version': f'mmp2seg {__version__}'},
-        )
+        return encode_image(sample, category_ids)
 
     def index_map(self, *, kind: str = 'instance') -> npt.NDArray[np.int32]:
         """Return ``(H, W)`` int32, 0 where there is no instance; of overlapping masks, the last.
@@ -290,7 +301,9 @@ class PointResult:
         """
         try:
             import supervision
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            if error.name != 'supervision':  # a package that it needs
+                raise
             raise ImportError(
                 'to_supervision() needs the package supervision: pip install supervision'
             ) from error
@@ -379,8 +392,8 @@ def result_of_segmentation(
     points_xy: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     point_ids: npt.NDArray[np.int64],
-    classes: Sequence[str],
-    source: ImageSource,
+    classes: Sequence[str] = (),
+    source: ImageSource | None = None,
 ) -> PointResult:
     """Return the result of a point segmenter.
 
@@ -390,7 +403,7 @@ def result_of_segmentation(
         labels: ``(N,)``.
         point_ids: ``(N,)``.
         classes: names of the classes.
-        source: where the image is from.
+        source: where the image is from. None: nowhere, its pixels are not known.
     """
     rles = encode_instance_map(segmentation.instance_map, len(points_xy))
     kept = np.array([n for n, rle in enumerate(rles) if rle is not None], np.int64)
@@ -409,5 +422,5 @@ def result_of_segmentation(
         ),
         classes=tuple(classes),
         size=segmentation.instance_map.shape,
-        source=source,
+        source=source or ImageSource(),
     )

@@ -443,7 +443,7 @@ def test_inputs_that_do_not_fit(network, segmenter, folder, tmp_path):
         (network, (image, [(1, 2)], 0), dict(background_points=[(1, 1)]), 'no background_points'),
         (segmenter, (image, [(1, 2)], 0), dict(semantic_map=map_path), 'reads none: leave it out'),
         (network, ([image], [], 0), {}, 'expected points for each image, got 0'),
-        (network, ([image], [POINTS], [LABELS]), dict(semantic_map=[]), 'semantic maps for each image'),
+        (network, ([image], [POINTS], [LABELS]), dict(semantic_map=[]), 'maps for each image'),
         (network, (folder, POINTS), {}, 'expected a points file, got list'),
         (network, (folder, folder / 'points.json', LABELS), {}, 'labels .* in the points file'),
     ]  # fmt: skip
