@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import inspect
+import itertools
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -125,8 +126,8 @@ class P2SegInferencer:
     ) -> None:
         if checkpoint is None:
             raise ValueError(
-                f'{cfg.filename}: expected a checkpoint, as its model is a network; masks without '
-                "one: P2SegInferencer('point_segmenter/efficientnet-lite0')"
+                f'{cfg.filename or "config"}: expected a checkpoint, as its model is a network; '
+                "masks without one: P2SegInferencer('point_segmenter/efficientnet-lite0')"
             )
         network = Stage1Network(cfg, checkpoint, device=self._device)
         names = classes or network.trained_classes
@@ -150,11 +151,13 @@ class P2SegInferencer:
     ) -> None:
         if 'class_head_training' in cfg:
             raise ValueError(
-                f'{cfg.filename}: expected a config without class_head_training, which trains on '
-                'many images: use mmp2seg masks --config'
+                f'{cfg.filename or "config"}: expected a config without class_head_training, which '
+                'trains on many images: use mmp2seg masks --config'
             )
         if checkpoint is not None:
-            raise ValueError(f'{cfg.filename}: expected no checkpoint, got {checkpoint}')
+            raise ValueError(
+                f'{cfg.filename or "config"}: expected no checkpoint, got {checkpoint}'
+            )
         self._segmenter = build_point_segmenter(cfg, device=self._device)
         self._classes, self._takes_new_classes = _unique(classes or ()), classes is None
         self._reads_maps = getattr(self._segmenter, 'uses_semantic_map', False)
@@ -216,7 +219,7 @@ class P2SegInferencer:
     def __call__(
         self,
         inputs: Image | Sequence[Image],
-        points: Any = (),
+        points: Any,
         labels: Any = None,
         *,
         semantic_map: Any = None,
@@ -323,43 +326,39 @@ class P2SegInferencer:
                     'as arguments'
                 )
             return self._folder(Path(images), points, semantic_maps, object_size, skip_refused)
-        same = labels is None or isinstance(labels, str | int)
-        return self._images(
-            images,
-            points,
-            _repeat(labels) if same else labels,
-            _repeat(None) if semantic_maps is None else semantic_maps,
-            _repeat(None) if background_points is None else background_points,
-            object_size,
-        )
+        parts = {
+            'points': points,
+            'labels': itertools.repeat(labels) if _is_single(labels) else labels,
+            'semantic maps': itertools.repeat(None) if semantic_maps is None else semantic_maps,
+            'background points': itertools.repeat(None)
+            if background_points is None
+            else background_points,
+        }
+        return self._images(images, {name: iter(part) for name, part in parts.items()}, object_size)
 
     def _images(
-        self,
-        images: Iterable[Image],
-        points: Iterable,
-        labels: Iterable,
-        semantic_maps: Iterable,
-        background_points: Iterable,
-        object_size: float | None,
+        self, images: Iterable[Image], parts: dict[str, Iterator], object_size: float | None
     ) -> Iterator[PointResult]:
-        others = [iter(part) for part in (points, labels, semantic_maps, background_points)]
-        names = ('points', 'labels', 'semantic maps', 'background points')
-        for index, image in enumerate(images):
-            entries = []
-            for name, part in zip(names, others, strict=True):
-                entry = next(part, _END)
+        number = 0
+        for number, image in enumerate(images, start=1):
+            entries = [next(part, _END) for part in parts.values()]
+            for name, entry in zip(parts, entries, strict=True):
                 if entry is _END:
-                    raise ValueError(f'expected {name} for each image, got {index}')
-                entries.append(entry)
+                    raise ValueError(f'expected {name} for each image, got {number - 1}')
+            points, labels, semantic_map, background = entries
+            name = None if isinstance(image, str | Path) else f'image_{number}'
             # no name for the result: while the next one is made, it would still be in memory
-            name = None if isinstance(image, str | Path) else f'image_{index + 1}'
             yield self._predict(
-                self._look_at(image, entries[2], file_name=name),
-                *entries[:2],
-                entries[3],
+                self._look_at(image, semantic_map, file_name=name),
+                points,
+                labels,
+                background,
                 object_size,
             )
-            del image, entries
+            del image, entries, points, labels, semantic_map, background
+        for name, part in parts.items():
+            if not isinstance(part, itertools.repeat) and next(part, _END) is not _END:
+                raise ValueError(f'expected {name} for each image, got more than {number}')
 
     def _folder(
         self,
@@ -604,9 +603,9 @@ class P2SegInferencer:
 _END = object()
 
 
-def _repeat(value: Any) -> Iterator[Any]:
-    while True:
-        yield value
+def _is_single(labels: Any) -> bool:
+    """Return whether labels are one for all points of all images."""
+    return isinstance(labels, str) or not isinstance(labels, Iterable)
 
 
 @contextlib.contextmanager

@@ -328,7 +328,7 @@ def test_lists(network, folder):
     assert [len(r) + len(r.dropped) for r in results] == [3, 1, 0]
     assert_same(results[1], network(images[1], points[1], 'block'))
     assert [r.file_name for r in results] == ['img_1.jpg', 'img_2.jpg', 'img_3.jpg']
-    arrays = network((cv2.imread(str(path)) for path in images[:2]), points[:2], 'block')
+    arrays = network((cv2.imread(str(path)) for path in images[:2]), points[:2], np.int64(1))
     assert [r.file_name for r in arrays] == ['image_1', 'image_2']
     assert_same(arrays[1], results[1])
 
@@ -397,6 +397,7 @@ def test_configs_that_do_not_fit(checkpoint, tmp_path):
 
     assert 'config not found: p2seg/tiny_shape' in error('p2seg/tiny_shape')
     assert 'expected a checkpoint, as its model is a network' in error('p2seg/tiny_shapes')
+    assert error(network_config()).startswith('config: expected a checkpoint')
     assert 'checkpoint not found: gone.pth' in error(network_config(), 'gone.pth')
     assert 'expected model to be a point segmenter' in error('refine/mask-rcnn_tiny_shapes')
     assert 'without class_head_training' in error('point_segmenter/efficientnet-lite0_class-head')
@@ -444,6 +445,7 @@ def test_inputs_that_do_not_fit(network, segmenter, folder, tmp_path):
         (segmenter, (image, [(1, 2)], 0), dict(semantic_map=map_path), 'reads none: leave it out'),
         (network, ([image], [], 0), {}, 'expected points for each image, got 0'),
         (network, ([image], [POINTS], [LABELS]), dict(semantic_map=[]), 'maps for each image'),
+        (network, ([image], [POINTS] * 2, 0), {}, 'points for each image, got more than 1'),
         (network, (folder, POINTS), {}, 'expected a points file, got list'),
         (network, (folder, folder / 'points.json', LABELS), {}, 'labels .* in the points file'),
     ]  # fmt: skip
