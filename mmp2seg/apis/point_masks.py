@@ -17,6 +17,7 @@ from torch import nn
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.network_maps import NetworkMaps
+from mmp2seg.apis.point_result import result_of_segmentation
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.image_folder import relative_stem
@@ -28,8 +29,7 @@ from mmp2seg.models.pretrained import (
     init_weights_quietly,
     require_pretrained,
 )
-from mmp2seg.ops.rle import encode_instance_map
-from mmp2seg.pseudo_labels.coco_json import assemble, encode_image
+from mmp2seg.pseudo_labels.coco_json import assemble
 from mmp2seg.registry import MODELS
 from mmp2seg.segmenters import PointSegmentation
 from mmp2seg.segmenters.class_head_training import ClassHeadTraining, PointImage
@@ -287,8 +287,13 @@ class _Writer:
                 background_xy=content.background_xy,
             )
             write_png(picture_path(self._pictures, image['file_name']), picture)
-        point_ids = np.array([a['id'] for a in self._images.annotations(image)], np.int64)
-        return self._encode(image['id'], result, points_xy, labels, point_ids)
+        found = result_of_segmentation(
+            result,
+            points_xy=points_xy,
+            labels=labels,
+            point_ids=np.array([a['id'] for a in self._images.annotations(image)], np.int64),
+        )
+        return found.to_entries(image['id'], self._category_ids)
 
     def _segment(self, content: PointImage) -> PointSegmentation:
         if not len(content.points_xy):  # all background; there may even be no class
@@ -312,35 +317,6 @@ class _Writer:
             background_xy=content.background_xy,
             **options,
         )
-
-    def _encode(
-        self,
-        image_id: int,
-        result: PointSegmentation,
-        points_xy: np.ndarray,
-        labels: np.ndarray,
-        point_ids: np.ndarray,
-    ) -> tuple[list[dict], list[dict]]:
-        masks = encode_instance_map(result.instance_map, len(points_xy))
-        found = np.array([mask is not None for mask in masks], bool)
-        columns = dict(labels=labels, points=points_xy, point_ids=point_ids)
-        reasons = result.reasons or [''] * len(points_xy)
-        sample = dict(
-            img_id=image_id,
-            pred_instances=dict(
-                masks=[mask for mask in masks if mask is not None],
-                scores=result.scores[found],
-                **{key: column[found] for key, column in columns.items()},
-            ),
-            dropped_points=dict(
-                reasons=[
-                    r or 'no_pixels' for r, kept in zip(reasons, found, strict=True) if not kept
-                ],
-                **{key: column[~found] for key, column in columns.items()},
-            ),
-            ori_points=dict(point_ids=point_ids),
-        )
-        return encode_image(sample, self._category_ids)
 
 
 def _finish(

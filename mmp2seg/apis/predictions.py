@@ -68,7 +68,7 @@ def set_prediction_data(
     )
     check_coco_content(points, content, image_keys=('height', 'width'), annotation_keys=('id',))
     found = ordered_class_names(content['categories'])
-    classes = _model_classes(cfg, found)
+    classes = model_classes(cfg, found)
     _check_classes(points, found, classes)
     names = [image['file_name'] for image in content['images']]
     _check_files(images, names, 'images')
@@ -123,7 +123,7 @@ def write_point_maps(
         return False
     set_prediction_data(copy.deepcopy(cfg), images=images, points=points)  # checks both
     content = read_points(points, images, skip_refused=True)
-    classes = _model_classes(cfg, ordered_class_names(content['categories']))
+    classes = model_classes(cfg, ordered_class_names(content['categories']))
     content = read_points(points, images, classes=classes, skip_refused=True)
     segmenter = build_point_segmenter(cfg, device=device, setting='point_segmenter')
     write_point_masks(segmenter, content, images, maps=folder, track=track)
@@ -247,7 +247,7 @@ def _draw(
     return draw_points(picture, points[1], kinds[1], palette, crossed=True)
 
 
-def _model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
+def model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
     """Return the model's class names in order, from the config's data or else ``found``."""
     dataset = label_dataset(cfg, 'test')
     classes = (dataset.get('metainfo') or {}).get('classes')

@@ -54,7 +54,7 @@ def require_pretrained(model: nn.Module, *, setting: str = 'model') -> None:
                 raise PretrainedWeightsError(message) from error
             if getattr(module, 'convert_weights', False):
                 continue
-            unmet = _unmet_entries(module, state)
+            unmet = unmet_entries(module, state)
             if unmet:
                 total = len(_entries(module))
                 reason = f'have no entry of the right shape for {len(unmet)} of {total} entries'
@@ -71,6 +71,18 @@ def init_weights_quietly(model: BaseModule) -> None:
         model.init_weights()
     finally:
         logger.setLevel(level)
+
+
+def unmet_entries(module: nn.Module, state: dict[str, Tensor]) -> list[str]:
+    """Return the names of the entries of a module that a state dict lacks or has in another shape.
+
+    Counters of batches and the norms of a module's outputs may be missing.
+    """
+    return [
+        name
+        for name, value in _entries(module).items()
+        if getattr(state.get(name), 'shape', None) != value.shape
+    ]
 
 
 def _pretrained_cfgs(module: nn.Module) -> Iterator[dict]:
@@ -99,14 +111,6 @@ def _entries(module: nn.Module) -> dict[str, Tensor]:
         for name in state
         if not (name.endswith('num_batches_tracked') or _OUTPUT_NORM.match(name))
     }
-
-
-def _unmet_entries(module: nn.Module, state: dict[str, Tensor]) -> list[str]:
-    return [
-        name
-        for name, value in _entries(module).items()
-        if getattr(state.get(name), 'shape', None) != value.shape
-    ]
 
 
 def _message(place: str, checkpoint: str, reason: str) -> str:

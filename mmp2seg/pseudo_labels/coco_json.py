@@ -186,12 +186,22 @@ def merge(*paths: str | Path) -> Entry:
         ValueError: there are no files, categories differ, an image id or file name has two
             meanings, or a point has two entries; the message names the two files.
     """
-    if not paths:
+    return merge_contents([(path, load(path)) for path in paths])
+
+
+def merge_contents(parts: Sequence[tuple[str | Path, Entry]]) -> Entry:
+    """Join the contents of several pseudo label jsons; see :func:`merge`.
+
+    Args:
+        parts: a name for the messages, usually the path, and the content, for each file.
+    """
+    if not parts:
         raise ValueError('expected at least one file to merge, got none')
-    contents = [load(path) for path in paths]
+    paths = [path for path, _ in parts]
+    contents = [content for _, content in parts]
     images: dict[int, Entry] = {}
     seen: dict[tuple[Any, ...], Any] = {}
-    for path, content in zip(paths, contents, strict=True):
+    for path, content in parts:
         if content['categories'] != contents[0]['categories']:
             raise ValueError(f'{paths[0]} and {path}: expected the same categories in both')
         for image in content['images']:

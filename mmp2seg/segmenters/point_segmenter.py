@@ -8,7 +8,7 @@ frame* is the image resized so that its points have a usual spacing; the backbon
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -224,6 +224,7 @@ class PointSegmenter(BaseModule):
         background_xy: npt.ArrayLike | None = None,
         object_size: float | None = None,
         network_maps: tuple[Tensor, Tensor] | None = None,
+        features: MutableMapping[tuple[int, int], list[Tensor]] | None = None,
     ) -> PointSegmentation:
         """Segment one image.
 
@@ -240,6 +241,10 @@ class PointSegmenter(BaseModule):
                 ``(2, H, W)`` offsets ``(dx, dy)`` in pixels of the image, such as the maps of
                 :class:`mmp2seg.P2Seg`. They take the place of the class head. A point whose class
                 has less than half of the probability at its click does without them.
+            features: the backbone's maps of this image by (height, width) of the working frame,
+                empty at first. The size depends on the spacing of the points. Maps that are not
+                there are computed and added, so that further points in the same frame cost no pass
+                of the backbone. None: compute them.
 
         Returns:
             PointSegmentation: in the frame of the image. Without points, everything is background.
@@ -257,7 +262,9 @@ class PointSegmenter(BaseModule):
         background = _inside(background_xy, height, width)
         canvas = _Canvas(height, width, len(points), num_classes)
         if len(usable):
-            scene = self._look(image_rgb, points[usable], classes[usable], background, object_size)
+            scene = self._look(
+                image_rgb, points[usable], classes[usable], background, object_size, features
+            )
             if network_maps is not None:
                 scene = dataclasses.replace(scene, network=self._on_grid(scene, *network_maps))
             for scores, box in self._tiles(scene):
@@ -362,6 +369,7 @@ class PointSegmenter(BaseModule):
         labels: npt.NDArray[np.int64],
         background_xy: npt.NDArray[np.float64],
         object_size: float | None,
+        known_maps: MutableMapping[tuple[int, int], list[Tensor]] | None = None,
     ) -> _Scene:
         """Compute features, radii and the threshold of an image."""
         device = self._mean.device
@@ -372,7 +380,10 @@ class PointSegmenter(BaseModule):
         working = _resize(image_rgb, width, height)
         grid_size = (-(-width // self.grid_stride), -(-height // self.grid_stride))
         xs, ys = (self._centers(0, cells, self._mean) for cells in grid_size)
-        maps = self._extract(working)
+        known_maps = {} if known_maps is None else known_maps
+        if (height, width) not in known_maps:
+            known_maps[height, width] = self._extract(working)
+        maps = known_maps[height, width]
         similar = [maps[self.strides.index(stride)] for stride in self.similarity_strides]
         levels = normalize_levels(similar, self.similarity_strides, xs, ys)
         lengths = feature_lengths(levels, self.similarity_strides, xs, ys)

@@ -28,6 +28,20 @@ _TEST_DEFAULTS = dict(
 )
 
 
+class RawMaps(NamedTuple):
+    """Raw maps of the heads, of a batch.
+
+    Attributes:
+        logits: ``(B, K + 1, h, w)`` semantic logits.
+        offset: ``(B, 2, h, w)`` offsets.
+        embedding: ``(B, D, h, w)``; None without an affinity head.
+    """
+
+    logits: Tensor
+    offset: Tensor
+    embedding: Tensor | None = None
+
+
 class ImageMaps(NamedTuple):
     """Maps of an image in its original frame.
 
@@ -153,18 +167,11 @@ class P2Seg(BaseDetector):
         features = self.backbone(batch_inputs.contiguous(memory_format=self.memory_format))
         return tuple(features if self.neck is None else self.neck(features))
 
-    def _forward(
-        self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Compute the raw maps of the heads.
-
-        Returns:
-            tuple: ``(B, K + 1, h, w)`` semantic logits, ``(B, 2, h, w)`` offsets, and the
-            ``(B, D, h, w)`` embedding, or None without an affinity head.
-        """
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> RawMaps:
+        """Compute the raw maps of the heads; they do not depend on the points."""
         features = self.extract_feat(batch_inputs)
         embedding = None if self.affinity_head is None else self.affinity_head(features)
-        return self.semantic_head(features), self.offset_head(features), embedding
+        return RawMaps(self.semantic_head(features), self.offset_head(features), embedding)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Compute ``loss_semantic``, ``loss_offset`` and, with an affinity head, ``loss_affinity``.
@@ -231,8 +238,27 @@ class P2Seg(BaseDetector):
         Yields:
             ImageMaps: of each image.
         """
+        yield from self.original_maps(self._forward(batch_inputs), batch_inputs, batch_data_samples)
+
+    def original_maps(
+        self,
+        raw_maps: tuple[Tensor, Tensor, Tensor | None],
+        batch_inputs: Tensor,
+        batch_data_samples: SampleList,
+    ) -> Iterator[ImageMaps]:
+        """Compute the maps of each image in its original frame from the raw maps of the heads.
+
+        For other points of the same images, the raw maps need not be computed again.
+
+        Args:
+            raw_maps: what :meth:`forward` returns for ``batch_inputs`` in the mode ``'tensor'``.
+            batch_inputs, batch_data_samples: see :meth:`predict_maps`.
+
+        Yields:
+            ImageMaps: of each image.
+        """
         size = tuple(batch_inputs.shape[-2:])
-        logits, offsets, embeddings = self._forward(batch_inputs)
+        logits, offsets, embeddings = raw_maps
         for index, sample in enumerate(batch_data_samples):
             one = slice(index, index + 1)
             points = require_original_points(sample).to(logits.device)

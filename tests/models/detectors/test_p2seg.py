@@ -336,6 +336,22 @@ def _image_scores(model, data, maps=None):
         return [maps.scores for maps in model.predict_maps(data['inputs'], data['data_samples'])]
 
 
+def test_raw_maps_serve_any_points_of_their_images(dataset):
+    model = _model(test_cfg=dict(rounds=1, return_maps=True)).eval()
+    data = model.data_preprocessor(_batch(dataset, [0, 1]), False)
+    inputs, samples = data['inputs'], data['data_samples']
+    with torch.no_grad():
+        raw_maps = model(inputs, mode='tensor')
+        samples[0].ori_points = samples[0].ori_points[[2, 0]]  # after the pass of the network
+        expected = list(model.predict_maps(inputs, samples))
+        model._forward = None  # is not called again
+        found = list(model.original_maps(raw_maps, inputs, samples))
+    assert len(found) == len(expected) == 2
+    for one, other in zip(found, expected):
+        assert torch.equal(one.scores, other.scores) and torch.equal(one.offset, other.offset)
+        assert torch.equal(one.click_scores, other.click_scores)
+
+
 def test_padding_does_not_change_the_propagated_scores(dataset):
     model = _model(test_cfg=dict(rounds=1)).eval()
     data = model.data_preprocessor(_batch(dataset, [0]), False)

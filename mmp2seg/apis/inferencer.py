@@ -1,0 +1,697 @@
+"""P2SegInferencer: masks for the points of images, from Python."""
+
+import contextlib
+import dataclasses
+import inspect
+import itertools
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.config_names import resolve_config
+from mmp2seg.apis.device import resolve_device
+from mmp2seg.apis.point_masks import build_point_segmenter
+from mmp2seg.apis.point_result import (
+    ImageSource,
+    PointResult,
+    result_of_sample,
+    result_of_segmentation,
+)
+from mmp2seg.apis.predictions import model_classes
+from mmp2seg.apis.pseudo_labels import stage1_model
+from mmp2seg.apis.runner import load_config
+from mmp2seg.apis.stage1_network import Stage1Network
+from mmp2seg.converters.points_file import read_points
+from mmp2seg.files.atomic_write import write_json
+from mmp2seg.files.image_folder import relative_stem, shorten_names
+from mmp2seg.files.image_reading import read_rgb
+from mmp2seg.files.index_png import read_index_png
+from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
+from mmp2seg.segmenters import PointSegmentation
+from mmp2seg.visualization.panels import picture_path, write_png
+
+Image = str | Path | npt.NDArray[np.uint8]
+Map = str | Path | npt.NDArray[np.uint8]
+
+# Frames of an image whose features are kept besides the newest: clicking and undoing changes
+# between two.
+_KEPT_FRAMES = 2
+_MAX_CLASSES = 254  # 255 is ignore
+
+
+@dataclasses.dataclass
+class _Look:
+    """An image, and what does not depend on its points."""
+
+    pixels: npt.NDArray[Any]  # (H, W, 3) as the network's pipeline loads it, or RGB
+    source: ImageSource
+    semantic_map: npt.NDArray[np.uint8] | None
+    batch: dict | None = None  # input of the network without points
+    raw_maps: tuple[Tensor, ...] | None = None
+    features: dict = dataclasses.field(default_factory=dict)  # of the point segmenter
+    image_rgb: npt.NDArray[np.uint8] | None = None  # for the point segmenter
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+class P2SegInferencer:
+    """Find a mask for each point of an image, with a stage-1 network or without training.
+
+    ::
+
+        inferencer = P2SegInferencer('point_segmenter/efficientnet-lite0')
+        result = inferencer('photo.jpg', points=[(120, 80), (300, 95)], labels=['cat', 'dog'])
+        result.masks  # (M, H, W) bool
+        result.dropped  # points without a mask, with reasons
+
+    Points are ``(x, y)`` in pixels of the image, continuous: the centre of pixel (column, row) is
+    ``(column + .5, row + .5)``. Images as arrays are ``(H, W, 3)`` uint8 in the order BGR, as
+    mmdet and OpenCV load them.
+
+    Args:
+        config: path of a config, name of one of the package (``p2seg/tiny_shapes``,
+            ``p2seg_tiny_shapes``), or a config. Its model is the detector of stage 1, or a
+            :class:`mmp2seg.segmenters.PointSegmenter`, which needs no checkpoint.
+        checkpoint: path or address of the weights of stage 1.
+        device: torch's name of a device. None: CUDA if there is one, else the CPU.
+        classes: names of the classes. None: those of the checkpoint, or else of the config. A point
+            segmenter has none of its own: a name gets the next number when it is first used.
+        maps_from_points: make the semantic map of an image without one by the ``point_segmenter``
+            of the config, if the network reads maps, as ``mmp2seg predict`` does. False: the
+            network alone.
+
+    Raises:
+        ValueError: there is no such config, its model takes no points, the checkpoint is missing or
+            does not fit, or the number of classes differs from the model's.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoint: str | Path | None = None,
+        device: str | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        maps_from_points: bool = True,
+    ) -> None:
+        self._device = _checked_device(device)
+        self._network: Stage1Network | None = None
+        self._segmenter: nn.Module | None = None
+        self._look: _Look | None = None
+        with _user_errors():
+            cfg = config if isinstance(config, Config) else load_config(resolve_config(config))
+            if _is_network(cfg):
+                self._load_network(cfg, checkpoint, classes, maps_from_points)
+            else:
+                self._load_segmenter(cfg, checkpoint, classes)
+
+    def _load_network(
+        self,
+        cfg: Config,
+        checkpoint: str | Path | None,
+        classes: Sequence[str] | None,
+        maps_from_points: bool,
+    ) -> None:
+        if checkpoint is None:
+            raise ValueError(
+                f'{cfg.filename or "config"}: expected a checkpoint, as its model is a network; '
+                "masks without one: P2SegInferencer('point_segmenter/efficientnet-lite0')"
+            )
+        network = Stage1Network(cfg, checkpoint, device=self._device)
+        names = classes or network.trained_classes
+        if names is None:
+            names = model_classes(cfg, [f'class {k}' for k in range(network.num_classes)])
+        if len(names) != network.num_classes:
+            raise ValueError(
+                f'expected {network.num_classes} classes, as the model has, got '
+                f'{shorten_names(list(names))}'
+            )
+        self._network = network
+        self._classes, self._takes_new_classes = _unique(names), False
+        self._reads_maps = bool((stage1_model(cfg).get('test_cfg') or {}).get('use_weak_map'))
+        if maps_from_points and self._reads_maps and cfg.get('point_segmenter') is not None:
+            self._segmenter = build_point_segmenter(
+                cfg, device=self._device, setting='point_segmenter'
+            )
+
+    def _load_segmenter(
+        self, cfg: Config, checkpoint: str | Path | None, classes: Sequence[str] | None
+    ) -> None:
+        if 'class_head_training' in cfg:
+            raise ValueError(
+                f'{cfg.filename or "config"}: expected a config without class_head_training, which '
+                'trains on many images: use mmp2seg masks --config'
+            )
+        if checkpoint is not None:
+            raise ValueError(
+                f'{cfg.filename or "config"}: expected no checkpoint, got {checkpoint}'
+            )
+        self._segmenter = build_point_segmenter(cfg, device=self._device)
+        self._classes, self._takes_new_classes = _unique(classes or ()), classes is None
+        self._reads_maps = getattr(self._segmenter, 'uses_semantic_map', False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their numbers."""
+        return tuple(self._classes)
+
+    def set_image(self, image: Image, semantic_map: Map | None = None) -> None:
+        """Look at an image, so that :meth:`predict` needs no pass of the network.
+
+        The network's maps are kept until the next call. A point segmenter keeps the image; its
+        features are kept by the scale it sees the image at, which depends on the points.
+
+        Args:
+            image: path, or ``(H, W, 3)`` uint8 BGR.
+            semantic_map: path of a PNG, or ``(H, W)`` uint8: 0 background, ``k + 1`` class k, 255
+                not sure. None: there is none, see ``maps_from_points``.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: a file or an array is not an image or a map, the map has another size or
+                value, or the model reads no maps.
+        """
+        self._look = None  # free its memory first
+        self._look = self._look_at(image, semantic_map)
+
+    def predict(
+        self,
+        points: npt.ArrayLike,
+        labels: Any = None,
+        background_points: npt.ArrayLike | None = None,
+        *,
+        object_size: float | None = None,
+    ) -> PointResult:
+        """Find the masks of points of the image of :meth:`set_image`.
+
+        Args:
+            points: ``(N, 2)`` floats, all points of the image. Points outside it and repeated
+                points are reported as dropped.
+            labels: N numbers ``0..K-1`` or names of classes, or one for all points. None: there
+                is only one class.
+            background_points: ``(B, 2)`` clicks on background; read by the point segmenter.
+            object_size: diameter of a typical object in pixels, for the point segmenter. None: the
+                distance to the nearest other point.
+
+        Returns:
+            PointResult: of all points.
+
+        Raises:
+            ValueError: there is no image, points are not pairs of finite numbers, a label is no
+                class, or an argument is for the point segmenter and there is none.
+        """
+        if self._look is None:
+            raise ValueError('expected an image: call set_image first')
+        return self._predict(self._look, points, labels, background_points, object_size)
+
+    def __call__(
+        self,
+        inputs: Image | Sequence[Image],
+        points: Any,
+        labels: Any = None,
+        *,
+        semantic_map: Any = None,
+        background_points: Any = None,
+        object_size: float | None = None,
+        skip_refused: bool = False,
+        return_datasamples: bool = False,
+        out_dir: str | Path | None = None,
+        no_save_vis: bool = False,
+        no_save_pred: bool = False,
+    ) -> Any:
+        """Find the masks of the points of one or several images; see also :meth:`stream`.
+
+        Args:
+            inputs: a path, an array (BGR), a list of these, or a folder.
+            points: see :meth:`predict`. For a list, one entry per image; for a folder, the points
+                file.
+            labels: see :meth:`predict`. For a list, one entry per image, or one class for all; for
+                a folder, None.
+            semantic_map: see :meth:`set_image`. For a list, one entry per image; for a folder, the
+                folder of the maps.
+            background_points: see :meth:`predict`. For a list, one entry per image; for a folder,
+                None: they are in the points file.
+            object_size: see :meth:`predict`.
+            skip_refused: see :meth:`stream`.
+            return_datasamples: return mmdet's data samples.
+            out_dir: folder for ``vis/<image>.png``, a picture, and ``preds/<image>.json``, the
+                content of :meth:`PointResult.to_coco`.
+            no_save_vis: write no pictures.
+            no_save_pred: write no jsons.
+
+        Returns:
+            PointResult, or DetDataSample with ``return_datasamples``; a list of them for a list or
+            a folder.
+
+        Raises:
+            FileNotFoundError, ValueError: see :meth:`set_image`, :meth:`predict` and
+                :meth:`stream`.
+        """
+        if isinstance(inputs, str | Path):
+            is_single = not Path(inputs).is_dir()
+        else:
+            is_single = isinstance(inputs, np.ndarray) or not isinstance(inputs, Iterable)
+        if is_single:
+            look = self._look_at(inputs, semantic_map)
+            results: Iterable[PointResult] = [
+                self._predict(look, points, labels, background_points, object_size)
+            ]
+        else:
+            results = self.stream(
+                inputs,
+                points,
+                labels,
+                semantic_maps=semantic_map,
+                background_points=background_points,
+                object_size=object_size,
+                skip_refused=skip_refused,
+            )
+        if out_dir is not None:
+            results = _written(results, Path(out_dir), not no_save_vis, not no_save_pred)
+        found = [result.to_datasample() if return_datasamples else result for result in results]
+        return found[0] if is_single else found
+
+    def stream(
+        self,
+        images: Iterable[Image] | str | Path,
+        points: Any,
+        labels: Any = None,
+        *,
+        semantic_maps: Any = None,
+        background_points: Iterable | None = None,
+        object_size: float | None = None,
+        skip_refused: bool = False,
+    ) -> Iterator[PointResult]:
+        """Find the masks of images one after the other; only one image is in memory.
+
+        Args:
+            images: a folder, or the images, such as a generator of arrays.
+            points: for a folder, a points file of any format that
+                :func:`mmp2seg.converters.points_file.read_points` reads; the images are those that
+                the file lists. Otherwise an iterable with the points of each image.
+            labels: an iterable with the labels of each image, or one class for all points. For a
+                folder, None: they are in the file.
+            semantic_maps: for a folder, a folder of maps ``<name of the image>.png``; otherwise an
+                iterable of maps. None: there are none.
+            background_points: an iterable; for a folder, None: they are in the file, and only the
+                point segmenter reads them.
+            object_size: see :meth:`predict`.
+            skip_refused: leave out points of the file that cannot be used, such as points outside
+                of their image, instead of raising an error.
+
+        Returns:
+            Iterator[PointResult]: the result of each image, made when it is asked for.
+
+        Raises:
+            FileNotFoundError, ValueError: the points file is broken or an image is missing, before
+                the first result; and see :meth:`set_image` and :meth:`predict`. The message names
+                the file.
+        """
+        if isinstance(images, str | Path):
+            if labels is not None or background_points is not None:
+                raise ValueError(
+                    f'{images}: expected labels and background points in the points file, got them '
+                    'as arguments'
+                )
+            return self._folder(Path(images), points, semantic_maps, object_size, skip_refused)
+        parts = {
+            'points': points,
+            'labels': itertools.repeat(labels) if _is_single(labels) else labels,
+            'semantic maps': itertools.repeat(None) if semantic_maps is None else semantic_maps,
+            'background points': itertools.repeat(None)
+            if background_points is None
+            else background_points,
+        }
+        return self._images(images, {name: iter(part) for name, part in parts.items()}, object_size)
+
+    def _images(
+        self, images: Iterable[Image], parts: dict[str, Iterator], object_size: float | None
+    ) -> Iterator[PointResult]:
+        number = 0
+        for number, image in enumerate(images, start=1):
+            entries = [next(part, _END) for part in parts.values()]
+            for name, entry in zip(parts, entries, strict=True):
+                if entry is _END:
+                    raise ValueError(f'expected {name} for each image, got {number - 1}')
+            points, labels, semantic_map, background = entries
+            name = None if isinstance(image, str | Path) else f'image_{number}'
+            # no name for the result: while the next one is made, it would still be in memory
+            yield self._predict(
+                self._look_at(image, semantic_map, file_name=name),
+                points,
+                labels,
+                background,
+                object_size,
+            )
+            del image, entries, points, labels, semantic_map, background
+        for name, part in parts.items():
+            if not isinstance(part, itertools.repeat) and next(part, _END) is not _END:
+                raise ValueError(f'expected {name} for each image, got more than {number}')
+
+    def _folder(
+        self,
+        folder: Path,
+        points: Any,
+        maps: Any,
+        object_size: float | None,
+        skip_refused: bool,
+    ) -> Iterator[PointResult]:
+        if not isinstance(points, str | Path):
+            raise ValueError(f'{folder}: expected a points file, got {type(points).__name__}')
+        if maps is not None and not isinstance(maps, str | Path):
+            raise ValueError(f'{folder}: expected a folder of maps, got {type(maps).__name__}')
+        content = read_points(
+            points,
+            folder,
+            classes=None if self._takes_new_classes else self.classes,
+            skip_refused=skip_refused,
+        )
+        numbers = {
+            category['id']: self._class_number(category['name'])
+            for category in content['categories']
+        }
+        entries: dict[Any, list[dict]] = {image['id']: [] for image in content['images']}
+        for annotation in content['annotations']:
+            entries[annotation['image_id']].append(annotation)
+        _require_integers(content)
+        return (
+            self._predict(
+                self._look_at(
+                    folder / image['file_name'],
+                    None
+                    if maps is None
+                    else Path(maps, f'{relative_stem(image["file_name"])}.png'),
+                    file_name=image['file_name'],
+                    image_id=image['id'],
+                ),
+                [entry['point'] for entry in entries[image['id']]],
+                [numbers[entry['category_id']] for entry in entries[image['id']]],
+                image.get('background_points') if self._segmenter is not None else None,
+                object_size,
+                point_ids=[entry['id'] for entry in entries[image['id']]],
+            )
+            for image in content['images']
+        )
+
+    @torch.no_grad()
+    def _look_at(
+        self,
+        image: Image,
+        semantic_map: Map | None,
+        *,
+        file_name: str | None = None,
+        image_id: int | None = None,
+    ) -> _Look:
+        """Read an image and compute what does not depend on its points."""
+        if isinstance(image, str | Path):
+            pixels = read_rgb(image) if self._network is None else self._network.read(image)
+            source = ImageSource(file_name or Path(image).name, path=str(image), image_id=image_id)
+        else:
+            pixels = _checked_array(image)
+            rgb = np.ascontiguousarray(pixels[..., ::-1])
+            source = ImageSource(file_name or 'image', pixels=rgb, image_id=image_id)
+            pixels = rgb if self._network is None else pixels.copy()  # the caller may change it
+        look = _Look(pixels, source, None)
+        if semantic_map is not None:
+            look.semantic_map = self._checked_map(semantic_map, look)
+        if self._network is not None:
+            look.batch = self._network.batch(pixels, semantic_map=look.semantic_map)
+            look.raw_maps = self._network.model(look.batch['inputs'], mode='tensor')
+        return look
+
+    @torch.no_grad()
+    def _predict(
+        self,
+        look: _Look,
+        points: npt.ArrayLike,
+        labels: Any,
+        background_points: npt.ArrayLike | None,
+        object_size: float | None,
+        *,
+        point_ids: Sequence[int] | None = None,
+    ) -> PointResult:
+        points_xy = _checked_points(points, 'points')
+        numbers = self._class_numbers(labels, len(points_xy))
+        ids = np.arange(len(points_xy)) if point_ids is None else np.array(point_ids, np.int64)
+        background = None
+        if background_points is not None:
+            background = _checked_points(background_points, 'background points')
+        if self._segmenter is None and (background is not None or object_size is not None):
+            name = 'object_size' if background is None else 'background_points'
+            raise ValueError(
+                f'expected no {name}, which a point segmenter reads: the network looks at the '
+                'points alone'
+            )
+        common = dict(point_ids=ids, classes=self.classes, source=look.source)
+        if self._network is None:
+            segmentation = self._segment(look, points_xy, numbers, background, object_size)
+            return result_of_segmentation(
+                segmentation, points_xy=points_xy, labels=numbers, **common
+            )
+        sample = self._decode(look, points_xy, numbers, background, object_size)
+        return result_of_sample(sample, **common)
+
+    def _decode(
+        self,
+        look: _Look,
+        points_xy: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
+        background: npt.NDArray[np.float64] | None,
+        object_size: float | None,
+    ) -> DetDataSample:
+        """Return the network's prediction; the ids of the points are their places."""
+        assert self._network is not None and look.batch is not None
+        inputs, (sample,) = look.batch['inputs'], look.batch['data_samples']
+        if self._segmenter is not None and look.semantic_map is None:
+            found = self._segment(look, points_xy, labels, background, object_size)
+            batch = self._network.batch(look.pixels, semantic_map=found.semantic_map)
+            (sample,) = batch['data_samples']
+        sample = sample.new()
+        sample.ori_points = InstanceData(
+            points=torch.from_numpy(points_xy),
+            labels=torch.from_numpy(labels),
+            point_ids=torch.arange(len(points_xy)),
+        )
+        model = self._network.model
+        (maps,) = model.original_maps(look.raw_maps, inputs, [sample])
+        model.decode_maps(sample, maps)
+        return sample
+
+    def _segment(
+        self,
+        look: _Look,
+        points_xy: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
+        background: npt.NDArray[np.float64] | None,
+        object_size: float | None,
+    ) -> PointSegmentation:
+        """Return the result of the point segmenter."""
+        assert self._segmenter is not None
+        if look.image_rgb is None:
+            look.image_rgb = look.source.pixels
+            if look.image_rgb is None:
+                look.image_rgb = (
+                    look.pixels if self._network is None else read_rgb(look.source.path)
+                )
+        while len(look.features) > _KEPT_FRAMES:
+            look.features.pop(next(iter(look.features)))
+        options: dict[str, Any] = {}
+        parameters = inspect.signature(self._segmenter.forward).parameters
+        if 'features' in parameters:
+            options['features'] = look.features
+        if object_size is not None:
+            options['object_size'] = object_size
+        if self._reads_maps and self._network is None:
+            options['semantic_map'] = look.semantic_map
+        return self._segmenter(
+            look.image_rgb,
+            points_xy=points_xy,
+            labels=labels,
+            num_classes=max(1, len(self._classes)),
+            background_xy=background,
+            **options,
+        )
+
+    def _checked_map(self, semantic_map: Map, look: _Look) -> npt.NDArray[np.uint8]:
+        if not self._reads_maps:
+            advice = 'set test_cfg.use_weak_map=True' if self._network else 'leave it out'
+            raise ValueError(f'expected no semantic map, as the model reads none: {advice}')
+        where = 'semantic map'
+        if isinstance(semantic_map, str | Path):
+            where, values = str(semantic_map), read_index_png(semantic_map)
+        else:
+            values = np.asarray(semantic_map)
+        if values.ndim != 2 or values.dtype != np.uint8:
+            raise ValueError(
+                f'{where}: expected an array (H, W) uint8, got {values.shape} {values.dtype}'
+            )
+        if values.shape != look.size:
+            resizes = self._network is not None and self._network.resizes_maps
+            if not (resizes and is_scaled(values.shape, look.size)):
+                raise ValueError(
+                    f'{where}: expected {look.size[1]} x {look.size[0]} pixels like the image, got '
+                    f'{values.shape[1]} x {values.shape[0]}'
+                )
+            values = resize_nearest(values, look.size)
+        try:
+            count_values(values, num_classes=len(self._classes))
+        except ValueError as error:
+            raise ValueError(f'{where}: {error}') from error
+        return values.copy()
+
+    def _class_numbers(self, labels: Any, num_points: int) -> npt.NDArray[np.int64]:
+        if labels is None and num_points == 0:
+            return np.zeros(0, np.int64)
+        if labels is None:
+            if not self._classes and self._takes_new_classes:
+                labels = 'object'
+            elif len(self._classes) == 1:
+                labels = 0
+            else:
+                raise ValueError(
+                    f'expected a label for each point, numbers or names of '
+                    f'{shorten_names(self._classes)}, got none'
+                )
+        if isinstance(labels, str) or np.ndim(labels) == 0:
+            return np.full(num_points, self._class_number(labels), np.int64)
+        if len(labels) != num_points:
+            raise ValueError(
+                f'expected a label for each point, got {len(labels)} for {num_points} points'
+            )
+        return np.array([self._class_number(label) for label in labels], np.int64)
+
+    def _class_number(self, label: Any) -> int:
+        """Return the number of a class, by its number or name; a point segmenter learns names."""
+        if isinstance(label, str):
+            if label not in self._classes:
+                if not self._takes_new_classes:
+                    raise ValueError(
+                        f'expected a class of {shorten_names(self._classes)}, got {label!r}'
+                    )
+                self._add_classes([str(label)])
+            return self._classes.index(label)
+        try:
+            number = operator.index(label)
+        except TypeError:
+            raise ValueError(
+                f'expected the number or the name of a class, got {label!r:.60}'
+            ) from None
+        limit = _MAX_CLASSES if self._takes_new_classes else len(self._classes)
+        if not 0 <= number < limit:
+            raise ValueError(f'expected a class in 0..{limit - 1}, got {number}')
+        self._add_classes([f'class {k}' for k in range(len(self._classes), number + 1)])
+        return number
+
+    def _add_classes(self, names: list[str]) -> None:
+        if len(self._classes) + len(names) > _MAX_CLASSES:
+            raise ValueError(f'expected at most {_MAX_CLASSES} classes, got {names[0]!r} as well')
+        self._classes += names
+
+
+_END = object()
+
+
+def _is_single(labels: Any) -> bool:
+    """Return whether labels are one for all points of all images."""
+    return isinstance(labels, str) or not isinstance(labels, Iterable)
+
+
+@contextlib.contextmanager
+def _user_errors() -> Iterator[None]:
+    """Turn the errors of commands into ValueError."""
+    try:
+        yield
+    except CommandError as error:
+        raise ValueError(str(error)) from error
+
+
+def _is_network(cfg: Config) -> bool:
+    try:
+        stage1_model(cfg)
+    except CommandError:
+        return False
+    return True
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    if isinstance(names, str) or len(set(names)) < len(names):
+        raise ValueError(f'expected a list of different class names, got {names!r:.60}')
+    return list(names)
+
+
+def _checked_points(points: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    try:
+        points_xy = np.array(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f'expected {name} [(x, y), ...], got {points!r:.60}') from None
+    if points_xy.size == 0:
+        return np.zeros((0, 2))
+    if points_xy.ndim != 2 or points_xy.shape[1] != 2:
+        raise ValueError(f'expected {name} [(x, y), ...], got the shape {points_xy.shape}')
+    broken = np.flatnonzero(~np.isfinite(points_xy).all(1))
+    if len(broken):
+        x, y = points_xy[broken[0]]
+        raise ValueError(f'expected finite {name}, got ({x:g}, {y:g}) at place {broken[0]}')
+    return points_xy
+
+
+def _checked_array(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    # nothing that converts to an array: a PIL image would be RGB
+    got = type(image).__name__
+    if isinstance(image, np.ndarray):
+        if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and image.size:
+            return image
+        got = f'{image.shape} {image.dtype}'
+    raise ValueError(f'expected an image as array (H, W, 3) uint8 BGR or as path, got {got}')
+
+
+def _checked_device(device: str | None) -> str:
+    name = resolve_device(device or 'auto')
+    try:
+        torch.zeros(1, device=name)
+    except Exception as error:  # of the name, or of the driver
+        reason = str(error).strip().split('\n')[0]
+        raise ValueError(
+            f'expected a device such as cpu or cuda, got {device}: {reason}'
+        ) from error
+    return name
+
+
+def _require_integers(content: dict) -> None:
+    for part in ('images', 'annotations'):
+        for entry in content[part]:
+            if not isinstance(entry['id'], int):
+                raise ValueError(
+                    f'expected ids that are whole numbers, got {entry["id"]!r:.60} in {part}'
+                )
+
+
+def _written(
+    results: Iterable[PointResult], folder: Path, pictures: bool, predictions: bool
+) -> Iterator[PointResult]:
+    """Write the results that pass."""
+    taken: set[Path] = set()
+    for result in results:
+        name = result.source.file_name
+        path, number = picture_path(folder / 'vis', name), 1
+        while path in taken:  # several arrays, or images of several folders
+            path, number = picture_path(folder / 'vis', f'{name}-{number}'), number + 1
+        taken.add(path)
+        if pictures:
+            write_png(path, result.draw())
+        if predictions:
+            target = folder / 'preds' / path.relative_to(folder / 'vis').with_suffix('.json')
+            write_json(target, result.to_coco())
+        yield result
