@@ -131,11 +131,14 @@ def keep_connected(instance_map: Tensor, points_xy: Tensor) -> Tensor:
         if box is None:
             continue
         mask = instances[box] == number
-        parts, count = ndimage.label(mask, np.ones((3, 3)))
-        if count < 2:
+        # OpenCV's component 0 is everything else
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(
+            mask.view(np.uint8), connectivity=8
+        )
+        if count < 3:
             continue
+        sizes = stats[1:, cv2.CC_STAT_AREA]
         column, row = cells[number - 1]
-        sizes = np.bincount(parts.ravel())[1:]
         place = row - box[0].start, column - box[1].start
         inside = all(0 <= at < side for at, side in zip(place, parts.shape, strict=True))
         part = parts[place] if inside else 0
