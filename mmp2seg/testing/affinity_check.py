@@ -170,6 +170,20 @@ def plain_calls(case: AffinityCase, *, device: str = 'cuda') -> dict[str, Callab
     }
 
 
+def variant_calls(case: AffinityCase, *, device: str = 'cuda') -> dict[str, Callable]:
+    """Return calls of a float32 embedding by bfloat16 terms (fused) and by tile size (streamed)."""
+    calls: dict[str, Callable] = {}
+    fused_paths = fused_calls(case, torch.float32, device=device)
+    for what, call in fused_paths.items():
+        for terms in (1, 2, 3):
+            calls[f'{what}, fused, {terms} terms'] = functools.partial(call, terms=terms)
+    for what, call in plain_calls(case, device=device).items():
+        if 'streamed' in what:
+            for size in (1024, 2048, 4096, 8192):
+                calls[f'{what}, tiles of {size}'] = functools.partial(call, block_size=size)
+    return calls
+
+
 def dense_loss_and_grad(rows: Tensor, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Compute ``pair_loss_and_grad`` with N x N matrices in plain torch.
 

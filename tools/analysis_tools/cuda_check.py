@@ -107,9 +107,15 @@ def check_affinity(args: argparse.Namespace, report: Report) -> None:
             for finding in affinity_check.fused_errors(case, dtype)
         ]
         add_errors(findings, report, title)
-        add_times(case, report, title)
+        calls = affinity_check.plain_calls(case)
+        for dtype in affinity_check.GRAD_LIMITS:
+            fused = affinity_check.fused_calls(case, dtype)
+            calls |= {f'{what}, fused, {dtype}': call for what, call in fused.items()}
+        add_times(calls, report, title)
         if args.tune and share == 1:
             add_block_times(case, report, title)
+            calls = affinity_check.variant_calls(case)
+            add_times(calls, report, f'float32, variants: {title}')
 
 
 def add_errors(findings: list, report: Report, title: str) -> None:
@@ -127,20 +133,16 @@ def add_errors(findings: list, report: Report, title: str) -> None:
     report.add_table(f'Affinity against float64: {title}', head, rows)
 
 
-def add_times(case, report: Report, title: str) -> None:
-    """Add a table of time and memory of an ``affinity_check.AffinityCase``."""
+def add_times(calls: dict, report: Report, title: str) -> None:
+    """Add a table of the time and memory of calls on CUDA."""
     from mmp2seg.testing import affinity_check
 
-    calls = affinity_check.plain_calls(case)
-    for dtype in affinity_check.GRAD_LIMITS:
-        fused = affinity_check.fused_calls(case, dtype)
-        calls |= {f'{what}, fused, {dtype}': call for what, call in fused.items()}
     rows = []
     for name, call in calls.items():
         found = affinity_check.measure(call)
         cells = ['-', '-'] if found is None else [f'{found[0]:.3f}', f'{found[1]:.0f}']
         rows.append([name, *cells])
-    report.add_table(f'Time and memory: {title}', ['a batch on CUDA', 'ms', 'extra MB'], rows)
+    report.add_table(f'Time and memory: {title}', ['a call on CUDA', 'ms', 'extra MB'], rows)
 
 
 def add_block_times(case, report: Report, title: str) -> None:
@@ -167,7 +169,7 @@ def add_block_times(case, report: Report, title: str) -> None:
 
 def check_propagation(args: argparse.Namespace, report: Report, device: str = 'cuda') -> None:
     """Add tables of the affinities that propagate scores: agreement with the CPU, and time."""
-    from mmp2seg.testing import affinity_check, propagation_check
+    from mmp2seg.testing import propagation_check
 
     scene = propagation_check.make_scene(size=4 * args.size)
     rows = [
@@ -177,12 +179,7 @@ def check_propagation(args: argparse.Namespace, report: Report, device: str = 'c
     title = f'{4 * args.size} x {4 * args.size} pixels, {len(scene.points_xy)} points'
     head = ['largest difference from CPU', 'CUDA', 'limit', '']
     report.add_table(f'Propagation of scores: {title}', head, rows)
-    rows = []
-    for name, call in propagation_check.timed_calls(scene, device).items():
-        found = affinity_check.measure(call)
-        cells = ['-', '-'] if found is None else [f'{found[0]:.3f}', f'{found[1]:.0f}']
-        rows.append([name, *cells])
-    report.add_table(f'Time and memory: {title}', ['an image on CUDA', 'ms', 'extra MB'], rows)
+    add_times(propagation_check.timed_calls(scene, device), report, title)
 
 
 def check_training(args: argparse.Namespace, report: Report) -> None:

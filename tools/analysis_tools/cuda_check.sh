@@ -8,7 +8,7 @@
 #       --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
 #       --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
 #       onedl-mmengine addict yapf platformdirs termcolor pycocotools shapely terminaltables \
-#       prettytable wcwidth ftfy
+#       prettytable wcwidth ftfy imagecorruptions-imaug imaug
 #   pip download -d PACKAGES --no-deps --no-binary=:all: --no-build-isolation \
 #       onedl-mmcv onedl-mmdetection onedl-mmsegmentation
 # Environment: PYTHON (the Python with torch; default python3), VENV (the environment to make on top

@@ -4,14 +4,14 @@ The module can be imported without triton and CUDA. :func:`supports` tells wheth
 """
 
 import functools
-import importlib.util
-import warnings
 from types import ModuleType
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mmp2seg.ops.affinity.triton_trial import on_device, triton_runs
 
 MAX_CHANNELS = 256
 # Number of bfloat16 terms that represent a value exactly (float32: 24 bits of mantissa, 8 a term).
@@ -57,12 +57,9 @@ def supports(embedding: Tensor) -> bool:
 def triton_available(device: torch.device) -> bool:
     """Return whether the kernels compile and run on a device; each NVIDIA device is tried once.
 
-    The kernels need triton 3.2 and compute capability 8.
+    See :func:`mmp2seg.ops.affinity.triton_trial.triton_runs` for what they need.
     """
-    if device.type != 'cuda' or torch.version.hip or not importlib.util.find_spec('triton'):
-        return False
-    index = torch.cuda.current_device() if device.index is None else device.index
-    return _runs_on(index)
+    return triton_runs(_trial, device, what='affinity')
 
 
 def pair_loss_and_grad(
@@ -116,7 +113,7 @@ def pair_loss_and_grad(
     codes = F.pad(codes.take_along_dim(order[:, None], dim=2), (0, padding), value=-1)
     partial = embedding.new_empty(batch, num_blocks, dtype=torch.float32)
     grad = embedding.new_empty(embedding.shape, dtype=torch.float32) if needs_grad else None
-    with _on_device(embedding.device):
+    with on_device(embedding.device):
         _kernels().pair_loss_kernel[(num_blocks, batch)](
             packed,
             codes,
@@ -182,7 +179,7 @@ def propagate(
     # the values of the padding are 0, so its affinities do not matter
     packed_values = _pack(values, _VALUE_TERMS, values_width, padding)
     sums = values.new_empty(batch, num + padding, values_width)
-    with _on_device(embedding.device):
+    with on_device(embedding.device):
         _kernels().propagation_kernel[(num_blocks, batch)](
             packed,
             packed_values,
@@ -240,28 +237,13 @@ def _padded_channels(channels: int) -> int:
     return max(16, 1 << (channels - 1).bit_length())
 
 
-@functools.lru_cache
-def _runs_on(index: int) -> bool:
-    """Try the kernels on a CUDA device; warn if they fail."""
-    import triton
-
-    # An assertion in triton 3.0's compiler ends the process; capability below 8 lacks bfloat16.
-    version = tuple(int(part) for part in triton.__version__.split('.')[:2])
-    if version < (3, 2) or torch.cuda.get_device_capability(index) < (8, 0):
-        return False
-    device = torch.device('cuda', index)
-    try:
-        embedding = torch.ones(1, 16, 16, device=device)
-        codes = torch.ones(1, 1, 16, dtype=torch.int32, device=device)
-        weights = torch.ones(1, 1, 3, device=device)
-        pair_loss_and_grad(embedding, codes, weights, needs_grad=True)
-        propagate(embedding, embedding, beta=1.0, threshold=0.0)
-        torch.cuda.synchronize(device)
-    except Exception as error:  # many causes: no C compiler, an unknown device, ...
-        message = f'the fused affinity does not run on {device}, using plain torch: {error}'
-        warnings.warn(message, stacklevel=2)
-        return False
-    return True
+def _trial(device: torch.device) -> None:
+    """Launch the kernels on a few pixels."""
+    embedding = torch.ones(1, 16, 16, device=device)
+    codes = torch.ones(1, 1, 16, dtype=torch.int32, device=device)
+    weights = torch.ones(1, 1, 3, device=device)
+    pair_loss_and_grad(embedding, codes, weights, needs_grad=True)
+    propagate(embedding, embedding, beta=1.0, threshold=0.0)
 
 
 @functools.lru_cache
@@ -278,8 +260,3 @@ def _kernels() -> ModuleType:
     from mmp2seg.ops.affinity import kernels
 
     return kernels
-
-
-def _on_device(device: torch.device) -> torch.cuda.device:
-    """Make a device current, because triton launches kernels there; do nothing for a CPU."""
-    return torch.cuda.device(device if device.type == 'cuda' else -1)

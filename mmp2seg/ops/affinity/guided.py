@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmp2seg.ops.affinity import guided_fused
+
 # The 8 steps to the neighbours, rows and columns.
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 # Number of values that an operation computes at a time on the CPU; they stay in a core's cache.
@@ -63,7 +65,8 @@ def guided_propagation(
         embedding: ``(D, H, W)`` floats; it gets no gradient. The time of the weights grows with D.
         beta: power of the embedding's factor, at least 0.
         block: number of score maps that are propagated at a time. The result does not depend on it.
-            Memory is that of ``P + 5 block`` maps.
+            Memory is that of ``P + 5 block`` maps. On CUDA, fused kernels propagate all maps at a
+            time if the scores need no gradient; then it is that of ``P + 2 N`` maps.
 
     Returns:
         Tensor: ``(N, H, W)`` with the dtype of ``scores``; computed in float32 (float64 for float64
@@ -99,25 +102,46 @@ def guided_propagation(
         return scores.clone()
     dtype = torch.promote_types(scores.dtype, torch.float32)
     grid = _Grid(*size, tuple(dilations))
+    fused = guided_fused.supports(scores, image)
     with torch.autocast(scores.device.type, enabled=False):
         with torch.no_grad():
-            weights, own = _matrix(
-                grid,
-                image.to(dtype),
-                valid=valid,
-                fixed=fixed,
-                embedding=None if embedding is None else embedding.to(dtype),
-                color_scale=color_scale,
-                position_weight=position_weight,
-                beta=beta,
-            )
+            near_weights = [
+                position_weight * share for share in _near_shares(grid.lengths, color_scale)
+            ]
+            if fused and embedding is None:
+                weights = guided_fused.neighbor_weights(
+                    image.to(dtype),
+                    grid.steps,
+                    near_weights,
+                    valid=valid,
+                    fixed=fixed,
+                    color_scale=color_scale,
+                )
+            else:
+                weights, own = _matrix(
+                    grid,
+                    image.to(dtype),
+                    near_weights,
+                    valid=valid,
+                    fixed=fixed,
+                    embedding=None if embedding is None else embedding.to(dtype),
+                    color_scale=color_scale,
+                    beta=beta,
+                )
+                if fused:
+                    own = torch.zeros_like(weights[0]) if own is None else own
+                    weights = grid.unpad(torch.cat([own[None], weights])).contiguous()
         out = torch.empty_like(scores)
+        block = len(scores) if fused else block
         for start in range(0, len(scores), block):
             part = scores[start : start + block]
             # a weight of 0 does not remove what is not finite
             values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
-            for _ in range(iterations):
-                values = _step(grid, values, weights, own)
+            if fused:
+                values = guided_fused.propagate(values, weights, grid.steps, iterations=iterations)
+            else:
+                for _ in range(iterations):
+                    values = _step(grid, values, weights, own)
             result = values.to(scores.dtype)
             out[start : start + block] = result if valid is None else result.where(valid, part)
     return out
@@ -150,18 +174,23 @@ class _Grid:
         return range(first, first + (self.height - 1) * self.padded_width + self.width)
 
     @property
-    def offsets(self) -> list[int]:
-        """Distances in memory of the P neighbours."""
+    def steps(self) -> list[tuple[int, int]]:
+        """Rows and columns to the P neighbours."""
         return [
-            dilation * (down * self.padded_width + right)
+            (dilation * down, dilation * right)
             for dilation in self.dilations
             for down, right in _STEPS
         ]
 
     @property
+    def offsets(self) -> list[int]:
+        """Distances in memory of the P neighbours."""
+        return [down * self.padded_width + right for down, right in self.steps]
+
+    @property
     def lengths(self) -> list[float]:
         """Distances of the P neighbours in pixels."""
-        return [dilation * math.hypot(*step) for dilation in self.dilations for step in _STEPS]
+        return [math.hypot(*step) for step in self.steps]
 
     def chunks(self, maps: Tensor) -> list[range]:
         """Split the places into ranges that are computed one after the other, for ``(C, ...)``."""
@@ -202,15 +231,17 @@ def _step(grid: _Grid, scores: Tensor, weights: Tensor, own: Tensor | None) -> T
 def _matrix(
     grid: _Grid,
     image: Tensor,
+    near_weights: Sequence[float],
     *,
     valid: Tensor | None,
     fixed: Tensor | None,
     embedding: Tensor | None,
     color_scale: float,
-    position_weight: float,
     beta: float,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the rows of A at the grid's places, and its diagonal.
+
+    ``near_weights`` is the term of the distance of each neighbour.
 
     Returns:
         tuple: ``(P, places)`` weights of the neighbours; and ``(places,)``, 1 for pixels that keep
@@ -220,7 +251,6 @@ def _matrix(
     features = None if embedding is None else _pad_known(grid, embedding, valid)
     known = None if valid is None else grid.pad(valid[None].to(image))
     kept = None if fixed is None else grid.pad(fixed[None].to(image))
-    near_weights = [position_weight * share for share in _near_shares(grid.lengths, color_scale)]
     places = grid.places
     weights = image.new_empty(len(near_weights), len(places))
     own = None if known is None and kept is None else image.new_zeros(len(places))
@@ -237,7 +267,7 @@ def _matrix(
             for row, product in zip(rows, _products(features, chunk, grid.offsets), strict=True):
                 row *= F.logsigmoid(product).mul_(beta).clamp_min_(_MIN_LOG_FACTOR).exp_()
         if known is None and features is None:
-            rows /= 1 + position_weight
+            rows /= 1 + sum(near_weights)
         else:
             total = rows.sum(0)
             rows /= total.where(total > 0, 1)

@@ -1,24 +1,12 @@
-"""The fused path under Triton's interpreter, against a dense float64 reference.
-
-The interpreter has to be chosen before triton is imported, so this file runs itself once in a
-subprocess; each ``check_*`` function there is a test here.
-"""
-
-import json
-import os
-import subprocess
-import sys
-import traceback
-import warnings
-from pathlib import Path
+"""The fused path under Triton's interpreter, against a dense float64 reference."""
 
 import pytest
 import torch
 
 from mmp2seg.ops.affinity import fused
 from mmp2seg.ops.affinity.fused import Blocks, pair_loss_and_grad, propagate
+from mmp2seg.testing.triton_interpreter import checks_of, interpreted_outcomes, run_checks
 
-ROOT = Path(__file__).resolve().parents[2]
 # Rounding of float32, and of the products to float16's 11 and bfloat16's 8 bits (the interpreter
 # truncates where a GPU rounds).
 GRAD_ERROR = {torch.float32: 1e-6, torch.float16: 5e-5, torch.bfloat16: 1e-2}
@@ -189,54 +177,13 @@ def check_propagation_of_nothing():
         assert sums.shape == values.shape
 
 
-CHECKS = {name: check for name, check in globals().items() if name.startswith('check_')}
-
-
-def repair_interpreter():
-    """Make Triton's interpreter multiply bfloat16 factors as floats: it multiplies their bits."""
-    import numpy as np
-    import triton.language as tl
-    from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
-
-    original = InterpreterBuilder.create_dot
-
-    def as_float32(handle):
-        if handle.dtype.scalar != tl.bfloat16:
-            return handle
-        return TensorHandle((handle.data.astype(np.uint32) << 16).view(np.float32), tl.float32)
-
-    def create_dot(self, a, b, total, *options):
-        return original(self, as_float32(a), as_float32(b), total, *options)
-
-    InterpreterBuilder.create_dot = create_dot
-
-
-def run_checks():
-    """Print what each check raised as JSON, '' if nothing."""
-    repair_interpreter()
-    torch.manual_seed(0)
-    outcomes = dict.fromkeys(CHECKS, '')
-    for name, check in CHECKS.items():
-        try:
-            check()
-        except Exception:
-            outcomes[name] = traceback.format_exc()
-    print(json.dumps(outcomes))
+CHECKS = checks_of(globals())
 
 
 @pytest.fixture(scope='module')
 def outcomes():
     pytest.importorskip('triton')
-    environment = {
-        **os.environ,
-        'TRITON_INTERPRET': '1',
-        'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
-    }
-    process = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True
-    )
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
+    return interpreted_outcomes(__file__)
 
 
 @pytest.mark.parametrize('name', CHECKS)
@@ -247,23 +194,6 @@ def test_interpreted(outcomes, name):
 def test_a_cpu_has_no_fused_path():
     assert not fused.triton_available(torch.device('cpu'))
     assert not fused.supports(torch.zeros(1, 4, 8))
-
-
-def test_no_triton_no_fused_path(monkeypatch):
-    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    assert not fused.triton_available(torch.device('cuda'))
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason='the kernels run')
-def test_kernels_that_fail_are_told_once_and_not_used(monkeypatch):
-    pytest.importorskip('triton', minversion='3.2')
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda index: (9, 0))
-    fused._runs_on.cache_clear()
-    with pytest.warns(UserWarning, match='the fused affinity does not run on cuda:3'):
-        assert not fused.triton_available(torch.device('cuda', 3))
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        assert not fused.triton_available(torch.device('cuda', 3))
 
 
 @pytest.mark.parametrize(
@@ -281,4 +211,4 @@ def test_what_is_supported_where_triton_runs(monkeypatch, dtype, channels, expec
 
 
 if __name__ == '__main__':
-    run_checks()
+    run_checks(CHECKS)
