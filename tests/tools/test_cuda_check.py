@@ -136,6 +136,7 @@ def test_trainings_are_judged(tool, tmp_path):
     answers['float32, distributed'] = []
     names = tool.check_training.__globals__
     names['run_logged'] = lambda command, log: True
+    names['write_start'] = lambda config, file: None
     names['train'] = lambda name, *arguments: answers[name]
     report = tool.Report()
     tool.check_training(tool.parse_args(['--work-dir', str(tmp_path)]), report)
@@ -160,7 +161,7 @@ def test_the_commands_of_the_trainings_are_those_of_the_tools(tool, tmp_path):
     names['run_logged'] = lambda command, log: commands.setdefault(log.stem, command) is None
     args = tool.parse_args(['--iterations', '3'])
     for name in ('CPU', *tool.TRAININGS):
-        tool.train(name, args, tmp_path / 'data', tmp_path)
+        tool.train(name, args, tmp_path / 'data', tmp_path / 'start.pth', tmp_path)
     assert [Path(command[1]).name for command in commands.values()] == [
         *['train.py'] * 4,
         'dist_train.sh',
@@ -170,6 +171,7 @@ def test_the_commands_of_the_trainings_are_those_of_the_tools(tool, tmp_path):
         assert device == ('cpu' if name == 'CPU' else 'cuda')
         assert ('--amp' in command) is (name in ('float16', 'bfloat16'))
         assert 'train_cfg.max_iters=3' in command
+        assert f'load_from={tmp_path / "start.pth"}' in command
     assert 'optim_wrapper.dtype=bfloat16' in commands['bfloat16']
 
 
@@ -186,3 +188,26 @@ def test_blocks_are_timed_by_kernel_and_dtype(tool, monkeypatch):
     candidates = affinity_check.candidate_blocks()
     assert len(seen) == 3 * len(candidates) and {blocks for _, blocks in seen} == set(candidates)
     assert len(report.parts[0].splitlines()) == 2 + 2 + len(candidates)
+
+
+def test_blocks_that_break_cuda_are_named(tool, monkeypatch):
+    def measure(call):
+        raise RuntimeError('illegal access')
+
+    monkeypatch.setattr(affinity_check, 'measure', measure)
+    calls = {'loss': lambda blocks: None}
+    monkeypatch.setattr(affinity_check, 'fused_calls', lambda case, dtype: calls)
+    first = ' '.join(map(str, affinity_check.candidate_blocks()[0]))
+    with pytest.raises(tool.CommandError, match=f'loss.*with the blocks {first}: illegal access'):
+        tool.add_block_times(None, tool.Report(), 'a case')
+
+
+def test_all_trainings_start_from_the_same_weights(tool, tmp_path):
+    config = ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py'
+    files = [tmp_path / name for name in ('one.pth', 'two.pth')]
+    for seed, file in enumerate(files):
+        torch.manual_seed(seed)
+        tool.write_start(config, file)
+    one, two = (torch.load(file)['state_dict'] for file in files)
+    assert len(one) > 50
+    assert all(torch.equal(one[key], two[key]) for key in one)

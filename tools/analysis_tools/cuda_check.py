@@ -156,13 +156,15 @@ def add_block_times(case, report: Report, title: str) -> None:
     }
     rows = []
     for blocks in affinity_check.candidate_blocks():
-        found = [
-            affinity_check.measure(functools.partial(call, blocks=blocks))
-            for call in calls.values()
-        ]
-        rows.append(
-            [' '.join(map(str, blocks)), *('-' if f is None else f'{f[0]:.3f}' for f in found)]
-        )
+        sizes = ' '.join(map(str, blocks))
+        row = [sizes]
+        for name, call in calls.items():
+            try:
+                found = affinity_check.measure(functools.partial(call, blocks=blocks))
+            except RuntimeError as error:  # CUDA cannot go on after it
+                raise CommandError(f'{name} with the blocks {sizes}: {error}') from error
+            row.append('-' if found is None else f'{found[0]:.3f}')
+        rows.append(row)
     head = ['rows columns warps stages', *calls]
     report.add_table(f'Milliseconds by blocks: {title}', head, rows)
 
@@ -188,8 +190,11 @@ def check_training(args: argparse.Namespace, report: Report) -> None:
     data = folder / 'shapes'
     make = tool_command(TOOLS, 'dataset_converters/make_shapes.py', data, '--size', '96')
     run_logged([*make, '--num-train', '16', '--num-val', '2', '--overwrite'], folder / 'shapes.log')
+    # A seed gives other random weights on CUDA than on the CPU, so all start from the same file.
+    start = folder / 'start.pth'
+    write_start(args.config, start)
     names = {'CPU': (['--device', 'cpu'], {}, None), **TRAININGS}
-    losses = {name: train(name, args, data, folder) for name in names}
+    losses = {name: train(name, args, data, start, folder) for name in names}
     rows = [
         [name, *describe_losses(losses[name]), *judge_losses(name, limit, losses, report)]
         for name, (_, _, limit) in names.items()
@@ -216,8 +221,24 @@ def judge_losses(
     return [f'{everywhere:.1e}', f'{first:.1e}', f'{limit:.0e}', verdict]
 
 
-def train(name: str, args: argparse.Namespace, data: Path, folder: Path) -> list[dict]:
-    """Run one training; return the losses of its iterations, none if it failed."""
+def write_start(config: Path, file: Path) -> None:
+    """Write a checkpoint of a config's network with random weights."""
+    import torch
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+
+    from mmp2seg.registry import MODELS
+
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.default_scope)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict()), file)
+
+
+def train(name: str, args: argparse.Namespace, data: Path, start: Path, folder: Path) -> list[dict]:
+    """Run one training from a checkpoint; return the losses of its iterations, none if it failed."""
     options, settings, _ = TRAININGS.get(name, (['--device', 'cpu'], {}, None))
     work_dir = folder / name.replace(', ', '_')
     settings = {
@@ -228,6 +249,7 @@ def train(name: str, args: argparse.Namespace, data: Path, folder: Path) -> list
         'train_cfg.max_iters': args.iterations,
         'default_hooks.logger.interval': 1,
         'log_processor.window_size': 1,
+        'load_from': start,
         **settings,
     }
     command = tool_command(TOOLS, 'train.py', args.config)

@@ -92,8 +92,8 @@ class P2Seg(BaseDetector):
             For these three, see :class:`mmp2seg.models.SemanticScorer`.
             ``return_maps``: add ``pred_sem_seg`` and ``pred_offset`` to the results (default
             False).
-        channels_last: use the channels-last memory format for convolutions. Results are the same; a
-            CPU is a third faster, and a GPU is faster with mixed precision.
+        channels_last: use the channels-last memory format for convolutions. Results are the same;
+            training is faster on a CPU and on a GPU (docs/performance.md).
         data_preprocessor, init_cfg: see :class:`mmdet.models.BaseDetector`.
 
     Raises:

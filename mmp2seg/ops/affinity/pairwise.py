@@ -134,7 +134,7 @@ def propagate(
         for _ in range(rounds):
             # Propagate the mask as one more channel: its result is the sum of valid affinities.
             masked = torch.cat([values * mask, mask], dim=2)
-            if radius is None and fused.supports(rows):
+            if radius is None and fused.propagates(rows):
                 sums = fused.propagate(rows, masked, beta=float(beta), threshold=threshold)
             else:
                 sums = streamed.propagate(

@@ -54,7 +54,13 @@ def assert_pair_loss_is_right(case, **options):
 
 
 def check_pair_loss_and_grad():
-    assert_pair_loss_is_right(scene())
+    assert_pair_loss_is_right(scene(), terms=3)
+
+
+def check_pair_loss_of_float32_has_16_bits_by_default():
+    case = scene()
+    found, two = (pair_loss_and_grad(*case, needs_grad=True, terms=terms) for terms in (None, 2))
+    assert torch.equal(found[0], two[0]) and torch.equal(found[1], two[1])
 
 
 def check_pair_loss_of_half_precision():
@@ -65,7 +71,7 @@ def check_pair_loss_of_half_precision():
 def check_pair_loss_over_several_blocks():
     case = scene(num=70, maps=1)
     for blocks in (Blocks(32, 32, 4, 1), Blocks(32, 16, 4, 1)):
-        assert_pair_loss_is_right(case, blocks=blocks)
+        assert_pair_loss_is_right(case, blocks=blocks, terms=3)
 
 
 def check_pair_loss_alone_uses_the_symmetry():
@@ -103,7 +109,7 @@ def check_saturated_affinities_keep_their_precision():
     embedding = torch.tensor([[[4.5], [4.5], [-4.5]]])
     codes = torch.tensor([[[1, 1, 2]]], dtype=torch.int32)
     case = (embedding, codes, torch.ones(1, 1, 3))
-    loss, grad = pair_loss_and_grad(*case, needs_grad=True)
+    loss, grad = pair_loss_and_grad(*case, needs_grad=True, terms=3)
     expected_loss, expected_grad = dense_pair_loss(*case)
     assert 0 < expected_loss < 1e-6
     assert relative_error(loss, expected_loss) < 1e-5
@@ -189,6 +195,13 @@ def outcomes():
 @pytest.mark.parametrize('name', CHECKS)
 def test_interpreted(outcomes, name):
     assert outcomes[name] == ''
+
+
+def test_only_bfloat16_propagates_where_triton_runs(monkeypatch):
+    monkeypatch.setattr(fused, 'triton_available', lambda device: True)
+    kinds = (torch.bfloat16, torch.float16, torch.float32)
+    found = [fused.propagates(torch.zeros(1, 4, 8, dtype=dtype)) for dtype in kinds]
+    assert found == [True, False, False]
 
 
 def test_a_cpu_has_no_fused_path():
