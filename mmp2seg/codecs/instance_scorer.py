@@ -5,7 +5,7 @@ the image; ``D`` channels of the embedding; ``H, W`` pixels; ``h, w`` cells of a
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -137,6 +137,7 @@ class InstanceScorer:
         image: Tensor | None = None,
         embedding: Tensor | None = None,
         valid: Tensor | None = None,
+        connect: bool = True,
     ) -> InstanceAssignment:
         """Assign the pixels of one image.
 
@@ -150,6 +151,8 @@ class InstanceScorer:
             embedding: ``(D, h, w)`` floats on any grid of the same frame; None if
                 ``needs_embedding`` is False.
             valid: ``(H, W)`` bool, the pixels of the image; the rest is padding.
+            connect: whether to :meth:`connect` the instances. For a batch on a GPU, it is faster to
+                do this for all images at once.
 
         Returns:
             InstanceAssignment: on the device of ``probs``.
@@ -177,7 +180,8 @@ class InstanceScorer:
         instance_map = torch.zeros(height, width, dtype=torch.int32, device=probs.device)
         channel_map = torch.zeros_like(instance_map, dtype=torch.int64)
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
-        for inner, outer in self._windows(height, width):
+        windows = list(self._windows(height, width))
+        for inner, outer in windows:
             scores, near = self._window_scores(
                 _crop(probs, outer).float(),
                 _crop(landing, outer),
@@ -188,6 +192,7 @@ class InstanceScorer:
                 embedding=None if embedding is None else _crop(embedding, self._cells(outer)),
                 click_vectors=click_vectors,
                 valid=None if valid is None else valid[outer],
+                prune=len(windows) > 1,
             )
             rows, columns = (
                 slice(one.start - other.start, one.stop - other.start)
@@ -198,9 +203,16 @@ class InstanceScorer:
             )
             numbers = torch.cat([near.new_zeros(1), near + 1]).int()
             instance_map[inner] = numbers[owners.long()]
-        if self.connected:
-            instance_map = keep_connected(instance_map, points_xy)
+        if connect:
+            instance_map = self.connect(instance_map[None], [points_xy])[0]
         return InstanceAssignment(instance_map, channel_map, confidence)
+
+    def connect(self, instance_maps: Tensor, points_xy: Sequence[Tensor]) -> Tensor:
+        """Take away what is not connected with its click, if ``connected``.
+
+        See :func:`mmp2seg.ops.components.keep_connected`.
+        """
+        return keep_connected(instance_maps, points_xy) if self.connected else instance_maps
 
     def _windows(self, height: int, width: int) -> Iterator[tuple[Box, Box]]:
         """Yield windows without and with what the affinity reaches."""
@@ -231,16 +243,22 @@ class InstanceScorer:
         embedding: Tensor | None,
         click_vectors: Tensor | None,
         valid: Tensor | None,
+        prune: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Return the instance scores of a window and the indices of the points that they are of."""
+        """Return the instance scores of a window and the indices of the points that they are of.
+
+        With ``prune``, points that do not matter in this window are left out.
+        """
         height, width = probs.shape[1:]
         options = dict(sigma=self.sigma)
-        near = near_points(landing, anchors, channels, **options, negligible=_NEGLIGIBLE)
-        x, y = points_xy.T
-        margin = self.click_radius or 0
-        # a point may have a click here that its class does not land at
-        near |= (x >= -margin) & (x < width + margin) & (y >= -margin) & (y < height + margin)
-        indices = near.nonzero()[:, 0]
+        indices = torch.arange(len(anchors), device=anchors.device)
+        if prune:
+            near = near_points(landing, anchors, channels, **options, negligible=_NEGLIGIBLE)
+            x, y = points_xy.T
+            margin = self.click_radius or 0
+            # a point may have a click here that its class does not land at
+            near |= (x >= -margin) & (x < width + margin) & (y >= -margin) & (y < height + margin)
+            indices = near.nonzero()[:, 0]
         if self.stride > 1:
             probs, landing = _pooled(probs, self.stride), _pooled(landing, self.stride)
             image = None if image is None else _pooled(image, self.stride)

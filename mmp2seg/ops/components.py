@@ -4,6 +4,9 @@ A region is an 8-connected component of the pixels of one class.
 """
 
 import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -112,21 +115,37 @@ def regions_of_points(
     return torch.where(own > 0, own, torch.cat(nearest))
 
 
-def keep_connected(instance_map: Tensor, points_xy: Tensor) -> Tensor:
+def keep_connected(
+    instance_maps: Tensor, points_xy: Sequence[Tensor], *, threads: int | None = None
+) -> Tensor:
     """Keep of each instance the 8-connected part with its point, on the CPU.
 
     Where the point's pixel is not of its instance, or is a part of one pixel, the largest part
     stays: there, the point lies in another object's area.
 
     Args:
-        instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = point ``n``.
-        points_xy: ``(N, 2)`` floats, all inside the map.
+        instance_maps: ``(B, H, W)`` int32, 0 = none, ``n + 1`` = point ``n`` of the image.
+        points_xy: of each image ``(N, 2)`` floats, all inside the map.
+        threads: by default 1, and one per core for maps on another device, which waits for them.
 
     Returns:
-        Tensor: a map of the same form, on the same device.
+        Tensor: maps of the same form, on the same device.
     """
-    instances = instance_map.cpu().numpy().copy()
-    cells = points_xy.detach().cpu().floor().long().numpy()
+    maps = instance_maps.to('cpu', copy=True).numpy()
+    cells = [points.detach().cpu().floor().long().numpy() for points in points_xy]
+    if threads is None:
+        threads = 1 if instance_maps.device.type == 'cpu' else os.cpu_count() or 1
+    if threads == 1 or len(maps) < 2:
+        for pair in zip(maps, cells, strict=True):
+            _keep_connected(*pair)
+    else:
+        with ThreadPoolExecutor(min(len(maps), threads)) as pool:
+            list(pool.map(_keep_connected, maps, cells))
+    return torch.from_numpy(maps).to(instance_maps.device)
+
+
+def _keep_connected(instances: npt.NDArray[np.int32], cells: npt.NDArray[np.int64]) -> None:
+    """Set to 0, in place, what is not connected with the cell ``(column, row)`` of its point."""
     for number, box in enumerate(ndimage.find_objects(instances), 1):
         if box is None:
             continue
@@ -145,7 +164,6 @@ def keep_connected(instance_map: Tensor, points_xy: Tensor) -> Tensor:
         if part == 0 or (sizes[part - 1] == 1 and sizes.max() > 1):
             part = sizes.argmax() + 1
         instances[box][mask & (parts != part)] = 0
-    return torch.from_numpy(instances).to(instance_map.device)
 
 
 def _window(regions_shape: tuple[int, int], max_distance: float) -> tuple[int, int]:

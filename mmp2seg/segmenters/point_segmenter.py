@@ -744,8 +744,8 @@ class _Canvas:
             self._unsure[row, column], self._confidence[row, column] = False, 1
         if connected:
             self._instances = keep_connected(
-                torch.from_numpy(self._instances), torch.from_numpy(points_xy)
-            ).numpy()
+                torch.from_numpy(self._instances)[None], [torch.from_numpy(points_xy)]
+            )[0].numpy()
         counts = np.bincount(self._instances.ravel(), minlength=self._num_points + 1)[1:]
         totals = np.bincount(
             self._instances.ravel(), self._probability.ravel(), minlength=self._num_points + 1

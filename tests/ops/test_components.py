@@ -179,7 +179,7 @@ def test_of_each_instance_the_part_with_its_point_stays():
     )
     # 1 holds its point; that of 2 is outside of it, that of 3 elsewhere, that of 4 is all there is
     points = torch.tensor([[4.5, 2.5], [4.5, 0.5], [0.5, 0.5], [3.9, 3.9]])
-    kept = keep_connected(instances, points)
+    kept = keep_connected(instances[None], [points])[0]
     expected = [
         [0, 0, 0, 0, 0, 3],
         [0, 0, 0, 0, 0, 3],
@@ -192,6 +192,18 @@ def test_of_each_instance_the_part_with_its_point_stays():
 
 def test_a_click_alone_does_not_make_a_part():
     instances = torch.tensor([[1, 0, 1, 1, 1]], dtype=torch.int32)
-    assert keep_connected(instances, torch.tensor([[0.5, 0.5]])).tolist() == [[0, 0, 1, 1, 1]]
-    empty = torch.zeros(2, 3, dtype=torch.int32)
-    assert torch.equal(keep_connected(empty, torch.zeros(0, 2)), empty)
+    kept = keep_connected(instances[None], [torch.tensor([[0.5, 0.5]])])
+    assert kept.tolist() == [[[0, 0, 1, 1, 1]]]
+    empty = torch.zeros(1, 2, 3, dtype=torch.int32)
+    assert torch.equal(keep_connected(empty, [torch.zeros(0, 2)]), empty)
+
+
+def test_connected_parts_of_a_batch_by_threads():
+    drawn = torch.Generator().manual_seed(0)
+    maps = torch.randint(0, 4, (5, 9, 11), generator=drawn, dtype=torch.int32)
+    points = [torch.rand(3, 2, generator=drawn) * torch.tensor([11, 9]) for _ in maps]
+    one_by_one = [keep_connected(one[None], [xy])[0] for one, xy in zip(maps, points, strict=True)]
+    expected = torch.stack(one_by_one)
+    assert not torch.equal(expected, maps)
+    for threads in (1, 3):
+        assert torch.equal(keep_connected(maps, points, threads=threads), expected)

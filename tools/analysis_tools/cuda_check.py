@@ -238,7 +238,7 @@ def write_start(config: Path, file: Path) -> None:
 
 
 def train(name: str, args: argparse.Namespace, data: Path, start: Path, folder: Path) -> list[dict]:
-    """Run one training from a checkpoint; return the losses of its iterations, none if it failed."""
+    """Run a training from a checkpoint; return the losses of its iterations, none if it failed."""
     options, settings, _ = TRAININGS.get(name, (['--device', 'cpu'], {}, None))
     work_dir = folder / name.replace(', ', '_')
     settings = {

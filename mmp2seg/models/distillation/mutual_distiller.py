@@ -221,22 +221,21 @@ class MutualDistiller:
         Pixels that are 255 in the weak map are 255 in S. So are pixels that S is not sure of, and
         those of a class that do not hang together with one of its points.
         """
-        assert self.instance_scorer is not None
+        scorer = self.instance_scorer
+        assert scorer is not None
         mixed = dataclasses.replace(self.scorer, rounds=0, use_weak_map=True)
-        targets, semantic_maps = [], []
-        for index, image in enumerate(images):
+        all_values, assignments = [image_values(image.labels) for image in images], []
+        for index, (image, values) in enumerate(zip(images, all_values, strict=True)):
             one = slice(index, index + 1)
-            values = image_values(image.labels)
-            ignored = weak_maps[one] == IGNORE
             probs = mixed(
                 maps.semantic_logits[one],
                 None,
                 values,
-                ignored=ignored,
+                ignored=weak_maps[one] == IGNORE,
                 weak_map=weak_maps[one],
                 align_corners=maps.align_corners,
             )
-            assigned = self.instance_scorer.assign(
+            assigned = scorer.assign(
                 probs[0],
                 maps.offset[index],
                 image.points_xy,
@@ -244,14 +243,30 @@ class MutualDistiller:
                 image=None if maps.inputs is None else maps.inputs[index],
                 embedding=None if maps.embedding is None else maps.embedding[index],
                 valid=None if padding is None else ~padding[index],
+                connect=False,
             )
-            instance_map = assigned.instance_map.masked_fill(ignored[0], 0)
-            semantic_map = values.take(assigned.channel_map)
-            unknown = ignored[0] | (assigned.confidence < self.min_confidence)
-            unknown |= (semantic_map > 0) & (assigned.instance_map == 0)
-            semantic_maps.append(semantic_map.masked_fill(unknown, IGNORE))
-            targets.append(self.labeler.targets_of_instances(image.points_xy, instance_map))
-        return targets, torch.stack(semantic_maps)
+            assignments.append(assigned)
+        instance_maps = scorer.connect(
+            torch.stack([assigned.instance_map for assigned in assignments]),
+            [image.points_xy for image in images],
+        )
+        semantic_maps = torch.stack(
+            [
+                values.take(assigned.channel_map)
+                for values, assigned in zip(all_values, assignments, strict=True)
+            ]
+        )
+        ignored = weak_maps == IGNORE
+        confidence = torch.stack([assigned.confidence for assigned in assignments])
+        unknown = ignored | (confidence < self.min_confidence)
+        unknown |= (semantic_maps > 0) & (instance_maps == 0)
+        targets = [
+            self.labeler.targets_of_instances(image.points_xy, instance_map)
+            for image, instance_map in zip(
+                images, instance_maps.masked_fill(ignored, 0), strict=True
+            )
+        ]
+        return targets, semantic_maps.masked_fill(unknown, IGNORE)
 
     def _point_regions(self, image: ImagePoints) -> Tensor:
         return self.labeler.point_regions(image.points_xy, image.labels, image.regions)

@@ -98,9 +98,9 @@ def pair_loss_and_grad(
         weights: ``(B, M, 3)`` float32 >= 0, the weights of same, different and mixed pairs, for
             example 1 / number of pairs.
         needs_grad: also return the gradient.
-        terms: bfloat16 terms per factor, 1..3. 1 is bfloat16, its default; 2, the default of float16
-            and float32, represents float16 exactly and is more precise than tf32; 3 represents
-            float32 exactly.
+        terms: bfloat16 terms per factor, 1..3. 1 is bfloat16, its default. 2, the default of
+            float16 and float32, represents float16 exactly and is more precise than tf32. 3
+            represents float32 exactly.
         blocks: tile sizes of the kernel; by default chosen for the device. Changes only rounding.
 
     Returns:
