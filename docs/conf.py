@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # a checkout builds uninstalled
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout builds uninstalled
 
 from mmp2seg.version import __version__
 

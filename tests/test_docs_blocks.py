@@ -92,7 +92,7 @@ def test_unknown_types():
 
 
 def run_config(code, folder):
-    """Load a block that is a config: ``_base_`` is relative to the clone or to a folder of configs."""
+    """Load a block that is a config, from the clone or from a folder of its configs."""
     parent = folder / 'configs' / 'own' if "'../" in code.split('\n')[0] else folder
     parent.mkdir(exist_ok=True)
     path = parent / 'block.py'
