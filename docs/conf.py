@@ -39,6 +39,7 @@ html_static_path = ['_static']
 html_css_files = ['site.css']
 html_copy_source = False
 html_theme_options = {
+    'navbar_persistent': [],
     'show_toc_level': 2,
     'use_download_button': False,
     'use_fullscreen_button': False,
