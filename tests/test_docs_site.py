@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -41,7 +43,13 @@ class Page(HTMLParser):
         self.ids |= {attrs[key] for key in ('id', 'name') if attrs.get(key)}
         if tag == 'a' and attrs.get('href'):
             self.links.append(attrs['href'])
-        elif tag == 'link' and attrs.get('rel') not in ('canonical', 'search', 'index', 'next', 'prev'):
+        elif tag == 'link' and attrs.get('rel') not in (
+            'canonical',
+            'search',
+            'index',
+            'next',
+            'prev',
+        ):
             self.loaded.append(attrs['href'])
         elif tag in ('img', 'script', 'iframe', 'object') and attrs.get('src', attrs.get('data')):
             self.loaded.append(attrs.get('src', attrs.get('data')))
@@ -76,7 +84,11 @@ def test_no_page_loads_anything_from_the_network(site):
         if urlsplit(address).scheme not in ('', 'data') or urlsplit(address).netloc
     }
     assert loaded == set()
-    styles = [path for path in site.rglob('*.css') if re.search(r'url\(["\']?(https?:)?//', path.read_text())]
+    styles = [
+        path
+        for path in site.rglob('*.css')
+        if re.search(r'url\(["\']?(https?:)?//', path.read_text())
+    ]
     assert styles == []
 
 
@@ -92,6 +104,18 @@ def test_every_registered_component_is_in_the_reference(site):
                 if not re.search(rf'id="mmp2seg\.[\w.]+\.{name}"', text)
             ]
     assert missing == []
+
+
+def test_build_script_hands_folders_on(tmp_path):
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    shutil.copy(ROOT / 'tools' / 'build_docs.sh', tools)
+    (tools / 'setup_env.sh').write_text('MMP2SEG_PYTHON=echo\n')
+    for arguments, folder in (([], 'docs/_build'), (['out'], 'out')):
+        command = ['bash', str(tools / 'build_docs.sh'), *arguments]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert output.split()[:3] == ['-m', 'sphinx', '--fail-on-warning']
+        assert output.split()[-2:] == ['docs', folder]
 
 
 # ------------------------------------------------------------------------------------------- faq
