@@ -8,8 +8,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout build
 from mmp2seg.version import __version__
 
 project = 'mmp2seg'
-author = 'the mmp2seg authors'
-copyright = 'Apache 2.0'
 version = release = __version__
 
 extensions = [
@@ -38,6 +36,8 @@ html_title = f'mmp2seg {__version__}'
 html_static_path = ['_static']
 html_css_files = ['site.css']
 html_copy_source = False
+html_show_copyright = False
+html_show_sphinx = False
 html_theme_options = {
     'navbar_persistent': [],
     'show_toc_level': 2,
