@@ -1,4 +1,4 @@
-"""The docs name configs, tools and modules that exist, and options that the tools know."""
+"""The docs name configs, tools, modules, pages and headings that exist, and known options."""
 
 import ast
 import re
@@ -42,6 +42,31 @@ def test_commands_are_found():
         'python tools/a.py --b',
         'tools/c.py --d',
     ]
+
+
+def anchors(text):
+    """Anchors that GitHub, and the site, make of the headings of a page."""
+    headings = re.findall(
+        r'^#+ (.+)$', re.sub(r'```.*?```', '', text, flags=re.DOTALL), re.MULTILINE
+    )
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+def test_anchors():
+    assert anchors('# A `b`: c-d\n```\n# no\n```\n') == {'a-b-c-d'}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    broken = []
+    for link in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+        if link.startswith(('https://', 'http://')):
+            continue
+        path, _, anchor = link.partition('#')
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text())):
+            broken.append(link)
+    assert broken == []
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

@@ -162,7 +162,7 @@ complete_venv() {
 
 # Print the interpreter's path to stdout and everything else to stderr.
 main() {
-    local name python= requirements=(requirements/{runtime,pretrained,tests}.txt)
+    local name python= requirements=(requirements/{runtime,pretrained,tests,docs}.txt)
     [ -z "${MMP2SEG_LINT:-}" ] || requirements+=(requirements/lint.txt)
     cd "$CHECKOUT" && mkdir -p work_dirs || exit 1
     CONSTRAINTS=$(mktemp)

@@ -16,8 +16,9 @@ def checkout(tmp_path):
     (tmp_path / 'tools').mkdir()
     shutil.copy(ROOT / 'tools' / 'setup_env.sh', tmp_path / 'tools')
     shutil.copytree(ROOT / 'requirements', tmp_path / 'requirements')
-    # the environment of the tests may lack the weights, which would be installed here
-    (tmp_path / 'requirements' / 'pretrained.txt').write_text('')
+    # the environment of the tests may lack these, and they would be installed here
+    for name in ('pretrained.txt', 'docs.txt'):
+        (tmp_path / 'requirements' / name).write_text('')
     return tmp_path
 
 
