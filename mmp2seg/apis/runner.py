@@ -11,6 +11,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
+from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
+from mmp2seg.files.weights_only import is_weights_only
 
 # Samplers of mmengine by the name of the class, and their seeded versions.
 _SEEDED_SAMPLERS = {
@@ -51,11 +53,17 @@ def require_checkpoint(path: str) -> str:
     """Return ``path`` if it is a file or a URL that mmengine can load (``scheme:...``).
 
     Raises:
-        CommandError: it is neither.
+        CommandError: it is neither, or the file holds more than weights and torch is to load
+            nothing else.
     """
     is_address = ':' in path and not Path(path).drive
     if not is_address and not Path(path).is_file():
         raise CommandError(f'checkpoint not found: {path}')
+    if not is_address and is_weights_only():
+        try:
+            require_weights(path)
+        except UnsafeCheckpointError as error:
+            raise CommandError(str(error)) from error
     return path
 
 
@@ -221,6 +229,9 @@ def build_runner(cfg: Config) -> Runner:
     notes = []
     make_reproducible(cfg)
     init_workers(cfg)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmp2seg.CheckedResumeHook')]
+    if isinstance(cfg.get('load_from'), str):
+        require_checkpoint(cfg.load_from)
     if get_device() == 'cpu':
         notes = adapt_config_to_cpu(cfg)
         if cfg.get('launcher', 'none') != 'none':
