@@ -6,7 +6,9 @@ swallows import errors of this module, so it imports only mmengine; errors in ``
 propagate.
 """
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -23,9 +25,16 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 
 DATASETS = _child(MMENGINE_DATASETS, 'mmp2seg.datasets')
+DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmp2seg.datasets.samplers')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmp2seg.datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'mmp2seg.models', 'mmp2seg.segmenters')
 TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmp2seg.codecs', 'mmp2seg.segmenters')
 METRICS = _child(MMENGINE_METRICS, 'mmp2seg.evaluation')
-HOOKS = _child(MMENGINE_HOOKS, 'mmp2seg.engine.points_visualization_hook')
+HOOKS = _child(
+    MMENGINE_HOOKS,
+    'mmp2seg.engine.checked_resume_hook',
+    'mmp2seg.engine.iteration_seed_hook',
+    'mmp2seg.engine.points_visualization_hook',
+)
+FUNCTIONS = _child(MMENGINE_FUNCTIONS, 'mmp2seg.engine.data_workers')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'mmp2seg.visualization.points_visualizer')

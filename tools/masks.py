@@ -21,6 +21,7 @@ from mmp2seg.apis.arguments import (
     add_classes_argument,
     add_device_argument,
     add_skip_refused_argument,
+    add_trust_argument,
     make_parser,
     run_command,
 )
@@ -74,6 +75,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     add_cfg_options(parser)
     add_device_argument(parser)
+    add_trust_argument(parser)
     return parser.parse_args(argv)
 
 

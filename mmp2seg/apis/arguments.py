@@ -9,14 +9,18 @@ before that.
 import argparse
 import contextlib
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
+
+from mmp2seg.files.weights_only import weights_only
 
 # Exceptions that report bad input files and options in tools that read and write files. Tools that
 # train or test a network do not catch them: there, the exceptions can come from any code and need a
 # traceback.
 FILE_ERRORS = (OSError, ValueError)
+_TRUST = '--trust-checkpoint'
 
 
 class CommandError(Exception):
@@ -32,7 +36,8 @@ def run_command(
     """Run ``main(argv)`` of a tool and exit with the status that it returns.
 
     A :class:`CommandError` is printed as ``<tool>: error: <message>``, without traceback and on a
-    new line even if a progress bar is unfinished.
+    new line even if a progress bar is unfinished. Without the option --trust-checkpoint, torch
+    loads nothing but weights.
 
     Args:
         main: function of the process's arguments that returns the exit status; None means 0.
@@ -43,17 +48,25 @@ def run_command(
         SystemExit: for an exit status other than 0.
     """
     status, message = None, None
-    with _whole_lines():
+    with _whole_lines(), weights_only(_TRUST not in sys.argv):
         try:
             status = main(sys.argv[1:])
+        except pickle.UnpicklingError as error:
+            first = str(error).strip().splitlines()[0]
+            status = error_status
+            message = f'{_tool()}: error: a file that is no plain weights: {first} ({_TRUST})'
         except (CommandError, *mistakes) as error:
-            status, message = error_status, f'{os.path.basename(sys.argv[0])}: error: {error}'
+            status, message = error_status, f'{_tool()}: error: {error}'
     if message and status == 1:
         sys.exit(message)
     if message:
         print(message, file=sys.stderr)
     if status:
         sys.exit(status)
+
+
+def _tool() -> str:
+    return os.path.basename(sys.argv[0])
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
@@ -82,6 +95,16 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
         choices=['auto', 'cpu', 'cuda'],
         default='auto',
         help='auto: use CUDA if a device is found, otherwise the CPU; cpu: hide the CUDA devices',
+    )
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --trust-checkpoint, for tools that read a checkpoint; :func:`run_command` reads it."""
+    parser.add_argument(
+        _TRUST,
+        action='store_true',
+        help='load checkpoints with Python objects, which can run any code: only for files of your '
+        'own',
     )
 
 
@@ -176,7 +199,8 @@ def at_least(minimum: int) -> Callable[[str], int]:
 def command_parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the arguments that all tools running a config share.
 
-    They are config, --work-dir, --cfg-options, --launcher, --local_rank and --device.
+    They are config, --work-dir, --cfg-options, --launcher, --local_rank, --device and
+    --trust-checkpoint.
     """
     parser = make_parser(description)
     parser.add_argument('config', help='path of the config file')
@@ -193,6 +217,7 @@ def command_parser(description: str | None) -> argparse.ArgumentParser:
     # torch passes one spelling or the other, depending on its version
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     add_device_argument(parser)
+    add_trust_argument(parser)
     return parser
 
 

@@ -1,6 +1,7 @@
 """Build an mmengine Runner from command-line values; shared by the tools."""
 
 import argparse
+import os
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -10,6 +11,14 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
+from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
+from mmp2seg.files.weights_only import is_weights_only
+
+# Samplers of mmengine by the name of the class, and their seeded versions.
+_SEEDED_SAMPLERS = {
+    'InfiniteSampler': 'mmp2seg.SeededInfiniteSampler',
+    'DefaultSampler': 'mmp2seg.SeededSampler',
+}
 
 
 def load_config(
@@ -44,11 +53,17 @@ def require_checkpoint(path: str) -> str:
     """Return ``path`` if it is a file or a URL that mmengine can load (``scheme:...``).
 
     Raises:
-        CommandError: it is neither.
+        CommandError: it is neither, or the file holds more than weights and torch is to load
+            nothing else.
     """
     is_address = ':' in path and not Path(path).drive
     if not is_address and not Path(path).is_file():
         raise CommandError(f'checkpoint not found: {path}')
+    if not is_address and is_weights_only():
+        try:
+            require_weights(path)
+        except UnsafeCheckpointError as error:
+            raise CommandError(str(error)) from error
     return path
 
 
@@ -168,12 +183,55 @@ def enable_tta(cfg: Config) -> None:
     cfg.model = ConfigDict({**cfg.tta_model, 'module': cfg.model})
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of ``cfg``; without an accelerator, adapt ``cfg`` to the CPU in place.
+def make_reproducible(cfg: Config) -> None:
+    """Let the randomness of a training depend on its seed and the iteration alone.
 
-    The class is mmengine's Runner or the config's ``runner_type``.
+    A resumed training then equals one that was not interrupted, whatever the number of workers. The
+    train dataloader's sampler, mmengine's infinite or default one, gets its seeded version
+    (:mod:`mmp2seg.datasets.samplers`), the pipelines of its datasets start with ``SeedSample``, and
+    the network is seeded by ``IterationSeedHook``. Other samplers stay as they are.
+    """
+    loader = cfg.get('train_dataloader')
+    seeded = _SEEDED_SAMPLERS.get(_type_name(loader.get('sampler'))) if loader else None
+    if seeded is None:
+        return
+    loader.sampler.type = seeded
+    for dataset in innermost_datasets(loader.dataset):
+        if dataset.get('pipeline'):
+            dataset.pipeline = [dict(type='mmp2seg.SeedSample'), *dataset.pipeline]
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmp2seg.IterationSeedHook')]
+
+
+def _type_name(part: object) -> str | None:
+    """Return the name of the class of a part's config, without the scope."""
+    kind = part.get('type') if isinstance(part, dict) else None
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
+
+
+def init_workers(cfg: Config) -> None:
+    """Let the worker processes of the data loaders die with this process.
+
+    A loader with its own ``worker_init_fn`` keeps it.
+    """
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(key)
+        if isinstance(loader, dict) and loader.get('num_workers', 0) > 0:
+            worker_init = dict(type='mmp2seg.init_worker', parent=os.getpid())
+            loader.setdefault('worker_init_fn', worker_init)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner of ``cfg``, which is adapted in place.
+
+    Without an accelerator, it is adapted to the CPU. See also :func:`make_reproducible` and
+    :func:`init_workers`. The class is mmengine's Runner or the config's ``runner_type``.
     """
     notes = []
+    make_reproducible(cfg)
+    init_workers(cfg)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmp2seg.CheckedResumeHook')]
+    if isinstance(cfg.get('load_from'), str):
+        require_checkpoint(cfg.load_from)
     if get_device() == 'cpu':
         notes = adapt_config_to_cpu(cfg)
         if cfg.get('launcher', 'none') != 'none':

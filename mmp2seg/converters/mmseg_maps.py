@@ -14,6 +14,8 @@ from mmp2seg.converters.point_json import read_point_json
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.image_folder import find_images, relative_stem, shorten_names
 from mmp2seg.files.index_png import write_palette_png
+from mmp2seg.files.safe_checkpoints import require_weights
+from mmp2seg.files.weights_only import is_weights_only
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.semantic_map import count_values
 
@@ -199,6 +201,8 @@ def load_segmentor(
     for path in (config, checkpoint):
         if ':' not in str(path) and not Path(path).is_file():
             raise FileNotFoundError(f'{path}: no such file')
+    if is_weights_only() and Path(checkpoint).is_file():
+        require_weights(checkpoint)
     model = init_model(config, device=device)
     if 'test_pipeline' not in model.cfg:
         raise ValueError(f'{config}: expected a test_pipeline, got none')

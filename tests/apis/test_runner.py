@@ -1,7 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
 
 from mmp2seg.apis import runner as apis
 from mmp2seg.apis.arguments import CommandError
@@ -149,3 +151,57 @@ def test_tta_needs_its_settings(missing):
     cfg = Config({key: value for key, value in settings.items() if key != missing})
     with pytest.raises(CommandError, match=f'--tta: the config has no {missing}'):
         apis.enable_tta(cfg)
+
+
+class MySampler:
+    pass
+
+
+def loader(sampler, dataset=None, **options):
+    dataset = dataset or dict(type='A', pipeline=[dict(type='Load')])
+    return Config(dict(train_dataloader=dict(sampler=sampler, dataset=dataset, **options)))
+
+
+@pytest.mark.parametrize(
+    ('sampler', 'seeded'),
+    [
+        ('InfiniteSampler', 'mmp2seg.SeededInfiniteSampler'),
+        ('mmengine.DefaultSampler', 'mmp2seg.SeededSampler'),
+        (DefaultSampler, 'mmp2seg.SeededSampler'),
+    ],
+)
+def test_make_reproducible(sampler, seeded):
+    cfg = loader(dict(type=sampler, shuffle=True))
+    cfg.custom_hooks = [dict(type='EMAHook')]
+    apis.make_reproducible(cfg)
+    assert cfg.train_dataloader.sampler == dict(type=seeded, shuffle=True)
+    kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert kinds == ['mmp2seg.SeedSample', 'Load']
+    assert [hook.type for hook in cfg.custom_hooks] == ['EMAHook', 'mmp2seg.IterationSeedHook']
+
+
+def test_make_reproducible_of_wrapped_datasets():
+    inner = dict(type='A', pipeline=[dict(type='Load')])
+    both = dict(type='ConcatDataset', datasets=[inner, dict(type='Toy')])
+    cfg = loader(dict(type='InfiniteSampler'), dict(type='RepeatDataset', dataset=both))
+    apis.make_reproducible(cfg)
+    first, second = cfg.train_dataloader.dataset.dataset.datasets
+    assert first.pipeline[0].type == 'mmp2seg.SeedSample' and 'pipeline' not in second
+
+
+@pytest.mark.parametrize('sampler', ['MySampler', MySampler])
+def test_other_samplers_stay(sampler):
+    cfg = loader(dict(type=sampler))
+    before = cfg.to_dict()
+    apis.make_reproducible(cfg)
+    assert cfg.to_dict() == before
+    apis.make_reproducible(Config(dict(model=dict())))
+
+
+def test_workers_die_with_the_training():
+    cfg = loader(dict(type='DefaultSampler'), num_workers=2)
+    cfg.val_dataloader = dict(num_workers=2, worker_init_fn=dict(type='mine'))
+    cfg.test_dataloader = dict(num_workers=0)
+    apis.init_workers(cfg)
+    found = [cfg[f'{name}_dataloader'].get('worker_init_fn') for name in ('train', 'val', 'test')]
+    assert found == [dict(type='mmp2seg.init_worker', parent=os.getpid()), dict(type='mine'), None]

@@ -1,11 +1,26 @@
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
 
+from mmp2seg.experiments.commands import cfg_options, children_environment, tool_command
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ('--size', '48', '--num-train', '6', '--num-val', '1')
+
 
 def load(path):
     return torch.load(path, map_location='cpu', weights_only=False)
+
+
+def run_checked(tool, *arguments):
+    command = tool_command(ROOT / 'tools', tool, *arguments)
+    process = subprocess.run(
+        command, env=children_environment(ROOT), capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
 
 
 def test_train_then_resume_goes_on_where_it_stopped(toy_project):
@@ -87,3 +102,34 @@ def test_two_processes_on_cpu(toy_project):
     assert 'GPU number: 2' in log
     assert 'the processes communicate over gloo' in log
     assert load(toy_project.work_dir / 'iter_3.pth')['meta']['iter'] == 3
+
+
+def test_a_resumed_training_equals_one_without_a_break(tmp_path):
+    """Stage 1 with random augmentation and mutual distillation; the workers differ too."""
+    shapes = tmp_path / 'shapes'
+    run_checked('dataset_converters/make_shapes.py', shapes, *SMALL)
+    settings = {
+        'train_dataloader.dataset.data_root': shapes,
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.persistent_workers': False,
+        'train_cfg.max_iters': 4,
+        'default_hooks.checkpoint.interval': 2,
+        'model.distiller.propagate_begin': 1,
+        'model.distiller.semantic_begin': 1,
+    }
+
+    def train(name, workers, *options):
+        run_checked(
+            'train.py',
+            ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py',
+            *('--work-dir', tmp_path / name, '--device', 'cpu', *options),
+            *cfg_options({**settings, 'train_dataloader.num_workers': workers}),
+        )
+        return load(tmp_path / name / 'iter_4.pth')
+
+    whole = train('whole', 0)
+    resumed = train('resumed', 1, '--resume', tmp_path / 'whole' / 'iter_2.pth')
+    for key in ('state_dict', 'optimizer'):
+        torch.testing.assert_close(whole[key], resumed[key], rtol=0, atol=0)
+    start = load(tmp_path / 'whole' / 'iter_2.pth')['state_dict']
+    assert any(not torch.equal(start[key], value) for key, value in whole['state_dict'].items())

@@ -14,6 +14,7 @@ from mmp2seg.apis.arguments import (
     FILE_ERRORS,
     add_cfg_options,
     add_device_argument,
+    add_trust_argument,
     at_least,
     make_parser,
     run_command,
@@ -35,6 +36,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--seed', type=at_least(0), default=0, help='seed of the augmentation (default: 0)'
     )
     add_device_argument(parser)
+    add_trust_argument(parser)
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -60,11 +62,12 @@ def main(argv: list[str]) -> None:
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     labeler, _ = build_codecs(stage1_model(cfg).get('labeler'), None)
-    dataset, model = drawing.build_train_dataset(cfg), None
+    model = None
     if args.checkpoint is not None:
         checkpoint = require_checkpoint(args.checkpoint)
         model = drawing.build_model(cfg, checkpoint, resolve_device(args.device))
         labeler = model.labeler
+    dataset = drawing.build_train_dataset(cfg)
     palette = dataset.metainfo.get('palette') or distinct_colors(len(dataset.metainfo['classes']))
     set_random_seed(args.seed)
     for index in drawing.spread_indices(len(dataset), args.num):

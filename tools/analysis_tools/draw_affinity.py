@@ -20,6 +20,7 @@ from mmp2seg.apis.arguments import (
     CommandError,
     add_cfg_options,
     add_device_argument,
+    add_trust_argument,
     make_parser,
     run_command,
 )
@@ -59,6 +60,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--points-only', action='store_true', help='draw the upper row only; needs no weak maps'
     )
     add_device_argument(parser)
+    add_trust_argument(parser)
     add_cfg_options(parser)
     return parser.parse_args(argv)
 

@@ -13,6 +13,7 @@ from mmp2seg.apis.arguments import (
     FILE_ERRORS,
     add_cfg_options,
     add_device_argument,
+    add_trust_argument,
     make_parser,
     run_command,
 )
@@ -36,6 +37,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--no-weak-map', action='store_true', help='for a dataset without weak maps'
     )
     add_device_argument(parser)
+    add_trust_argument(parser)
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -56,8 +58,8 @@ def main(argv: list[str]) -> None:
 
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    dataset = build_dataset(cfg, args.split, with_weak_map=not args.no_weak_map)
     model = build_model(cfg, require_checkpoint(args.checkpoint), resolve_device(args.device))
+    dataset = build_dataset(cfg, args.split, with_weak_map=not args.no_weak_map)
     truth = TruthFile(args.truth) if args.truth else None
     for index in spread_indices(len(dataset), args.num):
         with torch.no_grad():

@@ -18,6 +18,7 @@ from mmp2seg.apis.arguments import (
     add_classes_argument,
     add_device_argument,
     add_overwrite_argument,
+    add_trust_argument,
     make_parser,
     run_command,
 )
@@ -53,6 +54,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--min-score', type=float, default=0.0, help='pixels of lower probability become 255'
     )
     add_device_argument(parser)
+    add_trust_argument(parser)
     add_overwrite_argument(parser)
     args = parser.parse_args(argv)
     if args.classes is None and args.points is None:

@@ -10,6 +10,7 @@ from mmp2seg.datasets.transforms.pseudo_labels import (
     PackPseudoLabels,
 )
 from mmp2seg.datasets.transforms.regions import FindRegions, GeneratePointTargets
+from mmp2seg.datasets.transforms.seeding import SeedSample
 from mmp2seg.datasets.transforms.seg_packing import PackSegPointInputs
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     'PackPseudoLabels',
     'PackSegPointInputs',
     'RandomAffine',
+    'SeedSample',
 ]
