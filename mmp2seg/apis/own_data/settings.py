@@ -40,18 +40,18 @@ class DataFigures:
 
 @dataclass(frozen=True)
 class StageSettings:
-    """Settings of a stage. What is None is left to the base config.
+    """Settings of a stage.
 
     Attributes:
         base: the config to inherit from, such as ``p2seg/tiny_own_data.py``.
         base_reason: why it was chosen.
         max_iters: number of iterations.
         iters_reason: why so many.
-        warm_up: stage 1: iterations before the targets are refined; stage 2: iterations of the
-            learning rate's warm-up. None: the base's, whose ``max_iters`` is kept too.
-        sizes: long sides of the training images.
-        test_size: long side of the test images.
-        sizes_reason: why the sizes differ from those of the base.
+        refines: the network refines its own targets, from 30 % of the iterations on (stage 1).
+        decay: Python source of the changes of the base's second learning rate scheduler.
+        sizes: long sides of the training images; None: those of the base.
+        test_size: long side of the test images; None: that of the base.
+        sizes_reason: why they differ from those of the base.
         from_scratch: the backbone has no pretrained weights, although the base names some.
     """
 
@@ -59,7 +59,8 @@ class StageSettings:
     base_reason: str
     max_iters: int
     iters_reason: str
-    warm_up: int | None = None
+    refines: bool
+    decay: str
     sizes: tuple[int, ...] | None = None
     test_size: int | None = None
     sizes_reason: str = ''
@@ -68,16 +69,17 @@ class StageSettings:
 
 @dataclass(frozen=True)
 class _Schedule:
-    """Iterations of a base config, and the number of images up to which they are enough."""
+    """What is known about a base config."""
 
     base: str
     reason: str
     iterations: int
     batch_size: int
-    epochs: int  # that more images get as well
-    largest: int
+    epochs: int  # that a larger set gets
     epochs_reason: str
-    warm_up: float  # share of the iterations
+    largest: int  # number of iterations
+    decay: str
+    refines: bool = True
     sizes: tuple[int, ...] = ()
     test_size: int = 0
 
@@ -88,11 +90,11 @@ _STAGE1 = {
         base='p2seg/efficientnet-lite0_own_data.py',
         reason='for a CPU: EfficientNet-Lite0 with ImageNet weights',
         iterations=500,
+        decay='end=max_iters, T_max=max_iters - 150',
         batch_size=4,
         epochs=16,
         largest=5000,
         epochs_reason='as many as 500 iterations are for 121 photographs (docs/points_alone.md)',
-        warm_up=0.3,
         sizes=_OWN_SIZES,
         test_size=384,
     ),
@@ -100,11 +102,11 @@ _STAGE1 = {
         base='p2seg/tiny_own_data.py',
         reason='without pretrained weights: a small U-Net',
         iterations=2000,
+        decay='end=max_iters, T_max=max_iters - 200',
         batch_size=4,
         epochs=16,
         largest=8000,
         epochs_reason='as for the network with ImageNet weights',
-        warm_up=0.3,
         sizes=_OWN_SIZES,
         test_size=384,
     ),
@@ -112,11 +114,11 @@ _STAGE1 = {
         base='p2seg/hrnet48_own_data.py',
         reason='for a GPU: HRNet-48 with ImageNet weights, which are downloaded once',
         iterations=5000,
+        decay='end=max_iters',
         batch_size=8,
         epochs=38,
         largest=50000,
         epochs_reason='as many as the 50 000 iterations of the paper are for VOC',
-        warm_up=0.3,
         sizes=(314, 359, 404, 449, 494, 539, 584),
         test_size=449,
     ),
@@ -126,11 +128,12 @@ _STAGE2 = {
         base='refine/mask-rcnn_efficientnet-lite0_own_data.py',
         reason='for a CPU: a small Mask R-CNN',
         iterations=600,
+        decay='end=max_iters, T_max=max_iters - 100',
+        refines=False,
         batch_size=4,
         epochs=12,
         largest=6000,
         epochs_reason="as in mmdet's 1x schedule",
-        warm_up=1 / 6,
         sizes=(264, 308, 352, 396, 440, 468),
         test_size=352,
     ),
@@ -138,11 +141,12 @@ _STAGE2 = {
         base='refine/mask-rcnn_r50_fpn_own_data.py',
         reason='for a GPU: Mask R-CNN with ResNet-50 and ImageNet weights, which are downloaded',
         iterations=1500,
+        decay='end=max_iters, milestones=[max_iters * 8 // 12, max_iters * 11 // 12]',
+        refines=False,
         batch_size=4,
         epochs=12,
         largest=90000,
         epochs_reason="as in mmdet's 1x schedule",
-        warm_up=1 / 3,
     ),
 }
 
@@ -181,9 +185,7 @@ def stage2_settings(
     figures: DataFigures, *, device: str, from_scratch: bool = False
 ) -> StageSettings:
     """Choose the settings of stage 2; arguments as in :func:`stage1_settings`."""
-    return _settings(
-        _STAGE2['cpu' if from_scratch else device], figures, from_scratch=from_scratch
-    )
+    return _settings(_STAGE2['cpu' if from_scratch else device], figures, from_scratch=from_scratch)
 
 
 def wants_class_head(figures: DataFigures) -> bool:
@@ -204,9 +206,8 @@ def _settings(
         base_reason=reason,
         max_iters=iterations,
         iters_reason=iters_reason,
-        warm_up=(
-            None if iterations == schedule.iterations else round(schedule.warm_up * iterations)
-        ),
+        refines=schedule.refines,
+        decay=schedule.decay,
         sizes=sizes,
         test_size=test_size,
         sizes_reason=sizes_reason,
@@ -219,7 +220,7 @@ def _iterations(schedule: _Schedule, num_images: int) -> tuple[int, str]:
     if wanted <= schedule.iterations:
         return (
             schedule.iterations,
-            f'the base: {schedule.iterations} iterations of {schedule.batch_size} images',
+            f'those of the base, of {schedule.batch_size} images each',
         )
     iterations = min(100 * math.ceil(wanted / 100), schedule.largest)
     reason = (
