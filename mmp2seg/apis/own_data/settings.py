@@ -48,6 +48,7 @@ class StageSettings:
         max_iters: number of iterations.
         iters_reason: why so many.
         refines: the network refines its own targets, from 30 % of the iterations on (stage 1).
+        warm_up: iterations of the learning rate's warm-up.
         decay: Python source of the changes of the base's second learning rate scheduler.
         sizes: long sides of the training images; None: those of the base.
         test_size: long side of the test images; None: that of the base.
@@ -60,6 +61,7 @@ class StageSettings:
     max_iters: int
     iters_reason: str
     refines: bool
+    warm_up: int
     decay: str
     sizes: tuple[int, ...] | None = None
     test_size: int | None = None
@@ -78,19 +80,22 @@ class _Schedule:
     epochs: int  # that a larger set gets
     epochs_reason: str
     largest: int  # number of iterations
+    warm_up: int
     decay: str
     refines: bool = True
     sizes: tuple[int, ...] = ()
     test_size: int = 0
 
 
+_COSINE = 'begin=warm_up, end=max_iters, T_max=max_iters - warm_up'
 _OWN_SIZES = (269, 307, 346, 384, 422, 461, 499)
 _STAGE1 = {
     'cpu': _Schedule(
         base='p2seg/efficientnet-lite0_own_data.py',
         reason='for a CPU: EfficientNet-Lite0 with ImageNet weights',
         iterations=500,
-        decay='end=max_iters, T_max=max_iters - 150',
+        warm_up=150,
+        decay=_COSINE,
         batch_size=4,
         epochs=16,
         largest=5000,
@@ -102,7 +107,8 @@ _STAGE1 = {
         base='p2seg/tiny_own_data.py',
         reason='without pretrained weights: a small U-Net',
         iterations=2000,
-        decay='end=max_iters, T_max=max_iters - 200',
+        warm_up=200,
+        decay=_COSINE,
         batch_size=4,
         epochs=16,
         largest=8000,
@@ -114,6 +120,7 @@ _STAGE1 = {
         base='p2seg/hrnet48_own_data.py',
         reason='for a GPU: HRNet-48 with ImageNet weights, which are downloaded once',
         iterations=5000,
+        warm_up=500,
         decay='end=max_iters',
         batch_size=8,
         epochs=38,
@@ -128,7 +135,8 @@ _STAGE2 = {
         base='refine/mask-rcnn_efficientnet-lite0_own_data.py',
         reason='for a CPU: a small Mask R-CNN',
         iterations=600,
-        decay='end=max_iters, T_max=max_iters - 100',
+        warm_up=100,
+        decay=_COSINE,
         refines=False,
         batch_size=4,
         epochs=12,
@@ -141,6 +149,7 @@ _STAGE2 = {
         base='refine/mask-rcnn_r50_fpn_own_data.py',
         reason='for a GPU: Mask R-CNN with ResNet-50 and ImageNet weights, which are downloaded',
         iterations=1500,
+        warm_up=500,
         decay='end=max_iters, milestones=[max_iters * 8 // 12, max_iters * 11 // 12]',
         refines=False,
         batch_size=4,
@@ -207,6 +216,7 @@ def _settings(
         max_iters=iterations,
         iters_reason=iters_reason,
         refines=schedule.refines,
+        warm_up=schedule.warm_up,
         decay=schedule.decay,
         sizes=sizes,
         test_size=test_size,

@@ -207,9 +207,10 @@ def _schedule(settings: StageSettings) -> list[str]:
     lines = [
         *_comment(settings.iters_reason),
         f'max_iters = {settings.max_iters}',
+        f'warm_up = min({settings.warm_up}, max_iters // 2)  # of the learning rate, as in the base',
         'train_cfg = dict(max_iters=max_iters, val_interval=max_iters)',
         'param_scheduler = [',
-        '    _base_.param_scheduler[0],',
+        '    dict(_base_.param_scheduler[0], end=warm_up),',
         f'    dict(_base_.param_scheduler[1], {settings.decay}),',
         ']',
     ]
