@@ -55,7 +55,7 @@ param_scheduler = [
         by_epoch=False,
         begin=0,
         end=max_iters,
-        milestones=[max_iters * 8 // 12, max_iters * 11 // 12],  # after epochs 8 and 11 of 12
+        milestones=[2 * max_iters // 3, 11 * max_iters // 12],  # after epochs 8 and 11 of 12
     ),
 ]
 default_hooks = dict(checkpoint=dict(interval=500))

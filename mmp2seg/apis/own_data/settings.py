@@ -150,7 +150,7 @@ _STAGE2 = {
         reason='for a GPU: Mask R-CNN with ResNet-50 and ImageNet weights, which are downloaded',
         iterations=1500,
         warm_up=500,
-        decay='end=max_iters, milestones=[max_iters * 8 // 12, max_iters * 11 // 12]',
+        decay='end=max_iters, milestones=[2 * max_iters // 3, 11 * max_iters // 12]',
         refines=False,
         batch_size=4,
         epochs=12,

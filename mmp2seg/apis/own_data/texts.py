@@ -209,9 +209,10 @@ def _schedule(settings: StageSettings) -> list[str]:
         f'max_iters = {settings.max_iters}',
         f'warm_up = min({settings.warm_up}, max_iters // 2)  # of the learning rate, as in the base',
         'train_cfg = dict(max_iters=max_iters, val_interval=max_iters)',
+        f'decay = dict({settings.decay})',
         'param_scheduler = [',
         '    dict(_base_.param_scheduler[0], end=warm_up),',
-        f'    dict(_base_.param_scheduler[1], {settings.decay}),',
+        '    dict(_base_.param_scheduler[1], **decay),',
         ']',
     ]
     if settings.refines:
