@@ -47,7 +47,7 @@ def init(*options):
 
 
 def printed_commands(text):
-    """Name and arguments of the printed commands: `mmp2seg NAME ...` or `python tools/TOOL.py ...`."""
+    """Name and arguments of the lines `mmp2seg NAME ...` or `python tools/TOOL.py ...`."""
     commands = []
     for line in text.splitlines():
         words = shlex.split(line, comments=True)

@@ -207,7 +207,7 @@ def _schedule(settings: StageSettings) -> list[str]:
     lines = [
         *_comment(settings.iters_reason),
         f'max_iters = {settings.max_iters}',
-        f'warm_up = min({settings.warm_up}, max_iters // 2)  # of the learning rate, as in the base',
+        f'warm_up = min({settings.warm_up}, max_iters // 2)  # learning rate, as in the base',
         'train_cfg = dict(max_iters=max_iters, val_interval=max_iters)',
         f'decay = dict({settings.decay})',
         'param_scheduler = [',
