@@ -297,11 +297,14 @@ def _program() -> dict[str, list[str]]:
     if script.is_file():
         found = shutil.which('mmp2seg')
         is_found = found is not None and Path(found).samefile(script)
-        return {name: ['mmp2seg' if is_found else str(script), name] for name in _PROGRAM}
-    tools = find_home(PACKAGE) / 'tools'
-    if tools.is_relative_to(Path.cwd()):
-        tools = tools.relative_to(Path.cwd())
+        command = 'mmp2seg' if is_found else _from_here(script)
+        return {name: [command, name] for name in _PROGRAM}
+    tools = Path(_from_here(find_home(PACKAGE) / 'tools'))
     return {name: [sys.executable, str(tools / str(COMMANDS[name][0]))] for name in _PROGRAM}
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _write(folder: Path, contents: dict[str, dict], texts: dict[str, str]) -> None:

@@ -264,3 +264,21 @@ def test_missing_weights(folder, monkeypatch):
     write(semantic_maps='weak', from_scratch=True)
     assert 'p2seg/tiny_own_data.py' in Path('my/stage1.py').read_text()
     write('gpu', semantic_maps='weak', device='cuda')  # other weights
+
+
+def test_commands_start_with_the_program_that_is_there(folder, monkeypatch):
+    home = folder / 'clone'
+    (home / 'bin').mkdir(parents=True)
+    monkeypatch.setattr(module.sys, 'executable', str(home / 'bin' / 'python'))
+    monkeypatch.setattr(module, 'find_home', lambda package: home)
+    monkeypatch.setenv('PATH', str(folder))
+
+    def words():
+        return write(overwrite=True).commands.splitlines()[2].split()[:2]
+
+    # not installed: a tool of the checkout
+    assert words() == [str(home / 'bin' / 'python'), 'clone/tools/masks.py']
+    (home / 'bin' / 'mmp2seg').touch(mode=0o755)
+    assert words() == ['clone/bin/mmp2seg', 'masks']
+    monkeypatch.setenv('PATH', str(home / 'bin'))
+    assert words() == ['mmp2seg', 'masks']
