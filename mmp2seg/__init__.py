@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from mmp2seg.version import __version__
 
 if TYPE_CHECKING:
+    from mmp2seg.apis.config_names import resolve_config
     from mmp2seg.apis.inferencer import P2SegInferencer
     from mmp2seg.apis.point_result import PointResult
     from mmp2seg.pseudo_labels.labels import PseudoLabels
 
-__all__ = ['P2SegInferencer', 'PointResult', 'PseudoLabels', '__version__']
+__all__ = ['P2SegInferencer', 'PointResult', 'PseudoLabels', '__version__', 'resolve_config']
 
 _MODULES = {
     'P2SegInferencer': 'mmp2seg.apis.inferencer',
     'PointResult': 'mmp2seg.apis.point_result',
     'PseudoLabels': 'mmp2seg.pseudo_labels.labels',
+    'resolve_config': 'mmp2seg.apis.config_names',
 }
 
 

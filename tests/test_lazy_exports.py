@@ -25,6 +25,7 @@ def test_the_import_loads_the_standard_library_alone():
 
 
 def test_names():
+    from mmp2seg.apis.config_names import resolve_config
     from mmp2seg.apis.inferencer import P2SegInferencer
     from mmp2seg.apis.point_result import PointResult
     from mmp2seg.pseudo_labels.labels import PseudoLabels
@@ -32,6 +33,7 @@ def test_names():
     assert mmp2seg.P2SegInferencer is P2SegInferencer
     assert mmp2seg.PointResult is PointResult
     assert mmp2seg.PseudoLabels is PseudoLabels
+    assert mmp2seg.resolve_config is resolve_config
     assert set(mmp2seg.__all__) <= set(dir(mmp2seg))
     with pytest.raises(AttributeError, match="module 'mmp2seg' has no attribute 'Inferencer'"):
         mmp2seg.Inferencer  # noqa: B018

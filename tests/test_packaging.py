@@ -292,6 +292,10 @@ def test_every_command_works_from_the_wheel_away_from_the_checkout(installed):
         ['pseudo-labels', f'configs/{config}', checkpoint, '--out', 'labels.json', *options],
         ['predict', config, checkpoint, *images, '--out', 'own.json', '--draw', 'own', *options],
         ['test', config, checkpoint, *options],
+        # configs outside of the package inherit from those in it
+        ['init', 'mine', *images, '--semantic-maps', f'{data}/WSSS_maps', '--from-scratch'],
+        ['check', 'mine/stage1.py'],
+        ['train', 'mine/stage1.py', '--device', 'cpu', *options, *schedule],
     ]
     process = run_installed(installed, 'python', '-c', ALL_COMMANDS, json.dumps(commands))
     assert process.returncode == 0, process.stderr[-3000:]
@@ -303,6 +307,7 @@ def test_every_command_works_from_the_wheel_away_from_the_checkout(installed):
         total = len(content['annotations']) + len(content['dropped_points'])
         assert total == len(json.loads((folder / points).read_text())['annotations'])
     assert len(list((folder / 'own').iterdir())) == 3
+    assert (folder / 'mine' / 'stage1' / 'iter_2.pth').is_file()
     # nothing is written into the installed package
     assert not list(folder.glob('env/**/work_dirs'))
 

@@ -63,7 +63,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         '--config',
         default=str(CONFIG),
-        help='config of the point segmenter (default: point_segmenter/efficientnet-lite0.py); '
+        help='config of the point segmenter, a path or a config of the package (default: '
+        'point_segmenter/efficientnet-lite0.py); '
         'point_segmenter/efficientnet-lite0_class-head.py first trains a class head on the images',
     )
     parser.add_argument(
@@ -96,6 +97,7 @@ def main(argv: list[str]) -> int:
     # these import mmengine: after select_device
     from mmengine.utils import track_iter_progress
 
+    from mmp2seg.apis.config_names import resolve_config
     from mmp2seg.apis.network_maps import NetworkMaps
     from mmp2seg.apis.point_masks import (
         build_point_segmenter,
@@ -108,7 +110,7 @@ def main(argv: list[str]) -> int:
     from mmp2seg.converters.class_names import resolve_classes
     from mmp2seg.converters.points_file import read_points_and_report
 
-    cfg = load_config(args.config, cfg_options=args.cfg_options)
+    cfg = load_config(resolve_config(args.config), cfg_options=args.cfg_options)
     points, report = read_points_and_report(
         args.points,
         args.images,

@@ -17,6 +17,7 @@ from mmp2seg.version import __version__
 PACKAGE = Path(__file__).resolve().parents[1]
 # Per command: path of its tool in tools/ (None for the converters), and its purpose.
 COMMANDS = {
+    'init': ('init.py', 'write configs for your own images and points, and say what to run next'),
     'train': ('train.py', 'train a config'),
     'test': ('test.py', 'test a checkpoint with the data and metrics of its config'),
     'pseudo-labels': (

@@ -51,6 +51,7 @@ def run(capsys, *argv):
 @pytest.mark.parametrize(
     ('command', 'tool'),
     [
+        ('init', 'init.py'),
         ('train', 'train.py'),
         ('test', 'test.py'),
         ('pseudo-labels', 'generate_pseudo_labels.py'),
