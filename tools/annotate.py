@@ -90,9 +90,9 @@ def main(argv: list[str]) -> None:
         raise CommandError(f'--out: expected a file .json, got {args.out}')
     classes = None if args.classes is None else resolve_classes(args.classes)
     config = CONFIG if args.config is None else resolve_config(args.config)
-    if args.checkpoint is not None and '://' not in args.checkpoint:
-        if not Path(args.checkpoint).is_file():
-            raise CommandError(f'--checkpoint: no such file: {args.checkpoint}')
+    checkpoint = args.checkpoint
+    if checkpoint is not None and '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise CommandError(f'--checkpoint: no such file: {checkpoint}')
     try:
         with file_lock(Path(args.out)):
             store = PointStore(args.out, names, classes)

@@ -18,6 +18,7 @@ PUT     /api/images/I              save its points
 
 import contextlib
 import json
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -48,7 +49,8 @@ _PAGE = {
     '/page.css': ('page.css', 'text/css; charset=utf-8'),
 }
 _HEADERS = {
-    'Content-Security-Policy': "default-src 'self'; frame-ancestors 'none'; form-action 'none'",
+    'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; "
+    "frame-ancestors 'none'; form-action 'none'",
     'Cross-Origin-Resource-Policy': 'same-origin',
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
@@ -91,12 +93,30 @@ class AnnotationServer(ThreadingHTTPServer):
         port: int = 0,
     ) -> None:
         self.store, self.pictures, self.worker = store, pictures, worker
+        self._connections: set[socket.socket] = set()
         super().__init__((ADDRESS, port), _Handler)
 
     @property
     def url(self) -> str:
         """Address of the page."""
         return f'http://{ADDRESS}:{self.server_address[1]}/'
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer the requests of a new connection in a thread."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Stop listening and end the connections, which a browser keeps open."""
+        super().server_close()
+        for connection in tuple(self._connections):
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print the traceback of a failed request, unless the browser closed its connection."""

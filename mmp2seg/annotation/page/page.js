@@ -21,6 +21,7 @@ let wanted = -1; // its place
 let selected = null; // key of a point
 let scale = 1; // screen pixels per pixel of the image
 let origin = [0, 0]; // of the image, on the screen
+let fitted = true; // the whole image is shown, also when the window changes its size
 let lastKey = 0;
 const docs = new Map(); // images that were opened, by their places
 const broken = new Set(); // places of images that cannot be read
@@ -271,6 +272,7 @@ function fit() {
   scale = Math.min((width - margin) / doc.width, (height - margin) / doc.height);
   scale = Math.max(scale, 0.01);
   origin = [(width - scale * doc.width) / 2, (height - scale * doc.height) / 2];
+  fitted = true;
   renderView();
 }
 
@@ -281,6 +283,7 @@ function zoom(factor, [x, y]) {
   const next = Math.min(Math.max(scale * factor, least), 64);
   origin = [x - ((x - origin[0]) * next) / scale, y - ((y - origin[1]) * next) / scale];
   scale = next;
+  fitted = false;
   renderView();
 }
 
@@ -411,8 +414,8 @@ function pointElement(point) {
     svg('rect', { ...box, class: 'dot', fill: colors[point.label] }, element);
   } else if (reason) {
     const cross = `M-${RADIUS} -${RADIUS}L${RADIUS} ${RADIUS}M-${RADIUS} ${RADIUS}L${RADIUS} -${RADIUS}`;
-    svg('path', { d: cross, class: 'rim' }, element);
-    svg('path', { d: cross, class: 'cross', style: `stroke: ${colors[point.label]}; stroke-width: 3` }, element);
+    svg('path', { d: cross, class: 'rim wide' }, element);
+    svg('path', { d: cross, class: 'cross', stroke: colors[point.label] }, element);
   } else {
     svg('circle', { r: RADIUS, class: 'rim' }, element);
     svg('circle', { r: RADIUS, class: 'dot', fill: colors[point.label] }, element);
@@ -590,6 +593,7 @@ view.addEventListener('pointermove', (event) => {
   if (press.key === undefined) {
     view.classList.add('panning');
     origin = [press.origin[0] + shift[0], press.origin[1] + shift[1]];
+    fitted = false;
     renderView();
     return;
   }
@@ -683,7 +687,7 @@ $('pixels').addEventListener('error', () => {
   if (doc) say(`${session.names[doc.place]}: the server does not send this image`);
 });
 new ResizeObserver(() => {
-  fit();
+  if (fitted) fit();
   if (session) renderList();
 }).observe($('stage'));
 
