@@ -137,8 +137,10 @@ class PointStore:
         name_of = {entry['id']: name for name, entry in self._entries.items()}
         for annotation in content['annotations']:
             self._annotations[name_of[annotation['image_id']]].append(annotation)
-        # annotations by id, also those whose points were deleted: undo brings them back
-        self._known = {annotation['id']: annotation for annotation in content['annotations']}
+        # annotations by id, as read and as last saved, also of points that were deleted: undo brings
+        # them back
+        self._read = {annotation['id']: annotation for annotation in content['annotations']}
+        self._known = dict(self._read)
         self._next_point_id = _next_id(self._known)
         self._next_image_id = _next_id(name_of)
         self._labels = names_by_id
@@ -263,8 +265,9 @@ class PointStore:
             number = self._next_point_id
             self._next_point_id += 1
             return dict(id=number, image_id=image_id, category_id=category_id, point=place)
-        if known['category_id'] == category_id and known['point'] == place:
-            return known
+        for old in (known, self._read.get(known['id'], known)):
+            if old['category_id'] == category_id and old['point'] == place:
+                return old
         # its mask, box or score belongs to the old place
         return dict(id=known['id'], image_id=image_id, category_id=category_id, point=place)
 

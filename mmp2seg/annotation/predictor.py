@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from mmengine.config import Config
 
 from mmp2seg.annotation.mask_worker import Predictor
 from mmp2seg.annotation.point_store import Point
@@ -18,7 +19,7 @@ from mmp2seg.ops.rle import decode_rle
 
 
 def load_predictor(
-    config: str | Path,
+    config: str | Path | Config,
     checkpoint: str | Path | None,
     *,
     folder: str | Path,

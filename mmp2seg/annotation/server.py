@@ -29,7 +29,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mmp2seg.annotation.mask_worker import MaskWorker
-from mmp2seg.annotation.pictures import Pictures
+from mmp2seg.annotation.pictures import Picture, Pictures
 from mmp2seg.annotation.point_store import (
     FileChangedError,
     ImagePoints,
@@ -136,18 +136,26 @@ class AnnotationServer(ThreadingHTTPServer):
             counts=self.store.counts(),
         )
 
+    def picture(self, name: str) -> Picture:
+        """Return the pixels of an image.
+
+        Raises:
+            RequestError: it cannot be read.
+        """
+        try:
+            return self.pictures.get(name)
+        except FileNotFoundError as error:
+            raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
+        except (OSError, ValueError) as error:
+            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+
     def image(self, name: str) -> dict[str, Any]:
         """Return the size and the points of an image.
 
         Raises:
             RequestError: it cannot be read, or the points file states another size.
         """
-        try:
-            picture = self.pictures.get(name)
-        except FileNotFoundError as error:
-            raise RequestError(HTTPStatus.NOT_FOUND, str(error)) from error
-        except (OSError, ValueError) as error:
-            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+        picture = self.picture(name)
         (height, width), stated = picture.size, self.store.size(name)
         if stated not in (None, picture.size):
             raise RequestError(
@@ -165,7 +173,7 @@ class AnnotationServer(ThreadingHTTPServer):
             RequestError: 400: a point cannot be used; 409: the points were changed meanwhile; 500:
                 the file cannot be written. Nothing is saved then.
         """
-        picture = self.pictures.get(name)
+        picture = self.picture(name)
         try:
             if not isinstance(body, dict) or not isinstance(body.get('revision'), str):
                 raise ValueError(f'expected points and a revision, got {body!r:.60}')
@@ -260,10 +268,9 @@ class _Handler(BaseHTTPRequestHandler):
             return _json(self.server.session())
         name, what = self._image(parts.path)
         if what == 'pixels':
-            image = self.server.image(name)
-            picture = self.server.pictures.get(name)
+            picture = self.server.picture(name)
             # its address has the version of the file
-            is_current = parse_qs(parts.query).get('version') == [image['version']]
+            is_current = parse_qs(parts.query).get('version') == [picture.version]
             cache = {'Cache-Control': 'private, max-age=3600'} if is_current else {}
             return picture.data, picture.mime, cache
         if what == 'masks':
