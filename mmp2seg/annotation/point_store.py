@@ -137,8 +137,7 @@ class PointStore:
         name_of = {entry['id']: name for name, entry in self._entries.items()}
         for annotation in content['annotations']:
             self._annotations[name_of[annotation['image_id']]].append(annotation)
-        # annotations by id, as read and as last saved, also of points that were deleted: undo brings
-        # them back
+        # annotations by id, as read and as last saved, also of deleted points: undo needs them
         self._read = {annotation['id']: annotation for annotation in content['annotations']}
         self._known = dict(self._read)
         self._next_point_id = _next_id(self._known)
@@ -238,8 +237,8 @@ class PointStore:
         entry.pop('background_points', None)
         if clicks:
             entry['background_points'] = clicks
-        used: set[_ID] = set()
         annotations = [a for a in self._annotations.get(name, ()) if a.get('iscrowd', 0)]
+        used: set[_ID] = {annotation['id'] for annotation in annotations}
         for point in points:
             if point.label == BACKGROUND:
                 continue

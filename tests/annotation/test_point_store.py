@@ -127,6 +127,8 @@ def test_what_is_not_edited_stays(path):
     assert sorted(content['categories'], key=str) == sorted(FOREIGN['categories'], key=str)
     save(store, 'a.png', dog, cat)  # undo
     assert FOREIGN['annotations'][1] in entries(path)
+    save(store, 'a.png', Point(2, 2, 'cat', 3))  # the id of the crowd
+    assert [a['id'] for a in entries(path)] == [5, 3, 10]
     save(store, 'a.png')
     assert [a['id'] for a in entries(path)] == [5, 3]  # the crowd keeps the image in the file
     assert store.counts()[0] == 0
