@@ -54,8 +54,8 @@ class MaskWorker:
             timeout: longest time to wait, in seconds.
 
         Returns:
-            dict: ``status`` and, with 'ready', what the predictor returned; 'pending': ask again;
-            'stale': other points of this image were asked for; 'none': there is no model, and
+            dict: ``status`` and, with 'ready', what the predictor returned; 'pending': ask again
+            (``is_loading``: the model is not there yet); 'stale': other points of this image were asked for; 'none': there is no model, and
             'error': these points failed, both with a ``message``.
         """
         key, deadline = (name, points.revision), time.monotonic() + timeout
@@ -77,7 +77,7 @@ class MaskWorker:
                     return dict(status='stale')
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return dict(status='pending')
+                    return dict(status='pending', is_loading=not self._is_loaded)
                 self._changed.wait(left)
             return dict(status='none', message='the command ends')
 

@@ -143,7 +143,7 @@ class PointStore:
         self._next_point_id = _next_id(self._known)
         self._next_image_id = _next_id(name_of)
         self._labels = names_by_id
-        self._points = {name: self._read_points(name) for name in self._entries}
+        self._points: dict[str, ImagePoints] = {}  # of images that were asked for
         self._texts = {name: self._text(name) for name in self._listed}
 
     @property
@@ -154,7 +154,10 @@ class PointStore:
     def points(self, name: str) -> ImagePoints:
         """Return the points of an image; an image that is not in the file has none."""
         with self._lock:
-            return self._points.get(name, ImagePoints())
+            if name not in self._points:
+                known = name in self._entries
+                self._points[name] = self._read_points(name) if known else ImagePoints()
+            return self._points[name]
 
     def size(self, name: str) -> tuple[int, int] | None:
         """Return ``(H, W)`` of an image as the file states it, None without an entry."""
@@ -165,8 +168,7 @@ class PointStore:
     def counts(self) -> list[int]:
         """Return the number of points of each image of the folder; -1: it is marked as empty."""
         with self._lock:
-            states = [self._points.get(name, ImagePoints()) for name in self.names]
-            return [-1 if state.is_empty else len(state.points) for state in states]
+            return [self._count(name) for name in self.names]
 
     def save(
         self,
@@ -291,6 +293,14 @@ class PointStore:
         is_empty = name in self._listed and not points and not has_crowds
         return ImagePoints(tuple(points), is_empty)
 
+    def _count(self, name: str) -> int:
+        if name not in self._listed:
+            return 0
+        annotations = self._annotations[name]
+        objects = sum(not annotation.get('iscrowd', 0) for annotation in annotations)
+        clicks = len(self._entries[name].get('background_points', ()))
+        return objects + clicks if annotations or clicks else -1
+
     def _remember(self, name: str) -> list:
         return [
             values.get(name)
@@ -311,8 +321,8 @@ class PointStore:
 
         They are kept, so that a change of one image of ten thousand is written in milliseconds.
         """
-        annotations = (json.dumps(a, allow_nan=False) for a in self._annotations[name])
-        return json.dumps(self._entries[name], allow_nan=False), ', '.join(annotations)
+        annotations = json.dumps(self._annotations[name], allow_nan=False)
+        return json.dumps(self._entries[name], allow_nan=False), annotations[1:-1]
 
     def _write(self) -> None:
         if _stamp(self.path) != self._stamp:

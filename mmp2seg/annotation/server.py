@@ -195,14 +195,14 @@ class AnnotationServer(ThreadingHTTPServer):
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
         return _points_json(saved)
 
-    def masks(self, name: str, revision: str) -> dict[str, Any]:
+    def masks(self, name: str, revision: str, *, timeout: float) -> dict[str, Any]:
         """Return the masks of an image, see :meth:`MaskWorker.result`."""
         if self.worker is None:
             return dict(status='none', message='masks are switched off')
         points = self.store.points(name)
         if points.revision != revision:
             return dict(status='stale')
-        return self.worker.result(name, points, timeout=_WAIT)
+        return self.worker.result(name, points, timeout=timeout)
 
 
 def _points_json(state: ImagePoints) -> dict[str, Any]:
@@ -274,8 +274,9 @@ class _Handler(BaseHTTPRequestHandler):
             cache = {'Cache-Control': 'private, max-age=3600'} if is_current else {}
             return picture.data, picture.mime, cache
         if what == 'masks':
-            revision = parse_qs(parts.query).get('revision', [''])[0]
-            return _json(self.server.masks(name, revision))
+            query = parse_qs(parts.query)
+            revision, timeout = query.get('revision', [''])[0], 0.0 if 'now' in query else _WAIT
+            return _json(self.server.masks(name, revision, timeout=timeout))
         return _json(self.server.image(name))
 
     def _put(self) -> tuple[bytes, str, dict[str, str]]:

@@ -51,7 +51,7 @@ def test_a_result_is_found_once(worker, model):
 
 
 def test_the_newest_request_goes_first_and_replaces_older_ones(worker, model):
-    assert worker.result('a', points(1), timeout=0) == dict(status='pending')
+    assert worker.result('a', points(1), timeout=0)['status'] == 'pending'
     assert model.has_begun.wait(10)
     answers = {}
     threads = []
@@ -103,6 +103,20 @@ def test_a_model_that_cannot_be_loaded_is_the_reason(capsys):
     assert answer == worker.status() == dict(status='none', message='weights: pip install them')
     worker.close()
     assert capsys.readouterr().err == 'no masks: weights: pip install them\n'
+
+
+def test_a_model_that_is_being_loaded(model):
+    may_load = threading.Event()
+    worker = MaskWorker(lambda: may_load.wait(10) and model)
+    assert worker.status() == dict(status='loading')
+    answer = worker.result('a', points(1), timeout=0.01)
+    assert answer == dict(status='pending', is_loading=True)
+    may_load.set()
+    assert model.has_begun.wait(10)
+    answer = worker.result('a', points(1), timeout=0.01)
+    assert answer == dict(status='pending', is_loading=False)
+    model.may_go_on.set()
+    worker.close()
 
 
 def test_mistakes_of_the_program_have_a_traceback(capsys):

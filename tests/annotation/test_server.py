@@ -109,6 +109,11 @@ def test_masks(server):
     path = '/api/images/0/masks?revision='
     answer = ask(server, path + revision)[2]
     assert answer == dict(status='ready', **predict('', ()))
+    assert ask(server, f'{path}{revision}&now=1')[2] == answer
+    other = put(server)[2]['revision']
+    assert ask(server, f'{path}{other}&now=1')[2]['status'] in ('pending', 'ready')
+    assert ask(server, path + revision)[2] == dict(status='stale')
+    revision = other
     assert ask(server, path + 'old')[2] == dict(status='stale')
     worker, server.worker = server.worker, None
     assert ask(server, path + revision)[2]['status'] == 'none'

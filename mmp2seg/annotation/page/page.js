@@ -229,9 +229,12 @@ async function askForMasks() {
   // the server has the object points first
   const objects = points.filter((point) => point.label !== session.background);
   let answer = { status: 'pending' };
+  let path = imagePath(target.place, `/masks?revision=${revision}&now=1`);
   while (answer.status === 'pending') {
     try {
-      answer = await ask(imagePath(target.place, `/masks?revision=${revision}`), { signal });
+      answer = await ask(path, { signal });
+      if (answer.is_loading) setMaskState('waiting', 'masks: loading the model …');
+      path = imagePath(target.place, `/masks?revision=${revision}`); // waits for them
     } catch (error) {
       if (error.name === 'AbortError') return;
       answer = { status: 'error', message: error.message };
