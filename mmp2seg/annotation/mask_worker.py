@@ -55,8 +55,9 @@ class MaskWorker:
 
         Returns:
             dict: ``status`` and, with 'ready', what the predictor returned; 'pending': ask again
-            (``is_loading``: the model is not there yet); 'stale': other points of this image were asked for; 'none': there is no model, and
-            'error': these points failed, both with a ``message``.
+            (``is_loading``: the model is not there yet); 'stale': other points of this image were
+            asked for; 'none': there is no model, and 'error': these points failed, both with a
+            ``message``.
         """
         key, deadline = (name, points.revision), time.monotonic() + timeout
         with self._changed:

@@ -332,8 +332,8 @@ def test_the_keyboard_goes_through_the_images(tab, command):
     assert tab.page.is_hidden('#notice')
     tab.press('e')
     assert command.saved('d.png') == []
-    expected = '1 of 4 images have points, 1 have no objects'
-    assert tab.page.inner_text('#progress') == expected
+    assert tab.page.inner_text('#progress') == '1 of 4 images have points'
+    assert tab.page.inner_text('#empty-images') == '1 has no objects'
     tab.press('p', 'ArrowLeft')
     tab.wait_for_image('b.jpg')
     assert tab.labels() == ['cat']
@@ -378,9 +378,10 @@ def test_a_command_that_ended_loses_no_points(tab, command):
     command.stop()
     tab.page.mouse.click(*tab.place(100, 60))
     tab.page.wait_for_selector('#saved.bad')
-    assert 'NOT SAVED: the server does not answer' in tab.page.inner_text('#saved')
+    assert 'a.png is not saved: the command does not answer' in tab.page.inner_text('#notice')
     command.start()
     tab.wait_for_save()
+    assert tab.page.is_hidden('#notice')
     assert_points(command.saved(), [('cat', 30, 40), ('cat', 100, 60)])
 
 
@@ -390,5 +391,6 @@ def test_a_file_that_another_program_changed(tab, command):
     command.out.write_text(text)
     tab.page.mouse.click(*tab.place(100, 60))
     tab.page.wait_for_selector('#saved.bad')
-    assert 'another program changed this file' in tab.page.inner_text('#saved')
+    assert tab.page.inner_text('#saved') == 'NOT SAVED'
+    assert 'another program changed this file' in tab.page.inner_text('#notice')
     assert command.out.read_text() == text

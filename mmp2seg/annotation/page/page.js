@@ -95,7 +95,7 @@ async function open(place) {
   } catch (error) {
     if (wanted !== place) return;
     if (error instanceof RequestFailed) broken.add(place);
-    say(error instanceof RequestFailed ? error.message : 'The server does not answer.');
+    say(error instanceof RequestFailed ? error.message : 'The command does not answer.');
   }
   if (wanted !== place) return; // the user went on
   doc = loaded;
@@ -160,15 +160,17 @@ async function save(target) {
     });
     const body = JSON.stringify({ points, empty: target.empty, revision: target.revision });
     const headers = { 'Content-Type': 'application/json' };
+    const before = target.problem;
     target.problem = null;
     try {
       const answer = await ask(imagePath(target.place), { method: 'PUT', headers, body });
       takeIds(target, sent, answer);
+      if (before) say(null);
     } catch (error) {
       if (!(error instanceof RequestFailed)) {
-        target.problem = 'the server does not answer; trying again';
+        target.problem = 'the command does not answer; trying again';
         target.dirty = true;
-        renderStatus();
+        sayProblem(target);
         await new Promise((resolve) => setTimeout(resolve, RETRY));
       } else if (error.body.current && samePoints(sent, error.body.current)) {
         takeIds(target, sent, error.body.current); // its answer was lost
@@ -176,12 +178,18 @@ async function save(target) {
         giveWay(target, error.body.current);
       } else {
         target.problem = error.message;
+        sayProblem(target);
       }
     }
   }
   target.saving = false;
   renderStatus();
   if (target === doc) askForMasks();
+}
+
+function sayProblem(target) {
+  say(`${session.names[target.place]} is not saved: ${target.problem}`);
+  renderStatus();
 }
 
 // The server has the object points first and then the background clicks.
@@ -219,11 +227,11 @@ function giveWay(target, current) {
 let maskRequest = null;
 
 async function askForMasks() {
+  const target = doc;
+  if (!target || target.saving || target.problem) return;
   maskRequest?.abort();
   maskRequest = new AbortController();
   const { signal } = maskRequest;
-  const target = doc;
-  if (!target || target.saving || target.problem) return;
   setMaskState('waiting', target.points.length ? 'masks: …' : '');
   const { points, revision } = target;
   // the server has the object points first
@@ -444,15 +452,14 @@ function renderFailures() {
 }
 
 function renderStatus() {
-  const problem = doc?.problem;
   const unsaved = [...docs.values()].filter((other) => other.saving || other.problem);
   let text = doc ? `saved in ${session.file}` : '';
   if (unsaved.length) text = 'saving …';
   const failed = unsaved.find((other) => other.problem);
-  if (failed) text = `NOT SAVED: ${failed.problem}`;
+  if (failed) text = 'NOT SAVED';
   $('saved').textContent = text;
-  $('saved').title = text;
-  $('saved').classList.toggle('bad', Boolean(problem ?? failed));
+  $('saved').title = failed?.problem ?? text;
+  $('saved').classList.toggle('bad', Boolean(failed));
   document.body.dataset.saved = unsaved.length === 0;
   document.body.dataset.image = doc ? session.names[doc.place] : '';
   $('undo').disabled = !doc?.undo.length;
@@ -513,8 +520,9 @@ function renderList({ follow = false } = {}) {
   $('rows').replaceChildren(...rows);
   const done = session.counts.filter((count) => count !== 0).length;
   const empty = session.counts.filter((count) => count < 0).length;
-  const rest = empty ? `, ${empty} have no objects` : '';
-  $('progress').textContent = `${done - empty} of ${session.names.length} images have points${rest}`;
+  $('progress').textContent = `${done - empty} of ${session.names.length} images have points`;
+  $('empty-images').textContent = `${empty} ${empty === 1 ? 'has' : 'have'} no objects`;
+  $('empty-images').hidden = empty === 0;
   $('meter').max = session.names.length;
   $('meter').value = done;
 }
