@@ -301,20 +301,20 @@ class PointStore:
         clicks = len(self._entries[name].get('background_points', ()))
         return objects + clicks if annotations or clicks else -1
 
-    def _remember(self, name: str) -> list:
-        return [
-            values.get(name)
-            for values in (self._entries, self._annotations, self._points, self._texts)
-        ] + [dict(self._listed)]
+    def _remember(self, name: str) -> tuple[list, dict[str, None]]:
+        """Return what :meth:`_replace` changes."""
+        return [values.get(name) for values in self._by_name()], dict(self._listed)
 
-    def _restore(self, name: str, before: Sequence[Any]) -> None:
-        stores = (self._entries, self._annotations, self._points, self._texts)
-        for values, value in zip(stores, before[:-1], strict=True):
+    def _restore(self, name: str, before: tuple[list, dict[str, None]]) -> None:
+        values_before, self._listed = before
+        for values, value in zip(self._by_name(), values_before, strict=True):
             if value is None:
-                values.pop(name, None)  # type: ignore[attr-defined]
+                values.pop(name, None)
             else:
-                values[name] = value  # type: ignore[index]
-        self._listed = before[-1]
+                values[name] = value
+
+    def _by_name(self) -> tuple[dict[str, Any], ...]:
+        return self._entries, self._annotations, self._points, self._texts
 
     def _text(self, name: str) -> tuple[str, str]:
         """Return the json texts of an image and of its annotations.
