@@ -115,7 +115,7 @@ def main() -> None:
         python_requires='>=3.10',
         packages=find_packages(include=['mmp2seg', 'mmp2seg.*']),
         include_package_data=True,
-        package_data={'mmp2seg': ['py.typed']},
+        package_data={'mmp2seg': ['py.typed', 'annotation/page/*']},
         install_requires=runtime,
         extras_require={
             'mim': mim,

@@ -24,7 +24,12 @@ def _child(parent: Registry, *locations: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
 
 
-DATASETS = _child(MMENGINE_DATASETS, 'mmp2seg.datasets')
+DATASETS = _child(
+    MMENGINE_DATASETS,
+    'mmp2seg.datasets.point_coco',
+    'mmp2seg.datasets.point_voc',
+    'mmp2seg.datasets.pseudo_label_coco',
+)
 DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmp2seg.datasets.samplers')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmp2seg.datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'mmp2seg.models', 'mmp2seg.segmenters')

@@ -29,6 +29,7 @@ LAYERS = [
     'visualization',
     'engine',
     'apis',
+    'annotation',
     'analysis',
     'experiments',
     'testing',

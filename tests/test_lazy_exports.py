@@ -1,4 +1,4 @@
-"""``import mmp2seg`` loads nothing heavy; its names are imported when they are used."""
+"""Packages whose names are imported when they are used: ``import mmp2seg`` loads nothing heavy."""
 
 import subprocess
 import sys
@@ -37,3 +37,24 @@ def test_names():
     assert set(mmp2seg.__all__) <= set(dir(mmp2seg))
     with pytest.raises(AttributeError, match="module 'mmp2seg' has no attribute 'Inferencer'"):
         mmp2seg.Inferencer  # noqa: B018
+
+
+def test_reading_a_points_file_loads_nothing_heavy():
+    script = (
+        'import sys, mmp2seg.converters.points_file, mmp2seg.converters.class_names\n'
+        'print(*sys.modules)'
+    )
+    process = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    loaded = set(process.stdout.split())
+    assert 'mmp2seg.datasets.coco_content' in loaded
+    assert not {'torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg'} & loaded
+
+
+def test_names_of_datasets():
+    from mmp2seg import datasets
+    from mmp2seg.datasets.transforms import PackPointInputs
+
+    assert datasets.PackPointInputs is PackPointInputs
+    assert all(getattr(datasets, name).__name__ == name for name in datasets.__all__)
+    with pytest.raises(AttributeError, match="'mmp2seg.datasets' has no attribute 'Points'"):
+        datasets.Points  # noqa: B018

@@ -194,6 +194,9 @@ def test_wheel_and_sdist_hold_package_configs_and_tools_alone(built):
     content |= files_below(root, 'configs') | files_below(root, 'tools')
     expected = {f'mmp2seg/.mim/{name}' for name in content} | files_below(root, 'mmp2seg')
     expected.add('mmp2seg/py.typed')
+    expected |= {
+        f'mmp2seg/annotation/page/{name}' for name in ('index.html', 'page.css', 'page.js')
+    }
     for folder in ('dataset_converters', 'model_converters', 'misc', 'analysis_tools'):
         assert any(f'/tools/{folder}/' in name for name in expected)
     assert {name for name in wheel if '.dist-info/' not in name} == expected

@@ -29,6 +29,7 @@ COMMANDS = {
         "list the contents and the problems of a config's dataset",
     ),
     'convert': (None, 'convert points, semantic maps, datasets and checkpoints between formats'),
+    'annotate': ('annotate.py', 'click points on your own images, on a page that shows masks'),
     'masks': ('masks.py', 'write a mask for every point of your own images, without training'),
     'predict': (
         'predict.py',

@@ -167,6 +167,11 @@ class P2SegInferencer:
         """Names of the classes, in the order of their numbers."""
         return tuple(self._classes)
 
+    @property
+    def reads_background_points(self) -> bool:
+        """Whether the model looks at clicks on background: a point segmenter does."""
+        return self._segmenter is not None
+
     def set_image(self, image: Image, semantic_map: Map | None = None) -> None:
         """Look at an image, so that :meth:`predict` needs no pass of the network.
 

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdet.datasets import CocoDataset, VOCDataset
-
 from mmp2seg.files.text_reading import read_text
 
-_KNOWN = {'voc': VOCDataset.METAINFO['classes'], 'coco': CocoDataset.METAINFO['classes']}
+_KNOWN = {'voc': 'VOCDataset', 'coco': 'CocoDataset'}
 
 
 def resolve_classes(names: Sequence[str]) -> list[str]:
@@ -21,7 +19,9 @@ def resolve_classes(names: Sequence[str]) -> list[str]:
         ValueError: there are no names, a name is repeated, or the file is not UTF-8.
     """
     if len(names) == 1 and names[0] in _KNOWN:
-        return list(_KNOWN[names[0]])
+        import mmdet.datasets  # takes seconds, and most names need it not
+
+        return list(getattr(mmdet.datasets, _KNOWN[names[0]]).METAINFO['classes'])
     if len(names) == 1 and Path(names[0]).is_file():
         lines = read_text(names[0]).splitlines()
         names = [line.strip() for line in lines if line.strip()]

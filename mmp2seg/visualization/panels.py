@@ -4,7 +4,6 @@ All images are ``(H, W, 3)`` uint8 RGB. Coordinates are continuous: the centre o
 is ``(col + 0.5, row + 0.5)``. No function modifies its input.
 """
 
-import colorsys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
@@ -17,21 +16,11 @@ from scipy import ndimage
 from mmp2seg.files.atomic_write import replaced_file
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.coords import points_to_pixels
+from mmp2seg.visualization.colors import distinct_colors as distinct_colors
 
 IGNORE_COLOR = (224, 224, 224)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 Palette = Sequence[Sequence[int]]
-
-
-def distinct_colors(num: int) -> list[tuple[int, int, int]]:
-    """Return ``num`` saturated RGB colours; consecutive colours differ clearly in hue."""
-    golden_ratio = 0.618034  # spreads any number of hues evenly
-    hues = [(index * golden_ratio) % 1 for index in range(num)]
-    values = [(1.0, 0.75)[index // 5 % 2] for index in range(num)]
-    colors = [
-        colorsys.hsv_to_rgb(hue, 0.85, value) for hue, value in zip(hues, values, strict=True)
-    ]
-    return [tuple(round(255 * channel) for channel in color) for color in colors]
 
 
 def draw_points(

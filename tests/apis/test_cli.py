@@ -56,6 +56,7 @@ def run(capsys, *argv):
         ('test', 'test.py'),
         ('pseudo-labels', 'generate_pseudo_labels.py'),
         ('check', 'check_dataset.py'),
+        ('annotate', 'annotate.py'),
         ('masks', 'masks.py'),
         ('predict', 'predict.py'),
         ('report', 'report.py'),

@@ -471,3 +471,7 @@ def test_a_map_is_resized_if_the_pipeline_does(checkpoint, folder):
     large = semantic_map.repeat(2, 0).repeat(2, 1)
     result = inferencer(path, POINTS, LABELS, semantic_map=large)
     assert_same(result, inferencer(path, POINTS, LABELS, semantic_map=semantic_map))
+
+
+def test_who_reads_background_points(network, segmenter):
+    assert segmenter.reads_background_points and not network.reads_background_points

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.files.folder_lock import FolderInUse, folder_lock
+from mmp2seg.files.folder_lock import FileInUse, FolderInUse, file_lock, folder_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
@@ -94,3 +94,33 @@ def test_other_errors_are_errors(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, 'flock', refuse)
     with pytest.raises(OSError, match='broken disk'), folder_lock(tmp_path):
         pass
+
+
+def test_a_file_in_use_is_named(tmp_path):
+    script = HOLDER.replace(' folder_lock', ' file_lock')
+    path, link = tmp_path / 'new' / 'points.json', tmp_path / 'link.json'
+    link.symlink_to(path)
+    pipe = subprocess.PIPE
+    command = [sys.executable, '-c', script, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == 'held\n'
+        for name in (path, link):
+            with (
+                pytest.raises(FileInUse, match=r'points\.json: another command is at work'),
+                file_lock(name),
+            ):
+                pytest.fail('two hold it')
+        with file_lock(tmp_path / 'new' / 'other.json'):
+            pass
+        process.kill()
+    held = 0
+    for _ in range(2):
+        with file_lock(path):
+            held += 1
+    assert held == 2 and not path.exists()
+
+
+def test_a_file_that_cannot_be_locked(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError), file_lock(tmp_path / 'file' / 'points.json'):
+        pytest.fail('held')

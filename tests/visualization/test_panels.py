@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mmp2seg.visualization.colors import distinct_colors
 from mmp2seg.visualization.panels import (
     IGNORE_COLOR,
-    distinct_colors,
     draw_instance_map,
     draw_instances,
     draw_offset_field,
@@ -23,13 +23,6 @@ PALETTE = [(200, 10, 20), (30, 210, 40)]
 
 def black(height=40, width=60):
     return np.zeros((height, width, 3), dtype=np.uint8)
-
-
-def test_distinct_colors():
-    colors = distinct_colors(40)
-    assert len(set(colors)) == 40
-    assert distinct_colors(0) == []
-    assert distinct_colors(3) == colors[:3]
 
 
 def test_points_are_drawn_on_their_pixel_in_the_colour_of_their_class():
