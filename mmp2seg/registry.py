@@ -38,6 +38,7 @@ METRICS = _child(MMENGINE_METRICS, 'mmp2seg.evaluation')
 HOOKS = _child(
     MMENGINE_HOOKS,
     'mmp2seg.engine.checked_resume_hook',
+    'mmp2seg.engine.checked_weights_hook',
     'mmp2seg.engine.iteration_seed_hook',
     'mmp2seg.engine.points_visualization_hook',
 )

@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
         pseudo_labels.require_labels('--start', args.start)  # before the network runs
     pseudo_labels.set_label_run(cfg, split=args.split, outfile=outfile, grouping=args.grouping)
     try:
-        figures = runner.build_runner(cfg).test()
+        figures = runner.run_test(cfg)
     except FileNotFoundError as error:  # the last line, as a data worker's holds its traceback
         raise CommandError(str(error).strip().splitlines()[-1]) from error
     if is_main_process():

@@ -75,7 +75,7 @@ def main(argv: list[str]) -> None:
                 )
         set_prediction_data(cfg, images=args.images, points=args.points, semantic_maps=maps)
         pseudo_labels.set_label_run(cfg, split='test', outfile=outfile)
-        figures = runner.build_runner(cfg).test()
+        figures = runner.run_test(cfg)
     except (OSError, ValueError) as error:
         raise CommandError(last_line(error)) from error
     if is_main_process():

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
         apis.dump_predictions(cfg, args.out)
     if args.show or args.show_dir is not None:
         apis.draw_predictions(cfg, show=args.show, show_dir=args.show_dir, wait_time=args.wait_time)
-    apis.build_runner(cfg).test()
+    apis.run_test(cfg)
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
+from mmp2seg.models.pretrained import WrongCheckpointError
 
 # Samplers of mmengine by the name of the class, and their seeded versions.
 _SEEDED_SAMPLERS = {
@@ -81,6 +82,7 @@ def load_test_config(args: argparse.Namespace) -> Config:
     )
     cfg.load_from = require_checkpoint(args.checkpoint)
     cfg.resume = False
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmp2seg.CheckedWeightsHook')]
     if args.tta:
         enable_tta(cfg)
     return cfg
@@ -181,6 +183,21 @@ def enable_tta(cfg: Config) -> None:
         raise CommandError('--tta: the config has no test_dataloader')
     innermost_dataset(cfg.test_dataloader.dataset).pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict({**cfg.tta_model, 'module': cfg.model})
+
+
+def run_test(cfg: Config) -> dict:
+    """Build the Runner of ``cfg`` and test; see :func:`load_test_config`.
+
+    Returns:
+        dict: the metrics.
+
+    Raises:
+        CommandError: the checkpoint is of another network or of other classes.
+    """
+    try:
+        return build_runner(cfg).test()
+    except WrongCheckpointError as error:
+        raise CommandError(str(error)) from error
 
 
 def make_reproducible(cfg: Config) -> None:

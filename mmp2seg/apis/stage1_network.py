@@ -17,13 +17,11 @@ from torch import nn
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.apis.runner import require_checkpoint
-from mmp2seg.files.image_folder import shorten_names
-from mmp2seg.models.pretrained import unmet_entries
+from mmp2seg.models.pretrained import WrongCheckpointError, require_entries
 from mmp2seg.registry import MODELS, TRANSFORMS
 
 _IMAGE = 'LoadImageFromFile'
 _POINTS = 'LoadPointAnnotations'
-_SHOWN_ENTRIES = 3
 
 
 class Stage1Network:
@@ -149,14 +147,11 @@ def load_weights(model: nn.Module, checkpoint: str) -> dict:
             f'{checkpoint}: expected a checkpoint, it cannot be read '
             f'({type(error).__name__}: {reason:.200})'
         ) from error
+    try:
+        require_entries(model, state, source=checkpoint)
+    except WrongCheckpointError as error:
+        raise CommandError(str(error)) from error
     state = {name.removeprefix('module.'): value for name, value in state.items()}
-    unmet = unmet_entries(model, state)
-    if unmet:
-        raise CommandError(
-            f'{checkpoint}: expected the weights of this config, {len(unmet)} of '
-            f'{len(model.state_dict())} entries are missing or have another shape: '
-            f'{shorten_names(unmet, shown=_SHOWN_ENTRIES)}'
-        )
     model.load_state_dict(state, strict=False)
     return content.get('meta') or {}
 

@@ -9,8 +9,10 @@ from mmengine.model import BaseModule, PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmp2seg.files.image_folder import shorten_names
 from mmp2seg.models.package_weights import MissingPackageError
 
+_SHOWN_ENTRIES = 3
 # Norms of the maps that a transformer or ConvNeXt returns (norm0, norm1, ...). The weights of a
 # classifier do not contain them.
 _OUTPUT_NORM = re.compile(r'norm\d+\.')
@@ -60,6 +62,35 @@ def require_pretrained(model: nn.Module, *, setting: str = 'model') -> None:
                 reason = f'have no entry of the right shape for {len(unmet)} of {total} entries'
                 reason = f'{reason}, the first is {unmet[0]}'
                 raise PretrainedWeightsError(_message(place, cfg['checkpoint'], reason))
+
+
+class WrongCheckpointError(ValueError):
+    """A checkpoint is of another network or other classes; the message names the file."""
+
+
+def require_entries(
+    module: nn.Module, state: dict[str, Tensor], *, source: str, unused: tuple[str, ...] = ()
+) -> None:
+    """Check that a state dict has every entry of a module in its shape.
+
+    Args:
+        module: the network.
+        state: of a checkpoint; a leading ``module.`` of the names does not matter.
+        source: name of the checkpoint, for the message.
+        unused: prefixes of entries that may be missing.
+
+    Raises:
+        WrongCheckpointError: entries are missing or have another shape; the message names the first
+            of them.
+    """
+    state = {name.removeprefix('module.'): value for name, value in state.items()}
+    unmet = [name for name in unmet_entries(module, state) if not name.startswith(unused)]
+    if unmet:
+        raise WrongCheckpointError(
+            f'{source}: expected the weights of this config, {len(unmet)} of '
+            f'{len(module.state_dict())} entries are missing or have another shape: '
+            f'{shorten_names(unmet, shown=_SHOWN_ENTRIES)}'
+        )
 
 
 def init_weights_quietly(model: BaseModule) -> None:

@@ -80,3 +80,13 @@ def test_show_dir_draws_the_panels_of_stage_1(toy_project):
 )
 def test_mistakes_end_with_one_line(mistake_of, arguments, message):
     assert mistake_of('test.py', *arguments) == f'test.py: error: {message}'
+
+
+@pytest.mark.parametrize('state', [{}, {'a': 1}, {'conv.weight': torch.zeros(9, 2, 1, 1)}])
+def test_a_checkpoint_of_another_network_ends_with_one_line(toy_project, state):
+    torch.save(dict(state_dict=state), toy_project.folder / 'other.pth')
+    process = toy_project.tool('test.py', toy_project.config, 'other.pth')
+    assert process.returncode == 1
+    (line,) = [line for line in process.stderr.splitlines() if 'error' in line]
+    assert line.startswith('test.py: error: other.pth: expected the weights of this config, ')
+    assert 'Traceback' not in process.stderr

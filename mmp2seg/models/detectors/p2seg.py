@@ -152,6 +152,12 @@ class P2Seg(BaseDetector):
             raise ValueError('test_cfg.rounds propagates by affinity: expected an affinity_head')
         return dataclasses.replace(self.distiller.scorer, **options)
 
+    @property
+    def unused_at_inference(self) -> tuple[str, ...]:
+        """Prefixes of entries that inference does not need, so that a checkpoint may lack them."""
+        used = self.decoder.needs_embedding or self.test_scorer.rounds > 0
+        return () if used else ('affinity_head.',)
+
     def init_weights(self) -> None:
         """Initialise all parts by their ``init_cfg``.
 
