@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def read_image_list(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: it is empty, names an image twice, or is not UTF-8.
+        ValueError: it is empty, names an image twice or outside of the folder, or is not UTF-8.
     """
     path = Path(path)
     if not path.is_file():
@@ -82,6 +82,8 @@ def read_image_list(path: str | Path) -> list[str]:
     for name in names:
         if name in seen:
             raise ValueError(f'{path}: expected each image once, got {name} twice')
+        if PurePath(name).is_absolute() or '..' in PurePath(name).parts:
+            raise ValueError(f'{path}: expected names of images in the image folder, got {name}')
         seen.add(name)
     return names
 

@@ -68,8 +68,15 @@ def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, P
 
 
 def relative_stem(file_name: str | Path) -> str:
-    """Return a path without suffix, ``'a/b.jpg'`` -> ``'a/b'``; it is equal for image and map."""
-    return Path(file_name).with_suffix('').as_posix()
+    """Return a path without suffix, ``'a/b.jpg'`` -> ``'a/b'``; it is equal for image and map.
+
+    Raises:
+        ValueError: the path is absolute or has '..': a file named by it could be anywhere.
+    """
+    path = Path(file_name)
+    if path.is_absolute() or '..' in path.parts or not path.name:
+        raise ValueError(f'expected a file in the image folder, got {str(file_name)!r}')
+    return path.with_suffix('').as_posix()
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

@@ -81,3 +81,10 @@ def test_image_lists(tmp_path):
     write_lines(tmp_path / 'empty.txt', [])
     with pytest.raises(ValueError, match='empty.txt: expected at least one image'):
         read_image_list(tmp_path / 'empty.txt')
+
+
+@pytest.mark.parametrize('name', ['../../a', '/tmp/a', 'a/../b'])
+def test_an_image_list_names_no_file_elsewhere(tmp_path, name):
+    (tmp_path / 'list.txt').write_text(f'b\n{name}\n')
+    with pytest.raises(ValueError, match=r'list\.txt: expected names of images in the'):
+        read_image_list(tmp_path / 'list.txt')

@@ -62,6 +62,12 @@ def test_relative_stem():
     assert relative_stem('train/a.b.jpg') == 'train/a.b'
 
 
+@pytest.mark.parametrize('name', ['../a.jpg', 'a/../../b.jpg', '/etc/a.jpg', '.', ''])
+def test_a_name_does_not_leave_its_folder(name):
+    with pytest.raises(ValueError, match='expected a file in the image folder'):
+        relative_stem(name)
+
+
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif', 'webp'])
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_size_is_that_of_the_image_as_training_loads_it(tmp_path, orientation, suffix):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class SemanticMapWriter(PerImageMetric):
         """Write the maps of a batch of data samples."""
         for data_sample in data_samples:
             file_name = data_sample['file_name']
-            name = _map_name(file_name)
+            name = relative_stem(file_name)
             semantic_map, has_confidence = self._semantic_map(data_sample, file_name)
             write_palette_png(self.folder / f'{name}.png', semantic_map)
             self.results.append(
@@ -131,21 +131,6 @@ class SemanticMapWriter(PerImageMetric):
             # written so that nan is not sure either
             semantic_map[~(_plane(confidence) >= self.min_confidence)] = _IGNORE
         return semantic_map, confidence is not None
-
-
-def _map_name(file_name: str) -> str:
-    """Return the path of an image's map in its folder, without suffix.
-
-    Raises:
-        ValueError: the path leads out of the folder.
-    """
-    name = relative_stem(file_name)
-    path = PurePosixPath(name)
-    if path.is_absolute() or '..' in path.parts:
-        raise ValueError(
-            f'{file_name}: expected the path of an image inside its folder, to name its map by it'
-        )
-    return name
 
 
 def _plane(field: Tensor) -> np.ndarray:
