@@ -10,8 +10,9 @@ of the embedding.
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,7 @@ def guided_propagation(
     embedding: Tensor | None = None,
     beta: float = 1.0,
     block: int = 32,
+    memo: MutableMapping[str, Any] | None = None,
 ) -> Tensor:
     """Propagate scores along the image: ``iterations`` times, ``S <- A S``.
 
@@ -64,6 +66,9 @@ def guided_propagation(
         beta: power of the embedding's factor, at least 0.
         block: number of score maps that are propagated at a time. The result does not depend on it.
             Memory is that of ``P + 5 block`` maps.
+        memo: a dict, empty at first, that keeps the weights (``P`` maps) for further scores of the
+            same image. All arguments but ``scores``, ``fixed`` and ``block`` must be the same each
+            time.
 
     Returns:
         Tensor: ``(N, H, W)`` with the dtype of ``scores``; computed in float32 (float64 for float64
@@ -100,24 +105,27 @@ def guided_propagation(
     dtype = torch.promote_types(scores.dtype, torch.float32)
     grid = _Grid(*size, tuple(dilations))
     with torch.autocast(scores.device.type, enabled=False):
-        with torch.no_grad():
-            weights, own = _matrix(
-                grid,
-                image.to(dtype),
-                valid=valid,
-                fixed=fixed,
-                embedding=None if embedding is None else embedding.to(dtype),
-                color_scale=color_scale,
-                position_weight=position_weight,
-                beta=beta,
-            )
+        memo = {} if memo is None else memo
+        if 'matrix' not in memo:
+            with torch.no_grad():
+                memo['matrix'] = _matrix(
+                    grid,
+                    image.to(dtype),
+                    valid=valid,
+                    embedding=None if embedding is None else embedding.to(dtype),
+                    color_scale=color_scale,
+                    position_weight=position_weight,
+                    beta=beta,
+                )
+        weights, own = memo['matrix']
         out = torch.empty_like(scores)
         for start in range(0, len(scores), block):
             part = scores[start : start + block]
             # a weight of 0 does not remove what is not finite
             values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
             for _ in range(iterations):
-                values = _step(grid, values, weights, own)
+                after = _step(grid, values, weights, own)
+                values = after if fixed is None else values.where(fixed, after)
             result = values.to(scores.dtype)
             out[start : start + block] = result if valid is None else result.where(valid, part)
     return out
@@ -204,7 +212,6 @@ def _matrix(
     image: Tensor,
     *,
     valid: Tensor | None,
-    fixed: Tensor | None,
     embedding: Tensor | None,
     color_scale: float,
     position_weight: float,
@@ -213,17 +220,16 @@ def _matrix(
     """Return the rows of A at the grid's places, and its diagonal.
 
     Returns:
-        tuple: ``(P, places)`` weights of the neighbours; and ``(places,)``, 1 for pixels that keep
-        their scores, else 0, None if there are none.
+        tuple: ``(P, places)`` weights of the neighbours; and ``(places,)``, 1 for pixels that are
+        not valid or have no valid neighbour, else 0, None if all are valid.
     """
     colors = _pad_known(grid, image, valid)
     features = None if embedding is None else _pad_known(grid, embedding, valid)
     known = None if valid is None else grid.pad(valid[None].to(image))
-    kept = None if fixed is None else grid.pad(fixed[None].to(image))
     near_weights = [position_weight * share for share in _near_shares(grid.lengths, color_scale)]
     places = grid.places
     weights = image.new_empty(len(near_weights), len(places))
-    own = None if known is None and kept is None else image.new_zeros(len(places))
+    own = None if known is None else image.new_zeros(len(places))
     for chunk in grid.chunks(image):
         inside = slice(chunk.start - places.start, chunk.stop - places.start)
         rows = weights[:, inside]
@@ -241,12 +247,8 @@ def _matrix(
         else:
             total = rows.sum(0)
             rows /= total.where(total > 0, 1)
-        if own is not None:
-            keeps = torch.zeros_like(own[inside], dtype=torch.bool)
-            if known is not None:
-                keeps |= (_range(known, chunk)[0] == 0) | (total == 0)
-            if kept is not None:
-                keeps |= _range(kept, chunk)[0] > 0
+        if known is not None and own is not None:
+            keeps = (_range(known, chunk)[0] == 0) | (total == 0)
             rows.masked_fill_(keeps, 0)
             own[inside] = keeps.to(own)
     return weights, own
