@@ -48,7 +48,7 @@ from mmp2seg.visualization.windows import show_picture
 Image = str | Path | npt.NDArray[np.uint8]
 Map = str | Path | npt.NDArray[np.uint8]
 
-# Frames of an image whose features are kept besides the newest: clicking and undoing changes
+# Frames of an image that are kept besides the newest: clicking and undoing changes
 # between two.
 _KEPT_FRAMES = 2
 # The same for the sets of classes whose maps are kept.
@@ -87,11 +87,12 @@ class _Look:
     batch: dict | None = None  # input of the network without points
     raw_maps: tuple[Tensor | None, ...] | None = None
     # maps in the image's frame by the classes of the points, and what their decoding shares
-    maps: dict[tuple[int, ...], tuple[ImageMaps, AssignmentMemo]] = dataclasses.field(
+    maps: dict[tuple[int, ...], tuple[ImageMaps, AssignmentMemo | None]] = dataclasses.field(
         default_factory=dict
     )
+    keeps: bool = False  # further points will come
     weights: dict | None = None  # of the affinity, see AssignmentMemo
-    features: dict = dataclasses.field(default_factory=dict)  # of the point segmenter
+    frames: dict = dataclasses.field(default_factory=dict)  # of the point segmenter
     image_rgb: npt.NDArray[np.uint8] | None = None  # for the point segmenter
 
     @property
@@ -201,7 +202,10 @@ class P2SegInferencer:
                 f'{cfg.filename or "config"}: expected no checkpoint, got {checkpoint}'
             )
         self._set_segmenter(build_point_segmenter(cfg, device=self._device))
-        self._classes, self._takes_new_classes = _unique(() if classes is None else classes), classes is None
+        self._classes, self._takes_new_classes = (
+            _unique(() if classes is None else classes),
+            classes is None,
+        )
         self._reads_maps = not _MAP_OPTIONS.isdisjoint(self._options)
 
     @property
@@ -230,6 +234,7 @@ class P2SegInferencer:
         self._look = None  # free its memory first
         look = self._look_at(_Request(image, (), semantic_map=semantic_map))
         self._run_network([look])
+        look.keeps = True
         if look.size[0] * look.size[1] <= _MAX_WEIGHTED_PIXELS:
             look.weights = {}
         self._look = look
@@ -263,7 +268,9 @@ class P2SegInferencer:
         if self._look is None:
             raise ValueError('expected an image: call set_image first')
         return self._predict(
-            self._look, _Request('', points, labels, background_points=background_points), object_size
+            self._look,
+            _Request('', points, labels, background_points=background_points),
+            object_size,
         )
 
     def __call__(
@@ -560,7 +567,7 @@ class P2SegInferencer:
         known = None if of_points else look.maps.get(classes)
         if known is None:
             (maps,) = model.original_maps(look.raw_maps, batch['inputs'], [sample])
-            known = maps, AssignmentMemo(affinity=look.weights)
+            known = maps, AssignmentMemo(affinity=look.weights) if look.keeps else None
             while len(look.maps) > _KEPT_CLASSES:
                 look.maps.pop(next(iter(look.maps)))
             if not of_points:
@@ -584,12 +591,12 @@ class P2SegInferencer:
                 look.image_rgb = (
                     look.pixels if self._network is None else read_rgb(look.source.path)
                 )
-        while len(look.features) > _KEPT_FRAMES:
-            look.features.pop(next(iter(look.features)))
+        while len(look.frames) > _KEPT_FRAMES:
+            look.frames.pop(next(iter(look.frames)))
         num_classes = max(1, len(self._classes))
         options: dict[str, Any] = {}
-        if 'features' in self._options:
-            options['features'] = look.features
+        if 'frames' in self._options and look.keeps:
+            options['frames'] = look.frames
         if object_size is not None:
             options['object_size'] = object_size
         if look.semantic_map is not None and self._network is None:

@@ -299,9 +299,9 @@ class InstanceScorer:
             products = torch.einsum('nd,dhw->nhw', click_vectors, embedding)
             # Of the clicks that a pixel may belong to by its landing. So far clicks do not count,
             # and the result does not depend on the window.
-            shares = instance_scores(
-                torch.ones_like(probs), landing, anchors, channels, **options
-            )[:-1]
+            shares = instance_scores(torch.ones_like(probs), landing, anchors, channels, **options)[
+                :-1
+            ]
             scores = with_click_affinities(
                 scores, products.sigmoid() * shares, weight=self.click_weight
             )

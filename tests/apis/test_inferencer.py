@@ -281,7 +281,7 @@ def test_features_are_kept_for_the_last_scales_alone(folder):
     inferencer.set_image(paths(folder)[0])
     for distance in (2, 4, 6, 8, 10, 12):
         inferencer.predict([(20, 20), (20 + distance, 20)], 'a', object_size=4.0 * distance)
-    assert 1 < len(inferencer._look.features) <= 3
+    assert 1 < len(inferencer._look.frames) <= 3
 
 
 def test_a_point_segmenter_learns_its_classes(folder):

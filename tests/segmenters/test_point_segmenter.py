@@ -431,19 +431,19 @@ def test_further_points_in_the_same_frame_need_no_pass_of_the_backbone():
     model = segmenter(spacing=1.0)
     sizes = []
     model.backbone.register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].shape[2:]))
-    features = {}
+    frames = {}
     for number in (2, 6):
         call = dict(points_xy=points[:number], labels=labels[:number], num_classes=3)
-        result = model(image, **call, features=features)
+        result = model(image, **call, frames=frames)
         expected = model(image, **call)
         assert np.array_equal(result.instance_map, expected.instance_map)
         assert np.array_equal(result.scores, expected.scores)
-    assert list(features) == [(85, 128)] and len(sizes) == 3  # one of them with the dict
-    model(image, **call, object_size=10.0, features=features)
-    assert list(features) == [(85, 128)]
+    assert list(frames) == [(85, 128)] and len(sizes) == 3  # one of them with the dict
+    model(image, **call, object_size=10.0, frames=frames)
+    assert list(frames) == [(85, 128)]
     model.spacing = 48.0  # a larger frame
-    model(image, **call, object_size=10.0, features=features)
-    assert len(features) == 2
+    model(image, **call, object_size=10.0, frames=frames)
+    assert len(frames) == 2
 
 
 def test_the_backbone_stays_frozen_and_in_evaluation_mode():

@@ -13,8 +13,8 @@ from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mmp2seg.codecs.building import build_codecs, require_no_labeler
 from mmp2seg.codecs import AssignmentMemo
+from mmp2seg.codecs.building import build_codecs, require_no_labeler
 from mmp2seg.codecs.data_samples import add_instances, image_points, require_original_points
 from mmp2seg.deprecation import warn_deprecated
 from mmp2seg.models.detectors.original_frame import offset_factors, to_original_frame
