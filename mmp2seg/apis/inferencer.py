@@ -309,7 +309,7 @@ class P2SegInferencer:
             return_datasamples: return mmdet's data samples.
             show: show each picture in a window, or below a notebook's cell. Without a display, a
                 warning says so, and nothing is shown.
-            wait_time: seconds to show each picture; 0: until the space key, or the window is closed.
+            wait_time: seconds to show each picture; 0: until the space key is pressed.
             out_dir: folder for ``vis/<image>.png``, a picture, and ``preds/<image>.json``, the
                 content of :meth:`PointResult.to_coco`.
             no_save_vis: write no pictures.

@@ -273,7 +273,7 @@ class RandomWalkerAffinity:
         fixed: Tensor | None = None,
         memo: MutableMapping[str, Any] | None = None,
     ) -> Tensor:
-        """Propagate the scores of an image, see :class:`Affinity`; embedding and memo are not used."""
+        """Propagate the scores of an image, see :class:`Affinity`; it uses no embedding or memo."""
         _require_one_size(scores, image)
         if scores.numel() == 0:
             return scores.clone()

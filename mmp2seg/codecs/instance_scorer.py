@@ -55,10 +55,11 @@ class AssignmentMemo:
     """What assignments of the same image by other points share; see :meth:`InstanceScorer.assign`.
 
     Attributes:
-        affinity: by window, the memo of the affinity. It depends on the image, the embedding and
-            ``valid``. None: keep none, which saves the memory of 24 maps of the image.
-        windows: by window, the points that have a share in it, and its result. It also depends on
-            ``probs`` and ``offset``.
+        affinity: by window with its surroundings, the memo of the affinity. It depends on the
+            image, the embedding and ``valid``. None: keep none, which saves the memory of 24 maps
+            of the image.
+        windows: by window without its surroundings, the points that have a share in it, and its
+            result. It also depends on ``probs`` and ``offset``.
     """
 
     affinity: dict[_Window, dict[str, Any]] | None = field(default_factory=dict)
@@ -202,18 +203,17 @@ class InstanceScorer:
         channel_map = torch.zeros_like(instance_map, dtype=torch.int64)
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
         for inner, outer in self._windows(height, width):
-            window = (outer[0].start, outer[0].stop, outer[1].start, outer[1].stop)
             local_xy = points_xy - points_xy.new_tensor([outer[1].start, outer[0].start])
             parts = _crop(probs, outer).float(), _crop(landing, outer)
             near = self._near_points(*parts, anchors, local_xy, channels)
             key = (points_xy[near], anchors[near], channels[near])
-            known = None if memo is None else memo.windows.get(window)
+            known = None if memo is None else memo.windows.get(_ends(inner))
             if known is not None and all(map(torch.equal, known[0], key)):
                 owners, *result = known[1]
             else:
                 of_image = None
                 if memo is not None and memo.affinity is not None:
-                    of_image = memo.affinity.setdefault(window, {})
+                    of_image = memo.affinity.setdefault(_ends(outer), {})
                 scores = self._window_scores(
                     *parts,
                     anchors[near],
@@ -233,7 +233,7 @@ class InstanceScorer:
                     scores[:, rows, columns], channels[near], len(probs)
                 )
                 if memo is not None:
-                    memo.windows[window] = key, (owners, *result)
+                    memo.windows[_ends(inner)] = key, (owners, *result)
             channel_map[inner], confidence[inner] = result
             numbers = torch.cat([near.new_zeros(1), near + 1]).int()
             instance_map[inner] = numbers[owners.long()]
@@ -320,6 +320,11 @@ class InstanceScorer:
             scores = F.interpolate(scores[None], scale_factor=self.stride, mode='bilinear')[0]
             scores = scores[:, :height, :width]
         return scores
+
+
+def _ends(box: Box) -> _Window:
+    """Return the ends of a window's rows and columns, as slices are no keys."""
+    return box[0].start, box[0].stop, box[1].start, box[1].stop
 
 
 def _crop(values: Tensor, box: Box) -> Tensor:
