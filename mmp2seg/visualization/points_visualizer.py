@@ -13,7 +13,7 @@ from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import VISUALIZERS
 from mmp2seg.visualization.panels import Palette, distinct_colors, write_png
 from mmp2seg.visualization.stage1_panels import draw_stage1
-from mmp2seg.visualization.windows import show_picture
+from mmp2seg.visualization.windows import can_show, show_picture
 
 
 @VISUALIZERS.register_module()
@@ -81,7 +81,7 @@ class PointsVisualizer(DetLocalVisualizer):
                 data_sample,
                 draw_gt=draw_gt,
                 draw_pred=draw_pred,
-                show=show,
+                show=show and can_show(name),
                 wait_time=wait_time,
                 out_file=out_file,
                 pred_score_thr=pred_score_thr,
