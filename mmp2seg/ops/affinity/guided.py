@@ -118,6 +118,7 @@ def guided_propagation(
                     beta=beta,
                 )
         weights, own = memo['matrix']
+        held = None if fixed is None else fixed.to(dtype)
         out = torch.empty_like(scores)
         for start in range(0, len(scores), block):
             part = scores[start : start + block]
@@ -125,7 +126,8 @@ def guided_propagation(
             values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
             for _ in range(iterations):
                 after = _step(grid, values, weights, own)
-                values = after if fixed is None else values.where(fixed, after)
+                # not where, which is six times as slow on a CPU
+                values = after if held is None else torch.addcmul(after * (1 - held), values, held)
             result = values.to(scores.dtype)
             out[start : start + block] = result if valid is None else result.where(valid, part)
     return out
