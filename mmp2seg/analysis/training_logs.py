@@ -21,11 +21,13 @@ class TrainingLog:
         curves: per scalar its steps, in ascending order, and its values. Steps are iterations,
             or epochs for the metrics of an epoch-based training.
         tests: per test, in the order of time, its metrics.
+        unread: files of tests that cannot be read, with the reason; a killed run leaves them.
     """
 
     name: str
     curves: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
     tests: list[dict[str, float]] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     @property
     def losses(self) -> list[str]:
@@ -81,7 +83,11 @@ def read_training_log(work_dir: str | Path) -> TrainingLog:
             log.curves[name] = steps, [curve[step] for step in steps]
     for path in sorted(work_dir.glob('*/*.json')):
         if path.stem == path.parent.name:
-            content = read_json(path)
+            try:
+                content = read_json(path)
+            except ValueError as error:  # mmengine does not write it atomically
+                log.unread.append(str(error))
+                continue
             if isinstance(content, dict):
                 log.tests.append(_numbers(content))
     return log

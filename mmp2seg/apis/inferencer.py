@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import itertools
 import operator
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
+from mmengine.visualization import Visualizer
 from torch import Tensor, nn
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.config_names import resolve_config
 from mmp2seg.apis.device import resolve_device
-from mmp2seg.apis.point_masks import build_point_segmenter
+from mmp2seg.apis.point_masks import build_point_segmenter, require_integer_ids
 from mmp2seg.apis.point_result import (
     ImageSource,
     PointResult,
@@ -31,22 +33,48 @@ from mmp2seg.apis.predictions import model_classes
 from mmp2seg.apis.pseudo_labels import stage1_model
 from mmp2seg.apis.runner import load_config
 from mmp2seg.apis.stage1_network import Stage1Network
+from mmp2seg.codecs import AssignmentMemo
 from mmp2seg.converters.points_file import read_points
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.image_folder import relative_stem, shorten_names
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import read_index_png
+from mmp2seg.models.detectors.p2seg import ImageMaps
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.segmenters import PointSegmentation
 from mmp2seg.visualization.panels import picture_path, write_png
+from mmp2seg.visualization.windows import show_picture
 
 Image = str | Path | npt.NDArray[np.uint8]
 Map = str | Path | npt.NDArray[np.uint8]
 
-# Frames of an image whose features are kept besides the newest: clicking and undoing changes
+# Frames of an image that are kept besides the newest: clicking and undoing changes
 # between two.
 _KEPT_FRAMES = 2
+# The same for the sets of classes whose maps are kept.
+_KEPT_CLASSES = 2
+_IGNORE = 255
 _MAX_CLASSES = 254  # 255 is ignore
+# Arguments of a point segmenter that a semantic map can be given as.
+_MAP_OPTIONS = {'semantic_map', 'network_maps'}
+# Images with more pixels keep no affinity weights, which take 96 bytes per pixel.
+_MAX_WEIGHTED_PIXELS = 2_000_000
+# mmengine's default scope is global: two inferencers that are built at once would mix it up.
+_BUILDING = threading.Lock()
+
+
+@dataclasses.dataclass
+class _Request:
+    """An image and its points, as the caller gave them."""
+
+    image: Image
+    points: npt.ArrayLike
+    labels: Any = None
+    semantic_map: Map | None = None
+    background_points: npt.ArrayLike | None = None
+    file_name: str | None = None
+    image_id: int | None = None
+    point_ids: Sequence[int] | None = None
 
 
 @dataclasses.dataclass
@@ -57,8 +85,14 @@ class _Look:
     source: ImageSource
     semantic_map: npt.NDArray[np.uint8] | None
     batch: dict | None = None  # input of the network without points
-    raw_maps: tuple[Tensor, ...] | None = None
-    features: dict = dataclasses.field(default_factory=dict)  # of the point segmenter
+    raw_maps: tuple[Tensor | None, ...] | None = None
+    # maps in the image's frame by the classes of the points, and what their decoding shares
+    maps: dict[tuple[int, ...], tuple[ImageMaps, AssignmentMemo | None]] = dataclasses.field(
+        default_factory=dict
+    )
+    keeps: bool = False  # further points will come
+    weights: dict | None = None  # of the affinity, see AssignmentMemo
+    frames: dict = dataclasses.field(default_factory=dict)  # of the point segmenter
     image_rgb: npt.NDArray[np.uint8] | None = None  # for the point segmenter
 
     @property
@@ -78,14 +112,18 @@ class P2SegInferencer:
 
     Points are ``(x, y)`` in pixels of the image, continuous: the centre of pixel (column, row) is
     ``(column + .5, row + .5)``. Images as arrays are ``(H, W, 3)`` uint8 in the order BGR, as
-    mmdet and OpenCV load them.
+    mmdet and OpenCV load them; grey ``(H, W)`` is accepted, and so is alpha, which is ignored. A
+    path can be any image that OpenCV reads.
+
+    Several threads can call one inferencer at once. :meth:`set_image` and :meth:`predict` share an
+    image and belong to one thread.
 
     Args:
         config: path of a config, name of one of the package (``p2seg/tiny_shapes``,
             ``p2seg_tiny_shapes``), or a config. Its model is the detector of stage 1, or a
             :class:`mmp2seg.segmenters.PointSegmenter`, which needs no checkpoint.
         checkpoint: path or address of the weights of stage 1.
-        device: torch's name of a device. None: CUDA if there is one, else the CPU.
+        device: a device of torch or its name. None: CUDA if there is one, else the CPU.
         classes: names of the classes. None: those of the checkpoint, or else of the config. A point
             segmenter has none of its own: a name gets the next number when it is first used.
         maps_from_points: make the semantic map of an image without one by the ``point_segmenter``
@@ -101,7 +139,7 @@ class P2SegInferencer:
         self,
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         *,
         classes: Sequence[str] | None = None,
         maps_from_points: bool = True,
@@ -109,8 +147,9 @@ class P2SegInferencer:
         self._device = _checked_device(device)
         self._network: Stage1Network | None = None
         self._segmenter: nn.Module | None = None
+        self._options: frozenset[str] = frozenset()  # arguments of the segmenter
         self._look: _Look | None = None
-        with _user_errors():
+        with _user_errors(), _BUILDING:
             cfg = config if isinstance(config, Config) else load_config(resolve_config(config))
             if _is_network(cfg):
                 self._load_network(cfg, checkpoint, classes, maps_from_points)
@@ -130,7 +169,7 @@ class P2SegInferencer:
                 "masks without one: P2SegInferencer('point_segmenter/efficientnet-lite0')"
             )
         network = Stage1Network(cfg, checkpoint, device=self._device)
-        names = classes or network.trained_classes
+        names = network.trained_classes if classes is None else list(classes)
         if names is None:
             names = model_classes(cfg, [f'class {k}' for k in range(network.num_classes)])
         if len(names) != network.num_classes:
@@ -142,9 +181,13 @@ class P2SegInferencer:
         self._classes, self._takes_new_classes = _unique(names), False
         self._reads_maps = bool((stage1_model(cfg).get('test_cfg') or {}).get('use_weak_map'))
         if maps_from_points and self._reads_maps and cfg.get('point_segmenter') is not None:
-            self._segmenter = build_point_segmenter(
-                cfg, device=self._device, setting='point_segmenter'
+            self._set_segmenter(
+                build_point_segmenter(cfg, device=self._device, setting='point_segmenter')
             )
+
+    def _set_segmenter(self, segmenter: nn.Module) -> None:
+        self._segmenter = segmenter
+        self._options = frozenset(inspect.signature(segmenter.forward).parameters)
 
     def _load_segmenter(
         self, cfg: Config, checkpoint: str | Path | None, classes: Sequence[str] | None
@@ -158,9 +201,12 @@ class P2SegInferencer:
             raise ValueError(
                 f'{cfg.filename or "config"}: expected no checkpoint, got {checkpoint}'
             )
-        self._segmenter = build_point_segmenter(cfg, device=self._device)
-        self._classes, self._takes_new_classes = _unique(classes or ()), classes is None
-        self._reads_maps = getattr(self._segmenter, 'uses_semantic_map', False)
+        self._set_segmenter(build_point_segmenter(cfg, device=self._device))
+        self._classes, self._takes_new_classes = (
+            _unique(() if classes is None else classes),
+            classes is None,
+        )
+        self._reads_maps = not _MAP_OPTIONS.isdisjoint(self._options)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -175,11 +221,13 @@ class P2SegInferencer:
     def set_image(self, image: Image, semantic_map: Map | None = None) -> None:
         """Look at an image, so that :meth:`predict` needs no pass of the network.
 
-        The network's maps are kept until the next call. A point segmenter keeps the image; its
-        features are kept by the scale it sees the image at, which depends on the points.
+        The network's maps are kept until the next call, and so are the weights of its affinity and
+        the result of each part of the image, which a click elsewhere does not change. A point
+        segmenter keeps the image and, by the scale it sees the image at, its features; the scale
+        depends on the points, or on ``object_size`` alone.
 
         Args:
-            image: path, or ``(H, W, 3)`` uint8 BGR.
+            image: path, or an array, see :class:`P2SegInferencer`.
             semantic_map: path of a PNG, or ``(H, W)`` uint8: 0 background, ``k + 1`` class k, 255
                 not sure. None: there is none, see ``maps_from_points``.
 
@@ -189,7 +237,12 @@ class P2SegInferencer:
                 value, or the model reads no maps.
         """
         self._look = None  # free its memory first
-        self._look = self._look_at(image, semantic_map)
+        look = self._look_at(_Request(image, (), semantic_map=semantic_map))
+        self._run_network([look])
+        look.keeps = True
+        if look.size[0] * look.size[1] <= _MAX_WEIGHTED_PIXELS:
+            look.weights = {}
+        self._look = look
 
     def predict(
         self,
@@ -219,7 +272,11 @@ class P2SegInferencer:
         """
         if self._look is None:
             raise ValueError('expected an image: call set_image first')
-        return self._predict(self._look, points, labels, background_points, object_size)
+        return self._predict(
+            self._look,
+            _Request('', points, labels, background_points=background_points),
+            object_size,
+        )
 
     def __call__(
         self,
@@ -230,8 +287,11 @@ class P2SegInferencer:
         semantic_map: Any = None,
         background_points: Any = None,
         object_size: float | None = None,
+        batch_size: int = 1,
         skip_refused: bool = False,
         return_datasamples: bool = False,
+        show: bool = False,
+        wait_time: float = 0.0,
         out_dir: str | Path | None = None,
         no_save_vis: bool = False,
         no_save_pred: bool = False,
@@ -249,8 +309,12 @@ class P2SegInferencer:
             background_points: see :meth:`predict`. For a list, one entry per image; for a folder,
                 None: they are in the points file.
             object_size: see :meth:`predict`.
+            batch_size: see :meth:`stream`.
             skip_refused: see :meth:`stream`.
             return_datasamples: return mmdet's data samples.
+            show: show each picture in a window, or below a notebook's cell. Without a display, a
+                warning says so, and nothing is shown.
+            wait_time: seconds to show each picture; 0: until the space key is pressed.
             out_dir: folder for ``vis/<image>.png``, a picture, and ``preds/<image>.json``, the
                 content of :meth:`PointResult.to_coco`.
             no_save_vis: write no pictures.
@@ -269,10 +333,8 @@ class P2SegInferencer:
         else:
             is_single = isinstance(inputs, np.ndarray) or not isinstance(inputs, Iterable)
         if is_single:
-            look = self._look_at(inputs, semantic_map)
-            results: Iterable[PointResult] = [
-                self._predict(look, points, labels, background_points, object_size)
-            ]
+            request = _Request(inputs, points, labels, semantic_map, background_points)
+            results = self._results([request], object_size, batch_size)
         else:
             results = self.stream(
                 inputs,
@@ -281,8 +343,11 @@ class P2SegInferencer:
                 semantic_maps=semantic_map,
                 background_points=background_points,
                 object_size=object_size,
+                batch_size=batch_size,
                 skip_refused=skip_refused,
             )
+        if show:
+            results = _shown(results, wait_time)
         if out_dir is not None:
             results = _written(results, Path(out_dir), not no_save_vis, not no_save_pred)
         found = [result.to_datasample() if return_datasamples else result for result in results]
@@ -297,9 +362,10 @@ class P2SegInferencer:
         semantic_maps: Any = None,
         background_points: Iterable | None = None,
         object_size: float | None = None,
+        batch_size: int = 1,
         skip_refused: bool = False,
     ) -> Iterator[PointResult]:
-        """Find the masks of images one after the other; only one image is in memory.
+        """Find the masks of images one after the other; ``batch_size`` images are in memory.
 
         Args:
             images: a folder, or the images, such as a generator of arrays.
@@ -313,6 +379,10 @@ class P2SegInferencer:
             background_points: an iterable; for a folder, None: they are in the file, and only the
                 point segmenter reads them.
             object_size: see :meth:`predict`.
+            batch_size: number of images that the network looks at together, which a GPU is faster
+                with. Only images whose inputs have the same size, with the padding of the config,
+                are put together, so that no result depends on other images but for rounding. A
+                point segmenter sees one image at a time.
             skip_refused: leave out points of the file that cannot be used, such as points outside
                 of their image, instead of raising an error.
 
@@ -330,49 +400,41 @@ class P2SegInferencer:
                     f'{images}: expected labels and background points in the points file, got them '
                     'as arguments'
                 )
-            return self._folder(Path(images), points, semantic_maps, object_size, skip_refused)
-        parts = {
-            'points': points,
-            'labels': itertools.repeat(labels) if _is_single(labels) else labels,
-            'semantic maps': itertools.repeat(None) if semantic_maps is None else semantic_maps,
-            'background points': itertools.repeat(None)
-            if background_points is None
-            else background_points,
-        }
-        return self._images(images, {name: iter(part) for name, part in parts.items()}, object_size)
-
-    def _images(
-        self, images: Iterable[Image], parts: dict[str, Iterator], object_size: float | None
-    ) -> Iterator[PointResult]:
-        number = 0
-        for number, image in enumerate(images, start=1):
-            entries = [next(part, _END) for part in parts.values()]
-            for name, entry in zip(parts, entries, strict=True):
-                if entry is _END:
-                    raise ValueError(f'expected {name} for each image, got {number - 1}')
-            points, labels, semantic_map, background = entries
-            name = None if isinstance(image, str | Path) else f'image_{number}'
-            # no name for the result: while the next one is made, it would still be in memory
-            yield self._predict(
-                self._look_at(image, semantic_map, file_name=name),
-                points,
-                labels,
-                background,
-                object_size,
+            requests = self._folder(Path(images), points, semantic_maps, skip_refused)
+        else:
+            requests = _requests(
+                images,
+                {
+                    'points': points,
+                    'labels': itertools.repeat(labels) if _is_single(labels) else labels,
+                    'semantic maps': _or_none(semantic_maps),
+                    'background points': _or_none(background_points),
+                },
             )
-            del image, entries, points, labels, semantic_map, background
-        for name, part in parts.items():
-            if not isinstance(part, itertools.repeat) and next(part, _END) is not _END:
-                raise ValueError(f'expected {name} for each image, got more than {number}')
+        return self._results(requests, object_size, batch_size)
+
+    def _results(
+        self, requests: Iterable[_Request], object_size: float | None, batch_size: int
+    ) -> Iterator[PointResult]:
+        if operator.index(batch_size) < 1:
+            raise ValueError(f'expected a batch_size of at least 1, got {batch_size}')
+        return self._batches(
+            iter(requests), object_size, 1 if self._network is None else batch_size
+        )
+
+    def _batches(
+        self, requests: Iterator[_Request], object_size: float | None, batch_size: int
+    ) -> Iterator[PointResult]:
+        while batch := list(itertools.islice(requests, batch_size)):
+            looks = [self._look_at(request) for request in batch]
+            self._run_network(looks)
+            while batch:
+                # no name for anything: while the next result is made, it would still be in memory
+                yield self._predict(looks.pop(0), batch.pop(0), object_size)
 
     def _folder(
-        self,
-        folder: Path,
-        points: Any,
-        maps: Any,
-        object_size: float | None,
-        skip_refused: bool,
-    ) -> Iterator[PointResult]:
+        self, folder: Path, points: Any, maps: Any, skip_refused: bool
+    ) -> Iterator[_Request]:
         if not isinstance(points, str | Path):
             raise ValueError(f'{folder}: expected a points file, got {type(points).__name__}')
         if maps is not None and not isinstance(maps, str | Path):
@@ -383,6 +445,7 @@ class P2SegInferencer:
             classes=None if self._takes_new_classes else self.classes,
             skip_refused=skip_refused,
         )
+        require_integer_ids(content)
         numbers = {
             category['id']: self._class_number(category['name'])
             for category in content['categories']
@@ -390,75 +453,80 @@ class P2SegInferencer:
         entries: dict[Any, list[dict]] = {image['id']: [] for image in content['images']}
         for annotation in content['annotations']:
             entries[annotation['image_id']].append(annotation)
-        _require_integers(content)
+        # those of a file are for whoever can use them
+        reads_background = self._segments(has_map=maps is not None)
         return (
-            self._predict(
-                self._look_at(
-                    folder / image['file_name'],
-                    None
-                    if maps is None
-                    else Path(maps, f'{relative_stem(image["file_name"])}.png'),
-                    file_name=image['file_name'],
-                    image_id=image['id'],
-                ),
+            _Request(
+                folder / image['file_name'],
                 [entry['point'] for entry in entries[image['id']]],
                 [numbers[entry['category_id']] for entry in entries[image['id']]],
-                image.get('background_points') if self._segmenter is not None else None,
-                object_size,
+                None if maps is None else Path(maps, f'{relative_stem(image["file_name"])}.png'),
+                image.get('background_points') if reads_background else None,
+                file_name=image['file_name'],
+                image_id=image['id'],
                 point_ids=[entry['id'] for entry in entries[image['id']]],
             )
             for image in content['images']
         )
 
-    @torch.no_grad()
-    def _look_at(
-        self,
-        image: Image,
-        semantic_map: Map | None,
-        *,
-        file_name: str | None = None,
-        image_id: int | None = None,
-    ) -> _Look:
-        """Read an image and compute what does not depend on its points."""
+    def _segments(self, *, has_map: bool) -> bool:
+        """Return whether the point segmenter looks at an image with or without a semantic map."""
+        return self._segmenter is not None and (self._network is None or not has_map)
+
+    def _look_at(self, request: _Request) -> _Look:
+        """Read an image, and make the network's input of it."""
+        image = request.image
         if isinstance(image, str | Path):
             pixels = read_rgb(image) if self._network is None else self._network.read(image)
-            source = ImageSource(file_name or Path(image).name, path=str(image), image_id=image_id)
+            source = ImageSource(
+                request.file_name or Path(image).name, path=str(image), image_id=request.image_id
+            )
         else:
-            pixels = _checked_array(image)
-            rgb = np.ascontiguousarray(pixels[..., ::-1])
-            source = ImageSource(file_name or 'image', pixels=rgb, image_id=image_id)
-            pixels = rgb if self._network is None else pixels.copy()  # the caller may change it
+            pixels = _as_bgr(image)
+            # copies: the caller may change the array, and a view of RGB would be turned back to it
+            rgb = pixels[..., ::-1].copy()
+            source = ImageSource(
+                request.file_name or 'image', pixels=rgb, image_id=request.image_id
+            )
+            pixels = rgb if self._network is None else pixels.copy()
         look = _Look(pixels, source, None)
-        if semantic_map is not None:
-            look.semantic_map = self._checked_map(semantic_map, look)
+        if request.semantic_map is not None:
+            look.semantic_map = self._checked_map(request.semantic_map, look)
         if self._network is not None:
             look.batch = self._network.batch(pixels, semantic_map=look.semantic_map)
-            look.raw_maps = self._network.model(look.batch['inputs'], mode='tensor')
         return look
 
     @torch.no_grad()
-    def _predict(
-        self,
-        look: _Look,
-        points: npt.ArrayLike,
-        labels: Any,
-        background_points: npt.ArrayLike | None,
-        object_size: float | None,
-        *,
-        point_ids: Sequence[int] | None = None,
-    ) -> PointResult:
-        points_xy = _checked_points(points, 'points')
-        numbers = self._class_numbers(labels, len(points_xy))
-        ids = np.arange(len(points_xy)) if point_ids is None else np.array(point_ids, np.int64)
+    def _run_network(self, looks: Sequence[_Look]) -> None:
+        """Compute the raw maps of images, those with inputs of one size together."""
+        if self._network is None:
+            return
+        groups: dict[torch.Size, list[_Look]] = {}
+        for look in looks:
+            assert look.batch is not None
+            groups.setdefault(look.batch['inputs'].shape, []).append(look)
+        for group in groups.values():
+            inputs = torch.cat([look.batch['inputs'] for look in group if look.batch is not None])
+            raw_maps = self._network.model(inputs, mode='tensor')
+            for index, look in enumerate(group):
+                look.raw_maps = tuple(
+                    None if part is None else part[index : index + 1] for part in raw_maps
+                )
+
+    @torch.no_grad()
+    def _predict(self, look: _Look, request: _Request, object_size: float | None) -> PointResult:
+        points_xy = _checked_points(request.points, 'points')
         background = None
-        if background_points is not None:
-            background = _checked_points(background_points, 'background points')
-        if self._segmenter is None and (background is not None or object_size is not None):
-            name = 'object_size' if background is None else 'background_points'
-            raise ValueError(
-                f'expected no {name}, which a point segmenter reads: the network looks at the '
-                'points alone'
+        if request.background_points is not None:
+            background = _checked_points(request.background_points, 'background points')
+        if background is not None or object_size is not None:
+            self._require_segmenter(
+                'object_size' if background is None else 'background_points', look
             )
+        numbers = self._class_numbers(request.labels, len(points_xy))
+        ids = np.arange(len(points_xy))
+        if request.point_ids is not None:
+            ids = np.array(request.point_ids, np.int64)
         common = dict(point_ids=ids, classes=self.classes, source=look.source)
         if self._network is None:
             segmentation = self._segment(look, points_xy, numbers, background, object_size)
@@ -467,6 +535,14 @@ class P2SegInferencer:
             )
         sample = self._decode(look, points_xy, numbers, background, object_size)
         return result_of_sample(sample, **common)
+
+    def _require_segmenter(self, name: str, look: _Look) -> None:
+        if self._segments(has_map=look.semantic_map is not None):
+            return
+        reason = 'the network looks at the points alone'
+        if self._segmenter is not None:
+            reason = 'the semantic map takes its place'
+        raise ValueError(f'expected no {name}, which a point segmenter reads: {reason}')
 
     def _decode(
         self,
@@ -478,20 +554,30 @@ class P2SegInferencer:
     ) -> DetDataSample:
         """Return the network's prediction; the ids of the points are their places."""
         assert self._network is not None and look.batch is not None
-        inputs, (sample,) = look.batch['inputs'], look.batch['data_samples']
-        if self._segmenter is not None and look.semantic_map is None:
+        model, batch = self._network.model, look.batch
+        # the maps of the network are those of the points' classes; a map made of the points is new
+        # with each of them
+        of_points = self._segments(has_map=look.semantic_map is not None)
+        if of_points:
             found = self._segment(look, points_xy, labels, background, object_size)
             batch = self._network.batch(look.pixels, semantic_map=found.semantic_map)
-            (sample,) = batch['data_samples']
+        (sample,) = batch['data_samples']
         sample = sample.new()
         sample.ori_points = InstanceData(
             points=torch.from_numpy(points_xy),
             labels=torch.from_numpy(labels),
             point_ids=torch.arange(len(points_xy)),
         )
-        model = self._network.model
-        (maps,) = model.original_maps(look.raw_maps, inputs, [sample])
-        model.decode_maps(sample, maps)
+        classes = tuple(np.unique(labels).tolist())
+        known = None if of_points else look.maps.get(classes)
+        if known is None:
+            (maps,) = model.original_maps(look.raw_maps, batch['inputs'], [sample])
+            known = maps, AssignmentMemo(affinity=look.weights) if look.keeps else None
+            while len(look.maps) > _KEPT_CLASSES:
+                look.maps.pop(next(iter(look.maps)))
+            if not of_points:
+                look.maps[classes] = known
+        model.decode_maps(sample, known[0], memo=known[1])
         return sample
 
     def _segment(
@@ -510,21 +596,24 @@ class P2SegInferencer:
                 look.image_rgb = (
                     look.pixels if self._network is None else read_rgb(look.source.path)
                 )
-        while len(look.features) > _KEPT_FRAMES:
-            look.features.pop(next(iter(look.features)))
+        while len(look.frames) > _KEPT_FRAMES:
+            look.frames.pop(next(iter(look.frames)))
+        num_classes = max(1, len(self._classes))
         options: dict[str, Any] = {}
-        parameters = inspect.signature(self._segmenter.forward).parameters
-        if 'features' in parameters:
-            options['features'] = look.features
+        if 'frames' in self._options and look.keeps:
+            options['frames'] = look.frames
         if object_size is not None:
             options['object_size'] = object_size
-        if self._reads_maps and self._network is None:
-            options['semantic_map'] = look.semantic_map
+        if look.semantic_map is not None and self._network is None:
+            if 'semantic_map' in self._options:
+                options['semantic_map'] = look.semantic_map
+            else:
+                options['network_maps'] = _maps_of(look.semantic_map, labels, num_classes)
         return self._segmenter(
             look.image_rgb,
             points_xy=points_xy,
             labels=labels,
-            num_classes=max(1, len(self._classes)),
+            num_classes=num_classes,
             background_xy=background,
             **options,
         )
@@ -569,13 +658,18 @@ class P2SegInferencer:
                     f'expected a label for each point, numbers or names of '
                     f'{shorten_names(self._classes)}, got none'
                 )
-        if isinstance(labels, str) or np.ndim(labels) == 0:
-            return np.full(num_points, self._class_number(labels), np.int64)
-        if len(labels) != num_points:
+        if not isinstance(labels, str) and np.ndim(labels) > 0 and len(labels) != num_points:
             raise ValueError(
                 f'expected a label for each point, got {len(labels)} for {num_points} points'
             )
-        return np.array([self._class_number(label) for label in labels], np.int64)
+        before = self._classes
+        try:
+            if isinstance(labels, str) or np.ndim(labels) == 0:
+                return np.full(num_points, self._class_number(labels), np.int64)
+            return np.array([self._class_number(label) for label in labels], np.int64)
+        except ValueError:
+            self._classes = before  # a call that fails adds no class
+            raise
 
     def _class_number(self, label: Any) -> int:
         """Return the number of a class, by its number or name; a point segmenter learns names."""
@@ -602,10 +696,55 @@ class P2SegInferencer:
     def _add_classes(self, names: list[str]) -> None:
         if len(self._classes) + len(names) > _MAX_CLASSES:
             raise ValueError(f'expected at most {_MAX_CLASSES} classes, got {names[0]!r} as well')
-        self._classes += names
+        taken = [name for name in names if name in self._classes]
+        if taken:
+            raise ValueError(
+                f'expected numbers of the classes {shorten_names(self._classes)}, got a number '
+                f'that would be another {taken[0]!r}'
+            )
+        self._classes = [*self._classes, *names]
 
 
 _END = object()
+
+
+def _requests(images: Iterable[Image], parts: dict[str, Any]) -> Iterator[_Request]:
+    """Join images with their points, labels, semantic maps and background points."""
+    others = {name: iter(part) for name, part in parts.items()}
+    number = 0
+    for number, image in enumerate(images, start=1):
+        entries = [next(part, _END) for part in others.values()]
+        for name, entry in zip(others, entries, strict=True):
+            if entry is _END:
+                raise ValueError(f'expected {name} for each image, got {number - 1}')
+        name = None if isinstance(image, str | Path) else f'image_{number}'
+        request = _Request(image, *entries, file_name=name)
+        del image, entries
+        yield request
+        del request
+    for name, part in others.items():
+        if not isinstance(part, itertools.repeat) and next(part, _END) is not _END:
+            raise ValueError(f'expected {name} for each image, got more than {number}')
+
+
+def _or_none(parts: Iterable | None) -> Iterable:
+    return itertools.repeat(None) if parts is None else parts
+
+
+def _maps_of(
+    semantic_map: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """Return a semantic map as probabilities ``(K + 1, H, W)`` and offsets of 0 ``(2, H, W)``.
+
+    Where the map is not sure, background and the classes of the points are equally likely. Classes
+    without points count as background.
+    """
+    values = np.append(0, np.unique(labels) + 1)
+    known = np.where(np.isin(semantic_map, [*values, _IGNORE]), semantic_map, 0)
+    shares = np.zeros((num_classes + 1, *known.shape), np.float32)
+    for value in values:
+        shares[value] = np.where(known == _IGNORE, 1 / len(values), known == value)
+    return torch.from_numpy(shares), torch.zeros(2, *known.shape)
 
 
 def _is_single(labels: Any) -> bool:
@@ -652,35 +791,39 @@ def _checked_points(points: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]
     return points_xy
 
 
-def _checked_array(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    # nothing that converts to an array: a PIL image would be RGB
+def _as_bgr(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return an array as ``(H, W, 3)``, as ``mmcv.imread`` would: grey three times, no alpha."""
+    # nothing else that converts to an array: a PIL image would be RGB
     got = type(image).__name__
     if isinstance(image, np.ndarray):
-        if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and image.size:
-            return image
+        if image.dtype == np.uint8 and image.size:
+            if image.ndim == 2:
+                image = image[..., None]
+            if image.ndim == 3 and image.shape[2] in (1, 3, 4):
+                return image[..., :3] if image.shape[2] > 1 else image.repeat(3, axis=2)
         got = f'{image.shape} {image.dtype}'
     raise ValueError(f'expected an image as array (H, W, 3) uint8 BGR or as path, got {got}')
 
 
-def _checked_device(device: str | None) -> str:
-    name = resolve_device(device or 'auto')
+def _checked_device(device: str | torch.device | None) -> str:
+    name = resolve_device('auto' if device is None else str(device))
     try:
         torch.zeros(1, device=name)
     except Exception as error:  # of the name, or of the driver
         reason = str(error).strip().split('\n')[0]
         raise ValueError(
-            f'expected a device such as cpu or cuda, got {device}: {reason}'
+            f'expected a device such as cpu or cuda, got {device}: {reason:.200}'
         ) from error
     return name
 
 
-def _require_integers(content: dict) -> None:
-    for part in ('images', 'annotations'):
-        for entry in content[part]:
-            if not isinstance(entry['id'], int):
-                raise ValueError(
-                    f'expected ids that are whole numbers, got {entry["id"]!r:.60} in {part}'
-                )
+def _shown(results: Iterable[PointResult], wait_time: float) -> Iterator[PointResult]:
+    """Show the results that pass."""
+    visualizer = Visualizer()
+    for result in results:
+        show_picture(visualizer, result.draw(), title=result.file_name, wait_time=wait_time)
+        yield result
+        del result
 
 
 def _written(

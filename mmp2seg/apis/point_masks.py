@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmp2seg.apis.arguments import CommandError
@@ -83,20 +83,21 @@ def build_point_segmenter(cfg: Config, *, device: str = 'cpu', setting: str = 'm
     Raises:
         CommandError: ``cfg`` has another model, or pretrained weights are missing.
     """
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    model_cfg = cfg.get(setting) or {}
-    kind = MODELS.get(model_cfg['type']) if 'type' in model_cfg else None
-    if 'points_xy' not in _parameters(getattr(kind, 'forward', None)):
-        raise CommandError(
-            f'{cfg.filename}: expected {setting} to be a point segmenter, as in '
-            f'configs/point_segmenter/efficientnet-lite0.py, got {model_cfg.get("type")}'
-        )
-    model = MODELS.build(model_cfg)
-    try:
-        require_pretrained(model, setting=setting)
-    except PretrainedWeightsError as error:
-        raise CommandError(str(error)) from error
-    init_weights_quietly(model)
+    # not the global default scope: it belongs to the caller
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+        model_cfg = cfg.get(setting) or {}
+        kind = MODELS.get(model_cfg['type']) if 'type' in model_cfg else None
+        if 'points_xy' not in _parameters(getattr(kind, 'forward', None)):
+            raise CommandError(
+                f'{cfg.filename}: expected {setting} to be a point segmenter, as in '
+                f'configs/point_segmenter/efficientnet-lite0.py, got {model_cfg.get("type")}'
+            )
+        model = MODELS.build(model_cfg)
+        try:
+            require_pretrained(model, setting=setting)
+        except PretrainedWeightsError as error:
+            raise CommandError(str(error)) from error
+        init_weights_quietly(model)
     return model.to(device).eval()
 
 
@@ -337,7 +338,12 @@ def _finish(
     return MaskRun(labels=labels, num_before=num_before, seconds=seconds)
 
 
-def _check_points(points: Mapping[str, Any], *, with_maps: bool) -> None:
+def require_integer_ids(points: Mapping[str, Any]) -> None:
+    """Check that the ids of a point json are whole numbers.
+
+    Raises:
+        ValueError: one is not; the message names the place.
+    """
     for part in ('images', 'categories', 'annotations'):
         for index, entry in enumerate(points[part]):
             if not isinstance(entry['id'], int):
@@ -345,6 +351,10 @@ def _check_points(points: Mapping[str, Any], *, with_maps: bool) -> None:
                     f'expected ids that are whole numbers, got {entry["id"]!r:.60} in '
                     f'{part}[{index}]'
                 )
+
+
+def _check_points(points: Mapping[str, Any], *, with_maps: bool) -> None:
+    require_integer_ids(points)
     if len(points['categories']) > _MAX_CLASSES:
         raise ValueError(f'expected at most 254 classes, got {len(points["categories"])}')
     if not with_maps:

@@ -121,9 +121,9 @@ class PointResult:
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
-        """``(H, W, 3)`` uint8 RGB; a file is read at each access."""
+        """``(H, W, 3)`` uint8 RGB, a copy; a file is read at each access."""
         pixels = self.source.pixels
-        return read_rgb(self.source.path) if pixels is None else pixels
+        return read_rgb(self.source.path) if pixels is None else pixels.copy()
 
     @property
     def file_name(self) -> str:
@@ -136,30 +136,30 @@ class PointResult:
         return self.source.image_id
 
     def to_datasample(self) -> DetDataSample:
-        """Return an mmdet data sample on the CPU.
+        """Return an mmdet data sample on the CPU; it shares no memory with the result.
 
         It has ``pred_instances``, ``dropped_points`` and ``ori_points``, as a network's prediction,
         see :mod:`mmp2seg.structures.fields`.
         """
         sample = DetDataSample(
             metainfo=dict(
-                img_id=self.image_id or 0,
+                img_id=0 if self.image_id is None else self.image_id,
                 img_path=self.source.path,
                 file_name=self.file_name,
                 ori_shape=self.size,
             )
         )
-        masks = torch.from_numpy(self._decoded())
+        masks = torch.tensor(self._decoded())
         pred = dict(
             masks=masks,
             bboxes=masks_to_boxes_xyxy(masks),
-            scores=torch.from_numpy(self.scores),
-            labels=torch.from_numpy(self.labels),
-            points=torch.from_numpy(self.points),
-            point_ids=torch.from_numpy(self.point_ids),
+            scores=torch.tensor(self.scores),
+            labels=torch.tensor(self.labels),
+            points=torch.tensor(self.points),
+            point_ids=torch.tensor(self.point_ids),
         )
         if self.click_scores is not None:
-            pred['click_scores'] = torch.from_numpy(self.click_scores)
+            pred['click_scores'] = torch.tensor(self.click_scores)
         sample.pred_instances = InstanceData(**pred)
         columns = {key: torch.from_numpy(values) for key, values in self._dropped_columns().items()}
         reasons = [point.reason for point in self.dropped]
@@ -182,7 +182,8 @@ class PointResult:
         Raises:
             ValueError: two points have the same id.
         """
-        image_id = (self.image_id or 1) if image_id is None else image_id
+        if image_id is None:
+            image_id = 1 if self.image_id is None else self.image_id
         category_ids = range(1, len(self.classes) + 1)
         annotations, dropped = self.to_entries(image_id, category_ids)
         height, width = self.size

@@ -7,7 +7,7 @@ from mmp2seg.codecs.affinities import (
     RandomWalkerAffinity,
 )
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
-from mmp2seg.codecs.instance_scorer import InstanceAssignment, InstanceScorer
+from mmp2seg.codecs.instance_scorer import AssignmentMemo, InstanceAssignment, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
 from mmp2seg.codecs.point_results import DROP_REASONS, ImagePoints, PointInstances, PointTargets
 
@@ -15,6 +15,7 @@ __all__ = [
     'DROP_REASONS',
     'GROUPINGS',
     'Affinity',
+    'AssignmentMemo',
     'GuidedAffinity',
     'ImagePoints',
     'InstanceAssignment',

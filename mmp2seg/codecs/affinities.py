@@ -3,8 +3,8 @@
 Dimensions: ``N`` score maps; ``H, W`` pixels; ``D`` channels and ``h, w`` cells of the embedding.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import MutableMapping, Sequence
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,7 @@ class Affinity(Protocol):
         embedding: Tensor | None = None,
         valid: Tensor | None = None,
         fixed: Tensor | None = None,
+        memo: MutableMapping[str, Any] | None = None,
     ) -> Tensor:
         """Propagate the scores of an image.
 
@@ -55,6 +56,8 @@ class Affinity(Protocol):
                 and change no others.
             fixed: ``(H, W)`` bool, pixels that keep their scores and give them to others, such as
                 clicks; none by default.
+            memo: a dict, empty at first, for what does not depend on ``scores`` and ``fixed``. Use
+                it again with the same image, embedding and ``valid`` only.
 
         Returns:
             Tensor: ``(N, H, W)`` >= 0, with the dtype of ``scores``.
@@ -125,6 +128,7 @@ class GuidedAffinity:
         embedding: Tensor | None = None,
         valid: Tensor | None = None,
         fixed: Tensor | None = None,
+        memo: MutableMapping[str, Any] | None = None,
     ) -> Tensor:
         """Propagate the scores of an image, see :class:`Affinity`."""
         features = None
@@ -145,6 +149,7 @@ class GuidedAffinity:
             fixed=fixed,
             embedding=features,
             beta=self.beta,
+            memo=memo,
         )
 
 
@@ -198,8 +203,9 @@ class PairwiseAffinity:
         embedding: Tensor | None = None,
         valid: Tensor | None = None,
         fixed: Tensor | None = None,
+        memo: MutableMapping[str, Any] | None = None,
     ) -> Tensor:
-        """Propagate the scores of an image, see :class:`Affinity`; the image is not used."""
+        """Propagate the scores of an image, see :class:`Affinity`; image and memo are not used."""
         embedding = _require_embedding(self, embedding)
         _require_one_size(scores, image)
         if self.rounds == 0 or scores.numel() == 0:
@@ -265,8 +271,9 @@ class RandomWalkerAffinity:
         embedding: Tensor | None = None,
         valid: Tensor | None = None,
         fixed: Tensor | None = None,
+        memo: MutableMapping[str, Any] | None = None,
     ) -> Tensor:
-        """Propagate the scores of an image, see :class:`Affinity`; the embedding is not used."""
+        """Propagate the scores of an image, see :class:`Affinity`; it uses no embedding or memo."""
         _require_one_size(scores, image)
         if scores.numel() == 0:
             return scores.clone()

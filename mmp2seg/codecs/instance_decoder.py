@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mmp2seg.codecs.instance_scorer import InstanceScorer
+from mmp2seg.codecs.instance_scorer import AssignmentMemo, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
 from mmp2seg.codecs.point_results import PointInstances
 from mmp2seg.ops.components import find_regions
@@ -109,6 +109,7 @@ class InstanceDecoder:
         values: Tensor | None = None,
         image: Tensor | None = None,
         embedding: Tensor | None = None,
+        memo: AssignmentMemo | None = None,
     ) -> PointInstances:
         """Decode the instances of one image from a network's maps and the image's points.
 
@@ -121,8 +122,8 @@ class InstanceDecoder:
             labels: ``(N,)`` int64 ``0..K-1``.
             values: ``(V,)`` int64, the semantic value of each channel of ``scores``, as returned by
                 :func:`mmp2seg.ops.semantic_scores.image_values`. None: the channels are 0..K.
-            image, embedding: what the scorer's affinity compares, see
-                :meth:`mmp2seg.codecs.InstanceScorer.assign`.
+            image, embedding, memo: see :meth:`mmp2seg.codecs.InstanceScorer.assign`; only a scorer
+                reads them.
 
         Returns:
             PointInstances: on the scores' device.
@@ -132,7 +133,14 @@ class InstanceDecoder:
             scores = scores.index_select(0, values)
         if self.scorer is not None:
             return self._assign(
-                scores, offset, points_xy, labels, values, image=image, embedding=embedding
+                scores,
+                offset,
+                points_xy,
+                labels,
+                values,
+                image=image,
+                embedding=embedding,
+                memo=memo,
             )
         semantic_map, best = argmax_map(scores, values)
         return self.cut(semantic_map, points_xy, labels, scores=best, offset=offset)
@@ -204,6 +212,7 @@ class InstanceDecoder:
         *,
         image: Tensor | None,
         embedding: Tensor | None,
+        memo: AssignmentMemo | None,
     ) -> PointInstances:
         """Decode by the scorer instead of regions."""
         assert self.scorer is not None
@@ -216,6 +225,7 @@ class InstanceDecoder:
             torch.searchsorted(values, labels + 1),
             image=image,
             embedding=embedding,
+            memo=memo,
         )
         return _point_instances(
             assigned.instance_map,

@@ -6,7 +6,8 @@ the image; ``D`` channels of the embedding; ``H, W`` pixels; ``h, w`` cells of a
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,8 @@ ANCHORS = ('landing', 'point')
 # A point is left out of a window where its share of a class is below this: it cannot be the largest
 # there, and a large image has hundreds of points.
 _NEGLIGIBLE = 1e-4
+# First and last row and column of a window.
+_Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,24 @@ class InstanceAssignment:
     instance_map: Tensor
     channel_map: Tensor
     confidence: Tensor
+
+
+@dataclass
+class AssignmentMemo:
+    """What assignments of the same image by other points share; see :meth:`InstanceScorer.assign`.
+
+    Attributes:
+        affinity: by window with its surroundings, the memo of the affinity. It depends on the
+            image, the embedding and ``valid``. None: keep none, which saves the memory of 24 maps
+            of the image.
+        windows: by window without its surroundings, the points that have a share in it, and its
+            result. It also depends on ``probs`` and ``offset``.
+    """
+
+    affinity: dict[_Window, dict[str, Any]] | None = field(default_factory=dict)
+    windows: dict[_Window, tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = field(
+        default_factory=dict
+    )
 
 
 @TASK_UTILS.register_module()
@@ -138,6 +159,7 @@ class InstanceScorer:
         embedding: Tensor | None = None,
         valid: Tensor | None = None,
         connect: bool = True,
+        memo: AssignmentMemo | None = None,
     ) -> InstanceAssignment:
         """Assign the pixels of one image.
 
@@ -153,6 +175,9 @@ class InstanceScorer:
             valid: ``(H, W)`` bool, the pixels of the image; the rest is padding.
             connect: whether to :meth:`connect` the instances. For a batch on a GPU, it is faster to
                 do this for all images at once.
+            memo: empty at first; calls with the same arguments but other ``points_xy`` and
+                ``channels`` compute only the windows in which other points have a share. None: all
+                windows are computed.
 
         Returns:
             InstanceAssignment: on the device of ``probs``.
@@ -182,25 +207,40 @@ class InstanceScorer:
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
         windows = list(self._windows(height, width))
         for inner, outer in windows:
-            scores, near = self._window_scores(
-                _crop(probs, outer).float(),
-                _crop(landing, outer),
-                anchors,
-                points_xy - points_xy.new_tensor([outer[1].start, outer[0].start]),
-                channels,
-                image=None if image is None else _crop(image, outer),
-                embedding=None if embedding is None else _crop(embedding, self._cells(outer)),
-                click_vectors=click_vectors,
-                valid=None if valid is None else valid[outer],
-                prune=len(windows) > 1,
-            )
-            rows, columns = (
-                slice(one.start - other.start, one.stop - other.start)
-                for one, other in zip(inner, outer, strict=True)
-            )
-            owners, channel_map[inner], confidence[inner] = best_instances(
-                scores[:, rows, columns], channels[near], len(probs)
-            )
+            local_xy = points_xy - points_xy.new_tensor([outer[1].start, outer[0].start])
+            parts = _crop(probs, outer).float(), _crop(landing, outer)
+            near = torch.arange(len(anchors), device=probs.device)
+            if len(windows) > 1:  # on a GPU, the host has to wait for their number
+                near = self._near_points(*parts, anchors, local_xy, channels)
+            key = (points_xy[near], anchors[near], channels[near])
+            known = None if memo is None else memo.windows.get(_ends(inner))
+            if known is not None and all(map(torch.equal, known[0], key)):
+                owners, *result = known[1]
+            else:
+                of_image = None
+                if memo is not None and memo.affinity is not None:
+                    of_image = memo.affinity.setdefault(_ends(outer), {})
+                scores = self._window_scores(
+                    *parts,
+                    anchors[near],
+                    local_xy[near],
+                    channels[near],
+                    image=None if image is None else _crop(image, outer),
+                    embedding=None if embedding is None else _crop(embedding, self._cells(outer)),
+                    click_vectors=None if click_vectors is None else click_vectors[near],
+                    valid=None if valid is None else valid[outer],
+                    memo=of_image,
+                )
+                rows, columns = (
+                    slice(one.start - other.start, one.stop - other.start)
+                    for one, other in zip(inner, outer, strict=True)
+                )
+                owners, *result = best_instances(
+                    scores[:, rows, columns], channels[near], len(probs)
+                )
+                if memo is not None:
+                    memo.windows[_ends(inner)] = key, (owners, *result)
+            channel_map[inner], confidence[inner] = result
             numbers = torch.cat([near.new_zeros(1), near + 1]).int()
             instance_map[inner] = numbers[owners.long()]
         if connect:
@@ -231,6 +271,18 @@ class InstanceScorer:
         )
         return rows, columns
 
+    def _near_points(
+        self, probs: Tensor, landing: Tensor, anchors: Tensor, points_xy: Tensor, channels: Tensor
+    ) -> Tensor:
+        """Return the indices of the points that can have a share of a window, ``(n,)`` int64."""
+        height, width = probs.shape[1:]
+        near = near_points(landing, anchors, channels, sigma=self.sigma, negligible=_NEGLIGIBLE)
+        x, y = points_xy.T
+        margin = self.click_radius or 0
+        # a point may have a click here that its class does not land at
+        near |= (x >= -margin) & (x < width + margin) & (y >= -margin) & (y < height + margin)
+        return near.nonzero()[:, 0]
+
     def _window_scores(
         self,
         probs: Tensor,
@@ -243,55 +295,49 @@ class InstanceScorer:
         embedding: Tensor | None,
         click_vectors: Tensor | None,
         valid: Tensor | None,
-        prune: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the instance scores of a window and the indices of the points that they are of.
-
-        With ``prune``, points that do not matter in this window are left out.
-        """
+        memo: dict[str, Any] | None,
+    ) -> Tensor:
+        """Return the instance scores of a window for the points that have a share of it."""
         height, width = probs.shape[1:]
         options = dict(sigma=self.sigma)
-        indices = torch.arange(len(anchors), device=anchors.device)
-        if prune:
-            near = near_points(landing, anchors, channels, **options, negligible=_NEGLIGIBLE)
-            x, y = points_xy.T
-            margin = self.click_radius or 0
-            # a point may have a click here that its class does not land at
-            near |= (x >= -margin) & (x < width + margin) & (y >= -margin) & (y < height + margin)
-            indices = near.nonzero()[:, 0]
         if self.stride > 1:
             probs, landing = _pooled(probs, self.stride), _pooled(landing, self.stride)
             image = None if image is None else _pooled(image, self.stride)
             if valid is not None:
                 valid = _pooled(valid[None].float(), self.stride)[0] > 0.5
         probs = probs / probs.sum(0).clamp_min(1e-12)
-        scores = instance_scores(probs, landing, anchors[indices], channels[indices], **options)
+        scores = instance_scores(probs, landing, anchors, channels, **options)
         if self.click_weight > 0:
             assert embedding is not None and click_vectors is not None
-            products = torch.einsum('nd,dhw->nhw', click_vectors[indices], embedding)
+            products = torch.einsum('nd,dhw->nhw', click_vectors, embedding)
             # Of the clicks that a pixel may belong to by its landing. So far clicks do not count,
             # and the result does not depend on the window.
-            shares = instance_scores(
-                torch.ones_like(probs), landing, anchors[indices], channels[indices], **options
-            )[:-1]
+            shares = instance_scores(torch.ones_like(probs), landing, anchors, channels, **options)[
+                :-1
+            ]
             scores = with_click_affinities(
                 scores, products.sigmoid() * shares, weight=self.click_weight
             )
         fixed = None
         if self.click_radius is not None:
             scores, fixed = fix_clicks(
-                scores, points_xy[indices] / self.stride, radius=self.click_radius / self.stride
+                scores, points_xy / self.stride, radius=self.click_radius / self.stride
             )
         if self.affinity is not None:
             assert image is not None
             scores = self.affinity(
-                scores, image=image, embedding=embedding, valid=valid, fixed=fixed
+                scores, image=image, embedding=embedding, valid=valid, fixed=fixed, memo=memo
             )
         if self.stride > 1:
             # by the stride and not to the size: the last cells may have fewer pixels
             scores = F.interpolate(scores[None], scale_factor=self.stride, mode='bilinear')[0]
             scores = scores[:, :height, :width]
-        return scores, indices
+        return scores
+
+
+def _ends(box: Box) -> _Window:
+    """Return the ends of a window's rows and columns, as slices are no keys."""
+    return box[0].start, box[0].stop, box[1].start, box[1].stop
 
 
 def _crop(values: Tensor, box: Box) -> Tensor:

@@ -175,5 +175,6 @@ def best_instances(
     if len(channels) == 0:
         return torch.zeros_like(channel, dtype=torch.int32), channel, best
     of_value = channels[:, None, None] == channel
-    owner = scores[:-1].masked_fill(~of_value, -1).argmax(0)
+    # not argmax, which is ten times as slow on a CPU
+    owner = scores[:-1].masked_fill(~of_value, -1).max(0).indices
     return ((owner + 1) * (channel > 0)).int(), channel, best

@@ -152,10 +152,21 @@ def load(path: str | Path) -> Entry:
         ValueError: it is not a json, a part or key is missing, a mask is not compressed RLE, or
             entries contradict each other; the message names the file and the place.
     """
-    content = read_json_object(path, lists=('images', 'categories', 'annotations'))
-    content.setdefault('info', {})
-    content.setdefault('dropped_points', [])
-    require_lists(path, content, ('dropped_points',))
+    return check_content(read_json_object(path), where=path)
+
+
+def check_content(content: Mapping[str, Any], *, where: str | Path) -> Entry:
+    """Check the content of a pseudo label json, and add what may be missing in it.
+
+    Args:
+        content: not changed; its entries are in the result.
+        where: the file, for the messages.
+
+    Raises:
+        ValueError: see :func:`load`.
+    """
+    path, content = where, {'info': {}, 'dropped_points': [], **content}
+    require_lists(path, content, ('images', 'categories', 'annotations', 'dropped_points'))
     require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
     require_keys(path, 'categories', content['categories'], ('id', 'name'))
     require_keys(path, 'annotations', content['annotations'], ANNOTATION_KEYS)

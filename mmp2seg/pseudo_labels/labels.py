@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.ops.rle import decode_rle
-from mmp2seg.pseudo_labels.coco_json import Entry, assemble, load, merge_contents
+from mmp2seg.pseudo_labels.coco_json import Entry, assemble, check_content, load, merge_contents
 
 _QUANTILES = {'min': 0.0, '25%': 0.25, 'median': 0.5, '75%': 0.75, 'max': 1.0}
 
@@ -60,18 +60,18 @@ class PseudoLabels:
         name: name for messages, such as the path.
 
     Raises:
-        ValueError: entries contradict each other.
+        ValueError: a part or a key is missing, or entries contradict each other.
     """
 
     def __init__(self, content: Entry, *, name: str = 'pseudo labels') -> None:
-        content = copy.deepcopy(content)
+        content = copy.deepcopy(check_content(content, where=name))
         self._name = name
         self._content = assemble(
             content['images'],
             content['categories'],
             content['annotations'],
-            content.get('dropped_points', []),
-            content.get('info', {}),
+            content['dropped_points'],
+            content['info'],
         )
 
     @classmethod

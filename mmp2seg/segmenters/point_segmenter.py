@@ -10,6 +10,7 @@ frame* is the image resized so that its points have a usual spacing; the backbon
 import dataclasses
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,12 +54,33 @@ _MAX_THRESHOLD_POINTS = 512
 _SEED_STRENGTH = 100.0
 # Probability of its class at the click for a point that a network sees.
 _SEEN = 0.5
+# Larger frames keep no weights of guided propagation, which take 96 bytes per pixel.
+_MAX_GUIDED_PIXELS = 1_000_000
 # Largest side of the windows of guided propagation in fine pixels: small ones have few points in
 # them, large ones less overlap.
 _PAINT_SIDE = 256
 # Side of the backbone's tiles in tiles of the random walker: features see far, so that their seams
 # matter more, and a network without gradients needs less memory than scores of hundreds of points.
 _BACKBONE_TILE = 3
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What does not depend on the points of an image, in one working frame.
+
+    Attributes:
+        maps: the backbone's maps, one for each of ``strides``, ``(C, h_l, w_l)``.
+        levels: the same, normalised, of the strides for similarity.
+        lengths: ``(h, w)``, lengths of the features on the grid.
+        weights: ``(4, h, w)``, weights of the grid's edges.
+        guided: by window of the image, the weights of guided propagation; None: they are not kept.
+    """
+
+    maps: list[Tensor]
+    levels: list[Tensor]
+    lengths: Tensor
+    weights: Tensor
+    guided: dict[tuple[int, int, int, int], dict[str, Any]] | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,7 @@ class _Scene:
     class_logits: list[Tensor] | None  # (K + 1, h_l, w_l) of all strides
     network: tuple[Tensor, Tensor] | None  # (K + 1, ...) probabilities and (2, ...) offsets
     weights: Tensor  # (4, grid height, grid width) of the grid's edges
+    guided: dict[tuple[int, int, int, int], dict[str, Any]] | None  # see Frame
     points_xy: Tensor
     labels: Tensor
     point_features: Tensor  # (N, C)
@@ -224,7 +247,7 @@ class PointSegmenter(BaseModule):
         background_xy: npt.ArrayLike | None = None,
         object_size: float | None = None,
         network_maps: tuple[Tensor, Tensor] | None = None,
-        features: MutableMapping[tuple[int, int], list[Tensor]] | None = None,
+        frames: MutableMapping[tuple[int, int], Frame] | None = None,
     ) -> PointSegmentation:
         """Segment one image.
 
@@ -241,10 +264,10 @@ class PointSegmenter(BaseModule):
                 ``(2, H, W)`` offsets ``(dx, dy)`` in pixels of the image, such as the maps of
                 :class:`mmp2seg.P2Seg`. They take the place of the class head. A point whose class
                 has less than half of the probability at its click does without them.
-            features: the backbone's maps of this image by (height, width) of the working frame,
-                empty at first. The size depends on the spacing of the points. Maps that are not
-                there are computed and added, so that further points in the same frame cost no pass
-                of the backbone. None: compute them.
+            frames: what does not depend on the points of this image, by (height, width) of the
+                working frame, empty at first. The size depends on the spacing of the points. Frames
+                that are not there are computed and added, so that further points in the same frame
+                cost no pass of the backbone. None: compute them.
 
         Returns:
             PointSegmentation: in the frame of the image. Without points, everything is background.
@@ -263,7 +286,7 @@ class PointSegmenter(BaseModule):
         canvas = _Canvas(height, width, len(points), num_classes)
         if len(usable):
             scene = self._look(
-                image_rgb, points[usable], classes[usable], background, object_size, features
+                image_rgb, points[usable], classes[usable], background, object_size, frames
             )
             if network_maps is not None:
                 scene = dataclasses.replace(scene, network=self._on_grid(scene, *network_maps))
@@ -369,25 +392,19 @@ class PointSegmenter(BaseModule):
         labels: npt.NDArray[np.int64],
         background_xy: npt.NDArray[np.float64],
         object_size: float | None,
-        known_maps: MutableMapping[tuple[int, int], list[Tensor]] | None = None,
+        frames: MutableMapping[tuple[int, int], Frame] | None = None,
     ) -> _Scene:
         """Compute features, radii and the threshold of an image."""
-        device = self._mean.device
         size = image_rgb.shape[:2]
+        device = self._mean.device
         scale = self.working_scale(size, torch.from_numpy(points_xy), object_size)
         height, width = (max(1, round(side * scale)) for side in size)
         scale_xy = (width / size[1], height / size[0])
-        working = _resize(image_rgb, width, height)
-        grid_size = (-(-width // self.grid_stride), -(-height // self.grid_stride))
-        xs, ys = (self._centers(0, cells, self._mean) for cells in grid_size)
-        known_maps = {} if known_maps is None else known_maps
-        if (height, width) not in known_maps:
-            known_maps[height, width] = self._extract(working)
-        maps = known_maps[height, width]
-        similar = [maps[self.strides.index(stride)] for stride in self.similarity_strides]
-        levels = normalize_levels(similar, self.similarity_strides, xs, ys)
-        lengths = feature_lengths(levels, self.similarity_strides, xs, ys)
-        lab = cv2.cvtColor(_resize(working, *grid_size).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        keeps = frames is not None and height * width <= _MAX_GUIDED_PIXELS >= size[0] * size[1]
+        frames = {} if frames is None else frames
+        if (height, width) not in frames:
+            frames[height, width] = self._frame(_resize(image_rgb, width, height), keeps=keeps)
+        frame = frames[height, width]
         points, clicks = (
             self._to_working(xy, scale_xy, (height, width)) for xy in (points_xy, background_xy)
         )
@@ -400,23 +417,46 @@ class PointSegmenter(BaseModule):
             )
         else:
             radii = torch.full((len(points),), self.size_factor * object_size * scale).to(points)
-        features = self._features_at(levels, points)
+        features = self._features_at(frame.levels, points)
         return _Scene(
             size=(height, width),
             scale=scale_xy,
-            levels=levels,
-            lengths=lengths,
-            class_logits=None if self.class_head is None else self.class_head.eval()(maps),
+            levels=frame.levels,
+            lengths=frame.lengths,
+            class_logits=None if self.class_head is None else self.class_head.eval()(frame.maps),
             network=None,
-            # of the whole image: the colours of a tile alone would scale its weights differently
-            weights=edge_weights(torch.from_numpy(lab).permute(2, 0, 1).to(device)),
+            weights=frame.weights,
+            guided=frame.guided,
             points_xy=points,
             labels=torch.from_numpy(labels).to(device),
             point_features=features,
             radii=radii,
             background_xy=clicks,
-            background_features=self._features_at(levels, clicks),
-            threshold=self._threshold(levels, features, lengths),
+            background_features=self._features_at(frame.levels, clicks),
+            threshold=self._threshold(frame.levels, features, frame.lengths),
+        )
+
+    def _frame(self, working: npt.NDArray[np.uint8], *, keeps: bool) -> Frame:
+        """Compute what does not depend on the points.
+
+        Args:
+            working: the image in the working frame, RGB.
+            keeps: keep the weights of guided propagation.
+        """
+        height, width = working.shape[:2]
+        grid_size = (-(-width // self.grid_stride), -(-height // self.grid_stride))
+        xs, ys = (self._centers(0, cells, self._mean) for cells in grid_size)
+        maps = self._extract(working)
+        similar = [maps[self.strides.index(stride)] for stride in self.similarity_strides]
+        levels = normalize_levels(similar, self.similarity_strides, xs, ys)
+        lab = cv2.cvtColor(_resize(working, *grid_size).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        return Frame(
+            maps=maps,
+            levels=levels,
+            lengths=feature_lengths(levels, self.similarity_strides, xs, ys),
+            # of the whole image: the colours of a tile alone would scale its weights differently
+            weights=edge_weights(torch.from_numpy(lab).permute(2, 0, 1).to(self._mean.device)),
+            guided={} if keeps else None,
         )
 
     def _on_grid(self, scene: _Scene, probs: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
@@ -691,7 +731,11 @@ class PointSegmenter(BaseModule):
         if self.use_guided:
             crop = _resize(np.ascontiguousarray(image_rgb[rows, columns]), fine[1], fine[0])
             guide = torch.from_numpy(crop).permute(2, 0, 1).to(values)
-            values = guided_propagation(values, guide, **self.guided)
+            memo = None
+            if scene.guided is not None:
+                window = (rows.start, rows.stop, columns.start, columns.stop)
+                memo = scene.guided.setdefault(window, {})
+            values = guided_propagation(values, guide, memo=memo, **self.guided)
         if fine != size:
             values = F.interpolate(values[None], size, mode='bilinear', antialias=True)[0]
         return values, points

@@ -21,6 +21,7 @@ from mmp2seg.visualization.colors import distinct_colors as distinct_colors
 IGNORE_COLOR = (224, 224, 224)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 Palette = Sequence[Sequence[int]]
+_FAR = 1e6
 
 
 def draw_points(
@@ -42,6 +43,8 @@ def draw_points(
     """
     canvas = image.copy()
     radius = max(2, round(min(image.shape[:2]) / 100))
+    # OpenCV takes no coordinates beyond 32 bits; a marker this far outside is not visible
+    points_xy = np.clip(np.asarray(points_xy, np.float64), -_FAR, _FAR)
     for (row, col), label in zip(points_to_pixels(points_xy), labels, strict=True):
         center, color = (int(col), int(row)), tuple(int(c) for c in palette[int(label)])
         if crossed:

@@ -13,6 +13,7 @@ from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import VISUALIZERS
 from mmp2seg.visualization.panels import Palette, distinct_colors, write_png
 from mmp2seg.visualization.stage1_panels import draw_stage1
+from mmp2seg.visualization.windows import can_show, show_picture
 
 
 @VISUALIZERS.register_module()
@@ -67,7 +68,7 @@ class PointsVisualizer(DetLocalVisualizer):
             data_sample: of stage 1, see :func:`mmp2seg.visualization.stage1_panels.stage1_panels`.
             draw_gt: draw the truth, if it is known.
             draw_pred: False: draw the points and the weak map only.
-            show: show the picture in a window.
+            show: show the picture in a window; without a display, a warning says so.
             wait_time: seconds to show it.
             out_file: PNG to write. None: add the picture to the backends.
             pred_score_thr: of pictures without points; every point of stage 1 is drawn.
@@ -80,7 +81,7 @@ class PointsVisualizer(DetLocalVisualizer):
                 data_sample,
                 draw_gt=draw_gt,
                 draw_pred=draw_pred,
-                show=show,
+                show=show and can_show(name),
                 wait_time=wait_time,
                 out_file=out_file,
                 pred_score_thr=pred_score_thr,
@@ -95,7 +96,7 @@ class PointsVisualizer(DetLocalVisualizer):
         picture = draw_stage1(image, data_sample, truth, palette=self._palette())
         self.set_image(picture)
         if show:
-            self.show(picture, win_name=name, wait_time=wait_time)
+            show_picture(self, picture, title=name, wait_time=wait_time)
         if out_file is not None:
             write_png(out_file, picture)
         else:

@@ -80,6 +80,17 @@ def test_tests_are_read_in_the_order_of_time(tmp_path):
     assert read_training_log(tmp_path).tests == [{'coco/mAP': 0.1}, {'coco/mAP': 0.2}]
 
 
+def test_tests_that_were_killed_are_named(tmp_path):
+    for time, text in (('1', '{"coco/mAP": 0.5}'), ('2', '{"coco/mA'), ('3', '')):
+        (tmp_path / time).mkdir()
+        (tmp_path / time / f'{time}.json').write_text(text)
+    log = read_training_log(tmp_path)
+    assert log.tests == [{'coco/mAP': 0.5}]
+    assert [('2.json: invalid' in text, '3.json: invalid' in text) for text in log.unread] == [
+        (True, False), (False, True)
+    ]  # fmt: skip
+
+
 def test_nan_is_not_the_best_value(write_log, tmp_path):
     nan = float('nan')
     write_log('1', {'a/b': nan, 'step': 1}, {'a/b': 0.25, 'step': 2}, {'a/b': nan, 'step': 3})

@@ -1,11 +1,13 @@
 import json
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import save_checkpoint
 from PIL import Image
 
@@ -188,6 +190,14 @@ def test_further_clicks_cost_no_pass_of_the_network(network, folder):
     assert_same(first, again)
     assert_same(both, network(paths(folder)[0], POINTS[:2], 'bar', semantic_map=paths(folder)[1]))
     assert len(calls) == 2
+    # whatever was clicked before, in any order and of any classes
+    for number, labels in ((3, LABELS), (2, ['block', 'bar']), (3, LABELS), (0, []), (1, ['bar'])):
+        options = dict(labels=labels, semantic_map=paths(folder)[1])
+        assert_same(
+            network.predict(POINTS[:number], labels),
+            network(paths(folder)[0], POINTS[:number], **options),
+        )
+    assert 1 < len(network._look.maps) <= 3
     # a call leaves the kept image alone
     network(paths(folder, 2)[0], [(20, 12)], 'block')
     assert_same(first, network.predict(POINTS[:1], 0))
@@ -239,6 +249,10 @@ def test_the_map_is_made_from_the_points_as_predict_does(checkpoint, folder, tmp
     assert_same(inferencer.predict(POINTS, LABELS), found[0])
     assert len(calls) == len(calls_of_segmenter) == 1
     inferencer.predict(POINTS, LABELS, background_points=[(40, 30)], object_size=9.0)
+    # with a map, there is nobody who reads them
+    with pytest.raises(ValueError, match='no background_points, .*: the semantic map takes its pl'):
+        inferencer(*paths(folder)[:1], POINTS, LABELS, semantic_map=paths(folder)[1],
+                   background_points=[(40, 30)])  # fmt: skip
 
 
 def test_classes_of_the_checkpoint_come_first(checkpoint, tmp_path):
@@ -281,7 +295,7 @@ def test_features_are_kept_for_the_last_scales_alone(folder):
     inferencer.set_image(paths(folder)[0])
     for distance in (2, 4, 6, 8, 10, 12):
         inferencer.predict([(20, 20), (20 + distance, 20)], 'a', object_size=4.0 * distance)
-    assert 1 < len(inferencer._look.features) <= 3
+    assert 1 < len(inferencer._look.frames) <= 3
 
 
 def test_a_point_segmenter_learns_its_classes(folder):
@@ -297,7 +311,11 @@ def test_a_point_segmenter_learns_its_classes(folder):
     ):
         inferencer(path, POINTS)
     with pytest.raises(ValueError, match=r'expected a class in 0\.\.253, got 254'):
-        inferencer(path, POINTS[:1], 254)
+        inferencer(path, POINTS[:2], ['zebra', 254])
+    assert inferencer.classes == ('dog', 'cat', 'class 2')  # a call that fails adds none
+    inferencer(path, POINTS[:1], 'class 4')
+    with pytest.raises(ValueError, match="got a number that would be another 'class 4'"):
+        inferencer(path, POINTS[:1], 4)
 
 
 def test_a_folder_gives_the_labels_of_mmp2seg_masks(segmenter, folder, tmp_path):
@@ -318,7 +336,147 @@ def test_a_folder_gives_the_labels_of_mmp2seg_masks(segmenter, folder, tmp_path)
     assert len(found['annotations']) == 2 and found['categories'][0]['name'] == 'bar'
 
 
+def test_a_semantic_map_is_a_prior_of_the_point_segmenter(segmenter, folder):
+    path, _ = paths(folder)
+    semantic_map = np.zeros((40, 48), np.uint8)
+    semantic_map[2:14, 2:30] = 1  # two touching bars
+    semantic_map[20:32, 8:22] = 2
+    alone = segmenter(path, POINTS, LABELS)
+    result = segmenter(path, POINTS, LABELS, semantic_map=semantic_map)
+    assert result.rles != alone.rles
+    found, truth = result.index_map(kind='semantic'), semantic_map
+    agreement = [(one == truth).mean() for one in (found, alone.index_map(kind='semantic'))]
+    assert agreement[0] > max(agreement[1], 0.8)
+    # classes without points are background
+    one_class = np.where(semantic_map == 1, 1, 0).astype(np.uint8)
+    assert_same(
+        segmenter(path, POINTS[:2], 'bar', semantic_map=one_class),
+        segmenter(path, POINTS[:2], 'bar', semantic_map=semantic_map),
+    )
+
+
+# images
+
+
+def test_arrays_are_neither_shared_nor_changed(network, segmenter, folder):
+    rgb = np.array(Image.open(paths(folder)[0]))
+    before = rgb.copy()
+    for inferencer in (network, segmenter):
+        result = inferencer(rgb[..., ::-1], POINTS, LABELS)  # a view of the caller's array
+        assert not np.shares_memory(result.source.pixels, rgb)
+        inferencer.set_image(rgb[..., ::-1])
+        first = inferencer.predict(POINTS, LABELS)
+        first.image[:] = 0
+        rgb[:] = 0
+        assert_same(inferencer.predict(POINTS, LABELS), first)
+        assert np.array_equal(first.image, before)
+        rgb[:] = before
+        points, labels = np.array(POINTS), np.array([0, 0, 1])
+        inferencer(rgb, points, labels).points[:] = 0
+        assert points.tolist() == [list(point) for point in POINTS]
+
+
+def test_kinds_of_images(network, segmenter, tmp_path):
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    grey = rgb[..., 0]
+    alpha = np.dstack([rgb, grey])
+    exif = Image.fromarray(rgb).getexif()
+    exif[0x0112] = 6  # shown after a turn by 90 degrees clockwise
+    Image.fromarray(grey).save(tmp_path / 'grey.png')
+    Image.fromarray(alpha).save(tmp_path / 'alpha.png')
+    Image.fromarray(rgb).save(tmp_path / 'turned.png', exif=exif)
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / 'deep.png')
+    three = np.repeat(grey[..., None], 3, 2)
+    cases = {
+        'grey.png': (grey, three),
+        'alpha.png': (np.dstack([rgb[..., ::-1], grey]), rgb),
+        'turned.png': (np.rot90(rgb, -1)[..., ::-1], np.rot90(rgb, -1)),
+        'deep.png': (three, three),  # exact for mmcv's upper bits; the stretch is checked below
+    }
+    points, labels = [(10.5, 10.5), (30.5, 20.5)], [0, 1]
+    for name, (array, expected) in cases.items():
+        for inferencer in (network, segmenter):
+            result = inferencer(tmp_path / name, points, labels)
+            assert result.size == expected.shape[:2], name
+            if name != 'deep.png' or inferencer is network:
+                assert_same(result, inferencer(array, points, labels))
+            if name != 'deep.png':
+                assert np.array_equal(result.image, expected), name
+            assert result.draw().shape == expected.shape
+    for inferencer in (network, segmenter):
+        found = inferencer(grey[:, :, None], points, labels)
+        assert_same(found, inferencer(three, points, labels))
+        for size in ((1, 1), (1, 40), (40, 1)):
+            tiny = inferencer(np.zeros((*size, 3), np.uint8), [(0.5, 0.5)], 0)
+            assert tiny.size == size and tiny.masks[0, 0, 0]
+
+
 # several images
+
+
+def test_a_batch_gives_what_single_images_give(network, folder):
+    rng = np.random.default_rng(0)
+    # the pipeline keeps the ratio: two sizes of inputs
+    images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+              for size in ((40, 48), (30, 60), (40, 48), (20, 40), (40, 48))]  # fmt: skip
+    points = [POINTS, POINTS[:2], [], POINTS[:1], POINTS[1:]]
+    labels = [LABELS, 'bar', [], 'block', LABELS[1:]]
+    sizes = []
+    hook = network._network.model.backbone.register_forward_hook(
+        lambda _, inputs, __: sizes.append(tuple(inputs[0].shape))
+    )
+    singles = network(images, points, labels)
+    assert len(sizes) == 5 and len(set(sizes)) == 2
+    sizes.clear()
+    found = network(images, points, labels, batch_size=4)
+    hook.remove()
+    assert sorted(size[0] for size in sizes) == [1, 2, 2]  # 4 images of two sizes, then 1
+    for one, other in zip(found, singles, strict=True):
+        assert one.file_name == other.file_name
+        assert np.array_equal(one.index_map(), other.index_map())
+        assert np.allclose(one.scores, other.scores, atol=1e-5)
+    files = network(folder / 'JPEGImages', folder / 'points.json', batch_size=3)
+    for one, other in zip(files, network(folder / 'JPEGImages', folder / 'points.json')):
+        assert np.array_equal(one.index_map(), other.index_map()) and one.image_id == other.image_id
+
+
+def test_threads_can_share_an_inferencer(network, segmenter, folder):
+    images = [paths(folder, 1 + n % 3)[0] for n in range(12)]
+    points = [POINTS[: 1 + n % 3] for n in range(12)]
+    for inferencer in (network, segmenter):
+        expected = [inferencer(*call, 'bar') for call in zip(images, points, strict=True)]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda i, p: inferencer(i, p, 'bar'), images, points))  # noqa: B023
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+
+
+def test_the_default_scope_of_the_caller_stays(checkpoint):
+    with ThreadPoolExecutor(4) as pool:  # mmengine's scope is global
+        made = [
+            pool.submit(P2SegInferencer, cfg, *weights)
+            for cfg, *weights in [(segmenter_config(),), (network_config(), checkpoint)] * 4
+        ]
+        assert len([one.result() for one in made]) == 8
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        P2SegInferencer(segmenter_config())
+        P2SegInferencer(network_config(), checkpoint)
+        assert DefaultScope.get_current_instance().scope_name == 'mmseg'
+
+
+def test_show(segmenter, folder, monkeypatch):
+    shown = []
+
+    def show(visualizer, picture, *, title, wait_time):
+        shown.append((visualizer, picture, title, wait_time))
+
+    monkeypatch.setattr('mmp2seg.apis.inferencer.show_picture', show)
+    images = [paths(folder, n)[0] for n in (1, 2)]
+    results = segmenter(images, [POINTS] * 2, 0, show=True, wait_time=0.5)
+    assert [entry[2:] for entry in shown] == [('img_1.jpg', 0.5), ('img_2.jpg', 0.5)]
+    assert shown[0][0] is shown[1][0]  # one window
+    assert np.array_equal(shown[1][1], results[1].draw())
 
 
 def test_lists(network, folder):
@@ -417,7 +575,7 @@ def test_configs_that_do_not_fit(checkpoint, tmp_path):
 
 
 def test_inputs_that_do_not_fit(network, segmenter, folder, tmp_path):
-    path, map_path = paths(folder)
+    path, _ = paths(folder)
     image = cv2.imread(str(path))
     (tmp_path / 'text.jpg').write_text('text')
     wide = np.zeros((40, 50), np.uint8)
@@ -432,7 +590,8 @@ def test_inputs_that_do_not_fit(network, segmenter, folder, tmp_path):
         (network, (image, [(1, 2)], [0.5]), {}, r'number or the name of a class, got 0\.5'),
         (network, (image, [(1, 2)], [0, 1]), {}, 'a label for each point, got 2 for 1 points'),
         (network, (image, [(1, 2)]), {}, 'a label for each point, numbers or names of bar'),
-        (network, (image[..., 0], [(1, 2)], 0), {}, r'uint8 BGR .* got \(40, 48\) uint8'),
+        (network, (image[..., :2], [(1, 2)], 0), {}, r'uint8 BGR .* got \(40, 48, 2\) uint8'),
+        (network, (image.astype(np.uint16), [], 0), {}, r'BGR .* got \(40, 48, 3\) uint16'),
         (network, (image / 255, [(1, 2)], 0), {}, 'got .* float64'),
         (network, (Image.open(path), [(1, 2)], 0), {}, 'BGR or as path, got JpegImageFile'),
         (network, (tmp_path / 'text.jpg', [], 0), {}, r'text\.jpg: expected an image'),
@@ -442,7 +601,8 @@ def test_inputs_that_do_not_fit(network, segmenter, folder, tmp_path):
         (network, (image, [(1, 2)], 0), dict(semantic_map=wide[:, :48] > 0), r'uint8, got .* bool'),
         (network, (image, [(1, 2)], 0), dict(object_size=3), 'expected no object_size'),
         (network, (image, [(1, 2)], 0), dict(background_points=[(1, 1)]), 'no background_points'),
-        (segmenter, (image, [(1, 2)], 0), dict(semantic_map=map_path), 'reads none: leave it out'),
+        (network, ([image], [[(1, 2)]], 0), dict(batch_size=0), 'batch_size of at least 1, got 0'),
+        (segmenter, (image, [(1, 2)], 0), dict(semantic_map=wide), r'48 x 40 pixels .* got 50'),
         (network, ([image], [], 0), {}, 'expected points for each image, got 0'),
         (network, ([image], [POINTS], [LABELS]), dict(semantic_map=[]), 'maps for each image'),
         (network, ([image], [POINTS] * 2, 0), {}, 'points for each image, got more than 1'),

@@ -140,6 +140,28 @@ def test_coco(tmp_path):
     )
 
 
+def test_the_image_id_0_is_an_id():
+    result = make_result(source=ImageSource('a.png', image_id=0))
+    content = result.to_coco()
+    assert content['images'][0]['id'] == 0
+    assert {entry['image_id'] for entry in content['annotations']} == {0}
+    assert make_result(source=ImageSource()).to_datasample().img_id == 0
+
+
+def test_a_data_sample_shares_no_memory_with_the_result():
+    result = make_result()
+    masks = result.masks.copy()
+    sample = result.to_datasample()
+    for key, values in sample.pred_instances.items():
+        values.zero_()
+        assert not sample.pred_instances[key].any()
+    sample.ori_points.points.zero_()
+    assert np.array_equal(result.masks, masks) and result.scores.tolist() == [0.75, 0.5]
+    assert result.points.tolist() == [[1.5, 1.5], [5.5, 4.5]]
+    result.image[:] = 0
+    assert (result.image == 200).all()
+
+
 def test_index_png(tmp_path):
     result = make_result()
     result.to_index_png(tmp_path / 'new' / 'map.png')

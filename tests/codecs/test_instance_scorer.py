@@ -2,7 +2,8 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from mmp2seg.codecs import InstanceScorer
+from mmp2seg.codecs import AssignmentMemo, InstanceScorer
+from mmp2seg.codecs.affinities import GuidedAffinity
 from mmp2seg.ops.coords import pixel_centers
 from mmp2seg.registry import TASK_UTILS
 
@@ -52,6 +53,32 @@ def test_windows_do_not_show(stride, affinity):
     scene = _scene(num_points=30)
     options = dict(affinity=affinity, stride=stride, connected=False)
     assert _agree(_assign(scene, window=7, **options), _assign(scene, window=1000, **options))
+
+
+@pytest.mark.parametrize('stride', [1, 3])
+@pytest.mark.parametrize('keeps_weights', [True, False])
+def test_a_memo_computes_the_windows_that_changed_alone(stride, keeps_weights, monkeypatch):
+    calls, original = [], GuidedAffinity.__call__
+    monkeypatch.setattr(
+        GuidedAffinity, '__call__', lambda *args, **kw: calls.append(1) or original(*args, **kw)
+    )
+    # one class, whose points are far apart
+    points = torch.tensor([[9.0, 20.0], [30.0, 20.0], [150.0, 20.0], [152.0, 8.0], [31.0, 22.0]])
+    scene = _scene(points=points, size=(40, 180))
+    scene['channels'] = torch.ones(5, dtype=torch.long)
+    scorer = InstanceScorer(affinity=GUIDED, stride=stride, window=24 // stride)
+    memo = AssignmentMemo() if keeps_weights else AssignmentMemo(affinity=None)
+    computed = []
+    for chosen in ([0, 1, 2], [0, 1, 2], [0, 1, 2, 3], [1, 0, 2], [0, 1, 2, 4], []):
+        part = {**scene, 'points_xy': points[chosen], 'channels': scene['channels'][chosen]}
+        before = len(calls)
+        found = scorer.assign(**part, memo=memo)
+        computed.append(len(calls) - before)
+        expected = scorer.assign(**part)
+        for name in ('instance_map', 'channel_map', 'confidence'):
+            assert torch.equal(getattr(found, name), getattr(expected, name)), (chosen, name)
+    assert computed[0] == 16 and computed[1] == 0 and 0 < computed[2] < 16
+    assert bool(memo.affinity) == keeps_weights
 
 
 def test_pairs_are_compared_on_the_grid_of_the_stride():

@@ -183,3 +183,17 @@ def test_results_that_do_not_fit():
         PseudoLabels.from_results([result(1, 1), result(1, 2)])
     with pytest.raises(ValueError, match=r'image 1\.jpg has the ids'):
         PseudoLabels.from_results([result(1, 1), result(2, 1)])
+
+
+def test_content_that_is_no_pseudo_labels_is_named():
+    for changes, message in (
+        (dict(images=None), "mine: expected a list 'images', got None"),
+        (dict(categories=[dict(id=1)]), 'mine: .*name'),
+        (dict(dropped_points=[dict(image_id=4)]), 'mine: .*category_id'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PseudoLabels({**content(), **changes}, name='mine')
+    short = content()
+    del short['info'], short['dropped_points']
+    assert PseudoLabels(short).to_coco()['dropped_points'] == []
+    assert 'info' not in short  # the caller's content is not changed

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.registry import MODELS
-from mmp2seg.segmenters import PointSegmenter
+from mmp2seg.segmenters import PointSegmenter, point_segmenter
 
 GREEN, RED, BLUE, GROUND = (60, 170, 60), (190, 50, 60), (40, 60, 200), (90, 90, 90)
 
@@ -426,24 +426,31 @@ def test_a_large_image_is_cut_into_tiles(monkeypatch):
     assert max(max(size) for size in sizes) < 700 * 0.8
 
 
-def test_further_points_in_the_same_frame_need_no_pass_of_the_backbone():
+def test_further_points_in_the_same_frame_need_no_pass_of_the_backbone(monkeypatch):
     image, _, points, labels = many_discs((200, 300), 40)
     model = segmenter(spacing=1.0)
     sizes = []
     model.backbone.register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].shape[2:]))
-    features = {}
+    frames = {}
     for number in (2, 6):
         call = dict(points_xy=points[:number], labels=labels[:number], num_classes=3)
-        result = model(image, **call, features=features)
+        result = model(image, **call, frames=frames)
         expected = model(image, **call)
         assert np.array_equal(result.instance_map, expected.instance_map)
         assert np.array_equal(result.scores, expected.scores)
-    assert list(features) == [(85, 128)] and len(sizes) == 3  # one of them with the dict
-    model(image, **call, object_size=10.0, features=features)
-    assert list(features) == [(85, 128)]
+    assert list(frames) == [(85, 128)] and len(sizes) == 3  # one of them with the dict
+    model(image, **call, object_size=10.0, frames=frames)
+    assert list(frames) == [(85, 128)]
     model.spacing = 48.0  # a larger frame
-    model(image, **call, object_size=10.0, features=features)
-    assert len(features) == 2
+    model(image, **call, object_size=10.0, frames=frames)
+    assert len(frames) == 2
+    assert all(frame.guided for frame in frames.values())  # the weights are kept
+    monkeypatch.setattr(point_segmenter, '_MAX_GUIDED_PIXELS', 200 * 300 - 1)
+    few = {}
+    again = model(image, **call, object_size=10.0, frames=few)
+    expected = model(image, **call, object_size=10.0, frames=frames)
+    assert [frame.guided for frame in few.values()] == [None]
+    assert np.array_equal(again.instance_map, expected.instance_map)
 
 
 def test_the_backbone_stays_frozen_and_in_evaluation_mode():

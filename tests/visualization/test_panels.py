@@ -215,3 +215,12 @@ def test_panels_wrap():
     image = np.zeros((10, 10, 3), np.uint8)
     one, four = (wrap_panels([('a', image)] * number) for number in (1, 4))
     assert four.shape[0] > 2 * one.shape[0] and four.shape[1] > 3 * one.shape[1]
+
+
+def test_points_far_outside_are_not_drawn():
+    image = np.full((20, 30, 3), 90, np.uint8)
+    for crossed in (False, True):
+        drawn = draw_points(
+            image, np.array([[1e300, 3], [-1e18, 2e9]]), [0, 0], [(255, 0, 0)], crossed=crossed
+        )
+        assert np.array_equal(drawn, image)

@@ -117,3 +117,15 @@ def test_samples_without_points_are_drawn_as_in_mmdet(make_visualizer):
     before, after = np.split(visualizer.get_image(), 2, axis=1)  # truth and prediction
     assert np.array_equal(before, IMAGE)
     assert not np.array_equal(after, IMAGE)
+
+
+@pytest.mark.parametrize('with_points', [True, False])
+def test_without_a_display_nothing_waits_for_a_key(make_visualizer, with_points, monkeypatch):
+    """mmengine itself would wait forever."""
+    pyplot = pytest.importorskip('matplotlib.pyplot')
+    monkeypatch.setattr(pyplot, 'get_backend', lambda: 'agg')
+    visualizer = make_visualizer()
+    monkeypatch.setattr(visualizer, 'show', None)
+    sample = make_sample() if with_points else DetDataSample(metainfo=META)
+    with pytest.warns(UserWarning, match='test_0: not shown, as there is no display'):
+        visualizer.add_datasample('test_0', IMAGE, sample, show=True)

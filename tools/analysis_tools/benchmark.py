@@ -1,7 +1,7 @@
 """Measure mmp2seg on this machine and print one table.
 
-Measures the affinity, streamed and dense, training steps, targets, decoding, the data pipeline and
-inference.
+Measures the affinity, streamed and dense, training steps, targets, decoding, the data pipeline,
+inference and clicks.
 
 Example: python tools/analysis_tools/benchmark.py --growth --memory --json figures.json
 """
@@ -25,7 +25,7 @@ from mmp2seg.apis.arguments import (
 from mmp2seg.apis.device import resolve_device, select_device
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ('affinity', 'propagation', 'guided', 'step', 'targets', 'pipeline', 'inference')
+PARTS = ('affinity', 'propagation', 'guided', 'step', 'targets', 'pipeline', 'inference', 'clicks')
 OPTIONS = ('growth', 'memory', 'segmenter', 'stream')
 
 
@@ -121,7 +121,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--stream',
         type=at_least(1),
         metavar='IMAGES',
-        help='also the growth of memory while the segmenter reads this many images',
+        help='also the growth of memory while segmenter and inferencer read this many images',
     )
     add_json_argument(parser)
     add_cfg_options(parser)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from mmengine.runner import set_random_seed
 
-from mmp2seg.analysis.benchmarks import affinity, codec, network, segmenter
+from mmp2seg.analysis.benchmarks import affinity, clicks, codec, network, segmenter
 from mmp2seg.analysis.benchmarks.measuring import (
     Measurement,
     Settings,
@@ -15,6 +16,7 @@ from mmp2seg.analysis.benchmarks.measuring import (
     time_calls,
 )
 from mmp2seg.analysis.benchmarks.report import Row, times_as_fast, times_as_long
+from mmp2seg.analysis.benchmarks.scene import make_scene
 from mmp2seg.analysis.tables import format_count
 from mmp2seg.datasets.shapes.dataset import SHAPES_CLASSES, write_shapes
 from mmp2seg.registry import DATASETS
@@ -302,21 +304,54 @@ def measure_segmenter(case: Case, settings: Settings) -> list[Row]:
 
 
 def measure_stream(case: Case, settings: Settings) -> list[Row]:
-    """The training-free segmenter on many images: the peak must be that of one image."""
+    """Many images one after the other: the peak must be that of one image."""
     side = case.segmenter_sides[0]
-    options = dict(points=case.points, size=side, images=case.stream, device=settings.device)
-    found = measure_in_fresh_process(
-        segmenter.make_segmenter_call,
-        options,
-        replace(settings, repeat=0),
-        warm_up={**options, 'images': STREAM_WARM_UP},
-    )
-    per_image = Measurement(
-        tuple(seconds / case.stream for seconds in found.seconds), found.memory_mb
-    )
-    title = f'points to masks, per image of {side} x {side}, {format_count(case.points, "point")}'
     note = f'memory: peak in {case.stream} images over what {STREAM_WARM_UP} images left'
-    return [Row('stream', title, per_image, note)]
+    size = f'per image of {side} x {side}, {format_count(case.points, "point")}'
+    rows = []
+    for title, make_call, extra in (
+        ('points to masks', segmenter.make_segmenter_call, {}),
+        ('P2SegInferencer.stream', clicks.make_stream_call, case.network_options(settings)),
+    ):
+        options = dict(points=case.points, size=side, images=case.stream, device=settings.device)
+        options |= extra
+        found = measure_in_fresh_process(
+            make_call,
+            options,
+            replace(settings, repeat=0),
+            warm_up={**options, 'images': STREAM_WARM_UP},
+        )
+        per_image = Measurement(
+            tuple(seconds / case.stream for seconds in found.seconds), found.memory_mb
+        )
+        rows.append(Row('stream', f'{title}, {size}', per_image, note))
+    return rows
+
+
+def measure_clicks(case: Case, settings: Settings) -> list[Row]:
+    """Clicks on an image by the inferencer: the point segmenter, the config's network, a command.
+
+    The segmenter is given the size of the objects in a second run: its scale does not change then.
+    """
+    height, width = case.image
+    scene = make_scene(max(2, case.points), case.image)
+    size = float(np.sqrt(height * width / len(scene.labels)))
+    network_options = case.network_options(settings)
+    command = clicks.measure_command(network_options, scene, settings)
+    name = Path(case.config).stem
+    title = f'{format_count(len(scene.labels), "point")} on {height} x {width}'
+    rows = [Row('clicks', f'{title}, {name}: predict.py, process start included', command)]
+    for what, options, object_size in (
+        ('without a network', {**network_options, 'config': None}, None),
+        ('without a network, object_size given', {**network_options, 'config': None}, size),
+        (name, network_options, None),
+    ):
+        inferencer = clicks.make_inferencer(options)
+        found = clicks.measure_session(inferencer, scene, settings, object_size=object_size)
+        for click, seconds in zip(('first click', 'further clicks'), found, strict=True):
+            compared = times_as_fast(seconds, command, 'predict.py')
+            rows.append(Row('clicks', f'{title}, {what}: {click}', seconds, compared))
+    return rows
 
 
 # By name, in the order of the table. The last four have their own options.
@@ -328,6 +363,7 @@ PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'targets': measure_codec,
     'pipeline': measure_pipeline,
     'inference': measure_inference,
+    'clicks': measure_clicks,
     'growth': measure_growth,
     'memory': measure_memory,
     'segmenter': measure_segmenter,

@@ -106,8 +106,11 @@ def configuration_section(work_dir: str | Path) -> Section:
     if path is None:
         body = html.paragraph('The work dir has no config.')
     else:
-        rows = describe_settings(read_settings(path))
-        body = html.table(['setting', 'value'], rows) + html.folded(path.name, read_text(path))
+        try:
+            body = html.table(['setting', 'value'], describe_settings(read_settings(path)))
+        except ValueError as error:  # of a run that was killed while it wrote, or no config
+            body = html.paragraph(f'Not read: {error}')
+        body += html.folded(path.name, read_text(path))
     return 'configuration', 'Configuration', body
 
 
@@ -124,7 +127,7 @@ def training_section(log: TrainingLog) -> Section:
 
 
 def metrics_section(log: TrainingLog) -> Section:
-    """Return the metrics of validation and of all tests."""
+    """Return the metrics of validation and of all tests, and the files that cannot be read."""
     parts = []
     rows = summarize_metrics(log)
     if rows:
@@ -135,6 +138,7 @@ def metrics_section(log: TrainingLog) -> Section:
         parts.append(
             html.table(head, [[name, *(test.get(name) for test in log.tests)] for name in names])
         )
+    parts += [html.paragraph(f'Not read: {reason}') for reason in log.unread]
     return 'metrics', 'Metrics', '\n'.join(parts) or html.paragraph('No metrics were logged.')
 
 

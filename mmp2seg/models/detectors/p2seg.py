@@ -13,6 +13,7 @@ from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mmp2seg.codecs import AssignmentMemo
 from mmp2seg.codecs.building import build_codecs, require_no_labeler
 from mmp2seg.codecs.data_samples import add_instances, image_points, require_original_points
 from mmp2seg.deprecation import warn_deprecated
@@ -52,15 +53,15 @@ class ImageMaps(NamedTuple):
         image: ``(3, H', W')`` float32, the normalised network input; None if the decoder does not
             look at it.
         embedding: ``(D, H', W')`` float32; None if the decoder does not use it.
-        click_scores: ``(N,)`` float32, the network's own probability of each point's class in the
-            pixel of the point, without the weak map.
+        own_scores: ``(V, H', W')`` float32, the network's own probabilities, without the weak map;
+            None: they are not known.
     """
 
     scores: Tensor
     offset: Tensor
     image: Tensor | None = None
     embedding: Tensor | None = None
-    click_scores: Tensor | None = None
+    own_scores: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -269,18 +270,21 @@ class P2Seg(BaseDetector):
             one = slice(index, index + 1)
             points = require_original_points(sample).to(logits.device)
             values = image_values(points.labels)
+            weak_map = _padded_weak_map(sample, size=size, device=logits.device)
             scores = self.test_scorer(
                 logits[one],
                 None if embeddings is None else embeddings[one],
                 values,
                 ignored=_padding(sample, size=size, device=logits.device)[None],
-                weak_map=_padded_weak_map(sample, size=size, device=logits.device),
+                weak_map=weak_map,
                 align_corners=self.semantic_head.align_corners,
             )
             offset = self.offset_head.predict_by_feat(offsets[one], size)[0]
-            own = value_probs(
-                logits[one], values, size, align_corners=self.semantic_head.align_corners
-            )
+            own = scores
+            if not self.test_scorer.is_plain(weak_map):
+                own = value_probs(
+                    logits[one], values, size, align_corners=self.semantic_head.align_corners
+                )
             embedding = None
             if self.decoder.needs_embedding and embeddings is not None:
                 embedding = resize_scores(embeddings[one].float(), size)[0]
@@ -292,33 +296,36 @@ class P2Seg(BaseDetector):
                 if self.decoder.needs_image
                 else None,
                 embedding=embedding,
-                click_scores=_at_points(
-                    to_original_frame(own[0], sample),
-                    points.points,
-                    torch.searchsorted(values, points.labels + 1),
-                ),
+                own_scores=to_original_frame(own[0], sample),
             )
 
-    def decode_maps(self, sample: DetDataSample, maps: ImageMaps) -> None:
+    def decode_maps(
+        self, sample: DetDataSample, maps: ImageMaps, *, memo: AssignmentMemo | None = None
+    ) -> None:
         """Cut the instances of an image and write them and the dropped points into its sample.
 
         Args:
             sample: with ``ori_points``.
-            maps: of the image, see :meth:`predict_maps`.
+            maps: of the image and the classes of these points, see :meth:`predict_maps`.
+            memo: see :meth:`mmp2seg.codecs.InstanceScorer.assign`; of these maps.
         """
         points = require_original_points(sample).to(maps.scores.device)
+        values = image_values(points.labels)
         instances = self.decoder.decode(
             maps.scores,
             maps.offset,
             points.points,
             points.labels,
-            values=image_values(points.labels),
+            values=values,
             image=maps.image,
             embedding=maps.embedding,
+            memo=memo,
         )
         add_instances(sample, instances)
-        if maps.click_scores is not None:
-            sample.pred_instances.click_scores = maps.click_scores[instances.kept]
+        if maps.own_scores is not None:
+            kept = points[instances.kept]
+            channels = torch.searchsorted(values, kept.labels + 1)
+            sample.pred_instances.click_scores = _at_points(maps.own_scores, kept.points, channels)
         if self.test_cfg['return_maps']:
             sample.pred_sem_seg = PixelData(
                 sem_seg=instances.semantic_map[None], confidence=instances.confidence[None]

@@ -51,6 +51,10 @@ class SemanticScorer:
         if not 0 <= self.network_weight <= 1:
             raise ValueError(f'expected network_weight in [0, 1], got {self.network_weight}')
 
+    def is_plain(self, weak_map: Tensor | None) -> bool:
+        """Return whether the scores with this weak map are the network's own probabilities."""
+        return self.rounds == 0 and (weak_map is None or not self.use_weak_map)
+
     def __call__(
         self,
         logits: Tensor,
@@ -77,10 +81,10 @@ class SemanticScorer:
         """
         size = (ignored.shape[-2], ignored.shape[-1])
         probs = value_probs(logits, values, size, align_corners=align_corners)
+        if self.is_plain(weak_map):
+            return probs
         if weak_map is not None and self.use_weak_map:
             return self._with_weak_map(probs, embedding, values, ignored, weak_map)
-        if self.rounds == 0:
-            return probs
         grid = (embedding.shape[-2], embedding.shape[-1])
         before = value_probs(logits, values, grid, align_corners=align_corners)
         valid = F.interpolate((~ignored)[:, None].float(), size=grid, mode='nearest-exact')[:, 0]

@@ -10,8 +10,9 @@ of the embedding.
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,7 @@ def guided_propagation(
     embedding: Tensor | None = None,
     beta: float = 1.0,
     block: int = 32,
+    memo: MutableMapping[str, Any] | None = None,
 ) -> Tensor:
     """Propagate scores along the image: ``iterations`` times, ``S <- A S``.
 
@@ -67,6 +69,9 @@ def guided_propagation(
         block: number of score maps that are propagated at a time. The result does not depend on it.
             Memory is that of ``P + 5 block`` maps. On CUDA, fused kernels propagate all maps at a
             time if the scores need no gradient; then it is that of ``P + 2 N`` maps.
+        memo: a dict, empty at first, that keeps the weights (``P`` maps) for further scores of the
+            same image. All arguments but ``scores``, ``fixed`` and ``block`` must be the same each
+            time.
 
     Returns:
         Tensor: ``(N, H, W)`` with the dtype of ``scores``; computed in float32 (float64 for float64
@@ -104,33 +109,22 @@ def guided_propagation(
     grid = _Grid(*size, tuple(dilations))
     fused = guided_fused.supports(scores, image)
     with torch.autocast(scores.device.type, enabled=False):
-        with torch.no_grad():
-            near_weights = [
-                position_weight * share for share in _near_shares(grid.lengths, color_scale)
-            ]
-            if fused and embedding is None:
-                weights = guided_fused.neighbor_weights(
-                    image.to(dtype),
-                    grid.steps,
-                    near_weights,
-                    valid=valid,
-                    fixed=fixed,
-                    color_scale=color_scale,
-                )
-            else:
-                weights, own = _matrix(
+        memo = {} if memo is None else memo
+        kind = 'fused' if fused else 'matrix'
+        if kind not in memo:
+            with torch.no_grad():
+                memo[kind] = _weights(
                     grid,
                     image.to(dtype),
-                    near_weights,
+                    fused=fused,
                     valid=valid,
-                    fixed=fixed,
                     embedding=None if embedding is None else embedding.to(dtype),
                     color_scale=color_scale,
+                    position_weight=position_weight,
                     beta=beta,
                 )
-                if fused:
-                    own = torch.zeros_like(weights[0]) if own is None else own
-                    weights = grid.unpad(torch.cat([own[None], weights])).contiguous()
+        weights, own = memo[kind]
+        held = None if fixed is None or fused else fixed.to(dtype)
         out = torch.empty_like(scores)
         block = len(scores) if fused else block
         for start in range(0, len(scores), block):
@@ -138,10 +132,16 @@ def guided_propagation(
             # a weight of 0 does not remove what is not finite
             values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
             if fused:
-                values = guided_fused.propagate(values, weights, grid.steps, iterations=iterations)
+                values = guided_fused.propagate(
+                    values, weights, grid.steps, fixed=fixed, iterations=iterations
+                )
             else:
                 for _ in range(iterations):
-                    values = _step(grid, values, weights, own)
+                    after = _step(grid, values, weights, own)
+                    # not where, which is six times as slow on a CPU
+                    values = (
+                        after if held is None else torch.addcmul(after * (1 - held), values, held)
+                    )
             result = values.to(scores.dtype)
             out[start : start + block] = result if valid is None else result.where(valid, part)
     return out
@@ -228,32 +228,61 @@ def _step(grid: _Grid, scores: Tensor, weights: Tensor, own: Tensor | None) -> T
     return grid.unpad(torch.cat(parts, 1))
 
 
+def _weights(
+    grid: _Grid,
+    image: Tensor,
+    *,
+    fused: bool,
+    valid: Tensor | None,
+    embedding: Tensor | None,
+    color_scale: float,
+    position_weight: float,
+    beta: float,
+) -> tuple[Tensor, Tensor | None]:
+    """Return :func:`_matrix`, or for the fused kernels all weights in one tensor, and None."""
+    near_weights = [position_weight * share for share in _near_shares(grid.lengths, color_scale)]
+    if fused and embedding is None:
+        weights = guided_fused.neighbor_weights(
+            image, grid.steps, near_weights, valid=valid, color_scale=color_scale
+        )
+        return weights, None
+    weights, own = _matrix(
+        grid,
+        image,
+        near_weights,
+        valid=valid,
+        embedding=embedding,
+        color_scale=color_scale,
+        beta=beta,
+    )
+    if not fused:
+        return weights, own
+    own = torch.zeros_like(weights[0]) if own is None else own
+    return grid.unpad(torch.cat([own[None], weights])).contiguous(), None
+
+
 def _matrix(
     grid: _Grid,
     image: Tensor,
     near_weights: Sequence[float],
     *,
     valid: Tensor | None,
-    fixed: Tensor | None,
     embedding: Tensor | None,
     color_scale: float,
     beta: float,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the rows of A at the grid's places, and its diagonal.
 
-    ``near_weights`` is the term of the distance of each neighbour.
-
     Returns:
-        tuple: ``(P, places)`` weights of the neighbours; and ``(places,)``, 1 for pixels that keep
-        their scores, else 0, None if there are none.
+        tuple: ``(P, places)`` weights of the neighbours; and ``(places,)``, 1 for pixels that are
+        not valid or have no valid neighbour, else 0, None if all are valid.
     """
     colors = _pad_known(grid, image, valid)
     features = None if embedding is None else _pad_known(grid, embedding, valid)
     known = None if valid is None else grid.pad(valid[None].to(image))
-    kept = None if fixed is None else grid.pad(fixed[None].to(image))
     places = grid.places
     weights = image.new_empty(len(near_weights), len(places))
-    own = None if known is None and kept is None else image.new_zeros(len(places))
+    own = None if known is None else image.new_zeros(len(places))
     for chunk in grid.chunks(image):
         inside = slice(chunk.start - places.start, chunk.stop - places.start)
         rows = weights[:, inside]
@@ -271,12 +300,8 @@ def _matrix(
         else:
             total = rows.sum(0)
             rows /= total.where(total > 0, 1)
-        if own is not None:
-            keeps = torch.zeros_like(own[inside], dtype=torch.bool)
-            if known is not None:
-                keeps |= (_range(known, chunk)[0] == 0) | (total == 0)
-            if kept is not None:
-                keeps |= _range(kept, chunk)[0] > 0
+        if known is not None and own is not None:
+            keeps = (_range(known, chunk)[0] == 0) | (total == 0)
             rows.masked_fill_(keeps, 0)
             own[inside] = keeps.to(own)
     return weights, own

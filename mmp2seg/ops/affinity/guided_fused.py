@@ -32,7 +32,6 @@ def neighbor_weights(
     near_weights: Sequence[float],
     *,
     valid: Tensor | None,
-    fixed: Tensor | None,
     color_scale: float,
 ) -> Tensor:
     """Compute the rows of the affinity.
@@ -41,7 +40,7 @@ def neighbor_weights(
         image: ``(C, H, W)`` float32.
         steps: rows and columns to the P neighbours.
         near_weights: the term of the distance of each neighbour.
-        valid, fixed, color_scale: see :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
+        valid, color_scale: see :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
 
     Returns:
         Tensor: ``(1 + P, H, W)`` float32: the weight of the pixel itself, then of the neighbours.
@@ -49,12 +48,10 @@ def neighbor_weights(
     channels, height, width = image.shape
     image = image.contiguous()
     weights = image.new_empty(1 + len(steps), height, width)
-    # any tensor stands for a mask that there is not
-    masks = [image if mask is None else mask.contiguous().byte() for mask in (valid, fixed)]
     with on_device(image.device):
         _kernels().neighbor_weights_kernel[(-(-height * width // _BLOCK),)](
             image,
-            *masks,
+            image if valid is None else valid.contiguous().byte(),  # unused without a mask
             _steps_on(image.device, tuple(steps)),
             _floats_on(image.device, tuple(near_weights)),
             weights,
@@ -66,14 +63,18 @@ def neighbor_weights(
             CHANNELS=channels,
             PADDED=1 << (channels - 1).bit_length(),
             HAS_VALID=valid is not None,
-            HAS_FIXED=fixed is not None,
             BLOCK=_BLOCK,
         )
     return weights
 
 
 def propagate(
-    scores: Tensor, weights: Tensor, steps: Sequence[tuple[int, int]], *, iterations: int
+    scores: Tensor,
+    weights: Tensor,
+    steps: Sequence[tuple[int, int]],
+    *,
+    fixed: Tensor | None,
+    iterations: int,
 ) -> Tensor:
     """Propagate scores ``iterations`` times.
 
@@ -81,6 +82,7 @@ def propagate(
         scores: ``(N, H, W)`` float32.
         weights: ``(1 + P, H, W)`` float32, see :func:`neighbor_weights`.
         steps: rows and columns to the P neighbours.
+        fixed: see :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
         iterations: at least 1.
 
     Returns:
@@ -90,6 +92,7 @@ def propagate(
     values, spare = scores.contiguous(), None
     grid = (-(-height * width // _BLOCK), -(-num_maps // _MAPS))
     step_table = _steps_on(scores.device, tuple(steps))
+    mask = values if fixed is None else fixed.contiguous().byte()  # unused without a mask
     with on_device(scores.device):
         for index in range(iterations):
             result = torch.empty_like(values) if spare is None else spare
@@ -97,12 +100,14 @@ def propagate(
                 values,
                 weights,
                 step_table,
+                mask,
                 result,
                 num_maps,
                 height,
                 width,
                 NEIGHBORS=len(steps),
                 MAPS=_MAPS,
+                HAS_FIXED=fixed is not None,
                 BLOCK=_BLOCK,
             )
             spare = None if index == 0 else values  # the caller's scores stay as they are
@@ -115,8 +120,8 @@ def _trial(device: torch.device) -> None:
     image = torch.ones(3, 8, 8, device=device)
     mask = torch.ones(8, 8, dtype=torch.bool, device=device)
     steps = [(0, 1), (1, 0)]
-    weights = neighbor_weights(image, steps, [0.1, 0.1], valid=mask, fixed=mask, color_scale=0.3)
-    propagate(image, weights, steps, iterations=1)
+    weights = neighbor_weights(image, steps, [0.1, 0.1], valid=mask, color_scale=0.3)
+    propagate(image, weights, steps, fixed=mask, iterations=1)
 
 
 # Copies of a few numbers to the device make the host wait, so they are kept.

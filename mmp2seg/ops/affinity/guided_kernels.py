@@ -34,7 +34,6 @@ def _differences(image_ptr, valid_ptr, near, own, offsets, mask, inside, HAS_VAL
 def neighbor_weights_kernel(
     image_ptr,  # (CHANNELS, height, width) float32
     valid_ptr,  # (height, width) uint8, unused without HAS_VALID
-    fixed_ptr,  # (height, width) uint8, unused without HAS_FIXED
     steps_ptr,  # (NEIGHBORS, 2) int32, rows and columns
     near_ptr,  # (NEIGHBORS,) float32, the term of the distance
     weights_ptr,  # (1 + NEIGHBORS, height, width) float32, written: of the pixel itself first
@@ -46,7 +45,6 @@ def neighbor_weights_kernel(
     CHANNELS: tl.constexpr,
     PADDED: tl.constexpr,
     HAS_VALID: tl.constexpr,
-    HAS_FIXED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Compute the rows of the affinity; see ``guided_propagation`` for the formula."""
@@ -102,8 +100,6 @@ def neighbor_weights_kernel(
     keeps = count == 0
     if HAS_VALID:
         keeps = keeps | (tl.load(valid_ptr + pixels, mask=inside, other=0) == 0)
-    if HAS_FIXED:
-        keeps = keeps | (tl.load(fixed_ptr + pixels, mask=inside, other=0) != 0)
     target = weights_ptr + pixels
     tl.store(target, tl.where(keeps, 1.0, 0.0), mask=inside)
     for index in range(NEIGHBORS):
@@ -124,12 +120,14 @@ def propagation_step_kernel(
     scores_ptr,  # (num_maps, height, width) float32
     weights_ptr,  # (1 + NEIGHBORS, height, width) float32
     steps_ptr,  # (NEIGHBORS, 2) int32
+    fixed_ptr,  # (height, width) uint8, unused without HAS_FIXED
     result_ptr,  # (num_maps, height, width) float32, written
     num_maps,
     height,
     width,
     NEIGHBORS: tl.constexpr,
     MAPS: tl.constexpr,
+    HAS_FIXED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Compute ``A S`` for a block of pixels of some maps, which share the weights that are read."""
@@ -143,12 +141,15 @@ def propagation_step_kernel(
     offsets = maps.to(tl.int64)[:, None] * size
     source = weights_ptr + pixels
     own = tl.load(source, mask=inside, other=0.0)
-    values = tl.load(scores_ptr + offsets + pixels[None, :], mask=mask, other=0.0)
-    sums = own[None, :] * values
+    before = tl.load(scores_ptr + offsets + pixels[None, :], mask=mask, other=0.0)
+    sums = own[None, :] * before
     for index in range(NEIGHBORS):
         near = _neighbors(steps_ptr, index, rows, columns, height, width)
         source += size
         weight = tl.load(source, mask=inside, other=0.0)
         values = tl.load(scores_ptr + offsets + near[None, :], mask=mask, other=0.0)
         sums += weight[None, :] * values
+    if HAS_FIXED:
+        fixed = tl.load(fixed_ptr + pixels, mask=inside, other=0) != 0
+        sums = tl.where(fixed[None, :], before, sums)
     tl.store(result_ptr + offsets + pixels[None, :], sums, mask=mask)

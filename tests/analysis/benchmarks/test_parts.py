@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.analysis.benchmarks import parts
+from mmp2seg.analysis.benchmarks import clicks, parts
 from mmp2seg.analysis.benchmarks.measuring import Measurement, Settings, time_calls
 from mmp2seg.datasets.shapes.dataset import write_shapes
 
@@ -146,9 +146,36 @@ def test_segmenter_is_measured_by_pixels_and_points(measured):
 
 def test_stream_measures_the_growth_of_memory_per_image(measured, monkeypatch):
     monkeypatch.setattr(parts, 'STREAM_WARM_UP', 2)
-    (row,) = parts.measure_stream(CASE, SETTINGS)
-    assert row.what == 'points to masks, per image of 48 x 48, 3 points'
-    assert row.compared == 'memory: peak in 4 images over what 2 images left'
-    assert [options['images'] for _, options, _, _ in measured] == [4]
-    assert row.measurement.memory_mb is not None
-    assert row.measurement.median > 0
+    rows = parts.measure_stream(CASE, SETTINGS)
+    size = 'per image of 48 x 48, 3 points'
+    assert [row.what for row in rows] == [
+        f'points to masks, {size}', f'P2SegInferencer.stream, {size}'
+    ]  # fmt: skip
+    assert [options['images'] for _, options, _, _ in measured] == [4, 4]
+    for row in rows:
+        assert row.compared == 'memory: peak in 4 images over what 2 images left'
+        assert row.measurement.memory_mb is not None
+        assert row.measurement.median > 0
+
+
+def test_clicks_are_compared_with_the_command(monkeypatch):
+    sessions = []
+    found = Measurement((0.2,)), Measurement((0.1, 0.1))
+    monkeypatch.setattr(clicks, 'measure_command', lambda *args: Measurement((10.0,)))
+    monkeypatch.setattr(clicks, 'make_inferencer', lambda options: options['config'])
+    monkeypatch.setattr(
+        clicks,
+        'measure_session',
+        lambda config, scene, settings, object_size: (
+            sessions.append((config, object_size)) or found
+        ),
+    )
+    rows = parts.measure_clicks(CASE, SETTINGS)
+    assert sessions == [(None, None), (None, 32.0), (CASE.config, None)]
+    assert len(rows) == 7 and rows[0].what.endswith('predict.py, process start included')
+    assert [row.what.rpartition(': ')[2] for row in rows[1:]] == [
+        'first click',
+        'further clicks',
+    ] * 3
+    assert rows[1].compared == '50.0 times as fast as predict.py'
+    assert rows[6].compared == '100.0 times as fast as predict.py'

@@ -121,6 +121,22 @@ def test_a_work_dir_without_anything(tmp_path):
     assert 'has no config' in text and 'has no log' in text and 'No metrics' in text
 
 
+def test_an_aborted_run(work_dir, tmp_path):
+    """A run that was killed leaves files that end early; the rest of it is shown."""
+    (work_dir / 'config.py').write_text("model = dict(type='P2Seg'")
+    (work_dir / '1' / 'vis_data' / 'scalars.json').write_text('{"loss": 1.0, "step": 1}\n{"lo')
+    (work_dir / '3').mkdir()
+    (work_dir / '3' / '3.json').write_text('{"coco/mAP": 0.')
+    write_report(work_dir, tmp_path / 'report.html')
+    reader = read((tmp_path / 'report.html').read_text())
+    assert 'config.py: line 1' in reader.text and "dict(type='P2Seg'" in reader.text
+    assert '0.375' in reader.text  # of the other test
+    assert '3.json: invalid json' in reader.text
+    (work_dir / '1' / 'vis_data' / 'scalars.json').write_text('')
+    write_report(work_dir, tmp_path / 'report.html')
+    assert 'no log of a training' in read((tmp_path / 'report.html').read_text()).text
+
+
 def test_mistakes(work_dir, label_folder, tmp_path):
     with pytest.raises(ValueError, match='expected a .html file to write, got r.pdf'):
         write_report(work_dir, 'r.pdf')

@@ -349,7 +349,7 @@ def test_raw_maps_serve_any_points_of_their_images(dataset):
     assert len(found) == len(expected) == 2
     for one, other in zip(found, expected):
         assert torch.equal(one.scores, other.scores) and torch.equal(one.offset, other.offset)
-        assert torch.equal(one.click_scores, other.click_scores)
+        assert torch.equal(one.own_scores, other.own_scores)
 
 
 def test_padding_does_not_change_the_propagated_scores(dataset):

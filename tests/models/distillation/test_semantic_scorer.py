@@ -57,6 +57,17 @@ def test_with_the_network_alone_they_are_the_heads_probabilities(align_corners, 
     assert torch.equal(scores, head.predict_by_feat(logits, (20, 28)))
 
 
+def test_plain_scores_are_the_networks_own():
+    logits, embedding, weak_map = _maps()
+    own = _score(SemanticScorer(), logits, embedding)
+    for rounds in (0, 1):
+        for use_weak_map in (False, True):
+            for given in (None, weak_map):
+                scorer = SemanticScorer(rounds=rounds, use_weak_map=use_weak_map)
+                scores = _score(scorer, logits, embedding, given)
+                assert scorer.is_plain(given) == torch.equal(scores, own)
+
+
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_a_coarse_embedding_leaves_the_scores_their_resolution(align_corners):
     logits = torch.randn(1, 4, 8, 8)

@@ -175,6 +175,26 @@ def test_fixed_pixels_are_a_source():
     torch.testing.assert_close(held.sum(0), torch.ones(15, 15))
 
 
+@pytest.mark.parametrize('masked', [False, True])
+def test_a_memo_saves_the_weights_alone(masked, monkeypatch):
+    torch.manual_seed(0)
+    image = torch.rand(3, 20, 24)
+    options = dict(valid=torch.rand(20, 24) > 0.2) if masked else {}
+    calls, original = [], guided._matrix
+    monkeypatch.setattr(
+        guided, '_matrix', lambda *args, **kw: calls.append(1) or original(*args, **kw)
+    )
+    memo = {}
+    for number in (1, 4, 2):  # other scores and other fixed pixels each time
+        scores, fixed = torch.rand(number, 20, 24), torch.rand(20, 24) > 0.7
+        for held in (None, fixed):
+            found = guided_propagation(scores, image, fixed=held, memo=memo, **options)
+            before = len(calls)
+            expected = guided_propagation(scores, image, fixed=held, **options)
+            assert torch.equal(found, expected) and len(calls) == before + 1
+    assert len(calls) == 7
+
+
 def test_the_embedding_separates_what_the_colors_do_not():
     image = torch.zeros(3, 12, 12)
     scores = torch.zeros(2, 12, 12)

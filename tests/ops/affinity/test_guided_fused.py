@@ -97,6 +97,21 @@ def check_an_embedding():
     assert_as_in_torch(scores, image, embedding=embedding, fixed=fixed)
 
 
+def check_weights_that_are_kept():
+    scores, image = scene()
+    fixed = torch.rand(SIZE) > 0.8
+    supports, guided_fused.supports = guided_fused.supports, lambda scores, image: True
+    try:
+        memo = {}
+        guided_propagation(scores, image, memo=memo)
+        (kept,) = memo.values()
+        again = guided_propagation(scores, image, fixed=fixed, memo=memo)
+        assert next(iter(memo.values())) is kept
+        assert torch.equal(again, guided_propagation(scores, image, fixed=fixed))
+    finally:
+        guided_fused.supports = supports
+
+
 def check_maps_that_are_not_contiguous():
     scores, image = scene()
     turned = [values.transpose(1, 2).contiguous().transpose(1, 2) for values in (scores, image)]
@@ -135,7 +150,7 @@ def test_the_kernels_get_what_torch_computes_with(monkeypatch):
     scores, image = scene(5)
     seen = []
 
-    def propagate(values, weights, steps, *, iterations):
+    def propagate(values, weights, steps, *, fixed, iterations):
         seen.append((values.shape, weights.shape, len(steps), iterations))
         torch.testing.assert_close(weights.sum(0), torch.ones(SIZE))
         return values

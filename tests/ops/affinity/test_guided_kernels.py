@@ -11,7 +11,6 @@ POINTERS = {
     'neighbor_weights_kernel': {
         'image_ptr': '*fp32',
         'valid_ptr': '*u8',
-        'fixed_ptr': '*u8',
         'steps_ptr': '*i32',
         'near_ptr': '*fp32',
         'weights_ptr': '*fp32',
@@ -20,14 +19,13 @@ POINTERS = {
         'scores_ptr': '*fp32',
         'weights_ptr': '*fp32',
         'steps_ptr': '*i32',
+        'fixed_ptr': '*u8',
         'result_ptr': '*fp32',
     },
 }
 CONSTANTS = {
-    'neighbor_weights_kernel': dict(
-        NEIGHBORS=24, CHANNELS=3, PADDED=4, HAS_VALID=True, HAS_FIXED=True, BLOCK=128
-    ),
-    'propagation_step_kernel': dict(NEIGHBORS=24, MAPS=4, BLOCK=128),
+    'neighbor_weights_kernel': dict(NEIGHBORS=24, CHANNELS=3, PADDED=4, HAS_VALID=True, BLOCK=128),
+    'propagation_step_kernel': dict(NEIGHBORS=24, MAPS=4, HAS_FIXED=True, BLOCK=128),
 }
 
 
