@@ -39,6 +39,7 @@ from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.image_folder import relative_stem, shorten_names
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import read_index_png
+from mmp2seg.files.weights_only import weights_only
 from mmp2seg.models.detectors.p2seg import ImageMaps
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.segmenters import PointSegmentation
@@ -131,8 +132,9 @@ class P2SegInferencer:
             network alone.
 
     Raises:
-        ValueError: there is no such config, its model takes no points, the checkpoint is missing or
-            does not fit, or the number of classes differs from the model's.
+        ValueError: there is no such config, its model takes no points, the checkpoint is missing,
+            does not fit or holds more than weights, or the number of classes differs from the
+            model's.
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class P2SegInferencer:
         self._segmenter: nn.Module | None = None
         self._options: frozenset[str] = frozenset()  # arguments of the segmenter
         self._look: _Look | None = None
-        with _user_errors(), _BUILDING:
+        with _BUILDING, weights_only(), _user_errors():
             cfg = config if isinstance(config, Config) else load_config(resolve_config(config))
             if _is_network(cfg):
                 self._load_network(cfg, checkpoint, classes, maps_from_points)

@@ -1,4 +1,5 @@
 import json
+import os
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -635,3 +636,16 @@ def test_a_map_is_resized_if_the_pipeline_does(checkpoint, folder):
 
 def test_who_reads_background_points(network, segmenter):
     assert segmenter.reads_background_points and not network.reads_background_points
+
+
+class Attack:
+    def __reduce__(self):
+        return os.system, ('touch attacked',)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(state_dict=seeded_state(), meta=Attack()), 'evil.pth')
+    with pytest.raises(ValueError, match=r'evil\.pth: expected weights, got Python objects'):
+        P2SegInferencer(network_config(), 'evil.pth')
+    assert not os.path.exists('attacked')
