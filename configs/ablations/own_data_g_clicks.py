@@ -1,5 +1,5 @@
 # g_semantic with an affinity head, whose rows of the clicks are a factor of the instance scores at
-# inference.
+# inference: the settings of ../p2seg/efficientnet-lite0_own_data.py.
 _base_ = './own_data_g_semantic.py'
 
 model = dict(

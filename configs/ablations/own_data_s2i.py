@@ -3,6 +3,7 @@
 _base_ = '../p2seg/efficientnet-lite0_own_data.py'
 
 model = dict(
+    affinity_head=None,
     distiller=dict(_delete_=True, type='mmp2seg.MutualDistiller', rounds=0),
     test_cfg=dict(
         decoder=dict(_delete_=True, type='mmp2seg.InstanceDecoder'),

@@ -36,6 +36,15 @@ model = dict(
     ),
     semantic_head=dict(num_classes=len(classes), in_channels=channels, channels=channels),
     offset_head=dict(in_channels=channels, channels=channels),
+    # Its rows of the clicks are a factor of the instance scores (docs/ablations.md).
+    affinity_head=dict(
+        type='mmp2seg.AffinityHead', in_channels=channels, channels=channels, in_index=-1
+    ),
+    mdm_loss=dict(
+        lambda_i2s=0.1,
+        loss_affinity=dict(type='mmp2seg.AffinityLoss', background='instance'),
+    ),
+    test_cfg=dict(decoder=dict(scorer=dict(click_weight=0.1))),
     distiller=dict(
         instance_scorer=dict(affinity=dict(dilations=(1, 2)), stride=4),
         propagate_begin=150,
