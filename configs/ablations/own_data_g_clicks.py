@@ -3,7 +3,9 @@
 _base_ = './own_data_g_semantic.py'
 
 model = dict(
-    affinity_head=dict(type='mmp2seg.AffinityHead', in_channels=64, channels=64, in_index=-1),
+    affinity_head=dict(
+        _delete_=True, type='mmp2seg.AffinityHead', in_channels=64, channels=64, in_index=-1
+    ),
     mdm_loss=dict(
         lambda_i2s=0.1,
         loss_affinity=dict(type='mmp2seg.AffinityLoss', background='instance'),

@@ -151,9 +151,18 @@ class Tab:
     def wait_for_save(self):
         self.page.wait_for_selector('body[data-saved="true"]')
 
+    def box(self, selector):
+        """The box of an element on the screen; drawing the page again replaces elements."""
+        for _ in range(50):
+            box = self.page.locator(selector).bounding_box()
+            if box is not None:
+                return box
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f'{selector} has no box')
+
     def frame(self):
         """Left and upper edge of the image on the screen, and screen pixels per pixel."""
-        box = self.page.locator('#pixels').bounding_box()
+        box = self.box('#pixels')
         width = float(self.page.get_attribute('#pixels', 'width'))
         return box['x'], box['y'], box['width'] / width
 
@@ -231,7 +240,7 @@ def test_clicks_are_saved_and_found_again(tab, command):
     tab.page.reload()
     tab.wait_for_image('a.png')
     assert tab.labels() == ['cat', 'dog', 'background']
-    place = tab.page.locator('.point[data-label="cat"]').bounding_box()
+    place = tab.box('.point[data-label="cat"]')
     centre = place['x'] + place['width'] / 2, place['y'] + place['height'] / 2
     np.testing.assert_allclose(centre, tab.place(30.5, 40.5), atol=1)
 

@@ -19,7 +19,8 @@ parse = functools.cache(Config.fromfile)
 RELEASED = [
     path
     for path in STAGE1
-    if path.name.startswith(('hrnet48_', 'resnet101_')) and not path.stem.endswith('_paper')
+    if path.name.startswith(('hrnet48_', 'resnet101_'))
+    and not path.stem.endswith(('_paper', '_own_data'))
 ]
 
 
