@@ -1,7 +1,6 @@
 """Build an mmengine Runner from command-line values; shared by the tools."""
 
 import argparse
-import os
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -228,13 +227,14 @@ def _type_name(part: object) -> str | None:
 def init_workers(cfg: Config) -> None:
     """Let the worker processes of the data loaders die with this process.
 
-    A loader with its own ``worker_init_fn`` keeps it.
+    A loader with its own ``worker_init_fn``, or an option of mmengine's, keeps it.
     """
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(key)
-        if isinstance(loader, dict) and loader.get('num_workers', 0) > 0:
-            worker_init = dict(type='mmp2seg.init_worker', parent=os.getpid())
-            loader.setdefault('worker_init_fn', worker_init)
+        if not isinstance(loader, dict) or loader.get('num_workers', 0) == 0:
+            continue
+        if 'disable_subprocess_warning' not in loader:  # which mmengine's own function takes
+            loader.setdefault('worker_init_fn', dict(type='mmp2seg.init_worker'))
 
 
 def build_runner(cfg: Config) -> Runner:

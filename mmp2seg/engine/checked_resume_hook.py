@@ -26,11 +26,10 @@ class CheckedResumeHook(Hook):
         text = meta.pop('config', None) if isinstance(meta, dict) else None
         if not runner._resume or not isinstance(text, str):
             return
+        texts = (_settings(text), _settings(runner.cfg.pretty_text))
         lines = [
             line
-            for line in difflib.unified_diff(
-                text.splitlines(), runner.cfg.pretty_text.splitlines(), n=0, lineterm=''
-            )
+            for line in difflib.unified_diff(*texts, n=0, lineterm='')
             if not line.startswith(('---', '+++', '@@'))
         ]
         if lines:
@@ -39,3 +38,8 @@ class CheckedResumeHook(Hook):
             runner.logger.warning(
                 f'resumed with a config that differs from that of the checkpoint:\n{shown}{more}'
             )
+
+
+def _settings(text: str) -> list[str]:
+    """Return the lines of a config without those that differ in every resumed training."""
+    return [line for line in text.splitlines() if not line.startswith(('load_from =', 'resume ='))]

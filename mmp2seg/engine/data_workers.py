@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1  # man 2 prctl
 
 
 @FUNCTIONS.register_module()
-def init_worker(worker_id: int, *, parent: int | None = None) -> None:
+def init_worker(worker_id: int) -> None:
     """Seed a worker process and, on Linux, let it die with the training process.
 
     A worker that waits to write to a full pipe does not see that its parent was killed, and would
@@ -23,13 +23,13 @@ def init_worker(worker_id: int, *, parent: int | None = None) -> None:
 
     Args:
         worker_id: its number.
-        parent: process id of the training process.
     """
     info = get_worker_info()
     seed = (info.seed if info is not None else worker_id) % 2**32
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - the state that transforms use
     if sys.platform == 'linux':
+        parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if parent is not None and os.getppid() != parent:  # it was killed in between
+        if os.getppid() != parent:  # it was killed in between
             os._exit(1)

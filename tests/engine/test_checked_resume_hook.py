@@ -23,7 +23,8 @@ def test_the_config_is_taken_out_and_compared_as_text(runner):
 
 
 def test_an_equal_config_and_none_need_no_word(runner):
-    for meta in (dict(config=runner.cfg.pretty_text), {}):
+    text = f"{runner.cfg.pretty_text}load_from = 'a.pth'\nresume = True\n"
+    for meta in (dict(config=text), {}):
         CheckedResumeHook().after_load_checkpoint(runner, dict(meta=meta))
     CheckedResumeHook().after_load_checkpoint(runner, dict(state_dict={}))
     assert runner.warnings == []

@@ -13,7 +13,7 @@ from mmp2seg.registry import FUNCTIONS
 
 # A loader whose worker blocks, as the results do not fit into the pipe and nobody reads them.
 SCRIPT = """
-import functools, os, time
+import time
 from torch.utils.data import DataLoader
 from mmp2seg.engine.data_workers import init_worker
 
@@ -25,9 +25,8 @@ class Large:
         return 'x' * 10_000_000
 
 if __name__ == '__main__':
-    init = functools.partial(init_worker, parent=os.getpid()) if {guard} else None
     loader = DataLoader(
-        Large(), num_workers=1, worker_init_fn=init, collate_fn=list, prefetch_factor=8
+        Large(), num_workers=1, worker_init_fn=init_worker, collate_fn=list, prefetch_factor=8
     )
     batches = iter(loader)
     next(batches)
@@ -55,7 +54,7 @@ def lives(pid):
 @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux has this')
 def test_a_worker_dies_with_its_parent(tmp_path):
     script = tmp_path / 'train.py'
-    script.write_text(SCRIPT.replace('{guard}', 'True'))
+    script.write_text(SCRIPT)
     parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
     worker = int(parent.stdout.readline())
     try:

@@ -94,7 +94,7 @@ class P2Seg(BaseDetector):
             ``return_maps``: add ``pred_sem_seg`` and ``pred_offset`` to the results (default
             False).
         channels_last: use the channels-last memory format for convolutions. Results are the same;
-            training is faster on a CPU and on a GPU (docs/performance.md).
+            training is faster on a CPU and on a GPU.
         data_preprocessor, init_cfg: see :class:`mmdet.models.BaseDetector`.
 
     Raises:
