@@ -66,7 +66,13 @@ def set_prediction_data(
     content = read_json_object(
         points, lists=('images', 'annotations', 'categories'), drop=('segmentation',)
     )
-    check_coco_content(points, content, image_keys=('height', 'width'), annotation_keys=('id',))
+    check_coco_content(
+        points,
+        content,
+        image_keys=('height', 'width'),
+        annotation_keys=('id',),
+        integer_ids=True,
+    )
     found = ordered_class_names(content['categories'])
     classes = model_classes(cfg, found)
     _check_classes(points, found, classes)

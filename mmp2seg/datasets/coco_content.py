@@ -1,10 +1,12 @@
 """Checks of the content of a COCO json, shared by its readers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmp2seg.datasets.point_reading import read_background_points
-from mmp2seg.files.json_reading import require_keys
+from mmp2seg.files.image_folder import MAX_PIXELS
+from mmp2seg.files.json_reading import is_integer, require_keys
+from mmp2seg.ops.rle import first_broken
 
 BACKGROUND = 'background'
 
@@ -15,12 +17,14 @@ def check_coco_content(
     *,
     image_keys: Sequence[str] = (),
     annotation_keys: Sequence[str] = (),
+    integer_ids: bool = False,
 ) -> None:
     """Check that images, categories and annotations are complete and consistent.
 
     Images need an ``id`` and a ``file_name``, and categories an ``id`` and a ``name``; each must be
     unique. Annotations need a known ``image_id`` and ``category_id``. Their ``id`` must be unique
-    if ``annotation_keys`` contains it. The ``background_points`` of images, if there are any, are
+    if ``annotation_keys`` contains it. Sizes are positive integers, if ``image_keys`` contains
+    them. The ``background_points`` of images, if there are any, are
     pairs of finite numbers. A file with background points has no category ``background``: in a
     table of points the two could not be told apart.
 
@@ -29,6 +33,8 @@ def check_coco_content(
         content: the lists ``images``, ``categories`` and ``annotations`` of the file.
         image_keys: further keys that images need.
         annotation_keys: further keys that annotations need.
+        integer_ids: ids must be integers. Otherwise they may be strings; those of
+            categories, which are sorted, all or none.
 
     Raises:
         ValueError: a check fails; the message names the file, the place and the value.
@@ -37,22 +43,31 @@ def check_coco_content(
         content[part] for part in ('images', 'annotations', 'categories')
     )
     require_keys(path, 'images', images, ('id', 'file_name', *image_keys))
+    if {'height', 'width'} <= set(image_keys):
+        check_image_sizes(path, images)
     require_keys(path, 'categories', categories, ('id', 'name'))
     require_keys(path, 'annotations', annotations, ('image_id', 'category_id', *annotation_keys))
+    id_types = (int,) if integer_ids else (int, str)
     for part, name in (('images', 'file_name'), ('categories', 'name')):
-        _require_distinct(path, part, content[part], 'id', types=(int, str))
+        _require_distinct(path, part, content[part], 'id', types=id_types)
         _require_distinct(path, part, content[part], name, types=(str,))
     _check_background_points(path, images, categories)
+    for index, category in enumerate(categories):
+        if type(category['id']) is not type(categories[0]['id']):  # they could not be sorted
+            raise ValueError(
+                f'{path}: categories[{index}]: expected an id like {categories[0]["id"]!r:.60} of '
+                f'categories[0], got {category["id"]!r:.60}'
+            )
     if 'id' in annotation_keys:
-        _require_distinct(path, 'annotations', annotations, 'id', types=(int, str))
+        _require_distinct(path, 'annotations', annotations, 'id', types=id_types)
     known_images = {image['id'] for image in images}
     known_categories = {category['id'] for category in categories}
     for index, annotation in enumerate(annotations):
         for key, known in (('image_id', known_images), ('category_id', known_categories)):
             value = annotation[key]
-            if not isinstance(value, int | str) or value not in known:
+            if not (isinstance(value, str) or is_integer(value)) or value not in known:
                 where = annotation_place(path, index, annotation)
-                raise ValueError(f'{where}: unknown {key} {value!r}')
+                raise ValueError(f'{where}: unknown {key} {value!r:.60}')
 
 
 def annotation_place(path: str | Path, index: int, annotation: Mapping) -> str:
@@ -62,7 +77,7 @@ def annotation_place(path: str | Path, index: int, annotation: Mapping) -> str:
 
 
 def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
-    """Check that the sizes of images are positive integers.
+    """Check that the sizes of images are positive integers, of no more pixels than can be read.
 
     Args:
         path: path of the file, for errors.
@@ -73,11 +88,46 @@ def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
     """
     for index, image in enumerate(images):
         for key in ('height', 'width'):
-            if not isinstance(image[key], int) or image[key] <= 0:
+            if not is_integer(image[key]) or image[key] <= 0:
                 raise ValueError(
                     f'{path}: images[{index}]: expected {key} to be an integer > 0, '
                     f'got {image[key]!r:.60}'
                 )
+        if image['height'] * image['width'] > MAX_PIXELS:
+            raise ValueError(
+                f'{path}: images[{index}]: expected at most {MAX_PIXELS} pixels, '
+                f'got {image["width"]} x {image["height"]}'
+            )
+
+
+def check_segmentations(
+    path: str | Path, images: Iterable[Mapping], annotations: Sequence[Mapping]
+) -> None:
+    """Check that the masks of annotations can be decoded; none is.
+
+    An annotation without ``segmentation`` passes, and one with polygons of fewer than three
+    corners.
+
+    Args:
+        path: path of the file, for errors.
+        images: entries with ``id``, ``file_name``, ``height`` and ``width``.
+        annotations: entries with ``image_id``, whose image is listed.
+
+    Raises:
+        ValueError: a mask has another size than its image, runs that do not fill it, or something
+            else that is no mask; the message names the file, image, annotation and value.
+    """
+    image_of = {image['id']: image for image in images}
+    found = [(i, ann) for i, ann in enumerate(annotations) if ann.get('segmentation')]
+    images_of_found = [image_of[ann['image_id']] for _, ann in found]
+    broken = first_broken(
+        [ann['segmentation'] for _, ann in found],
+        [(image['height'], image['width']) for image in images_of_found],
+    )
+    if broken is not None:
+        image = images_of_found[broken[0]]
+        where = f'{path}: image {image["id"]} ({image["file_name"]})'
+        raise ValueError(f'{annotation_place(where, *found[broken[0]])}: {broken[1]}')
 
 
 def ordered_class_names(categories: Sequence[Mapping]) -> list[str]:
@@ -130,9 +180,10 @@ def _require_distinct(
     place_of: dict = {}
     for index, entry in enumerate(entries):
         where, value = f'{path}: {part}[{index}]', entry[key]
-        if not isinstance(value, types):
+        is_known = is_integer(value) if isinstance(value, int) else isinstance(value, str)
+        if not is_known or not isinstance(value, types):
             expected = ' or '.join(kind.__name__ for kind in types)
             raise ValueError(f'{where}: expected {key} to be {expected}, got {value!r:.60}')
         first = place_of.setdefault(value, index)
         if first != index:
-            raise ValueError(f'{where}: {key} {value!r} duplicates {part}[{first}]')
+            raise ValueError(f'{where}: {key} {value!r:.60} duplicates {part}[{first}]')

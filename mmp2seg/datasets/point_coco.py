@@ -88,5 +88,5 @@ class PointCocoDataset(PointDataset):
         text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
         content = parse_json(text, self.ann_file, drop=('segmentation',))
         require_lists(self.ann_file, content, ('images', 'annotations', 'categories'))
-        check_coco_content(self.ann_file, content, annotation_keys=('id',))
+        check_coco_content(self.ann_file, content, annotation_keys=('id',), integer_ids=True)
         return content

@@ -1,42 +1,72 @@
 """Read points from pairs of numbers, COCO annotations, and the images of a point json."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
+# A coordinate beyond this many pixels means a broken file; float32 would still hold it.
+FARTHEST = 1e6
+_NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)', re.I | re.A)
 
-def number_pair(values: Any, *, where: str) -> tuple[float, float]:
-    """Convert two numbers or strings to floats, which can be nan or infinite.
+
+def number_pair(values: Any, *, where: str, text: bool = False) -> tuple[float, float]:
+    """Convert two numbers to floats, which can be nan or infinite.
+
+    Args:
+        values: two numbers of a json; booleans and strings are none.
+        where: file and place, for the error.
+        text: the values are two words of a text file instead, such as '12.5'.
 
     Raises:
         ValueError: the values are not two numbers; the message begins with ``where``.
     """
+    convert = _of_word if text else _of_number
     try:
         if isinstance(values, str | dict):  # '12' is not the point (1, 2)
             raise TypeError
-        x, y = (float(value) for value in values)
+        x, y = (convert(value) for value in values)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f'{where}: expected two numbers x, y, got {values!r:.60}') from None
     return x, y
 
 
-def parse_point(values: Any, *, where: str) -> list[float]:
+def parse_point(values: Any, *, where: str, text: bool = False) -> list[float]:
     """Return ``[x, y]`` as finite floats.
 
     Args:
-        values: two numbers, or two strings of numbers.
+        values: two numbers; see :func:`number_pair`.
         where: file and place, for the error.
+        text: see :func:`number_pair`.
 
     Raises:
-        ValueError: the values are not two finite numbers; the message begins with ``where``.
+        ValueError: the values are not two finite numbers, or more than a million pixels away; the
+            message begins with ``where``.
     """
     try:
-        x, y = number_pair(values, where=where)
+        x, y = number_pair(values, where=where, text=text)
     except ValueError:
         x = y = math.nan
     if not (math.isfinite(x) and math.isfinite(y)):
         raise ValueError(f'{where}: expected a point of two finite numbers x y, got {values!r:.60}')
+    if max(abs(x), abs(y)) > FARTHEST:
+        raise ValueError(
+            f'{where}: expected a point within {FARTHEST:.0f} pixels, got {values!r:.60}'
+        )
     return [x, y]
+
+
+def _of_number(value: Any) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+def _of_word(value: Any) -> float:
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value.strip()):  # float() takes '1_0'
+        raise ValueError
+    return float(value)
 
 
 def read_background_points(image: Mapping, *, where: str) -> list[list[float]]:
@@ -104,7 +134,7 @@ def _center_of_bbox(annotation: Mapping, where: str) -> list[float]:
     try:
         if isinstance(bbox, str | dict):
             raise TypeError
-        x, y, width, height = map(float, bbox)
+        x, y, width, height = map(_of_number, bbox)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{where}: expected a 'bbox' of four numbers, got {bbox!r:.60}") from None
     return parse_point((x + width / 2, y + height / 2), where=where)
@@ -113,7 +143,7 @@ def _center_of_bbox(annotation: Mapping, where: str) -> list[float]:
 def _first_keypoint(annotation: Mapping, where: str) -> list[float]:
     keypoints = annotation.get('keypoints')
     try:
-        numbers = [float(number) for number in keypoints]
+        numbers = [_of_number(number) for number in keypoints]
     except (TypeError, ValueError, OverflowError):
         numbers = []
     for x, y, visibility in zip(numbers[::3], numbers[1::3], numbers[2::3]):

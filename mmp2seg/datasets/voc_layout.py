@@ -48,7 +48,7 @@ def parse_point_line(line: str, *, num_classes: int, where: str) -> tuple[float,
     words = line.split()
     if len(words) not in (3, 4):
         raise ValueError(f"{where}: expected 'x y class [confidence]', got {line!r}")
-    parse_point(words[:2], where=where)
+    parse_point(words[:2], where=where, text=True)
     try:
         label = float(words[2])  # some files write classes as '3.0'
     except ValueError:

@@ -6,6 +6,8 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+# Of an image or a mask. It is Pillow's limit: a small file can hold far more, to fill the memory.
+MAX_PIXELS = 178_956_970
 _EXIF_ORIENTATION = 0x0112
 _SHOWN_NAMES = 10
 

@@ -19,8 +19,16 @@ from pycocotools import mask as mask_utils
 from torch import Tensor
 
 from mmp2seg.codecs import DROP_REASONS
-from mmp2seg.files.json_reading import read_json_object, require_keys, require_lists
-from mmp2seg.ops.rle import encode_rle
+from mmp2seg.datasets.coco_content import check_image_sizes
+from mmp2seg.datasets.point_reading import parse_point
+from mmp2seg.files.json_reading import (
+    is_finite_number,
+    is_integer,
+    read_json_object,
+    require_keys,
+    require_lists,
+)
+from mmp2seg.ops.rle import encode_rle, first_broken
 
 # An entry of a json, or a whole one.
 Entry = dict[str, Any]
@@ -149,8 +157,9 @@ def load(path: str | Path) -> Entry:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: it is not a json, a part or key is missing, a mask is not compressed RLE, or
-            entries contradict each other; the message names the file and the place.
+        ValueError: it is not a json, a part or key is missing, a value is of another kind, a mask
+            is no compressed RLE of its image, or entries contradict each other; the message names
+            the file and the place.
     """
     return check_content(read_json_object(path), where=path)
 
@@ -173,13 +182,25 @@ def check_content(content: Mapping[str, Any], *, where: str | Path) -> Entry:
     require_keys(path, 'dropped_points', content['dropped_points'], DROPPED_KEYS)
     for part, keys in _ID_KEYS.items():
         _require_integers(path, part, content[part], keys)
+    check_image_sizes(path, content['images'])
+    for part, key in (('images', 'file_name'), ('categories', 'name')):
+        for index, entry in enumerate(content[part]):
+            if not isinstance(entry[key], str):
+                place = f'{path}: {part}[{index}]'
+                raise ValueError(f'{place}: expected {key} to be a text, got {entry[key]!r:.60}')
+    for part in ('annotations', 'dropped_points'):
+        for index, entry in enumerate(content[part]):
+            parse_point(entry['point'], where=f'{path}: {part}[{index}]')
+    for index, entry in enumerate(content['annotations']):
+        _check_numbers(entry, where=f'{path}: annotations[{index}]')
     for index, entry in enumerate(content['dropped_points']):
-        if entry['reason'] not in list(DROP_REASONS):
+        if entry['reason'] not in list(DROP_REASONS):  # a list: the reason may be one too
             known = ', '.join(DROP_REASONS)
             place = f'{path}: dropped_points[{index}]'
             raise ValueError(f'{place}: expected a reason of {known}, got {entry["reason"]!r:.60}')
     try:
         _check_entries(*(content[part] for part in _PARTS))
+        _check_runs(content['images'], content['annotations'])
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
     return content
@@ -274,11 +295,38 @@ def _require_integers(
     """
     for index, entry in enumerate(entries):
         for key in keys:
-            if not isinstance(entry[key], int) or isinstance(entry[key], bool):
+            if not is_integer(entry[key]):
                 raise ValueError(
                     f'{path}: {part}[{index}]: expected {key} to be a whole number, '
                     f'got {entry[key]!r:.60}'
                 )
+
+
+def _check_numbers(entry: Entry, *, where: str) -> None:
+    """Check the numbers of an annotation, except for its ids and its point."""
+    bbox = entry['bbox']
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(is_finite_number, bbox))):
+        raise ValueError(f'{where}: expected a bbox of four numbers, got {bbox!r:.60}')
+    for key in ('area', 'score', *OPTIONAL_KEYS):
+        if key in entry and not is_finite_number(entry[key]):
+            raise ValueError(f'{where}: expected {key} to be a number, got {entry[key]!r:.60}')
+
+
+def _check_runs(images: list[Entry], annotations: list[Entry]) -> None:
+    """Check that the runs of the masks fill their images."""
+    image_of_id = {image['id']: image for image in images}
+    sizes = [image_of_id[ann['image_id']] for ann in annotations]
+    broken = first_broken(
+        [ann['segmentation'] for ann in annotations],
+        [(image['height'], image['width']) for image in sizes],
+    )
+    if broken is not None:
+        raise ValueError(f'{_place_of(annotations[broken[0]], image_of_id)}: {broken[1]}')
+
+
+def _place_of(ann: Entry, image_of_id: Mapping[int, Entry]) -> str:
+    image_id = ann['image_id']
+    return f'image {image_id} ({image_of_id[image_id]["file_name"]}), point {ann["point_id"]}'
 
 
 def _check_entries(
@@ -301,7 +349,7 @@ def _check_entries(
         seen.add(key)
     for ann in annotations:
         image = image_of_id[ann['image_id']]
-        where = f'image {ann["image_id"]} ({image["file_name"]}), point {ann["point_id"]}'
+        where = _place_of(ann, image_of_id)
         size, mask = [image['height'], image['width']], ann['segmentation']
         if not (isinstance(mask, dict) and {'size', 'counts'} <= set(mask)):
             kind = 'polygons' if isinstance(mask, list) else f'{mask!r:.60}'

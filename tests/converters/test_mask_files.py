@@ -152,7 +152,8 @@ def test_folder_of_sams_files(points_path, tmp_path):
         ([annotation(score='high')], r"m\.json: \[0\]: expected a finite score, got 'high'"),
         ([annotation(score=10**400)], r'm\.json: \[0\]: expected a finite score, got 1000'),
         ([annotation(score=True)], 'expected a finite score, got True'),
-        ('[{"image_id": 7, "segmentation": [], "score": NaN}]', 'expected a finite score, got nan'),
+        ('[{"image_id": 7, "segmentation": [], "score": 1e999}]', 'a finite score, got inf'),
+        ('[{"image_id": 7, "segmentation": [], "score": NaN}]', 'line 1 column 45: NaN is not'),
     ],
 )
 def test_broken_files_are_named_with_the_place(points_path, tmp_path, content, message):
@@ -165,7 +166,7 @@ def test_broken_files_are_named_with_the_place(points_path, tmp_path, content, m
     ('segmentation', 'message'),
     [
         (encode_rle(MASK.T), r'expected a mask of the image size \[4, 6\], got \[6, 4\]'),
-        ([[1, 2, 3, float('nan'), 5, 6]], 'expected polygons of finite numbers'),
+        ([[1, 2, 3, '4', 5, 6]], 'expected polygons of finite numbers'),
         ([[1, 2, 3]], 'a polygon with at least three corners, got none'),
         (dict(size=[4, 6], counts='hello'), 'expected runs that make up the 24 pixels'),
         (dict(size=[4, 6], counts=['a']), 'expected '),

@@ -86,7 +86,12 @@ def test_other_sources_of_points(build, source, expected):
         (_with_annotation(image_id=8), 'annotation 11: unknown image_id 8'),
         (_with_annotation(category_id=2), 'annotation 11: unknown category_id 2'),
         ({**CONTENT, 'images': [], 'annotations': []}, 'expected at least one image'),
-        (_with_annotation(id=None), r'annotations\[0\]: expected id to be int or str, got None'),
+        (_with_annotation(id=None), r'annotations\[0\]: expected id to be int, got None'),
+        (_with_annotation(id='a'), r"annotations\[0\]: expected id to be int, got 'a'"),
+        (_with_annotation(id=True), r'annotations\[0\]: expected id to be int, got True'),
+        (_with_annotation(point=['1', '2']), 'annotation 11: expected a point of two finite'),
+        (_with_annotation(point=[True, 1]), 'annotation 11: expected a point of two finite'),
+        (_with_annotation(point=[1e300, 1]), 'annotation 11: expected a point within 1000000'),
         (
             {**CONTENT, 'annotations': CONTENT['annotations'][:1] * 2},
             r'annotations\[1\]: id 11 duplicates annotations\[0\]',

@@ -18,7 +18,7 @@ from mmp2seg.converters.point_json import SourceImage, SourcePoint, coco_source_
 from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_json
-from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.files.json_reading import is_finite_number, read_json_object
 
 _PIXEL_CENTER = 0.5
 
@@ -153,7 +153,7 @@ def _labelled(keypoints: object, *, where: str) -> list[tuple[float, float]]:
     pairs = []
     for start in range(0, len(keypoints), 3):
         x, y, visibility = keypoints[start : start + 3]
-        if not isinstance(visibility, int | float):
+        if not is_finite_number(visibility):
             raise ValueError(f'{where}: expected a visibility of 0, 1 or 2, got {visibility!r:.60}')
         if visibility > 0:
             pairs.append(number_pair([x, y], where=where))

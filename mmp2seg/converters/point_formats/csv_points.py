@@ -55,7 +55,7 @@ def read(
     for where, (file_name, x, y, label) in _rows(Path(path)):
         if not file_name or not label:
             raise ValueError(f'{where}: expected a file and a class, got {file_name!r}, {label!r}')
-        x_value, y_value = number_pair([x, y], where=where)
+        x_value, y_value = number_pair([x, y], where=where, text=True)
         point = SourcePoint(x_value + shift, y_value + shift, label, where)
         points.setdefault(names.find(file_name, where=where), []).append(point)
     if not points and not list_images:

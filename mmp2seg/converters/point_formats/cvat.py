@@ -147,14 +147,16 @@ def _points(shape: ET.Element, *, where: str) -> list[SourcePoint]:
     pairs = _attribute(shape, 'points', where=where).split(';')
     places = [where] if len(pairs) == 1 else [f'{where}, place {i}' for i in range(len(pairs))]
     return [
-        SourcePoint(*number_pair(pair.split(','), where=place), label, place)
+        SourcePoint(*number_pair(pair.split(','), where=place, text=True), label, place)
         for pair, place in zip(pairs, places, strict=True)
     ]
 
 
 def _center(shape: ET.Element, *, where: str) -> SourcePoint:
     (left, top), (right, bottom) = (
-        number_pair([_attribute(shape, name, where=where) for name in names], where=where)
+        number_pair(
+            [_attribute(shape, name, where=where) for name in names], where=where, text=True
+        )
         for names in _CENTERED[shape.tag]
     )
     label = _attribute(shape, 'label', where=where)

@@ -1,15 +1,21 @@
 """Scored instances from a file of COCO results or of pseudo labels."""
 
-import math
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
+from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.evaluation.functional.class_masks import ClassMasks, best_indices, check_sizes
 from mmp2seg.evaluation.functional.truth_file import TruthFile
-from mmp2seg.files.json_reading import read_json, read_json_object, require_keys
-from mmp2seg.ops.rle import segmentation_to_rle
+from mmp2seg.files.json_reading import (
+    is_finite_number,
+    is_integer,
+    read_json,
+    read_json_object,
+    require_keys,
+)
+from mmp2seg.ops.rle import first_broken, segmentation_to_rle
 
 _KEYS = ('image_id', 'category_id', 'segmentation', 'score')
 
@@ -48,7 +54,7 @@ class PredictionFile:
         self.max_per_image = max_per_image
         part, entries, image_ids = _read(self.path, truth)
         require_keys(path, part, entries, _KEYS)
-        self.image_ids = sorted(image_ids)
+        self.image_ids = sorted(image_ids, key=lambda number: (isinstance(number, str), number))
         self._entries: dict[int, list[tuple[str, dict]]] = defaultdict(list)
         category_ids = {category['id'] for category in truth.categories}
         for index, entry in enumerate(entries):
@@ -60,9 +66,18 @@ class PredictionFile:
             if not _is_among(entry['category_id'], category_ids):
                 known = f'a category of {truth.path}'
                 raise ValueError(f'{place}: expected {known}, got {entry["category_id"]!r:.60}')
-            if not _is_score(entry['score']):
+            if not is_finite_number(entry['score']):
                 raise ValueError(f'{place}: expected a number as score, got {entry["score"]!r:.60}')
             self._entries[entry['image_id']].append((place, entry))
+        images = [truth.images[entry['image_id']] for entry in entries]
+        broken = first_broken(
+            [entry['segmentation'] for entry in entries],
+            [(image['height'], image['width']) for image in images],
+        )
+        if broken is not None:
+            image_id = entries[broken[0]]['image_id']
+            where = f'{path}: {part}[{broken[0]}]'
+            raise ValueError(f'{where}: no mask of image {image_id}: {broken[1]}')
 
     def of_image(self, image_id: int) -> tuple[ClassMasks, np.ndarray]:
         """Return the masks of an image and their ``(N,)`` float64 scores, in the file's order.
@@ -86,23 +101,14 @@ class PredictionFile:
 
 
 def _is_among(value: object, ids: set) -> bool:
-    return not isinstance(value, (list, dict)) and value in ids
-
-
-def _is_score(value: object) -> bool:
-    """Return whether ``value`` is a number that fits a float; infinity is one, nan is not."""
-    try:
-        return isinstance(value, (int, float)) and not math.isnan(value)
-    except OverflowError:
-        return False
+    return (isinstance(value, str) or is_integer(value)) and value in ids
 
 
 def _read(path: Path, truth: TruthFile) -> tuple[str, list, set[int]]:
     """Return the name of the list of predictions, the list, and the ids of the covered images."""
     if not _is_list(path):
         content = read_json_object(path, lists=('images', 'categories', 'annotations'))
-        require_keys(path, 'images', content['images'], ('id', 'file_name'))
-        require_keys(path, 'categories', content['categories'], ('id', 'name'))
+        check_coco_content(path, {**content, 'annotations': []})
         truth.check_same_ids(content, where=str(path))
         return 'annotations', content['annotations'], {image['id'] for image in content['images']}
     return 'results', read_json(path), set(truth.images)

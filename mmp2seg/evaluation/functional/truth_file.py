@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from mmp2seg.datasets.coco_content import check_coco_content
+from mmp2seg.datasets.coco_content import check_coco_content, check_segmentations
 from mmp2seg.evaluation.functional.pseudo_masks import compare_image
 from mmp2seg.evaluation.functional.truth_maps import annotation_rle, is_crowd
-from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.files.json_reading import is_integer, read_json_object
 
 
 class TruthFile:
@@ -27,8 +27,8 @@ class TruthFile:
     Raises:
         FileNotFoundError: the file is missing.
         ValueError: the file is malformed: duplicate ids or names, category ids that are not 64-bit
-            integers, annotations of unknown images or categories, etc.; the message names file and
-            place.
+            integers, annotations of unknown images or categories, masks that cannot be decoded,
+            etc.; the message names file and place.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -40,6 +40,8 @@ class TruthFile:
             annotation_keys=('id', 'segmentation'),
         )
         _check_category_ids(path, content['categories'])
+        objects = [ann for ann in content['annotations'] if not is_crowd(ann)]
+        check_segmentations(path, content['images'], objects)
         self.path = Path(path)
         self.categories: list[dict] = content['categories']
         self.images: dict[int, dict] = {image['id']: image for image in content['images']}
@@ -206,10 +208,8 @@ def object_areas(pred: dict, truth: TruthFile) -> np.ndarray:
 
 def _check_category_ids(path: str | Path, categories: list[dict]) -> None:
     for index, category in enumerate(categories):
-        try:
-            np.int64(category['id'])
-        except (ValueError, OverflowError) as error:
-            where, value = f'{path}: categories[{index}]', category['id']
+        if not is_integer(category['id']):
             raise ValueError(
-                f'{where}: expected id to be a 64-bit integer, got {value!r:.60}'
-            ) from error
+                f'{path}: categories[{index}]: expected id to be a 64-bit integer, '
+                f'got {category["id"]!r:.60}'
+            )

@@ -92,12 +92,12 @@ def test_empty_masks_and_none():
 
 def test_errors_name_file_and_place(tmp_path):
     wrong = {'category_id': 3, 'segmentation': {'size': [2, 9], 'counts': [18]}}
-    truth = read(tmp_path, [wrong])
     with pytest.raises(ValueError, match=r'truth.json: image 7 \(a.jpg\): annotation 0: expected'):
-        truth_masks(truth, 7)
+        read(tmp_path, [wrong])
+    truth = read(tmp_path, [])
     with pytest.raises(ValueError, match=r'image 7 \(a.jpg\): .* size \[2, 8\], got \[2, 9\]'):
         check_sizes([columns(0, 1), wrong['segmentation']], truth, 7)
-    broken = {'category_id': 3, 'segmentation': [[0, 0, float('nan'), 0, 3, 2]], 'iscrowd': 1}
+    broken = {'category_id': 3, 'segmentation': [[0, 0, '1', 0, 3, 2]], 'iscrowd': 1}
     with pytest.raises(ValueError, match=r'truth.json: image 7 \(a.jpg\): annotation 0: expected'):
         truth_masks(read(tmp_path, [broken]), 7)
     with pytest.raises(ValueError, match='image 8 is not among'):

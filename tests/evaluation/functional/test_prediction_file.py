@@ -68,7 +68,9 @@ def test_only_the_best_predictions(tmp_path, truth):
         ([result(), result(7)], r'results\[1\]: image 7 is not among the images'),
         ([result(category_id=4)], r'results\[0\]: expected a category of .*truth.json, got 4'),
         ([result(score='high')], r"results\[0\]: expected a number as score, got 'high'"),
-        ([result(score=float('nan'))], r'results\[0\]: expected a number as score, got nan'),
+        ([result(score=float('nan'))], r'pred.json: invalid json, line 1 column .*: NaN is not'),
+        ('[%s]' % json.dumps(result(score=0.25)).replace('0.25', '1e999'), 'score, got inf'),
+        ([result(score=True)], r'results\[0\]: expected a number as score, got True'),
         ([result(score=10**400)], r'results\[0\]: expected a number as score, got 1000'),
         ([result([])], r'results\[0\]: image \[\] is not among the images'),
         ([result(10**400)], r'results\[0\]: image 1000.* is not among the images'),
@@ -96,10 +98,11 @@ def test_malformed_files_name_the_place(tmp_path, truth, content, message):
 @pytest.mark.parametrize(
     'segmentation',
     [
-        [],
         'x',
         None,
-        [[0, 0, float('nan'), 0, 2, 2]],
+        [[0, 0, '1', 0, 2, 2]],
+        [[0, 0, True, 0, 2, 2]],
+        [[0, 0, 1e300, 0, 2, 2]],
         [[0, 0, 10**400, 0, 2, 2]],
         {'size': [2, 4]},
         {'size': [3, 4], 'counts': ''},
@@ -107,7 +110,12 @@ def test_malformed_files_name_the_place(tmp_path, truth, content, message):
     ],
 )
 def test_malformed_masks_name_the_place(tmp_path, truth, segmentation):
-    pred = read(tmp_path, truth, [result(), result(segmentation=segmentation)])
+    with pytest.raises(ValueError, match=r'pred.json: results\[1\]: no mask of image 2: '):
+        read(tmp_path, truth, [result(), result(segmentation=segmentation)])
+
+
+def test_an_object_without_corners_is_named_when_its_image_is_read(tmp_path, truth):
+    pred = read(tmp_path, truth, [result(), result(segmentation=[])])
     with pytest.raises(ValueError, match=r'pred.json: results\[1\]: no mask of image 2: '):
         pred.of_image(2)
 
