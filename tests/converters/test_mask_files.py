@@ -153,7 +153,7 @@ def test_folder_of_sams_files(points_path, tmp_path):
         ([annotation(score=10**400)], r'm\.json: \[0\]: expected a finite score, got 1000'),
         ([annotation(score=True)], 'expected a finite score, got True'),
         ('[{"image_id": 7, "segmentation": [], "score": 1e999}]', 'a finite score, got inf'),
-        ('[{"image_id": 7, "segmentation": [], "score": NaN}]', 'line 1 column 45: NaN is not'),
+        ('[{"image_id": 7, "segmentation": [], "score": NaN}]', 'line 1 column 47: NaN is not'),
     ],
 )
 def test_broken_files_are_named_with_the_place(points_path, tmp_path, content, message):

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from mmp2seg.datasets.point_reading import (
@@ -53,8 +54,11 @@ def test_unknown_sources_are_named():
 
 
 def test_parse_point():
-    assert parse_point(['1.5', '2'], where='here') == [1.5, 2.0]
+    assert parse_point([1.5, -2], where='here') == [1.5, -2.0]
+    assert parse_point(['1.5', '2'], where='here', text=True) == [1.5, 2.0]
     for values in (
+        ['1.5', '2'],
+        [True, 2],
         None,
         '12',
         {1: 0, 2: 0},
@@ -69,18 +73,39 @@ def test_parse_point():
             parse_point(values, where='here')
 
 
-@pytest.mark.parametrize('values', ['12', {1: 0, 2: 0}, [1], [1, 2, 3], [1, None], 5])
+@pytest.mark.parametrize('values', [[1e300, 1], [0, -2e6]])
+def test_a_point_far_away_means_a_broken_file(values):
+    with pytest.raises(ValueError, match='here: expected a point within 1000000 pixels, got'):
+        parse_point(values, where='here')
+
+
+@pytest.mark.parametrize(
+    'values',
+    ['12', {1: 0, 2: 0}, [1], [1, 2, 3], [1, None], 5, ['1', 2], [True, 2], [np.bool_(True), 2]],
+)
 def test_no_number_pair(values):
     with pytest.raises(ValueError, match='w: expected two numbers x, y, got'):
         number_pair(values, where='w')
 
 
 def test_number_pair():
-    assert number_pair(['1.5', 2], where='w') == (1.5, 2.0)
+    assert number_pair([1.5, 2], where='w') == (1.5, 2.0)
+    assert number_pair(np.array([1.5, 2], np.float32), where='w') == (1.5, 2.0)
     with pytest.raises(ValueError, match='w: expected two numbers x, y, got .1000'):
         number_pair([10**400, 1], where='w')
     with pytest.raises(ValueError, match="w: expected two numbers x, y, got 'a'"):
         number_pair('a', where='w')
+
+
+@pytest.mark.parametrize('word', ['1.5', ' +1.5 ', '15e-1', '.15e1'])
+def test_words_are_numbers_in_a_text_file(word):
+    assert number_pair([word, '2.'], where='w', text=True) == (1.5, 2.0)
+
+
+@pytest.mark.parametrize('word', ['1_5', '', 'x', '1,5', '0x1', '\u0661', '1 5', 1.5])
+def test_words_that_are_no_numbers(word):
+    with pytest.raises(ValueError, match='w: expected two numbers x, y, got'):
+        number_pair([word, '2'], where='w', text=True)
 
 
 def test_background_points():

@@ -1,6 +1,14 @@
+import math
+
 import pytest
 
-from mmp2seg.files.json_reading import is_finite_number, read_json, read_json_object, require_keys
+from mmp2seg.files.json_reading import (
+    is_finite_number,
+    is_integer,
+    read_json,
+    read_json_object,
+    require_keys,
+)
 
 
 def test_reads_an_object(tmp_path):
@@ -16,6 +24,21 @@ def test_reads_an_object(tmp_path):
         (b'[]', r'a\.json: expected a json object, got a list'),
         (b'{}', r"a\.json: expected a list 'images', got None"),
         (b'{"images": {"id": 1}}', r"a\.json: expected a list 'images', got \{'id': 1\}"),
+        (b'[' * 100_000, r'a\.json: invalid json, .* nested too deeply'),
+        (b'{"a": ' * 100_000, r'a\.json: invalid json, .* nested too deeply'),
+        (
+            b'{"images":\n [' + b'7' * 5000 + b']}',
+            r'a\.json: invalid json, line 2 column 3: an integer of too many digits',
+        ),
+        (
+            b'{"NaN": "Infinity \\" NaN",\n "x": [1, NaN]}',
+            r'a\.json: invalid json, line 2 column 11: NaN is not a number',
+        ),
+        (b'[-Infinity]', r'a\.json: invalid json, line 1 column 2: -Infinity is not a number'),
+        (
+            b'{"images": [{"id": 1, "point": [1, 2], "point": [3, 4]}]}',
+            r"a\.json: invalid json, expected each key once, got 'point' twice in \{'id': 1",
+        ),
     ],
 )
 def test_errors_name_file_and_place(tmp_path, content, message):
@@ -48,6 +71,16 @@ def test_dropped_keys_are_never_held(tmp_path):
     path.write_text('{"a": [{"id": 1, "mask": [1]}, {"b": {"mask": 2, "c": 3}}], "mask": 4}')
     assert read_json(path, drop=('mask',)) == {'a': [{'id': 1}, {'b': {'c': 3}}]}
     assert read_json(path)['mask'] == 4
+
+
+def test_what_python_writes_can_be_allowed(tmp_path):
+    (tmp_path / 'a.json').write_text('{"loss": NaN}')
+    assert math.isnan(read_json(tmp_path / 'a.json', allow_nan=True)['loss'])
+
+
+def test_integers():
+    assert all(map(is_integer, (0, -(2**63), 2**63 - 1)))
+    assert not any(map(is_integer, (2**63, True, 1.0, '1', None)))
 
 
 def test_finite_numbers():

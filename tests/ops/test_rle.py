@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from mmp2seg.ops.rle import decode_rle, encode_instance_map, encode_rle, segmentation_to_rle
+from mmp2seg.ops.rle import (
+    _run_sums,
+    decode_rle,
+    encode_instance_map,
+    encode_rle,
+    first_broken,
+    segmentation_to_rle,
+)
 
 MASK = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], dtype=bool)
 
@@ -88,6 +95,9 @@ def test_errors():
         {'size': [10, 12], 'counts': 'é'},
         {'size': [10, 12], 'counts': 5},
         {'size': 10, 'counts': [120]},
+        {'size': [10, 12], 'counts': [True, 119]},
+        [[5, 5, '6', 5, 9, 9]],
+        [[5, 5, True, 5, 9, 9]],
     ],
 )
 def test_what_pycocotools_would_crash_on_or_make_up_is_refused(segmentation):
@@ -107,3 +117,72 @@ def test_runs_of_a_compressed_rle_have_to_fill_the_image():
                 segmentation_to_rle(longer, *shape)
             with pytest.raises(ValueError, match='expected runs that make up'):
                 segmentation_to_rle({**rle, 'counts': rle['counts'][:-1]}, *shape)
+
+
+def test_the_first_broken_one_of_many_is_found():
+    rng = np.random.default_rng(0)
+    masks = [rng.random((9, 7)) < share for share in rng.random(50)]
+    sound = [encode_rle(mask) for mask in masks]
+    sizes = [(9, 7)] * 50
+    assert first_broken(sound, sizes) is None
+    assert first_broken([], []) is None
+    for index in (0, 17, 49):
+        for counts in (sound[index]['counts'] + '1', 'garbage', '', '\xe9', b'?' * 9, [62], None):
+            broken = list(sound)
+            broken[index] = {'size': [9, 7], 'counts': counts}
+            found, reason = first_broken([*broken, 'also broken'], [*sizes, (9, 7)])
+            assert found == index and 'runs that make up the 63 pixels' in reason
+    found, reason = first_broken([*sound, 'x', {}], [*sizes, (9, 7), (9, 7)])
+    assert found == 50 and reason == "expected polygons or an RLE, got 'x'"
+
+
+def test_lists_longer_than_a_batch(monkeypatch):
+    monkeypatch.setattr('mmp2seg.ops.rle._AT_ONCE', 3)
+    masks = [encode_rle(MASK)] * 10
+    assert first_broken(masks, [(3, 4)] * 10) is None
+    masks[7] = {**masks[7], 'counts': '0'}
+    assert first_broken(masks, [(3, 4)] * 10)[0] == 7
+
+
+def _sum_of_runs(text):
+    """Decode one character after the other, as pycocotools does."""
+    runs, place = [], 0
+    while place < len(text):
+        value = number = 0
+        more = True
+        while more:
+            if place == len(text) or not 48 <= text[place] < 112:
+                return -1
+            code = text[place] - 48
+            value |= (code & 31) << (5 * number)
+            more, place, number = bool(code & 32), place + 1, number + 1
+            if not more and code & 16:
+                value -= 1 << (5 * number)
+        value += runs[-2] if len(runs) > 2 else 0
+        if number > 7 or not 0 <= value <= 10**8:
+            return -1
+        runs.append(value)
+    return sum(runs) if runs else -1
+
+
+def test_runs_of_random_texts():
+    rng = np.random.default_rng(0)
+    texts = []
+    for _ in range(400):
+        mask = rng.random(rng.integers(1, 20, 2)) < rng.random()
+        text = bytearray(encode_rle(mask)['counts'].encode())
+        if rng.random() < 0.7:
+            text[rng.integers(len(text))] = rng.integers(40, 120)
+        texts.append(bytes(text))
+    texts += [bytes(rng.integers(48, 112, rng.integers(5)).tolist()) for _ in range(400)]
+    sums = [_sum_of_runs(text) for text in texts]
+    assert 200 < np.count_nonzero(np.array(sums) >= 0) < 600
+    assert _run_sums(texts).tolist() == sums
+
+
+def test_a_huge_image_is_refused_before_pycocotools_crashes():
+    rle = {'size': [60_000, 60_000], 'counts': [3_600_000_000]}
+    with pytest.raises(ValueError, match='at most 178956970 pixels, got 60000 x 60000'):
+        segmentation_to_rle(rle, 60_000, 60_000)
+    with pytest.raises(ValueError, match='at most 178956970 pixels, got 60000 x 60000'):
+        segmentation_to_rle([[0, 0, 5, 0, 5, 5]], 60_000, 60_000)
