@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
-import mmcv
 import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
@@ -176,7 +175,7 @@ def draw_labels(
         for entry in labels[key]:
             parts[entry['image_id']][index].append(entry)
     for image in track(labels['images']):
-        pixels = mmcv.imread(os.path.join(images, image['file_name']), channel_order='rgb')
+        pixels = read_rgb(os.path.join(images, image['file_name']))
         picture = _draw(pixels, *parts[image['id']], classes, where=f'image {image["file_name"]}')
         write_png(picture_path(folder, image['file_name']), picture)
     return len(labels['images'])

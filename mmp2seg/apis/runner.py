@@ -10,6 +10,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
+from mmp2seg.datasets.transforms.image_loading import load_images_by_name
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
 from mmp2seg.models.pretrained import WrongCheckpointError
@@ -30,7 +31,8 @@ def load_config(
 ) -> Config:
     """Read a config file and apply command-line options.
 
-    The work dir is the first that is set of ``work_dir``, the config's own and ``work_dirs/<config
+    Images are loaded by :class:`mmp2seg.datasets.transforms.LoadImageFromFile`, whose errors name
+    the file. The work dir is the first that is set of ``work_dir``, the config's own and ``work_dirs/<config
     name>``.
 
     Raises:
@@ -42,6 +44,7 @@ def load_config(
     cfg.launcher = launcher
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
+    load_images_by_name(cfg)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:

@@ -17,6 +17,7 @@ from torch import nn
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.apis.runner import require_checkpoint
+from mmp2seg.datasets.transforms.image_loading import load_images_by_name
 from mmp2seg.models.pretrained import WrongCheckpointError, require_entries
 from mmp2seg.registry import MODELS, TRANSFORMS
 
@@ -50,6 +51,7 @@ class Stage1Network:
                 module['init_cfg'] = None  # the checkpoint has all weights
         self.num_classes: int = model_cfg.semantic_head.num_classes
         steps = _test_steps(cfg)
+        load_images_by_name(steps[_IMAGE])
         self.resizes_maps = bool(steps[_POINTS].get('resize_seg_map', False))
         checkpoint = require_checkpoint(str(checkpoint))
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
@@ -73,10 +75,7 @@ class Stage1Network:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f'{path}: no such file')
-        try:
-            results = self._load_image(dict(img_path=str(path)))
-        except Exception as error:  # depends on the decoder, which the config chooses
-            raise ValueError(f'{path}: expected an image, {error}') from error
+        results = self._load_image(dict(img_path=str(path)))
         if results is None:  # a pipeline that skips broken images
             raise ValueError(f'{path}: expected an image, got a file that cannot be read')
         image: npt.NDArray[Any] = results['img']

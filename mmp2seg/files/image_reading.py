@@ -1,10 +1,14 @@
 """Read the pixels of an image, as mmcv reads them, also if it has more than 8 bits."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+
+from mmp2seg.files.image_folder import MAX_PIXELS
 
 # Shares of the values of an image of more than 8 bits that may become black and white. A camera of
 # 12 bits fills a small part of 16 bits, and a single hot pixel should not decide.
@@ -24,22 +28,52 @@ def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not an image that OpenCV can read; the message names the file.
+        ValueError: it is not an image that OpenCV can read, or has more than :data:`MAX_PIXELS`
+            pixels; the message names the file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'{path}: no such file')
-    data = np.frombuffer(path.read_bytes(), np.uint8)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
-    except cv2.error as error:  # larger than OpenCV's limit
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f'{path}: expected an image, {reason}') from error
+        data = path.read_bytes()
+        require_image(data)
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+        )
+    except (OSError, ValueError, cv2.error) as error:
+        raise ValueError(bad_image(path, error)) from error
     if image is None:
         raise ValueError(f'{path}: expected an image, got a file that OpenCV cannot read')
     if image.dtype != np.uint8:
         image = _stretch(image)
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def require_image(data: bytes) -> None:
+    """Check that the data can be those of an image, before a decoder fills the memory.
+
+    Raises:
+        ValueError: there are none, or the header states more than :data:`MAX_PIXELS` pixels.
+    """
+    if not data:
+        raise ValueError('got an empty file')
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except Image.DecompressionBombError:
+        raise ValueError(f'got one of more than {MAX_PIXELS} pixels') from None
+    except Exception:  # of a format that only OpenCV reads, or broken: for the decoder to say
+        return
+    if width * height > MAX_PIXELS:
+        raise ValueError(f'got one of {width} x {height}, more than {MAX_PIXELS} pixels')
+
+
+def bad_image(path: str | Path, error: Exception) -> str:
+    """Return a line about a file that is no image: its path and the reason of a decoder."""
+    if isinstance(error, OSError) and error.strerror:
+        return f'{path}: expected an image, {error.strerror}'
+    reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    return f'{path}: expected an image, {reason[0]}'
 
 
 def _stretch(image: npt.NDArray) -> npt.NDArray[np.uint8]:

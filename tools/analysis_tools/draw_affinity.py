@@ -68,11 +68,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def draw(view: 'AffinityView', palette: 'Palette') -> 'np.ndarray':
     """The picture of one image."""
     import cv2
-    import mmcv
 
+    from mmp2seg.files.image_reading import read_rgb
     from mmp2seg.visualization.affinity_panels import affinity_row, join_rows, semantic_row
 
-    image = mmcv.imread(view.img_path, channel_order='rgb')
+    image = read_rgb(view.img_path)
     image = cv2.resize(image, view.size[::-1], interpolation=cv2.INTER_AREA)
     chosen = slice(NUM_HEAT_MAPS)
     upper = affinity_row(

@@ -45,7 +45,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
-    import mmcv
     import torch
     from mmengine.dataset import pseudo_collate
     from mmengine.registry import init_default_scope
@@ -53,6 +52,7 @@ def main(argv: list[str]) -> None:
     from mmp2seg.apis.drawing import build_dataset, build_model, spread_indices
     from mmp2seg.apis.runner import load_config, require_checkpoint
     from mmp2seg.evaluation.functional.truth_file import TruthFile
+    from mmp2seg.files.image_reading import read_rgb
     from mmp2seg.visualization.panels import picture_path, write_png
     from mmp2seg.visualization.stage1_panels import draw_stage1
 
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
     for index in spread_indices(len(dataset), args.num):
         with torch.no_grad():
             data_sample = model.test_step(pseudo_collate([dataset[index]]))[0]
-        image = mmcv.imread(data_sample.img_path, channel_order='rgb')
+        image = read_rgb(data_sample.img_path)
         annotations = truth and [
             {**annotation, 'segmentation': truth.rle_of(annotation)}
             for annotation in truth.annotations_of(data_sample.img_id)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 
 from mmp2seg.converters.coco_maps import draw_semantic_map
@@ -294,17 +293,12 @@ def _points_array(points: Sequence) -> np.ndarray:
 
 def _read_image(path: Path, file_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Read an image as ``(*size, 3)`` uint8 RGB, after the EXIF rotation."""
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such image')
-    image_bgr = mmcv.imread(path)
-    if image_bgr is None:
-        raise ValueError(f'{path}: expected an image file')
-    if image_bgr.shape[:2] != file_size:
+    image_rgb = read_rgb(path)
+    if image_rgb.shape[:2] != file_size:
         raise ValueError(
             f'{path}: expected {file_size[1]} x {file_size[0]} pixels as in the json, '
-            f'got {image_bgr.shape[1]} x {image_bgr.shape[0]}'
+            f'got {image_rgb.shape[1]} x {image_rgb.shape[0]}'
         )
-    image_rgb = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
     if size == file_size:
         return image_rgb
     mode = cv2.INTER_AREA if max(size) < max(file_size) else cv2.INTER_LINEAR

@@ -2,6 +2,7 @@
 
 from mmp2seg.datasets.transforms.drift import DriftPoints
 from mmp2seg.datasets.transforms.geometric import CachedMosaic, RandomAffine
+from mmp2seg.datasets.transforms.image_loading import LoadImageFromFile
 from mmp2seg.datasets.transforms.loading import LoadPointAnnotations
 from mmp2seg.datasets.transforms.packing import PackPointInputs
 from mmp2seg.datasets.transforms.pseudo_labels import (
@@ -19,6 +20,7 @@ __all__ = [
     'FilterPseudoLabels',
     'FindRegions',
     'GeneratePointTargets',
+    'LoadImageFromFile',
     'LoadPointAnnotations',
     'LoadPseudoLabels',
     'PackPointInputs',
