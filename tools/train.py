@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
     from mmp2seg.apis import runner as apis  # imports mmengine: after select_device
+    from mmp2seg.apis.data_files import check_data_files
     from mmp2seg.models.pretrained import PretrainedWeightsError
 
     cfg = apis.load_config(
@@ -46,6 +47,7 @@ def main(argv: list[str]) -> None:
         apis.enable_auto_scale_lr(cfg)
     if args.resume is not None:
         apis.set_resume(cfg, args.resume)
+    check_data_files(cfg, ('train', 'val'))
     runner = apis.build_runner(cfg)
     try:
         runner.train()

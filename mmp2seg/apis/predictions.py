@@ -15,7 +15,11 @@ from mmp2seg.apis.point_masks import build_point_segmenter, write_point_masks
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.converters.points_file import read_points
-from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_names
+from mmp2seg.datasets.coco_content import (
+    check_coco_content,
+    check_image_files,
+    ordered_class_names,
+)
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
 from mmp2seg.files.image_folder import relative_stem, shorten_names
 from mmp2seg.files.image_reading import read_rgb
@@ -77,6 +81,7 @@ def set_prediction_data(
     _check_classes(points, found, classes)
     names = [image['file_name'] for image in content['images']]
     _check_files(images, names, 'images')
+    check_image_files(points, content['images'], images)
     if semantic_maps is not None:
         _check_files(semantic_maps, [f'{relative_stem(name)}.png' for name in names], 'maps')
     pipeline = _prediction_pipeline(cfg, with_map=semantic_maps is not None)

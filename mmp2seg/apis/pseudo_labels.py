@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.runner import innermost_dataset
+from mmp2seg.apis.data_files import innermost_dataset
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.codecs.building import build_codecs
 from mmp2seg.codecs.data_samples import add_instances

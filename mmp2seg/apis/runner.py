@@ -9,12 +9,19 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.data_files import check_data_files, innermost_dataset, innermost_datasets
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
-from mmp2seg.datasets.transforms.image_loading import load_images_by_name
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
 from mmp2seg.models.pretrained import WrongCheckpointError
 
+# The names of mmcv's transform in the scopes of mmengine, mmcv, mmdet and mmseg.
+_IMAGE_LOADERS = (
+    'LoadImageFromFile',
+    'mmcv.LoadImageFromFile',
+    'mmdet.LoadImageFromFile',
+    'mmseg.LoadImageFromFile',
+)
 # Samplers of mmengine by the name of the class, and their seeded versions.
 _SEEDED_SAMPLERS = {
     'InfiniteSampler': 'mmp2seg.SeededInfiniteSampler',
@@ -31,9 +38,8 @@ def load_config(
 ) -> Config:
     """Read a config file and apply command-line options.
 
-    Images are loaded by :class:`mmp2seg.datasets.transforms.LoadImageFromFile`, whose errors name
-    the file. The work dir is the first that is set of ``work_dir``, the config's own and ``work_dirs/<config
-    name>``.
+    The work dir is the first that is set of ``work_dir``, the config's own and ``work_dirs/<config
+    name>``. See also :func:`load_images_by_name`.
 
     Raises:
         CommandError: there is no file at ``path``.
@@ -44,7 +50,7 @@ def load_config(
     cfg.launcher = launcher
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
-    load_images_by_name(cfg)
+    load_images_by_name(list(cfg.values()))
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
@@ -152,24 +158,6 @@ def draw_predictions(
         hook.test_out_dir = show_dir
 
 
-def innermost_dataset(dataset: ConfigDict) -> ConfigDict:
-    """Return the config of the dataset inside wrappers such as RepeatDataset."""
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
-
-
-def innermost_datasets(dataset: ConfigDict) -> list[ConfigDict]:
-    """Return the configs of all datasets inside wrappers such as RepeatDataset and ConcatDataset.
-
-    They are in the order of the config.
-    """
-    dataset = innermost_dataset(dataset)
-    if 'datasets' not in dataset:
-        return [dataset]
-    return [inner for part in dataset.datasets for inner in innermost_datasets(part)]
-
-
 def enable_tta(cfg: Config) -> None:
     """Make the test of ``cfg`` use test-time augmentation: its ``tta_model`` and ``tta_pipeline``.
 
@@ -196,10 +184,27 @@ def run_test(cfg: Config) -> dict:
     Raises:
         CommandError: the checkpoint is of another network or of other classes.
     """
+    check_data_files(cfg, ('test',))
     try:
         return build_runner(cfg).test()
     except WrongCheckpointError as error:
         raise CommandError(str(error)) from error
+
+
+def load_images_by_name(settings: object) -> None:
+    """Replace mmcv's ``LoadImageFromFile`` by ours, whose errors name the file, in place.
+
+    Args:
+        settings: a config or a part of it. The steps of a pipeline are changed wherever they are,
+            such as in a step that chooses other steps.
+    """
+    if isinstance(settings, dict):
+        if settings.get('type') in _IMAGE_LOADERS:
+            settings['type'] = 'mmp2seg.LoadImageFromFile'
+        settings = list(settings.values())
+    if isinstance(settings, list | tuple):
+        for part in settings:
+            load_images_by_name(part)
 
 
 def make_reproducible(cfg: Config) -> None:

@@ -16,8 +16,7 @@ from torch import nn
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
-from mmp2seg.apis.runner import require_checkpoint
-from mmp2seg.datasets.transforms.image_loading import load_images_by_name
+from mmp2seg.apis.runner import load_images_by_name, require_checkpoint
 from mmp2seg.models.pretrained import WrongCheckpointError, require_entries
 from mmp2seg.registry import MODELS, TRANSFORMS
 

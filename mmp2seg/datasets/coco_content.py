@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmp2seg.datasets.point_reading import read_background_points
-from mmp2seg.files.image_folder import MAX_PIXELS
+from mmp2seg.files.image_folder import IMAGE_SUFFIXES, MAX_PIXELS, image_size
 from mmp2seg.files.json_reading import is_integer, require_keys
 from mmp2seg.ops.rle import first_broken
 
@@ -97,6 +97,35 @@ def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
             raise ValueError(
                 f'{path}: images[{index}]: expected at most {MAX_PIXELS} pixels, '
                 f'got {image["width"]} x {image["height"]}'
+            )
+
+
+def check_image_files(path: str | Path, images: Iterable[Mapping], folder: str | Path) -> None:
+    """Compare the sizes of images, after the EXIF rotation, with the file; only headers are read.
+
+    Args:
+        path: path of the file, for errors.
+        images: entries with ``file_name`` and, unless their sizes are not stated, with ``height``
+            and ``width``.
+        folder: folder of the images.
+
+    Raises:
+        FileNotFoundError: an image is missing.
+        ValueError: it is none, or has another size; the message names the image and ``path``.
+    """
+    for image in images:
+        stated = image.get('height'), image.get('width')
+        name = Path(folder, image['file_name'])
+        if None in stated or name.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        height, width = image_size(name)
+        if (height, width) != stated:
+            advice = ''
+            if (width, height) == stated:
+                advice = ': the image has an EXIF rotation that the maker of the file ignored'
+            raise ValueError(
+                f'{name}: expected {stated[1]} x {stated[0]} pixels (width x height) as in {path}, '
+                f'got {width} x {height}{advice}'
             )
 
 

@@ -1,6 +1,7 @@
 """Point dataset that reads a COCO json."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from mmengine.fileio import get
 
@@ -8,6 +9,7 @@ from mmp2seg.datasets.coco_content import (
     annotation_place,
     category_labels,
     check_coco_content,
+    check_image_sizes,
     ordered_class_names,
 )
 from mmp2seg.datasets.point_dataset import PointDataset
@@ -80,6 +82,7 @@ class PointCocoDataset(PointDataset):
                 background_points=read_background_points(
                     image, where=f'{self.ann_file}: image {image_id}'
                 ),
+                size=_stated_size(image),
             )
             for image_id, image in images.items()
         ]
@@ -89,4 +92,12 @@ class PointCocoDataset(PointDataset):
         content = parse_json(text, self.ann_file, drop=('segmentation',))
         require_lists(self.ann_file, content, ('images', 'annotations', 'categories'))
         check_coco_content(self.ann_file, content, annotation_keys=('id',), integer_ids=True)
+        check_image_sizes(
+            self.ann_file, [image for image in content['images'] if _stated_size(image)]
+        )
         return content
+
+
+def _stated_size(image: Mapping) -> tuple[int, int] | None:
+    size = image.get('height'), image.get('width')
+    return None if None in size else size

@@ -67,6 +67,7 @@ class PointDataset(BaseDataset):
         instances: list[dict],
         points_path: str,
         background_points: Sequence[Sequence[float]] = (),
+        size: tuple[int, int] | None = None,
     ) -> dict:
         """Return the data-list entry of an image.
 
@@ -77,10 +78,14 @@ class PointDataset(BaseDataset):
             points_path: the file that the points were read from, for error messages.
             background_points: background clicks (x, y) in the frame of the file. No transform reads
                 or moves them.
+            size: (H, W) of the image that the file states, which loading checks. None: it states
+                none.
         """
         seg_folder = self.data_prefix.get('seg_map')
         seg_map = osp.splitext(file_name)[0] + self.seg_map_suffix
+        stated = {} if size is None else dict(height=size[0], width=size[1])
         return dict(
+            **stated,
             img_id=img_id,
             img_path=osp.join(self.data_prefix.get('img', ''), file_name),
             file_name=file_name,

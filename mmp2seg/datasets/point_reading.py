@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
+from mmp2seg.files.json_reading import is_finite_number
+
 # A coordinate beyond this many pixels means a broken file; float32 would still hold it.
 FARTHEST = 1e6
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)', re.I | re.A)
@@ -30,6 +32,11 @@ def number_pair(values: Any, *, where: str, text: bool = False) -> tuple[float, 
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f'{where}: expected two numbers x, y, got {values!r:.60}') from None
     return x, y
+
+
+def is_box(values: Any) -> bool:
+    """Return whether a value of a json is a list of four finite numbers."""
+    return isinstance(values, list) and len(values) == 4 and all(map(is_finite_number, values))
 
 
 def parse_point(values: Any, *, where: str, text: bool = False) -> list[float]:

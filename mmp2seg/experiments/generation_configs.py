@@ -16,8 +16,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.data_files import innermost_datasets
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
-from mmp2seg.apis.runner import innermost_datasets
 from mmp2seg.experiments.generation_run import GenerationDataset, GenerationRun
 from mmp2seg.experiments.stage1_configs import match_of, training_part, truth_of
 from mmp2seg.experiments.stage2_configs import config_key

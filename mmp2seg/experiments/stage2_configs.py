@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.runner import innermost_dataset
+from mmp2seg.apis.data_files import innermost_dataset
 from mmp2seg.experiments.stage2_run import Stage2Run
 from mmp2seg.files.atomic_write import write_text
 

@@ -37,9 +37,7 @@ def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
     try:
         data = path.read_bytes()
         require_image(data)
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-        )
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except (OSError, ValueError, cv2.error) as error:
         raise ValueError(bad_image(path, error)) from error
     if image is None:

@@ -41,7 +41,9 @@ def parse_json(
         if len(entry) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise _BadValueError(f'expected each key once, got {twice!r:.60} twice in {entry!r:.60}')
+            raise _BadValueError(
+                f'expected each key once, got {twice!r:.60} twice in {entry!r:.60}'
+            )
         for key in drop:
             entry.pop(key, None)
         return entry

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.datasets.coco_content import check_image_sizes
-from mmp2seg.datasets.point_reading import parse_point
+from mmp2seg.datasets.point_reading import is_box, parse_point
 from mmp2seg.files.json_reading import (
     is_finite_number,
     is_integer,
@@ -305,7 +305,7 @@ def _require_integers(
 def _check_numbers(entry: Entry, *, where: str) -> None:
     """Check the numbers of an annotation, except for its ids and its point."""
     bbox = entry['bbox']
-    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(is_finite_number, bbox))):
+    if not is_box(bbox):
         raise ValueError(f'{where}: expected a bbox of four numbers, got {bbox!r:.60}')
     for key in ('area', 'score', *OPTIONAL_KEYS):
         if key in entry and not is_finite_number(entry[key]):

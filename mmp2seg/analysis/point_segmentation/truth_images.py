@@ -22,6 +22,7 @@ from mmp2seg.datasets.point_reading import read_annotation_point
 from mmp2seg.evaluation.functional.truth_file import TruthFile
 from mmp2seg.evaluation.functional.truth_maps import is_crowd
 from mmp2seg.files.image_folder import relative_stem
+from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.ops.adjacency import touching_objects
 from mmp2seg.ops.components import IGNORE

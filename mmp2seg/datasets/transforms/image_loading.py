@@ -1,8 +1,5 @@
 """Load images with errors that name the file."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as MmcvLoadImageFromFile
@@ -54,34 +51,3 @@ class LoadImageFromFile(MmcvLoadImageFromFile):
         if image is None:
             raise ValueError('it is cut off, or in a format that cannot be read')
         return image
-
-
-def load_images_by_name(settings: Any) -> None:
-    """Replace mmcv's ``LoadImageFromFile`` by ours in the pipelines of a config, in place.
-
-    Args:
-        settings: a config or any part of it. The steps of a pipeline are changed wherever they are,
-            such as in a step that chooses other steps.
-    """
-    for step in _dicts(settings):
-        if step.get('type') in _NAMES:
-            step['type'] = 'mmp2seg.LoadImageFromFile'
-
-
-# the names that mmcv's transform has in the scopes of mmdet, mmseg and mmcv
-_NAMES = (
-    'LoadImageFromFile',
-    'mmcv.LoadImageFromFile',
-    'mmdet.LoadImageFromFile',
-    'mmseg.LoadImageFromFile',
-    MmcvLoadImageFromFile,
-)
-
-
-def _dicts(settings: Any) -> Iterator[dict]:
-    if isinstance(settings, dict):
-        yield settings
-        settings = list(settings.values())
-    if isinstance(settings, list | tuple):
-        for part in settings:
-            yield from _dicts(part)

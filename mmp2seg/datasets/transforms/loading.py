@@ -25,6 +25,7 @@ class LoadPointAnnotations(BaseTransform):
     - seg_map_path (if ``with_seg``)
     - points_path (optional, named in errors)
     - num_classes (optional, to check the map's values)
+    - height, width (optional, what the annotation file says of the image's size)
 
     Added Keys:
 
@@ -62,11 +63,13 @@ class LoadPointAnnotations(BaseTransform):
         """Add points and map to ``results``.
 
         Raises:
-            ValueError: a point is outside the image, the map has another size (see
+            ValueError: the annotation file states another size of the image, a point is outside the
+                image, the map has another size (see
                 ``resize_seg_map``) or a value that is not a class, or the map file is not a
                 single-channel image.
             FileNotFoundError: the map file does not exist.
         """
+        _check_stated_size(results)
         self._load_points(results)
         if self.with_seg:
             results['gt_seg_map'] = self._load_semantic_map(results)
@@ -156,6 +159,15 @@ def _size_error(semantic_map: np.ndarray, results: dict, *, is_resizable: bool) 
         f'{results["seg_map_path"]}: expected a map of {width} x {height} like the image '
         f'{results["img_path"]}, got {semantic_map.shape[1]} x {semantic_map.shape[0]} ({advice})'
     )
+
+
+def _check_stated_size(results: dict) -> None:
+    stated, size = (results.get('height'), results.get('width')), tuple(results['img_shape'][:2])
+    if None not in stated and stated != size:
+        raise ValueError(
+            f'{results["img_path"]}: expected {stated[1]} x {stated[0]} pixels (width x height) as '
+            f'in {results.get("points_path")}, got {size[1]} x {size[0]}'
+        )
 
 
 def _check_inside(points_xy: np.ndarray, results: dict) -> None:

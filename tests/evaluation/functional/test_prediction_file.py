@@ -69,7 +69,7 @@ def test_only_the_best_predictions(tmp_path, truth):
         ([result(category_id=4)], r'results\[0\]: expected a category of .*truth.json, got 4'),
         ([result(score='high')], r"results\[0\]: expected a number as score, got 'high'"),
         ([result(score=float('nan'))], r'pred.json: invalid json, line 1 column .*: NaN is not'),
-        ('[%s]' % json.dumps(result(score=0.25)).replace('0.25', '1e999'), 'score, got inf'),
+        (f'[{json.dumps(result(score=0.25))}]'.replace('0.25', '1e999'), 'score, got inf'),
         ([result(score=True)], r'results\[0\]: expected a number as score, got True'),
         ([result(score=10**400)], r'results\[0\]: expected a number as score, got 1000'),
         ([result([])], r'results\[0\]: image \[\] is not among the images'),
