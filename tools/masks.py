@@ -102,6 +102,7 @@ def main(argv: list[str]) -> int:
     from mmp2seg.apis.point_masks import (
         build_point_segmenter,
         train_class_head,
+        require_integer_ids,
         write_point_masks,
     )
     from mmp2seg.apis.predictions import describe_dropped
@@ -118,6 +119,7 @@ def main(argv: list[str]) -> int:
         list_images=args.list_images,
         skip_refused=args.skip_refused,
     )
+    require_integer_ids(points, where=args.points)
     print(report)
     outfile = require_writable_json(args.out)
     segmenter = build_point_segmenter(cfg, device=resolve_device(args.device))

@@ -447,7 +447,7 @@ class P2SegInferencer:
             classes=None if self._takes_new_classes else self.classes,
             skip_refused=skip_refused,
         )
-        require_integer_ids(content)
+        require_integer_ids(content, where=points)
         numbers = {
             category['id']: self._class_number(category['name'])
             for category in content['categories']

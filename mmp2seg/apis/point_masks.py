@@ -24,6 +24,7 @@ from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.files.journal import Journal
+from mmp2seg.files.json_reading import is_integer
 from mmp2seg.models.pretrained import (
     PretrainedWeightsError,
     init_weights_quietly,
@@ -338,17 +339,21 @@ def _finish(
     return MaskRun(labels=labels, num_before=num_before, seconds=seconds)
 
 
-def require_integer_ids(points: Mapping[str, Any]) -> None:
+def require_integer_ids(points: Mapping[str, Any], *, where: str | Path = 'points') -> None:
     """Check that the ids of a point json are whole numbers.
+
+    Args:
+        points: content of the json.
+        where: the file, for errors.
 
     Raises:
         ValueError: one is not; the message names the place.
     """
     for part in ('images', 'categories', 'annotations'):
         for index, entry in enumerate(points[part]):
-            if not isinstance(entry['id'], int):
+            if not is_integer(entry['id']):
                 raise ValueError(
-                    f'expected ids that are whole numbers, got {entry["id"]!r:.60} in '
+                    f'{where}: expected ids that are whole numbers, got {entry["id"]!r:.60} in '
                     f'{part}[{index}]'
                 )
 

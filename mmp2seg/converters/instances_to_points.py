@@ -9,9 +9,9 @@ from pathlib import Path
 from mmp2seg.converters.point_json import PointReport, describe_problems
 from mmp2seg.converters.point_rules import PointRule
 from mmp2seg.converters.segmentation_crops import crop_of_segmentation
-from mmp2seg.datasets.coco_content import check_image_sizes
+from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.files.atomic_write import write_json
-from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import is_integer, read_json_object, require_keys
 
 _CHUNK = 1000
 
@@ -134,28 +134,22 @@ class _Objects:
 
     def _check_ids(self, annotation: dict) -> int:
         number = annotation['id']
-        if not isinstance(number, int) or number < 0:
-            raise ValueError(f'expected an integer >= 0 as id, got {number!r}')
+        if not is_integer(number) or number < 0:
+            raise ValueError(f'expected an integer >= 0 as id, got {number!r:.60}')
         if number in self.known_ids:
             raise ValueError('an earlier annotation has this id')
         self.known_ids.add(number)
         for key, known in (('image_id', self.sizes), ('category_id', self.categories)):
             value = annotation[key]
-            if not isinstance(value, int | str) or value not in known:
+            if not (isinstance(value, str) or is_integer(value)) or value not in known:
                 raise ValueError(f'unknown {key} {value!r:.60}')
         return number
 
 
 def _read_instances(path: str | Path) -> dict:
     content = read_json_object(path, lists=('images', 'categories', 'annotations'))
-    require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
-    require_keys(path, 'categories', content['categories'], ('id', 'name'))
+    check_coco_content(path, {**content, 'annotations': []}, image_keys=('height', 'width'))
     require_keys(path, 'annotations', content['annotations'], ('id', 'image_id', 'category_id'))
-    for part in ('images', 'categories'):
-        for number, count in Counter(entry['id'] for entry in content[part]).items():
-            if count > 1:
-                raise ValueError(f'{path}: {part}: expected unique ids, got {number} twice')
-    check_image_sizes(path, content['images'])
     return content
 
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from mmp2seg.converters.mask_assignment import ScoredMask
 from mmp2seg.converters.point_json import read_point_json
+from mmp2seg.datasets.coco_content import check_coco_content
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.json_reading import (
     is_finite_number,
@@ -189,14 +190,13 @@ def _match(
     for key in ('images', 'annotations', 'categories'):
         if not isinstance(content.get(key, [] if key == 'categories' else None), list):
             raise ValueError(f'{path}: expected a list {key!r}, got {content.get(key)!r:.60}')
+    check_coco_content(path, {'categories': [], **content, 'annotations': []})
     if 'categories' in content:
-        require_keys(path, 'categories', content['categories'], ('id', 'name'))
         label_of_name = {entry['name']: label for label, entry in enumerate(own)}
         # -1: a class without points, whose masks are not assigned to any point
         label_of = {
             entry['id']: label_of_name.get(entry['name'], -1) for entry in content['categories']
         }
-    require_keys(path, 'images', content['images'], ('id', 'file_name'))
     id_of_name = {image.file_name: image.id for image in images}
     pairs = [(entry['id'], id_of_name.get(entry['file_name'])) for entry in content['images']]
     return label_of, {theirs: ours for theirs, ours in pairs if ours is not None}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmp2seg.datasets.coco_content import category_labels
+from mmp2seg.datasets.coco_content import category_labels, check_coco_content
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.image_folder import find_png_maps
 from mmp2seg.files.index_png import read_index_png, write_palette_png
-from mmp2seg.files.json_reading import read_json_object, require_keys
+from mmp2seg.files.json_reading import is_integer, read_json_object
 from mmp2seg.files.text_reading import read_text
 from mmp2seg.ops.components import IGNORE
 
@@ -84,14 +84,14 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
             1..254.
     """
     categories = read_json_object(json_path, lists=('categories',))['categories']
-    require_keys(json_path, 'categories', categories, ('id', 'name'))
+    check_coco_content(json_path, dict(images=[], categories=categories, annotations=[]))
     seen: set[int] = set()
     for index, category in enumerate(categories):
         number = category['id']
-        if not isinstance(number, int) or not 0 < number < IGNORE or number in seen:
+        if not is_integer(number) or not 0 < number < IGNORE or number in seen:
             raise ValueError(
                 f'{json_path}: categories[{index}]: expected unique ids 1..{IGNORE - 1}, '
-                f'got {number!r}'
+                f'got {number!r:.60}'
             )
         seen.add(number)
     return {number: label + 1 for number, label in category_labels(json_path, categories).items()}

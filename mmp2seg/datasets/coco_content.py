@@ -51,6 +51,12 @@ def check_coco_content(
     for part, name in (('images', 'file_name'), ('categories', 'name')):
         _require_distinct(path, part, content[part], 'id', types=id_types)
         _require_distinct(path, part, content[part], name, types=(str,))
+    for index, image in enumerate(images):
+        if '\0' in image['file_name']:  # Python's functions of files raise without a name
+            where = f'{path}: images[{index}]'
+            raise ValueError(
+                f'{where}: expected the name of a file, got {image["file_name"]!r:.60}'
+            )
     _check_background_points(path, images, categories)
     for index, category in enumerate(categories):
         if type(category['id']) is not type(categories[0]['id']):  # they could not be sorted

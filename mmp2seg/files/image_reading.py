@@ -56,14 +56,11 @@ def require_image(data: bytes) -> None:
     if not data:
         raise ValueError('got an empty file')
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
+        Image.open(io.BytesIO(data)).close()
     except Image.DecompressionBombError:
         raise ValueError(f'got one of more than {MAX_PIXELS} pixels') from None
     except Exception:  # of a format that only OpenCV reads, or broken: for the decoder to say
-        return
-    if width * height > MAX_PIXELS:
-        raise ValueError(f'got one of {width} x {height}, more than {MAX_PIXELS} pixels')
+        pass
 
 
 def bad_image(path: str | Path, error: Exception) -> str:

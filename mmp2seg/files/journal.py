@@ -75,8 +75,9 @@ class Journal:
                 if number == 0 and content != plan:
                     return 0
                 if number > 0:
-                    key, entry = content
-                    self.entries[key] = entry
+                    if not (isinstance(content, list) and len(content) == 2):
+                        break
+                    self.entries[content[0]] = content[1]
                 end += len(line)
         return end
 

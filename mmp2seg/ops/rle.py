@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
-from mmp2seg.files.image_folder import MAX_PIXELS
-
 # 'size' [height, width] and 'counts'
 Rle = dict[str, Any]
 
+# Of a mask; pycocotools crashes on far larger ones. It is the limit of images, too:
+# mmp2seg/files/image_folder.py.
+MAX_PIXELS = 178_956_970
 # Segmentations that :func:`first_broken` looks at together, for the memory.
 _AT_ONCE = 10_000
 # A corner farther away than this means a broken file. pycocotools allocates memory in proportion to

@@ -176,6 +176,8 @@ def check_content(content: Mapping[str, Any], *, where: str | Path) -> Entry:
     """
     path, content = where, {'info': {}, 'dropped_points': [], **content}
     require_lists(path, content, ('images', 'categories', 'annotations', 'dropped_points'))
+    if not isinstance(content['info'], dict):
+        raise ValueError(f'{path}: expected info to be an object, got {content["info"]!r:.60}')
     require_keys(path, 'images', content['images'], ('id', 'file_name', 'height', 'width'))
     require_keys(path, 'categories', content['categories'], ('id', 'name'))
     require_keys(path, 'annotations', content['annotations'], ANNOTATION_KEYS)

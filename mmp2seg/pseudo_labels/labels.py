@@ -64,7 +64,10 @@ class PseudoLabels:
     """
 
     def __init__(self, content: Entry, *, name: str = 'pseudo labels') -> None:
-        content = copy.deepcopy(check_content(content, where=name))
+        try:
+            content = copy.deepcopy(check_content(content, where=name))
+        except RecursionError as error:
+            raise ValueError(f'{name}: lists and objects are nested too deeply') from error
         self._name = name
         self._content = assemble(
             content['images'],

@@ -118,14 +118,15 @@ def test_draw_predictions():
         apis.draw_predictions(Config(dict()), show=True)
 
 
-def test_innermost_datasets():
-    a, b, c = (dict(type=name) for name in 'abc')
-    joined = dict(datasets=[dict(dataset=a), dict(datasets=[b, c])])
-    cfg = Config(dict(data=dict(times=2, dataset=joined), single=dict(dataset=a)))
-    assert [dataset.type for dataset in apis.innermost_datasets(cfg.data)] == ['a', 'b', 'c']
-    (single,) = apis.innermost_datasets(cfg.single)
-    single.type = 'd'
-    assert cfg.single.dataset.type == 'd'
+def test_images_are_loaded_by_name():
+    names = ('LoadImageFromFile', 'mmcv.LoadImageFromFile', 'own.LoadImageFromFile', 'Resize')
+    choice = dict(type='RandomChoice', transforms=[[dict(type=name)] for name in names])
+    cfg = Config(dict(pipeline=[dict(type='mmdet.LoadImageFromFile', to_float32=True), choice]))
+    apis.load_images_by_name(list(cfg.values()))
+    first, second = cfg.pipeline
+    assert first == dict(type='mmp2seg.LoadImageFromFile', to_float32=True)
+    loaded = [step.type for (step,) in second.transforms]
+    assert loaded == ['mmp2seg.LoadImageFromFile'] * 2 + ['own.LoadImageFromFile', 'Resize']
 
 
 def test_tta_takes_the_models_settings_along():

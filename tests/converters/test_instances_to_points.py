@@ -248,8 +248,8 @@ def test_many_refused_annotations_are_shortened(convert):
         (dict(images=[], categories=[]), "expected a list 'annotations'"),
         (changed(category_id=None), r"annotations\[0\] lacks \['category_id'\]"),
         (changed(id=None), r"annotations\[0\] lacks \['id'\]"),
-        (dict(CONTENT, images=CONTENT['images'] * 2), 'images: .* unique ids, got 7 twice'),
-        (dict(CONTENT, categories=CONTENT['categories'] * 2), 'categories: .* got 90 twice'),
+        (dict(CONTENT, images=CONTENT['images'] * 2), r'images\[2\]: id 7 duplicates'),
+        (dict(CONTENT, categories=CONTENT['categories'] * 2), r'categories\[3\]: id 90 duplicates'),
         (
             dict(CONTENT, images=[dict(CONTENT['images'][0], height=0)]),
             r'images\[0\]: expected height to be an integer > 0, got 0',

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
+from mmp2seg.files import image_folder
 from mmp2seg.ops.rle import (
+    MAX_PIXELS,
     _run_sums,
     decode_rle,
     encode_instance_map,
@@ -180,9 +182,13 @@ def test_runs_of_random_texts():
     assert _run_sums(texts).tolist() == sums
 
 
+def test_masks_may_be_as_large_as_images():
+    assert image_folder.MAX_PIXELS == MAX_PIXELS
+
+
 def test_a_huge_image_is_refused_before_pycocotools_crashes():
-    rle = {'size': [60_000, 60_000], 'counts': [3_600_000_000]}
+    huge = {'size': [60_000, 60_000], 'counts': [3_600_000_000]}
     with pytest.raises(ValueError, match='at most 178956970 pixels, got 60000 x 60000'):
-        segmentation_to_rle(rle, 60_000, 60_000)
+        segmentation_to_rle(huge, 60_000, 60_000)
     with pytest.raises(ValueError, match='at most 178956970 pixels, got 60000 x 60000'):
         segmentation_to_rle([[0, 0, 5, 0, 5, 5]], 60_000, 60_000)

@@ -36,6 +36,7 @@ from mmp2seg.apis.own_data.texts import (
     stage2_text,
 )
 from mmp2seg.converters.points_file import read_points_and_report
+from mmp2seg.datasets.coco_content import check_coco_content, check_segmentations
 from mmp2seg.files.atomic_write import write_json, write_text
 from mmp2seg.files.image_folder import (
     find_png_maps,
@@ -220,6 +221,7 @@ def _split(
 ) -> tuple[dict, dict]:
     """Return the truth of the validation images, and the points of the other images."""
     truth = read_json_object(path, lists=('images', 'categories', 'annotations'))
+    check_coco_content(path, {**truth, 'annotations': []}, image_keys=('height', 'width'))
     ids = {category['name']: category['id'] for category in content['categories']}
     new_id = {
         category['id']: ids[category['name']]
@@ -229,9 +231,11 @@ def _split(
     unknown = [name for name in ids if name not in {c['name'] for c in truth['categories']}]
     if unknown:
         raise ValueError(f'{path}: expected the classes of the points, lacks {", ".join(unknown)}')
+    check_coco_content(path, truth)
     annotations = [a for a in truth['annotations'] if a['category_id'] in new_id]
     if not all(annotation.get('segmentation') for annotation in annotations):
         raise ValueError(f'{path}: expected a segmentation in each annotation')
+    check_segmentations(path, truth['images'], annotations)
     counts = Counter(annotation['image_id'] for annotation in annotations)
     listed = {image['file_name'] for image in content['images']}
     known = [image for image in truth['images'] if (Path(images) / image['file_name']).is_file()]

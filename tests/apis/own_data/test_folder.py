@@ -239,7 +239,8 @@ def test_mistakes(folder, options, error, message):
         {k: v for k, v in a.items() if k != 'segmentation'} for a in truth['annotations']
     ]))  # fmt: skip
     broken['classes'] = dict(truth, categories=truth['categories'][:2])
-    broken['other'] = dict(truth, images=[dict(i, file_name='z.png') for i in truth['images']])
+    others = [dict(image, file_name=f'z{image["id"]}') for image in truth['images']]
+    broken['other'] = dict(truth, images=others)
     for name, content in broken.items():
         Path(f'{name}.json').write_text(json.dumps(content))
     with pytest.raises(error, match=message):
