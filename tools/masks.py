@@ -101,8 +101,8 @@ def main(argv: list[str]) -> int:
     from mmp2seg.apis.network_maps import NetworkMaps
     from mmp2seg.apis.point_masks import (
         build_point_segmenter,
-        train_class_head,
         require_integer_ids,
+        train_class_head,
         write_point_masks,
     )
     from mmp2seg.apis.predictions import describe_dropped

@@ -3,6 +3,7 @@
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations
 
+from mmp2seg.datasets.coco_content import check_segmentations
 from mmp2seg.files.json_reading import is_finite_number
 from mmp2seg.ops.polygons import mask_to_polygons
 from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
@@ -36,9 +37,11 @@ class PseudoLabelCocoDataset(CocoDataset):
         """Return mmdet's entry of an image, with scores.
 
         Raises:
-            ValueError: a score is negative or not finite; the message names file and annotation.
+            ValueError: a score is negative or not finite, or a mask cannot be decoded; the message
+                names file and annotation.
         """
         annotations = raw_data_info['raw_ann_info']
+        check_segmentations(self.ann_file, [raw_data_info['raw_img_info']], annotations)
         # mmdet does not report which annotations it skips: parse one at a time
         entry = super().parse_data_info({**raw_data_info, 'raw_ann_info': []})
         for annotation in annotations:

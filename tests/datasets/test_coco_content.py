@@ -4,7 +4,9 @@ from mmp2seg.datasets.coco_content import (
     annotation_place,
     category_labels,
     check_coco_content,
+    check_image_files,
     check_image_sizes,
+    check_segmentations,
     ordered_class_names,
 )
 
@@ -122,3 +124,75 @@ def test_background_points():
     message = "expected no background_points in a file with a category 'background', got 2"
     with pytest.raises(ValueError, match=rf'^a.json: images\[0\]: {message}'):
         check_coco_content('a.json', _with_clicks([1, 2], [3, 4], categories=named))
+
+
+def _masks(**changes):
+    image = dict(id=1, file_name='a.png', height=2, width=3)
+    whole = dict(size=[2, 3], counts=[0, 6])
+    annotation = dict(id=5, image_id=1, segmentation=whole)
+    return [image], [annotation, {**annotation, 'id': 6, **changes}, dict(id=7, image_id=1)]
+
+
+@pytest.mark.parametrize(
+    'segmentation', [[[0, 0, 1, 0, 1, 1]], [[0, 0]], [], None, dict(size=[2, 3], counts='06')]
+)
+def test_masks_that_can_be_decoded_and_those_that_mmdet_ignores_pass(segmentation):
+    check_segmentations('a.json', *_masks(segmentation=segmentation))
+
+
+@pytest.mark.parametrize(
+    ('segmentation', 'message'),
+    [
+        (dict(size=[2, 3], counts='0'), 'expected runs that make up the 6 pixels'),
+        (
+            dict(size=[3, 2], counts='06'),
+            r'expected a mask of .* \[2, 3\], got \[3, 2\]',
+        ),
+        ([[0, 0, 1e300, 0, 1, 1]], 'expected polygons of finite numbers'),
+        ('mask.png', 'expected polygons or an RLE'),
+    ],
+)
+def test_masks_that_cannot_be_decoded_are_named(segmentation, message):
+    with pytest.raises(ValueError, match=rf'^a\.json: image 1 \(a\.png\): annotation 6: {message}'):
+        check_segmentations('a.json', *_masks(segmentation=segmentation))
+
+
+@pytest.mark.parametrize('side', [True, '4', 4.0, 0, None, 10**10])
+def test_sizes_are_checked_with_the_content(side):
+    image = dict(id=1, file_name='a.png', height=4, width=side)
+    content = dict(images=[image], categories=[], annotations=[])
+    check_coco_content('a.json', content)
+    with pytest.raises(ValueError, match=r'a\.json: images\[0\]: expected (width|at most)'):
+        check_coco_content('a.json', content, image_keys=('height', 'width'))
+
+
+@pytest.mark.parametrize(
+    ('part', 'entries', 'message'),
+    [
+        ('images', [dict(id=True, file_name='a')], 'expected id to be int or str, got True'),
+        ('images', [dict(id=2**63, file_name='a')], 'expected id to be int or str, got 922'),
+        ('images', [dict(id=1, file_name='a\0')], r"expected the name of a file, got 'a\\x00'"),
+        ('images', [dict(id=1, file_name=['a'])], r"expected file_name to be str, got \['a'\]"),
+        (
+            'categories',
+            [dict(id='a', name='cat'), dict(id=1, name='dog')],
+            r"expected an id like 'a' of categories\[0\], got 1",
+        ),
+    ],
+)
+def test_values_of_another_kind_are_named(part, entries, message):
+    content = {**dict(images=[], categories=[], annotations=[]), part: entries}
+    with pytest.raises(ValueError, match=rf'^a\.json: {part}\[{len(entries) - 1}\]: {message}'):
+        check_coco_content('a.json', content)
+
+
+def test_ids_that_have_to_be_integers():
+    content = dict(images=[dict(id='a', file_name='a')], categories=[], annotations=[])
+    check_coco_content('a.json', content)
+    with pytest.raises(ValueError, match=r"images\[0\]: expected id to be int, got 'a'"):
+        check_coco_content('a.json', content, integer_ids=True)
+
+
+def test_images_without_a_stated_size_are_not_looked_at(tmp_path):
+    check_image_files('a.json', [dict(file_name='gone.png')], tmp_path)
+    check_image_files('a.json', [dict(file_name='a.hdr', height=1, width=1)], tmp_path)

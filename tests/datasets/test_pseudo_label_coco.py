@@ -92,3 +92,10 @@ def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
     assert all(isinstance(one['mask'], dict) for one in dataset.get_data_info(0)['instances'])
     mmdets = make(annotations, CocoDataset, pipeline=steps(False))[0]
     assert mmdets['gt_ignore_flags'].all()  # mmdet ignores all instances
+
+
+def test_a_mask_that_cannot_be_decoded_is_named_before_the_training(make):
+    broken = annotation(3, 7, 9, segmentation=dict(size=[8, 10], counts='garbage'))
+    message = r'labels\.json: image 7 \(7\.jpg\): annotation 3: expected runs that make up the 80'
+    with pytest.raises(ValueError, match=message):
+        make([annotation(1, 5, 9), broken])

@@ -1,10 +1,12 @@
+import zlib
+
 import cv2
 import mmcv
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmp2seg.files.image_reading import read_rgb
+from mmp2seg.files.image_reading import bad_image, read_rgb
 
 
 def gradient(height=20, width=30):
@@ -68,10 +70,28 @@ def test_float_images_of_three_channels(tmp_path):
 @pytest.mark.parametrize('content', [b'', b'no image', b'\x89PNG\r\n\x1a\n'])
 def test_what_is_no_image_is_an_error_that_names_the_file(tmp_path, content):
     (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(ValueError, match=r'a\.png: expected an image, got a file'):
+    with pytest.raises(ValueError, match=r'a\.png: expected an image, got an? (empty )?file'):
         read_rgb(tmp_path / 'a.png')
 
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'gone\.png: no such file'):
         read_rgb(tmp_path / 'gone.png')
+
+
+def test_folders_and_what_would_fill_the_memory(tmp_path):
+    with pytest.raises(ValueError, match=r'expected an image, Is a directory'):
+        read_rgb(tmp_path)
+    png = tmp_path / 'a.png'
+    cv2.imwrite(str(png), np.zeros((4, 5), np.uint8))
+    content = png.read_bytes()
+    header = b'IHDR' + (60_000).to_bytes(4, 'big') * 2 + content[24:29]
+    png.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, 'big') + content[33:])
+    with pytest.raises(ValueError, match=r'a\.png: .* got one of more than 178956970 pixels'):
+        read_rgb(png)
+
+
+def test_errors_of_decoders_become_one_line():
+    error = ValueError('first line\nsecond line')
+    assert bad_image('a.png', error) == 'a.png: expected an image, first line'
+    assert bad_image('a.png', KeyError()) == 'a.png: expected an image, KeyError'

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -273,6 +274,57 @@ def test_load_refuses_values_of_other_types(tmp_path, part, key, value, message)
     content[part][0][key] = value
     write_json(tmp_path / 'a.json', content)
     with pytest.raises(ValueError, match=rf'a\.json: .*{message}'):
+        load(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize('counts', ['0', 'garbage', '', 'é', 'P' * 100_000, 'f1'])
+def test_load_refuses_runs_that_do_not_fill_the_image(tmp_path, counts):
+    content = assembled()
+    content['annotations'][1]['segmentation']['counts'] = counts
+    write_json(tmp_path / 'a.json', content)
+    message = r'a\.json: image 4 \(a\.jpg\), point 9: expected runs that make up the 15 pixels'
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize(
+    ('part', 'key', 'value'),
+    [
+        ('annotations', 'point', [True, 1]),
+        ('annotations', 'point', ['1', '2']),
+        ('annotations', 'point', [1e300, 2]),
+        ('annotations', 'bbox', [0, 0, 1]),
+        ('annotations', 'bbox', [0, 0, 1, '1']),
+        ('annotations', 'area', '15'),
+        ('annotations', 'score', True),
+        ('annotations', 'score', None),
+        ('annotations', 'click_score', 'high'),
+        ('annotations', 'point_id', 2**63),
+        ('dropped_points', 'point', None),
+        ('images', 'height', True),
+        ('images', 'width', 10**9),
+        ('images', 'file_name', 7),
+        ('categories', 'name', ['cat']),
+    ],
+)
+def test_load_refuses_values_that_are_no_numbers_or_no_text(tmp_path, part, key, value):
+    content = assembled(dropped=[dropped_entry()])
+    content[part][0][key] = value
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=rf'a\.json: {part}\[0\]: expected '):
+        load(tmp_path / 'a.json')
+
+
+def test_load_refuses_infinity_and_other_infos(tmp_path):
+    text = json.dumps({**assembled(), 'info': 'text'})
+    (tmp_path / 'a.json').write_text(text)
+    with pytest.raises(ValueError, match=r"a\.json: expected info to be an object, got 'text'"):
+        load(tmp_path / 'a.json')
+    text = json.dumps(assembled())
+    (tmp_path / 'a.json').write_text(re.sub(r'"score": [^,}]+', '"score": 1e999', text, count=1))
+    with pytest.raises(
+        ValueError, match=r'annotations\[0\]: expected score to be a number, got inf'
+    ):
         load(tmp_path / 'a.json')
 
 

@@ -151,3 +151,10 @@ def test_colour_map(results, tmp_path):
     Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8)).save(path)
     with pytest.raises(ValueError, match=r'colour\.png: expected a palette or grey .*got RGB'):
         LoadPointAnnotations()({**results, 'seg_map_path': str(path)})
+
+
+def test_another_size_than_the_file_states_is_named(results):
+    assert LoadPointAnnotations()({**results, 'height': 4, 'width': 6})['gt_seg_map'].any()
+    message = r'^photo\.jpg: expected 4 x 6 pixels \(width x height\) as in points\.txt, got 6 x 4$'
+    with pytest.raises(ValueError, match=message):
+        LoadPointAnnotations()({**results, 'height': 6, 'width': 4})
