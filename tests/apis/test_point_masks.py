@@ -196,6 +196,7 @@ def changed(part, **values):
         (changed('images', file_name='gone.jpg'), FileNotFoundError, r'gone\.jpg: no such file'),
         (changed('images', height=21), ValueError, r'a\.jpg: expected 40 x 21 pixels .* 40 x 20'),
         (changed('images', id='x'), ValueError, r"whole numbers, got 'x' in images\[0\]"),
+        (changed('annotations', id=True), ValueError, 'whole numbers, got True in annotations'),
         (changed('annotations', id='x'), ValueError, r"got 'x' in annotations\[0\]"),
         (changed('images', file_name='sub/b.jpg'), ValueError, r'got sub/b\.jpg and sub/b\.png'),
         (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mmcv import imread
 from mmengine.config import Config
+from PIL import Image
 
 from mmp2seg.apis import predictions as apis
 from mmp2seg.apis.arguments import CommandError
@@ -277,3 +278,24 @@ def test_sheet(folder):
     one = apis.label_sheet(labels, str(folder / 'JPEGImages'), ['img_1.jpg'], height=220)
     assert np.array_equal(sheet[: len(one), : one.shape[1]], one)
     assert len(sheet) == 2 * len(one) + 8
+
+
+def test_images_of_another_size_are_named_before_the_network_runs(cfg, folder):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (48, 40)).save(folder / 'JPEGImages/img_2.jpg', exif=exif)
+    options = dict(images=str(folder / 'JPEGImages'), points=str(folder / 'points.json'))
+    message = r'img_2\.jpg: expected 48 x 40 pixels .* as in .*points\.json, got 40 x 48: .* EXIF'
+    with pytest.raises(ValueError, match=message):
+        apis.set_prediction_data(cfg, **options)
+
+
+def test_ids_that_a_network_cannot_use_are_named(cfg, folder):
+    path = folder / 'points.json'
+    content = json.loads(path.read_text())
+    content['annotations'][1]['id'] = 'a'
+    path.write_text(json.dumps(content))
+    options = dict(images=str(folder / 'JPEGImages'), points=str(path))
+    message = r"points\.json: annotations\[1\]: expected id to be int, got 'a'"
+    with pytest.raises(ValueError, match=message):
+        apis.set_prediction_data(cfg, **options)
