@@ -25,6 +25,7 @@ from mmp2seg.apis.arguments import (
     add_device_argument,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import select_device
@@ -73,6 +74,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
+    require_outputs(files=[args.out])
     # nothing here imports torch, except when the masks are loaded
     from mmp2seg.annotation.mask_worker import MaskWorker
     from mmp2seg.annotation.pictures import Pictures

@@ -8,14 +8,17 @@ before that.
 
 import argparse
 import contextlib
+import errno
 import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from mmp2seg.apis.command_errors import bug_line, error_line, is_expected
+from mmp2seg.files.folders import require_writable
 from mmp2seg.files.weights_only import weights_only
 
 # Exceptions that report bad input files and options in tools that read and write files. In other
@@ -122,6 +125,23 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     # run_command reads it
     parser.add_argument(_DEBUG, action='store_true', help='show the traceback of an error')
     return parser
+
+
+def require_outputs(
+    *, files: Iterable[str | Path | None] = (), folders: Iterable[str | Path | None] = ()
+) -> None:
+    """Check that the outputs of a command can be written, before its work; None is left out.
+
+    Raises:
+        OSError: one cannot be; ``filename`` is the folder, or the file if it is a folder.
+    """
+    files = [Path(path) for path in files if path is not None]
+    for path in files:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    for folder in [*(path.parent for path in files), *folders]:
+        if folder is not None:
+            require_writable(folder)
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, *, what: str = 'the config') -> None:

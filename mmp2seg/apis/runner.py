@@ -165,6 +165,7 @@ def dump_predictions(cfg: Config, path: str) -> None:
     """Also write the predictions of the test to the pickle ``path``, with masks as RLE."""
     if not path.endswith(('.pkl', '.pickle')):
         raise CommandError(f'--out: expected a .pkl or .pickle file, got {path}')
+    require_writable(Path(path).parent)
     evaluator = cfg.get('test_evaluator')
     if evaluator is None:
         raise CommandError('--out: the config has no test_evaluator')

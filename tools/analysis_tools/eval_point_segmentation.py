@@ -28,6 +28,7 @@ from mmp2seg.apis.arguments import (
     add_truth_arguments,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 
@@ -82,6 +83,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
+    require_outputs(files=[args.json], folders=[args.worst])
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.analysis.point_segmentation.evaluation import evaluate
