@@ -9,7 +9,11 @@ from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmp2seg.files.atomic_write import remove_abandoned_files, replaced_file, write_text
+from mmp2seg.files.atomic_write import (
+    remove_abandoned_files,
+    replaced_file,
+    write_text,
+)
 from mmp2seg.registry import HOOKS
 
 _BACKEND = 'mmp2seg.atomic'

@@ -41,6 +41,9 @@ def read_config(path: str | Path, *, options: Mapping[str, Any] | None = None) -
             executed, or an option does not fit; the message names the file and the line, or the
             option.
     """
+    broken = _broken_file(Path(path).absolute(), ())  # before mmengine, which follows circles
+    if broken is not None:
+        raise ValueError(broken)
     try:
         cfg = Config.fromfile(str(path))
     except Exception as error:  # a config is Python code, which can raise anything
@@ -96,9 +99,6 @@ def _check_key(cfg: Config, key: str) -> None:
 
 def _find_cause(path: Path, error: Exception) -> str:
     """Return what is wrong with a config that mmengine could not read."""
-    found = _broken_file(path.absolute(), ())
-    if found is not None:
-        return found
     if isinstance(error, ImportError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # mmengine lists all of sys.path
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
