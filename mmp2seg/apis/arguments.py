@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import pickle
+import select
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -93,15 +94,15 @@ def _describe(error: Exception, mistakes: tuple[type[Exception], ...]) -> str:
 
 def _is_of_closed_output(error: Exception) -> bool:
     """Return whether the reader of standard output, such as ``head``, has ended; then be silent."""
-    if not isinstance(error, BrokenPipeError):
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, 'poll'):
         return False
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes again at the exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    is_closed = any(event & select.POLLERR for _, event in poll.poll(0))
+    if is_closed:  # Python flushes at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return is_closed
 
 
 def _print_traceback() -> None:

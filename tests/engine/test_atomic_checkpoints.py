@@ -1,5 +1,6 @@
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -101,12 +102,10 @@ def test_last_checkpoint_is_never_empty(tmp_path, monkeypatch):
 
 
 def test_the_rest_of_a_killed_training_is_removed(tmp_path):
-    process = os.fork()
-    if process == 0:
-        os._exit(0)
-    os.waitpid(process, 0)
+    process = subprocess.Popen(['true'])
+    process.wait()
     tag = process_tag().partition('-')[0]
-    (tmp_path / f'.iter_7.pth.{tag}-{process}.tmp').touch()
+    (tmp_path / f'.iter_7.pth.{tag}-{process.pid}.tmp').touch()
     (tmp_path / f'.iter_8.pth.{tag}-{os.getppid()}.tmp').touch()  # of a process that is alive
     train(tmp_path, iterations=1)
     assert files(tmp_path) == [
