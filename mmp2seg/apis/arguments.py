@@ -59,8 +59,6 @@ def run_command(
     Raises:
         SystemExit: for an exit status other than 0: ``error_status``, or 130 for Ctrl-C.
     """
-    if _DEBUG in sys.argv:
-        os.environ[_DEBUG_VARIABLE] = '1'
     status, message = None, None
     with _whole_lines(), weights_only(_TRUST not in sys.argv):
         try:
@@ -123,8 +121,7 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # run_command reads it
-    parser.add_argument(_DEBUG, action='store_true', help='show the traceback of an error')
+    parser.add_argument(_DEBUG, action=_DebugAction, help='show the traceback of an error')
     return parser
 
 
@@ -295,6 +292,16 @@ def parse_command(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.
     args = parser.parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+class _DebugAction(argparse.Action):
+    """Set the variable for this process and its children, and nothing in the namespace."""
+
+    def __init__(self, option_strings, dest, **options) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        os.environ[_DEBUG_VARIABLE] = '1'
 
 
 class _CfgOptions(argparse.Action):
