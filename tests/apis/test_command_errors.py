@@ -4,6 +4,7 @@ import os
 import pytest
 from torch._utils import ExceptionWrapper
 
+from mmp2seg.apis.arguments import at_least
 from mmp2seg.apis.command_errors import bug_line, error_line, is_expected
 from mmp2seg.files.folder_lock import FolderInUse
 from mmp2seg.files.image_folder import relative_stem
@@ -62,6 +63,12 @@ def test_other_errors_have_type_and_place(error_from):
     error = error_from(outside)
     assert not is_expected(error)
     assert bug_line(error).startswith('ValueError: of another package (')
+
+
+def test_what_our_code_calls_is_not_what_it_raises():
+    error = error_of(at_least(1), 'x')  # a ValueError of int(), in code of ours
+    assert not is_expected(error)
+    assert bug_line(error).startswith('ValueError: invalid literal')
 
 
 def test_what_a_worker_raises_is_ours_only_if_its_last_frame_is():

@@ -49,7 +49,7 @@ def test_a_config_with_its_base_and_options(write):
         ('a = 1\n\nb = undefined', r"a.py:3: NameError: name 'undefined' is not defined"),
         ('a = 1\nb = {}["key"]', 'a.py:2: KeyError: key'),
         ("_base_ = 'fails.py'", 'fails.py:2: ZeroDivisionError: division by zero'),
-        ('# caf\xe9', 'a.py: expected text in UTF-8, got the byte 0xe9 in line 1'),
+        ('# voil\xe0', 'a.py: expected text in UTF-8, got the byte 0xe0 in line 1'),
         ("_base_ = ['base.py', 'base.py']", 'a.py: KeyError: Duplicate key is not allowed'),
         ("custom_imports = dict(imports=['no_such_module'])", 'a.py: ImportError.*no_such_module$'),
     ],
