@@ -74,7 +74,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
-    require_outputs(files=[args.out])
     # nothing here imports torch, except when the masks are loaded
     from mmp2seg.annotation.mask_worker import MaskWorker
     from mmp2seg.annotation.pictures import Pictures
@@ -90,6 +89,7 @@ def main(argv: list[str]) -> None:
         raise CommandError(f'{args.images}: expected images ({" ".join(IMAGE_SUFFIXES)}), got none')
     if Path(args.out).is_dir() or Path(args.out).suffix != '.json':
         raise CommandError(f'--out: expected a file .json, got {args.out}')
+    require_outputs(files=[args.out])
     classes = None if args.classes is None else resolve_classes(args.classes)
     config = CONFIG if args.config is None else resolve_config(args.config)
     checkpoint = args.checkpoint

@@ -45,9 +45,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
-    require_outputs(files=[args.out])
     if not args.out.lower().endswith('.png'):
         raise CommandError(f'expected a .png file to write, got {args.out}')
+    require_outputs(files=[args.out])
     from mmp2seg.apis.drawing import spread_indices
     from mmp2seg.apis.predictions import label_sheet
     from mmp2seg.pseudo_labels.coco_json import load
