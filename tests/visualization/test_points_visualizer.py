@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -134,7 +137,7 @@ def test_without_a_display_nothing_waits_for_a_key(make_visualizer, with_points,
 def test_pictures_of_other_samples_are_written_atomically(make_visualizer, tmp_path, monkeypatch):
     """mmdet would write with OpenCV, which is silent if the disk is full."""
     visualizer = make_visualizer()
-    sample = DetDataSample(pred_instances=InstanceData(), metainfo=dict(img_id=7))
+    sample = DetDataSample(metainfo=dict(img_id=7))
     visualizer.add_datasample('x', IMAGE, sample, out_file=str(tmp_path / 'a' / '1.png'))
     assert np.array_equal(read(tmp_path / 'a' / '1.png'), visualizer.get_image())
     visualizer.add_datasample('x', IMAGE, sample)
