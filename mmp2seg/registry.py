@@ -37,6 +37,7 @@ TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmp2seg.codecs', 'mmp2seg.segmenters')
 METRICS = _child(MMENGINE_METRICS, 'mmp2seg.evaluation')
 HOOKS = _child(
     MMENGINE_HOOKS,
+    'mmp2seg.engine.atomic_checkpoints',
     'mmp2seg.engine.checked_resume_hook',
     'mmp2seg.engine.checked_weights_hook',
     'mmp2seg.engine.iteration_seed_hook',

@@ -25,6 +25,7 @@ from mmp2seg.apis.arguments import (
     add_device_argument,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import select_device
@@ -88,6 +89,7 @@ def main(argv: list[str]) -> None:
         raise CommandError(f'{args.images}: expected images ({" ".join(IMAGE_SUFFIXES)}), got none')
     if Path(args.out).is_dir() or Path(args.out).suffix != '.json':
         raise CommandError(f'--out: expected a file .json, got {args.out}')
+    require_outputs(files=[args.out])
     classes = None if args.classes is None else resolve_classes(args.classes)
     config = CONFIG if args.config is None else resolve_config(args.config)
     checkpoint = args.checkpoint

@@ -6,7 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
 from mmp2seg.apis.arguments import (
-    CommandError,
     add_tta_argument,
     command_parser,
     parse_command,
@@ -65,10 +64,7 @@ def main(argv: list[str]) -> None:
     if args.start is not None:
         pseudo_labels.require_labels('--start', args.start)  # before the network runs
     pseudo_labels.set_label_run(cfg, split=args.split, outfile=outfile, grouping=args.grouping)
-    try:
-        figures = runner.run_test(cfg)
-    except FileNotFoundError as error:  # the last line, as a data worker's holds its traceback
-        raise CommandError(str(error).strip().splitlines()[-1]) from error
+    figures = runner.run_test(cfg)
     if is_main_process():
         print(pseudo_labels.describe_labels(outfile, figures))
         if args.start is not None:

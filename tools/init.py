@@ -19,6 +19,7 @@ from mmp2seg.apis.arguments import (
     add_device_argument,
     add_skip_refused_argument,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -80,6 +81,7 @@ _fraction.__name__ = 'float'  # argparse shows this name in its error for text t
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
+    require_outputs(folders=[args.folder])
     # these import mmengine: after select_device
     from mmp2seg.apis.own_data.folder import write_own_data
     from mmp2seg.converters.class_names import resolve_classes

@@ -23,6 +23,7 @@ from mmp2seg.apis.arguments import (
     add_skip_refused_argument,
     add_trust_argument,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -94,6 +95,7 @@ def main(argv: list[str]) -> int:
     select_device(argv)
     args = parse_args(argv)
     check_outputs(args)
+    require_outputs(folders=[args.maps, args.draw])
     # these import mmengine: after select_device
     from mmengine.utils import track_iter_progress
 

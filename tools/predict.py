@@ -14,6 +14,7 @@ from mmp2seg.apis.arguments import (
     add_tta_argument,
     command_parser,
     parse_command,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -50,34 +51,32 @@ def main(argv: list[str]) -> None:
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.apis import pseudo_labels, runner
-    from mmp2seg.apis.predictions import last_line, set_prediction_data, write_point_maps
+    from mmp2seg.apis.predictions import set_prediction_data, write_point_maps
 
     cfg = runner.load_test_config(args)
     if args.draw is not None and Path(args.draw).is_file():
         raise CommandError(f'--draw: expected a folder, got the file {args.draw}')
+    require_outputs(folders=[args.draw])
     outfile = pseudo_labels.require_writable_json(args.out)
     maps = args.semantic_maps
-    try:
-        if maps is None and args.launcher == 'none':
-            folder = str(Path(cfg.work_dir) / 'point_maps')
-            if write_point_maps(
-                cfg,
-                images=args.images,
-                points=args.points,
-                folder=folder,
-                device=resolve_device(args.device),
-                track=track_iter_progress,
-            ):
-                maps = folder
-                print(
-                    f'\nsemantic maps made from the points: {maps} (--cfg-options '
-                    'point_segmenter=None: the network alone)'
-                )
-        set_prediction_data(cfg, images=args.images, points=args.points, semantic_maps=maps)
-        pseudo_labels.set_label_run(cfg, split='test', outfile=outfile)
-        figures = runner.run_test(cfg)
-    except (OSError, ValueError) as error:
-        raise CommandError(last_line(error)) from error
+    if maps is None and args.launcher == 'none':
+        folder = str(Path(cfg.work_dir) / 'point_maps')
+        if write_point_maps(
+            cfg,
+            images=args.images,
+            points=args.points,
+            folder=folder,
+            device=resolve_device(args.device),
+            track=track_iter_progress,
+        ):
+            maps = folder
+            print(
+                f'\nsemantic maps made from the points: {maps} (--cfg-options '
+                'point_segmenter=None: the network alone)'
+            )
+    set_prediction_data(cfg, images=args.images, points=args.points, semantic_maps=maps)
+    pseudo_labels.set_label_run(cfg, split='test', outfile=outfile)
+    figures = runner.run_test(cfg)
     if is_main_process():
         report(args, figures)
 

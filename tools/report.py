@@ -11,7 +11,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import FILE_ERRORS, at_least, make_parser, run_command
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    at_least,
+    make_parser,
+    require_outputs,
+    run_command,
+)
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -58,6 +64,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
+    require_outputs(files=[args.out])
     from mmp2seg.analysis.report.report import LabelFiles, write_report
 
     files = None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import CommandError, command_parser, parse_command, run_command
+from mmp2seg.apis.arguments import command_parser, parse_command, run_command
 from mmp2seg.apis.device import select_device
 
 
@@ -32,8 +32,6 @@ def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
     from mmp2seg.apis import runner as apis  # imports mmengine: after select_device
-    from mmp2seg.apis.data_files import check_data_files
-    from mmp2seg.models.pretrained import PretrainedWeightsError
 
     cfg = apis.load_config(
         args.config,
@@ -45,14 +43,8 @@ def main(argv: list[str]) -> None:
         apis.enable_amp(cfg)
     if args.auto_scale_lr:
         apis.enable_auto_scale_lr(cfg)
-    if args.resume is not None:
-        apis.set_resume(cfg, args.resume)
-    check_data_files(cfg, ('train', 'val'))
-    runner = apis.build_runner(cfg)
-    try:
-        runner.train()
-    except PretrainedWeightsError as error:
-        raise CommandError(str(error)) from error
+    note = apis.set_resume(cfg, args.resume) if args.resume is not None else None
+    apis.run_training(cfg, notes=[note] if note else [])
 
 
 if __name__ == '__main__':

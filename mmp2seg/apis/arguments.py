@@ -8,19 +8,27 @@ before that.
 
 import argparse
 import contextlib
+import errno
 import os
 import pickle
+import select
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
+from mmp2seg.apis.command_errors import bug_line, error_line, is_expected
+from mmp2seg.files.folders import require_writable
 from mmp2seg.files.weights_only import weights_only
 
-# Exceptions that report bad input files and options in tools that read and write files. Tools that
-# train or test a network do not catch them: there, the exceptions can come from any code and need a
-# traceback.
+# Exceptions that report bad input files and options in tools that read and write files. In other
+# tools they can come from any code, and run_command looks where they were raised.
 FILE_ERRORS = (OSError, ValueError)
 _TRUST = '--trust-checkpoint'
+_DEBUG = '--debug'
+_DEBUG_VARIABLE = 'MMP2SEG_DEBUG'
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 class CommandError(Exception):
@@ -35,28 +43,34 @@ def run_command(
 ) -> None:
     """Run ``main(argv)`` of a tool and exit with the status that it returns.
 
-    A :class:`CommandError` is printed as ``<tool>: error: <message>``, without traceback and on a
-    new line even if a progress bar is unfinished. Without the option --trust-checkpoint, torch
-    loads nothing but weights.
+    An error is printed as ``<tool>: error: <message>``, without traceback and on a new line even if
+    a progress bar is unfinished. If it may be a bug, the line has its type and place, and a second
+    one says how to see the traceback. The option --debug, or a value of the environment variable
+    ``MMP2SEG_DEBUG``, shows the traceback of any error; the option also sets the variable, for the
+    commands that this one starts. Without the option --trust-checkpoint, torch loads nothing but
+    weights.
 
     Args:
-        main: function of the process's arguments that returns the exit status; None means 0.
-        mistakes: other exceptions to report like a :class:`CommandError`.
-        error_status: exit status after such an error.
+        main: function of the process's arguments that returns the exit status; None means 0. The
+            second line names the attribute ``log_file`` of an error, a log with the traceback.
+        mistakes: exceptions to report like a :class:`CommandError`, wherever they were raised.
+        error_status: exit status after an error.
 
     Raises:
-        SystemExit: for an exit status other than 0.
+        SystemExit: for an exit status other than 0: ``error_status``, or 130 for Ctrl-C.
     """
     status, message = None, None
     with _whole_lines(), weights_only(_TRUST not in sys.argv):
         try:
             status = main(sys.argv[1:])
-        except pickle.UnpicklingError as error:
-            first = str(error).strip().splitlines()[0]
+        except KeyboardInterrupt:
+            status, message = _INTERRUPTED, f'{_tool()}: interrupted'
+            _print_traceback()
+        except Exception as error:
             status = error_status
-            message = f'{_tool()}: error: a file that is no plain weights: {first} ({_TRUST})'
-        except (CommandError, *mistakes) as error:
-            status, message = error_status, f'{_tool()}: error: {error}'
+            if not _is_of_closed_output(error):
+                message = f'{_tool()}: error: {_describe(error, mistakes)}'
+            _print_traceback()
     if message and status == 1:
         sys.exit(message)
     if message:
@@ -65,15 +79,67 @@ def run_command(
         sys.exit(status)
 
 
+def _describe(error: Exception, mistakes: tuple[type[Exception], ...]) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        first = str(error).strip().splitlines()[0]
+        return f'a file that is no plain weights: {first} ({_TRUST})'
+    if isinstance(error, (CommandError, *mistakes)) or is_expected(error):
+        return error_line(error)
+    log = getattr(error, 'log_file', None)
+    where = f'run with {_DEBUG} for the traceback' + (f', or read {log}' if log else '')
+    return f'{bug_line(error)}\n{where}'
+
+
+def _is_of_closed_output(error: Exception) -> bool:
+    """Return whether the reader of standard output, such as ``head``, has ended; then be silent."""
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, 'poll'):
+        return False
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    is_closed = any(event & select.POLLERR for _, event in poll.poll(0))
+    if is_closed:  # Python flushes at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return is_closed
+
+
+def _print_traceback() -> None:
+    if os.environ.get(_DEBUG_VARIABLE):
+        traceback.print_exc()
+
+
 def _tool() -> str:
     return os.path.basename(sys.argv[0])
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser whose help keeps the line breaks of ``description``, a tool's docstring."""
-    return argparse.ArgumentParser(
+    """Return a parser with --debug, whose help keeps the line breaks of ``description``.
+
+    Args:
+        description: a tool's docstring.
+    """
+    parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(_DEBUG, action=_DebugAction, help='show the traceback of an error')
+    return parser
+
+
+def require_outputs(
+    *, files: Iterable[str | Path | None] = (), folders: Iterable[str | Path | None] = ()
+) -> None:
+    """Check that the outputs of a command can be written, before its work; None is left out.
+
+    Raises:
+        OSError: one cannot be; ``filename`` is the folder, or the file if it is a folder.
+    """
+    files = [Path(path) for path in files if path is not None]
+    for path in files:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    for folder in [*(path.parent for path in files), *folders]:
+        if folder is not None:
+            require_writable(folder)
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, *, what: str = 'the config') -> None:
@@ -228,14 +294,31 @@ def parse_command(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.
     return args
 
 
+class _DebugAction(argparse.Action):
+    """Set the variable for this process and its children, and nothing in the namespace."""
+
+    def __init__(self, option_strings, dest, **options) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        os.environ[_DEBUG_VARIABLE] = '1'
+
+
 class _CfgOptions(argparse.Action):
-    """mmengine's ``DictAction``, imported only when the option is used."""
+    """mmengine's ``DictAction``, imported only when the option is used, with checks."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         from mmengine.config import DictAction
 
         action = DictAction(self.option_strings, self.dest, nargs=self.nargs)
-        action(parser, namespace, values, option_string)
+        for text in values:
+            key, equals, _ = text.partition('=')
+            if not equals or not all(key.split('.')):
+                parser.error(f'argument {option_string}: expected KEY=VALUE, got {text!r}')
+            try:
+                action(parser, namespace, [text], option_string)
+            except AssertionError as error:  # of brackets
+                parser.error(f'argument {option_string}: {text}: {error}')
 
 
 class _LineTracker:

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
@@ -230,11 +229,6 @@ def label_sheet(
             )
         )
     return panel_grid(rows)
-
-
-def last_line(error: Exception) -> str:
-    """Return the last line of an error message; a data worker puts a traceback before it."""
-    return re.sub(r'^\w+Error: ', '', str(error).strip().split('\n')[-1])
 
 
 def _draw(

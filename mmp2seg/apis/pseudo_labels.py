@@ -15,6 +15,7 @@ from mmp2seg.codecs.building import build_codecs
 from mmp2seg.codecs.data_samples import add_instances
 from mmp2seg.evaluation.metrics import PseudoLabelWriter
 from mmp2seg.files.atomic_write import write_json
+from mmp2seg.files.folders import require_writable
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.pseudo_labels.fallback import with_fallback
 from mmp2seg.registry import DATASETS
@@ -36,9 +37,10 @@ def require_writable_json(path: str) -> str:
     folder = Path(path).resolve().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        require_writable(folder)
     except OSError as error:
         raise CommandError(f'--out: {folder}: {error.strerror}') from error
-    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+    if Path(path).is_dir():
         raise CommandError(f'--out: cannot be written: {path}')
     return path
 

@@ -1,19 +1,28 @@
 """Build an mmengine Runner from command-line values; shared by the tools."""
 
 import argparse
+import logging
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.data_files import check_data_files, innermost_dataset, innermost_datasets
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
+from mmp2seg.files.config_reading import read_config
+from mmp2seg.files.folders import require_writable
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
-from mmp2seg.models.pretrained import WrongCheckpointError
+from mmp2seg.models.pretrained import PretrainedWeightsError, WrongCheckpointError
 
 # The names of mmcv's transform in the scopes of mmengine, mmcv, mmdet and mmseg.
 _IMAGE_LOADERS = (
@@ -43,13 +52,13 @@ def load_config(
 
     Raises:
         CommandError: there is no file at ``path``.
+        ValueError: the config cannot be read, or an option does not fit; the message names the file
+            and the line, or the option.
     """
     if not Path(path).is_file():
         raise CommandError(f'config not found: {path}')
-    cfg = Config.fromfile(path)
+    cfg = read_config(path, options=cfg_options)
     cfg.launcher = launcher
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
     load_images_by_name(list(cfg.values()))
     if work_dir is not None:
         cfg.work_dir = work_dir
@@ -114,24 +123,58 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-def set_resume(cfg: Config, resume: str) -> None:
+def set_resume(cfg: Config, resume: str) -> str | None:
     """Resume from the checkpoint ``resume``, or for 'auto' from the latest one in the work dir.
 
     If the work dir has no checkpoint, 'auto' starts from the beginning and keeps the config's
     ``load_from``.
+
+    Returns:
+        str: a note that the training starts from the beginning, None if it resumes.
+
+    Raises:
+        CommandError: there is no such checkpoint, or it holds more than weights.
     """
-    if resume != 'auto':
-        cfg.load_from = require_checkpoint(resume)
-        cfg.resume = True
-    elif Path(cfg.work_dir, 'last_checkpoint').is_file():
-        cfg.load_from = require_checkpoint(find_latest_checkpoint(cfg.work_dir))
-        cfg.resume = True
+    path = resume if resume != 'auto' else latest_checkpoint(cfg.work_dir)
+    if path is None:
+        return f'--resume: no checkpoint in {cfg.work_dir}: the training starts anew'
+    cfg.load_from = require_checkpoint(path)
+    cfg.resume = True
+    return None
+
+
+def latest_checkpoint(work_dir: str) -> str | None:
+    """Return the latest checkpoint of a work dir that is complete, None if there is none.
+
+    It is the one that the file ``last_checkpoint`` names, in the work dir, which may have moved, or
+    else at its own place. If the file is missing or names none that is complete, it is the one in
+    the work dir with the highest number.
+
+    Raises:
+        CommandError: ``last_checkpoint`` names a checkpoint, and there is none.
+    """
+    named = Path(work_dir, 'last_checkpoint')
+    text = named.read_text(encoding='utf-8', errors='replace').strip() if named.is_file() else ''
+    places = [Path(work_dir, Path(text).name), Path(text)] if text else []
+    numbered = {
+        int(found[1]): path
+        for path in Path(work_dir).glob('*.pth')
+        if (found := re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name))
+    }
+    places += [path for _, path in sorted(numbered.items(), reverse=True)]
+    for path in places:
+        if zipfile.is_zipfile(path):  # its directory is at the end, so that it is complete
+            return str(path)
+    if text:
+        raise CommandError(f'{named}: checkpoint not found, or incomplete: {text}')
+    return None
 
 
 def dump_predictions(cfg: Config, path: str) -> None:
     """Also write the predictions of the test to the pickle ``path``, with masks as RLE."""
     if not path.endswith(('.pkl', '.pickle')):
         raise CommandError(f'--out: expected a .pkl or .pickle file, got {path}')
+    require_writable(Path(path).parent)
     evaluator = cfg.get('test_evaluator')
     if evaluator is None:
         raise CommandError('--out: the config has no test_evaluator')
@@ -183,12 +226,16 @@ def run_test(cfg: Config) -> dict:
 
     Raises:
         CommandError: the checkpoint is of another network or of other classes.
+        FileNotFoundError, ValueError: see :func:`mmp2seg.apis.data_files.check_data_files`.
+        OSError: the work dir cannot be written to.
     """
+    require_writable(cfg.work_dir)
     check_data_files(cfg, ('test',))
-    try:
-        return build_runner(cfg).test()
-    except WrongCheckpointError as error:
-        raise CommandError(str(error)) from error
+    with _traceback_in_log():
+        try:
+            return build_runner(cfg).test()
+        except WrongCheckpointError as error:
+            raise CommandError(str(error)) from error
 
 
 def load_images_by_name(settings: object) -> None:
@@ -245,16 +292,73 @@ def init_workers(cfg: Config) -> None:
             loader.setdefault('worker_init_fn', dict(type='mmp2seg.init_worker'))
 
 
+def run_training(cfg: Config, *, notes: Sequence[str] = ()) -> None:
+    """Build the Runner of ``cfg`` and train.
+
+    Args:
+        cfg: adapted in place; see :func:`build_runner`.
+        notes: lines for the log.
+
+    Raises:
+        CommandError: weights to start from are missing or do not fit.
+        FileNotFoundError, ValueError: see :func:`mmp2seg.apis.data_files.check_data_files`.
+        OSError: the work dir cannot be written to.
+    """
+    require_writable(cfg.work_dir)
+    check_data_files(cfg, ('train', 'val'))
+    with _traceback_in_log():
+        try:
+            runner = build_runner(cfg)
+            for note in notes:
+                runner.logger.info(note)
+            runner.train()
+        except (PretrainedWeightsError, WrongCheckpointError) as error:
+            raise CommandError(str(error)) from error
+
+
+@contextmanager
+def _traceback_in_log() -> Iterator[None]:
+    """Write the traceback of an error to the log file, which the error gets as ``log_file``.
+
+    The console does not get it: see :func:`mmp2seg.apis.arguments.run_command`.
+    """
+    try:
+        yield
+    except Exception as error:
+        logger = MMLogger.get_current_instance()
+        record = logger.makeRecord(
+            logger.name, logging.ERROR, __file__, 0, 'failed:', (), sys.exc_info()
+        )
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.handle(record)
+                error.log_file = handler.baseFilename
+        raise
+
+
+def set_atomic_checkpoints(cfg: Config) -> None:
+    """Replace mmengine's ``CheckpointHook`` by one that loses no checkpoint when interrupted."""
+    hooks = cfg.get('default_hooks') or ConfigDict()
+    checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook'))  # mmengine's
+    for hook in [checkpoint, *(cfg.get('custom_hooks') or [])]:
+        if isinstance(hook, dict) and _type_name(hook) == 'CheckpointHook':
+            hook['type'] = 'mmp2seg.AtomicCheckpointHook'
+    cfg.default_hooks = hooks
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner of ``cfg``, which is adapted in place.
 
-    Without an accelerator, it is adapted to the CPU. See also :func:`make_reproducible` and
-    :func:`init_workers`. The class is mmengine's Runner or the config's ``runner_type``.
+    Without an accelerator, it is adapted to the CPU. See also :func:`make_reproducible`,
+    :func:`init_workers` and :func:`set_atomic_checkpoints`. The class is mmengine's Runner or the
+    config's ``runner_type``.
     """
     notes = []
+    set_atomic_checkpoints(cfg)
     make_reproducible(cfg)
     init_workers(cfg)
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmp2seg.CheckedResumeHook')]
+    checks = ('mmp2seg.CheckedResumeHook', 'mmp2seg.CheckedStartHook')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *(dict(type=kind) for kind in checks)]
     if isinstance(cfg.get('load_from'), str):
         require_checkpoint(cfg.load_from)
     if get_device() == 'cpu':

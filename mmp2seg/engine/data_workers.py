@@ -18,8 +18,9 @@ _PR_SET_PDEATHSIG = 1  # man 2 prctl
 def init_worker(worker_id: int) -> None:
     """Seed a worker process and, on Linux, let it die with the training process.
 
-    A worker that waits to write to a full pipe does not see that its parent was killed, and would
-    live on.
+    Ctrl-C reaches all processes of a terminal. The training process ends its workers, so that they
+    ignore it and print no traceback. A worker that waits to write to a full pipe does not see that
+    its parent was killed, and would live on.
 
     Args:
         worker_id: its number.
@@ -28,6 +29,7 @@ def init_worker(worker_id: int) -> None:
     seed = (info.seed if info is not None else worker_id) % 2**32
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - the state that transforms use
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == 'linux':
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -18,6 +18,7 @@ from mmp2seg.experiments.phases import run_phases
 from mmp2seg.experiments.photographs import MAPS_KINDS, SEGMENTER, STRENGTH
 from mmp2seg.experiments.stage1_run import shapes_phase
 from mmp2seg.files.folder_lock import FolderInUse, folder_lock
+from mmp2seg.files.folders import require_writable
 from mmp2seg.files.text_reading import read_text
 
 # Options that need --photographs, with their defaults.
@@ -193,9 +194,11 @@ def run_until_interrupted(
 
     Raises:
         CommandError: a phase outside of the jobs failed, or another command uses the work dir.
+        OSError: the work dir cannot be written to.
     """
     end_like_interrupted('SIGTERM', 'SIGHUP')
     try:
+        require_writable(args.work_dir)
         with folder_lock(args.work_dir):
             return run(args)
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from mmp2seg.experiments.phases import file_name
 from mmp2seg.experiments.stage1_run import Stage1Run, Variant
 from mmp2seg.experiments.stage2_configs import config_key, segmentor_name, write_segmentor_config
 from mmp2seg.files.atomic_write import write_text
+from mmp2seg.files.config_reading import read_config
 
 # Settings that mmengine's Runner, or ours, reads to train.
 TRAINING_KEYS = (
@@ -51,6 +52,7 @@ def load_configs(paths: Sequence[Path], *, cfg_options: Mapping | None = None) -
 
     Raises:
         CommandError: a file is missing, or two have the same name.
+        ValueError: a config cannot be read, or an option does not fit.
     """
     configs, sources = {}, {}
     for path in paths:
@@ -59,9 +61,7 @@ def load_configs(paths: Sequence[Path], *, cfg_options: Mapping | None = None) -
         source = path.resolve()
         if sources.setdefault(path.stem, source) != source:
             raise CommandError(f'two configs named {path.stem}: {sources[path.stem]}, {source}')
-        configs[path.stem] = Config.fromfile(path)
-        if cfg_options:
-            configs[path.stem].merge_from_dict(dict(cfg_options))
+        configs[path.stem] = read_config(path, options=cfg_options)
     return configs
 
 

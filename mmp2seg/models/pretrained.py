@@ -58,7 +58,7 @@ def require_pretrained(model: nn.Module, *, setting: str = 'model') -> None:
                 continue
             unmet = unmet_entries(module, state)
             if unmet:
-                total = len(_entries(module))
+                total = len(weight_entries(module))
                 reason = f'have no entry of the right shape for {len(unmet)} of {total} entries'
                 reason = f'{reason}, the first is {unmet[0]}'
                 raise PretrainedWeightsError(_message(place, cfg['checkpoint'], reason))
@@ -111,7 +111,7 @@ def unmet_entries(module: nn.Module, state: dict[str, Tensor]) -> list[str]:
     """
     return [
         name
-        for name, value in _entries(module).items()
+        for name, value in weight_entries(module).items()
         if getattr(state.get(name), 'shape', None) != value.shape
     ]
 
@@ -134,7 +134,7 @@ def _read_weights(checkpoint: str, prefix: str | None) -> dict[str, Tensor]:
     return {name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)}
 
 
-def _entries(module: nn.Module) -> dict[str, Tensor]:
+def weight_entries(module: nn.Module) -> dict[str, Tensor]:
     """Return parameters and running statistics, but not the optional counters of batches."""
     state = module.state_dict()
     return {

@@ -75,18 +75,25 @@ class PointsVisualizer(DetLocalVisualizer):
             step: step of the picture in the backends.
         """
         if data_sample is None or not _has_points(data_sample):
-            super().add_datasample(
-                name,
-                image,
-                data_sample,
-                draw_gt=draw_gt,
-                draw_pred=draw_pred,
-                show=show and can_show(name),
-                wait_time=wait_time,
-                out_file=out_file,
-                pred_score_thr=pred_score_thr,
-                step=step,
-            )
+            backends = self._vis_backends
+            if out_file is not None:  # mmcv writes no picture on a full disk, and is silent
+                self._vis_backends = {}
+            try:
+                super().add_datasample(
+                    name,
+                    image,
+                    data_sample,
+                    draw_gt=draw_gt,
+                    draw_pred=draw_pred,
+                    show=show and can_show(name),
+                    wait_time=wait_time,
+                    pred_score_thr=pred_score_thr,
+                    step=step,
+                )
+            finally:
+                self._vis_backends = backends
+            if out_file is not None:
+                write_png(out_file, self.get_image())
             return
         image = image.clip(0, 255).astype(np.uint8)
         data_sample = data_sample.cpu()

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from mmp2seg.apis.arguments import (
     command_parser,
     make_parser,
     parse_command,
+    require_outputs,
     run_command,
 )
 
@@ -69,16 +71,95 @@ def test_run_command_turns_a_users_mistake_into_one_line(monkeypatch):
     assert info.value.code == 'x.py: error: no such thing: y'
 
 
-def test_run_command_leaves_other_errors_alone(monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['tools/x.py'])
+def exit_of(main, monkeypatch, *options, **settings):
+    monkeypatch.setattr(sys, 'argv', ['tools/x.py', *options])
+    with pytest.raises(SystemExit) as info:
+        run_command(main, **settings)
+    return info.value.code
 
+
+def fails(argv):
+    raise ValueError('a bug')
+
+
+def test_a_bug_has_its_type_and_place_and_says_how_to_see_more(monkeypatch, capsys):
+    line = fails.__code__.co_firstlineno + 1
+    bug = f'x.py: error: ValueError: a bug ({__file__}:{line})\nrun with --debug for the traceback'
+    assert exit_of(fails, monkeypatch) == bug
+    assert capsys.readouterr().err == ''
+    assert exit_of(fails, monkeypatch, mistakes=FILE_ERRORS) == 'x.py: error: a bug'
+
+    def fails_with_log(argv):
+        try:
+            fails(argv)
+        except ValueError as error:
+            error.log_file = 'work/1.log'
+            raise
+
+    assert exit_of(fails_with_log, monkeypatch) == f'{bug}, or read work/1.log'
+
+
+def test_debug_shows_the_traceback_of_any_error_here_and_in_children(monkeypatch, capsys):
     def main(argv):
-        raise ValueError('a bug')
+        assert vars(make_parser(None).parse_args(argv)) == {}  # no tool has to know it
+        fails(argv)
 
-    with pytest.raises(ValueError, match='a bug'):
-        run_command(main)
-    with pytest.raises(SystemExit, match='x.py: error: a bug'):
-        run_command(main, mistakes=FILE_ERRORS)
+    code = exit_of(main, monkeypatch, '--debug', mistakes=FILE_ERRORS)
+    assert code == 'x.py: error: a bug'
+    assert 'Traceback (most recent call last)' in capsys.readouterr().err
+    assert os.environ['MMP2SEG_DEBUG'] == '1'
+    exit_of(fails, monkeypatch)
+    assert 'ValueError: a bug\n' in capsys.readouterr().err
+    del os.environ['MMP2SEG_DEBUG']
+    exit_of(fails, monkeypatch)
+    assert capsys.readouterr().err == ''
+
+
+def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys):
+    def main(argv):
+        raise KeyboardInterrupt
+
+    try:
+        assert exit_of(main, monkeypatch) == 130
+    except KeyboardInterrupt:  # which would end pytest
+        pytest.fail('not caught')
+    assert capsys.readouterr().err == 'x.py: interrupted\n'
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    script = (
+        'from mmp2seg.apis.arguments import run_command\n'
+        'run_command(lambda argv: [print(i) for i in range(100000)])\n'
+    )
+    process = subprocess.run(
+        ['bash', '-c', f'{sys.executable} -c "$SCRIPT" | head -1'],
+        env={**os.environ, 'SCRIPT': script},
+        capture_output=True,
+        text=True,
+    )
+    assert (process.stdout, process.stderr) == ('0\n', '')
+
+
+@pytest.mark.parametrize('text', ['a', '=3', 'a.=3', 'a=[1,2'])
+def test_an_option_that_is_no_option_is_a_usage_error(capsys, text):
+    with pytest.raises(SystemExit) as info:
+        command_parser('d').parse_args(['cfg.py', '--cfg-options', 'b=1', text])
+    assert info.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert 'error: argument --cfg-options: ' in last and text in last
+
+
+def test_outputs_are_tried_before_the_work(tmp_path):
+    (tmp_path / 'file').touch()
+    require_outputs(files=[tmp_path / 'new' / 'a.json', None], folders=[tmp_path / 'b', None])
+    assert os.listdir(tmp_path) == ['file']
+    for outputs in (
+        dict(files=[tmp_path]),
+        dict(files=[tmp_path / 'file' / 'a.json']),
+        dict(folders=[tmp_path / 'file']),
+    ):
+        with pytest.raises(OSError, match='directory'):
+            require_outputs(**outputs)
 
 
 @pytest.mark.parametrize(('status', 'code'), [(None, 0), (0, 0), (1, 1), (130, 130)])

@@ -209,17 +209,6 @@ def test_pictures_show_masks_and_both_kinds_of_points(labels, folder):
     assert not changed[0][35, 5] and not changed[1].any()
 
 
-@pytest.mark.parametrize(
-    ('text', 'line'),
-    [
-        ('images: 1 of 3 are missing', 'images: 1 of 3 are missing'),
-        ('Caught ValueError in a worker.\nTraceback\nValueError: a.png: bad\n', 'a.png: bad'),
-    ],
-)
-def test_last_line(text, line):
-    assert apis.last_line(ValueError(text)) == line
-
-
 SEGMENTER = dict(
     type='mmp2seg.PointSegmenter',
     backbone=dict(type='mmp2seg.EfficientNetLite', out_indices=(3, 4)),

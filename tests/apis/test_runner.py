@@ -1,8 +1,12 @@
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import MMLogger
 
 from mmp2seg.apis import runner as apis
 from mmp2seg.apis.arguments import CommandError
@@ -74,20 +78,100 @@ def test_resume_from_a_path(config_file):
         apis.set_resume(cfg, 'gone.pth')
 
 
-def test_resume_auto_takes_the_latest(tmp_path):
-    checkpoint = tmp_path / 'iter_2.pth'
-    checkpoint.touch()
-    (tmp_path / 'last_checkpoint').write_text(str(checkpoint))
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='pretrained.pth'))
-    apis.set_resume(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))
+@pytest.fixture
+def work_dir(tmp_path):
+    """A folder with three checkpoints, the last of them cut off."""
+    folder = tmp_path / 'work'
+    folder.mkdir()
+    for number in (9, 10, 11):
+        torch.save(dict(state_dict={}), folder / f'iter_{number}.pth')
+    cut = folder / 'iter_11.pth'
+    cut.write_bytes(cut.read_bytes()[:-100])
+    return folder
 
 
-def test_resume_auto_in_a_new_folder_keeps_the_pretrained_weights(tmp_path):
+@pytest.mark.parametrize(
+    ('last', 'name'),
+    [
+        ('{folder}/iter_9.pth', 'iter_9.pth'),
+        ('/of/another/machine/iter_9.pth', 'iter_9.pth'),  # the folder has moved
+        ('{folder}/iter_11.pth', 'iter_10.pth'),  # incomplete
+        ('{folder}/iter_12.pth', 'iter_10.pth'),  # gone
+        ('', 'iter_10.pth'),  # the process was killed while it wrote
+        (None, 'iter_10.pth'),
+    ],
+)
+def test_resume_auto_takes_the_latest_that_is_complete(work_dir, last, name):
+    if last is not None:
+        (work_dir / 'last_checkpoint').write_text(last.format(folder=work_dir))
+    cfg = Config(dict(work_dir=str(work_dir), load_from='pretrained.pth'))
+    assert apis.set_resume(cfg, 'auto') is None
+    assert (cfg.resume, cfg.load_from) == (True, str(work_dir / name))
+
+
+def test_resume_auto_prefers_the_copy_in_the_work_dir(work_dir, tmp_path):
+    copy = shutil.copytree(work_dir, tmp_path / 'copy')
+    (copy / 'last_checkpoint').write_text(str(work_dir / 'iter_9.pth'))
+    assert apis.latest_checkpoint(str(copy)) == str(copy / 'iter_9.pth')
+    (copy / 'iter_9.pth').unlink()  # checkpoints can be in another folder than the logs
+    assert apis.latest_checkpoint(str(copy)) == str(work_dir / 'iter_9.pth')
+
+
+def test_resume_auto_without_a_checkpoint(tmp_path):
     cfg = Config(dict(work_dir=str(tmp_path), load_from='pretrained.pth'))
-    apis.set_resume(cfg, 'auto')
+    note = f'--resume: no checkpoint in {tmp_path}: the training starts anew'
+    assert apis.set_resume(cfg, 'auto') == note
     assert cfg.load_from == 'pretrained.pth'
     assert not cfg.get('resume')
+    (tmp_path / 'last_checkpoint').write_text('gone.pth')
+    with pytest.raises(CommandError, match=r'checkpoint not found, or incomplete: gone\.pth'):
+        apis.set_resume(cfg, 'auto')
+
+
+@pytest.mark.parametrize(
+    ('hooks', 'custom', 'kinds'),
+    [
+        (None, [], ['mmp2seg.AtomicCheckpointHook']),
+        (dict(checkpoint=dict(type='CheckpointHook')), [], ['mmp2seg.AtomicCheckpointHook']),
+        (dict(checkpoint=None), [], [None]),
+        (dict(checkpoint=dict(type='Mine')), [], ['Mine']),
+        (
+            dict(checkpoint=dict(type=CheckpointHook)),
+            [dict(type='mmengine.CheckpointHook'), dict(type='EMAHook')],
+            ['mmp2seg.AtomicCheckpointHook'] * 2 + ['EMAHook'],
+        ),
+    ],
+)
+def test_set_atomic_checkpoints(hooks, custom, kinds):
+    cfg = Config(dict(default_hooks=hooks, custom_hooks=custom))
+    apis.set_atomic_checkpoints(cfg)
+    found = [cfg.default_hooks.checkpoint, *cfg.custom_hooks]
+    assert [hook and hook['type'] for hook in found] == kinds
+
+
+def test_the_log_file_has_the_traceback(tmp_path, monkeypatch):
+    logger = MMLogger('failing', logger_name='failing', log_file=str(tmp_path / '1.log'))
+    monkeypatch.setattr(MMLogger, 'get_current_instance', lambda: logger)
+
+    def build(cfg):
+        return {}['oops']
+
+    monkeypatch.setattr(apis, 'build_runner', build)
+    for run in (apis.run_training, apis.run_test):
+        before = (tmp_path / '1.log').read_text()
+        with pytest.raises(KeyError) as info:
+            run(Config(dict(work_dir=str(tmp_path))))
+        assert info.value.log_file == str(tmp_path / '1.log')
+        text = (tmp_path / '1.log').read_text().removeprefix(before)
+        assert 'Traceback (most recent call last)' in text and "KeyError: 'oops'" in text
+
+
+def test_a_work_dir_that_cannot_be_written_stops_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    monkeypatch.setattr(apis, 'build_runner', pytest.fail)
+    for run in (apis.run_training, apis.run_test):
+        with pytest.raises(NotADirectoryError):
+            run(Config(dict(work_dir=str(tmp_path / 'file' / 'work'))))
 
 
 @pytest.mark.parametrize('evaluator', [dict(type='A'), [dict(type='A')]])

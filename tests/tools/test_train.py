@@ -1,10 +1,18 @@
+import os
 import re
+import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
+from mmp2seg.apis import runner as apis
+from mmp2seg.datasets.shapes.dataset import write_shapes
 from mmp2seg.experiments.commands import cfg_options, children_environment, tool_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,3 +141,163 @@ def test_a_resumed_training_equals_one_without_a_break(tmp_path):
         torch.testing.assert_close(whole[key], resumed[key], rtol=0, atol=0)
     start = load(tmp_path / 'whole' / 'iter_2.pth')['state_dict']
     assert any(not torch.equal(start[key], value) for key, value in whole['state_dict'].items())
+
+
+@pytest.fixture(scope='module')
+def shapes(tmp_path_factory):
+    """A folder with the generated dataset: true instances are the labels of stage 2."""
+    folder = tmp_path_factory.mktemp('data') / 'shapes'
+    write_shapes(folder, num_train=6, num_val=1, size=(48, 48))
+    return folder
+
+
+def stage2_settings(shapes, workers):
+    images, labels = f'{shapes}/JPEGImages/', f'{shapes}/annotations/instances_'
+    return {
+        'train_dataloader.dataset.ann_file': f'{labels}train.json',
+        'train_dataloader.dataset.data_prefix.img': images,
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': workers,
+        'train_dataloader.persistent_workers': workers > 0,
+        'val_dataloader.dataset.ann_file': f'{labels}val.json',
+        'val_dataloader.dataset.data_prefix.img': images,
+        'val_dataloader.num_workers': 0,
+        'val_dataloader.persistent_workers': False,
+        'val_evaluator.ann_file': f'{labels}val.json',
+        # more than an epoch of 3 iterations, with a validation before and after the break
+        'train_cfg.max_iters': 6,
+        'train_cfg.val_interval': 3,
+        'default_hooks.checkpoint.interval': 2,
+        'default_hooks.checkpoint.max_keep_ckpts': 9,
+    }
+
+
+STAGE2 = ROOT / 'configs' / 'refine' / 'mask-rcnn_tiny_shapes.py'
+
+
+def train_stage2(shapes, work_dir, workers, *, resume=None):
+    """Train Mask R-CNN in this process; returns the last checkpoint."""
+    cfg = apis.load_config(
+        str(STAGE2), cfg_options=stage2_settings(shapes, workers), work_dir=str(work_dir)
+    )
+    cfg.experiment_name, cfg.log_level = str(work_dir), 'ERROR'
+    if resume is not None:
+        assert apis.set_resume(cfg, str(resume)) is None
+    before = torch.random.get_rng_state()
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        apis.run_training(cfg)
+    torch.random.set_rng_state(before)
+    return load(work_dir / 'iter_6.pth')
+
+
+def assert_same_training(one, other):
+    for key in ('state_dict', 'optimizer'):
+        torch.testing.assert_close(one[key], other[key], rtol=0, atol=0)
+
+
+@pytest.fixture(scope='module')
+def whole_stage2(shapes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('stage2') / 'whole'
+    return folder, train_stage2(shapes, folder, 0)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_stage_2_resumes_as_if_without_a_break(shapes, whole_stage2, tmp_path, workers):
+    """Mask R-CNN with the flips, the colours and the random proposals of its config."""
+    folder, whole = whole_stage2
+    resumed = train_stage2(shapes, tmp_path / 'work', workers, resume=folder / 'iter_4.pth')
+    assert_same_training(whole, resumed)
+    start = load(folder / 'iter_4.pth')['state_dict']
+    assert any(not torch.equal(start[key], value) for key, value in whole['state_dict'].items())
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_in_another_folder(shapes, whole_stage2, tmp_path):
+    """SIGKILL after the first checkpoint; the folder moves; the result is the same."""
+    command = tool_command(ROOT / 'tools', 'train.py', STAGE2, '--device', 'cpu', '--resume')
+    options = cfg_options(stage2_settings(shapes, 1))
+    first, second = tmp_path / 'first', tmp_path / 'second'
+    process = subprocess.Popen(
+        [*command, '--work-dir', first, *options],
+        env=children_environment(ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while not (first / 'last_checkpoint').is_file():
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.01)
+    process.kill()
+    assert f'--resume: no checkpoint in {first}: the training starts anew' in process.stdout.read()
+    process.wait()
+    shutil.move(first, second)
+    run_checked('train.py', *command[2:], '--work-dir', second, *options)
+    assert_same_training(whole_stage2[1], load(second / 'iter_6.pth'))
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_a_terminal_is_one_line(toy_project):
+    """It reaches the workers as well."""
+    toy_project.folder.joinpath('long.py').write_text(
+        "_base_ = 'toy.py'\ntrain_dataloader = dict(num_workers=2)\n"
+        'train_cfg = dict(max_iters=1000000)\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, ROOT / 'tools' / 'train.py', 'long.py', '--work-dir', 'work'],
+        cwd=toy_project.folder,
+        env={**os.environ, 'PYTHONPATH': str(toy_project.folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not toy_project.work_dir.joinpath('iter_3.pth').is_file():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr.read() == 'train.py: interrupted\n'
+    assert process.wait() == 130
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('a = dict(', "{folder}/cfg.py:1: '(' was never closed"),
+        (
+            "_base_ = 'gone.py'",
+            "{folder}/cfg.py:1: _base_ 'gone.py': there is no file {folder}/gone.py",
+        ),
+        (
+            f"_base_ = '{ROOT}/configs/p2seg/tiny_shapes.py'",
+            'data/shapes/ImageSets/Segmentation/train.txt: No such file or directory',
+        ),
+        (
+            f"_base_ = '{STAGE2}'",
+            'work_dirs/tiny_shapes/pseudo_labels.json: No such file or directory',
+        ),
+        ("_base_ = 'toy.py'\nwork_dir = 'toy.py/work'", 'toy.py/work: Not a directory'),
+    ],
+)
+def test_mistakes_in_a_config_are_one_line(mistake_of, toy_project, text, message):
+    folder = toy_project.folder
+    (folder / 'cfg.py').write_text(text)
+    message = message.format(folder=folder)
+    assert mistake_of('train.py', 'cfg.py') == f'train.py: error: {message}'
+
+
+def test_a_bug_is_in_the_log_of_the_work_dir(mistake_of, toy_project):
+    (toy_project.folder / 'bug.py').write_text(
+        "_base_ = 'toy.py'\nmodel = dict(norm_cfg=dict(type='BN', nonsense=1))\n"
+    )
+    message = mistake_of('train.py', 'bug.py', '--work-dir', 'work')
+    assert message.startswith('train.py: error: TypeError: ') and 'nonsense' in message
+    (log,) = toy_project.work_dir.glob('*/*.log')
+    assert message.splitlines()[1] == f'run with --debug for the traceback, or read {log}'
+    assert 'Traceback (most recent call last)' in log.read_text()
+
+
+def test_weights_of_another_network_are_no_start(mistake_of, toy_project):
+    torch.save({'conv1.weight': torch.zeros(2)}, toy_project.folder / 'other.pth')
+    (toy_project.folder / 'start.py').write_text("_base_ = 'toy.py'\nload_from = 'other.pth'\n")
+    message = mistake_of('train.py', 'start.py', '--work-dir', 'work')
+    assert message.startswith('train.py: error: other.pth: expected weights of this network, none')

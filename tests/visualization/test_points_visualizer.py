@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -129,3 +132,21 @@ def test_without_a_display_nothing_waits_for_a_key(make_visualizer, with_points,
     sample = make_sample() if with_points else DetDataSample(metainfo=META)
     with pytest.warns(UserWarning, match='test_0: not shown, as there is no display'):
         visualizer.add_datasample('test_0', IMAGE, sample, show=True)
+
+
+def test_pictures_of_other_samples_are_written_atomically(make_visualizer, tmp_path, monkeypatch):
+    """mmdet would write with OpenCV, which is silent if the disk is full."""
+    visualizer = make_visualizer()
+    sample = DetDataSample(metainfo=dict(img_id=7))
+    visualizer.add_datasample('x', IMAGE, sample, out_file=str(tmp_path / 'a' / '1.png'))
+    assert np.array_equal(read(tmp_path / 'a' / '1.png'), visualizer.get_image())
+    visualizer.add_datasample('x', IMAGE, sample)
+    assert len([*tmp_path.rglob('*.png')]) == 2  # the backends got the second one alone
+
+    def full_disk(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, 'write_bytes', full_disk)
+    with pytest.raises(OSError, match=r'No space left on device.*2\.png'):
+        visualizer.add_datasample('x', IMAGE, sample, out_file=str(tmp_path / 'a' / '2.png'))
+    assert not (tmp_path / 'a' / '2.png').exists()

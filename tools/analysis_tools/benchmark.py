@@ -20,6 +20,7 @@ from mmp2seg.apis.arguments import (
     add_json_argument,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -141,6 +142,7 @@ def chosen_parts(args: argparse.Namespace) -> list[str]:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
+    require_outputs(files=[args.json])
     from mmp2seg.analysis.benchmarks import parts, report
     from mmp2seg.analysis.benchmarks.measuring import Settings, available_cores
     from mmp2seg.files.atomic_write import write_json

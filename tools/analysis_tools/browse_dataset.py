@@ -17,6 +17,7 @@ from mmp2seg.apis.arguments import (
     add_trust_argument,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -44,6 +45,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
+    require_outputs(folders=[args.out])
     from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
 

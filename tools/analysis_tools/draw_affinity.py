@@ -22,6 +22,7 @@ from mmp2seg.apis.arguments import (
     add_device_argument,
     add_trust_argument,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -142,6 +143,7 @@ def true_instances(
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
+    require_outputs(folders=[args.out_dir])
     from mmengine.registry import init_default_scope
 
     from mmp2seg.analysis.affinity_inspection import inspect_affinity

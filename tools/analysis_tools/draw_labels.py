@@ -9,7 +9,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import FILE_ERRORS, CommandError, at_least, make_parser, run_command
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    CommandError,
+    at_least,
+    make_parser,
+    require_outputs,
+    run_command,
+)
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -40,6 +47,7 @@ def main(argv: list[str]) -> None:
     args = parse_args(argv)
     if not args.out.lower().endswith('.png'):
         raise CommandError(f'expected a .png file to write, got {args.out}')
+    require_outputs(files=[args.out])
     from mmp2seg.apis.drawing import spread_indices
     from mmp2seg.apis.predictions import label_sheet
     from mmp2seg.pseudo_labels.coco_json import load

@@ -15,6 +15,7 @@ from mmp2seg.apis.arguments import (
     add_device_argument,
     add_trust_argument,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -45,6 +46,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
+    require_outputs(folders=[args.out_dir])
     import torch
     from mmengine.dataset import pseudo_collate
     from mmengine.registry import init_default_scope

@@ -15,6 +15,7 @@ from mmp2seg.apis.arguments import (
     add_json_argument,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 
@@ -50,6 +51,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
+    require_outputs(files=[args.json])
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.evaluation.functional import instance_report, instance_tables

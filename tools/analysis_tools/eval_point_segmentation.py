@@ -28,6 +28,7 @@ from mmp2seg.apis.arguments import (
     add_truth_arguments,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 
@@ -82,7 +83,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
-    from mmengine.config import Config
+    require_outputs(files=[args.json], folders=[args.worst])
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.analysis.point_segmentation.evaluation import evaluate
@@ -94,11 +95,11 @@ def main(argv: list[str]) -> None:
     from mmp2seg.analysis.point_segmentation.report import as_json, draw_worst, make_table
     from mmp2seg.analysis.point_segmentation.truth_images import TruthImages, TruthSource
     from mmp2seg.files.atomic_write import write_json
+    from mmp2seg.files.config_reading import read_config
 
     configured = {}
     if args.config:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
+        cfg = read_config(args.config, options=args.cfg_options)
         configured = cfg.get('methods')
         if not configured:
             raise CommandError(f'{args.config}: expected a dict `methods`')

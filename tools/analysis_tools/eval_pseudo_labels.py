@@ -15,6 +15,7 @@ from mmp2seg.apis.arguments import (
     add_json_argument,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 
@@ -73,6 +74,7 @@ def _format_value(value: float) -> str:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
+    require_outputs(files=[args.json])
     from mmp2seg.analysis.semantic_miou import compare_drawn_masks
     from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious, summarize_sizes
     from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files, object_areas

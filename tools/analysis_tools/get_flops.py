@@ -20,6 +20,7 @@ from mmp2seg.apis.arguments import (
     add_json_argument,
     at_least,
     make_parser,
+    require_outputs,
     run_command,
 )
 from mmp2seg.apis.device import resolve_device, select_device
@@ -75,6 +76,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     select_device(argv)
     args = parse_args(argv)
+    require_outputs(files=[args.json])
     from mmp2seg.analysis.benchmarks.measuring import Settings, available_cores
     from mmp2seg.analysis.flops import table as flops_table
     from mmp2seg.analysis.flops.network_cost import FlopsCase, measure_networks

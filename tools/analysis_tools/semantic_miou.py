@@ -19,6 +19,7 @@ from mmp2seg.apis.arguments import (
     add_image_set_argument,
     add_json_argument,
     make_parser,
+    require_outputs,
     run_command,
 )
 
@@ -49,6 +50,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse_args(argv)
+    require_outputs(files=[args.json])
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.analysis.semantic_miou import compare_semantic_folders

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmp2seg.analysis.benchmarks.affinity import dense_affinity
 from mmp2seg.analysis.benchmarks.scene import Scene, make_scene, network_maps, training_sample
+from mmp2seg.files.config_reading import read_config
 from mmp2seg.registry import MODELS
 
 # Changes of the model config by name of the training step.
@@ -115,8 +116,7 @@ class _AddToOutput:
 
 def load_config(options: Mapping) -> Config:
     """Load ``options['config']`` with ``options['cfg_options']``, without pretrained weights."""
-    cfg = Config.fromfile(options['config'])
-    cfg.merge_from_dict(dict(options['cfg_options']))
+    cfg = read_config(options['config'], options=options['cfg_options'])
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     cfg.model.backbone.init_cfg = None
     return cfg
