@@ -2,12 +2,16 @@
 
 Layout of a file, in addition to COCO's keys::
 
-    annotations[]: score, point [x, y], point_id, click_score (optional)
+    annotations[]: score, point [x, y], point_id, click_score (optional), candidates (optional)
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
 
-``click_score`` is the probability that the network itself gives the point's class at the point. A
-point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
-of the two lists.
+A point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
+of the two lists. The optional keys are
+
+- ``click_score``: the probability that the network itself gives the point's class at the point;
+- ``candidates``: the masks that a method had for the point, from the smallest to the largest, each
+  with ``segmentation`` and ``score``; they may be empty and may overlap the masks of other points;
+- ``candidate``: the place among them of the one that ``segmentation`` was made of.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +41,7 @@ ANNOTATION_KEYS = (
     'point',
     'point_id',
 )
-OPTIONAL_KEYS = ('click_score',)
+OPTIONAL_KEYS = ('click_score', 'candidate', 'candidates')
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 _ID_KEYS = {
@@ -57,7 +61,8 @@ def encode_image(
         data_sample: with ``img_id``, ``pred_instances``, ``dropped_points`` (optional) and
             ``ori_points`` (optional), as in :mod:`mmp2seg.structures.fields`; their values are
             tensors or arrays. Masks are encoded one at a time; they may also be a list of RLEs
-            (:func:`mmp2seg.ops.rle.encode_rle`).
+            (:func:`mmp2seg.ops.rle.encode_rle`). ``pred_instances`` may have ``candidates``: of
+            each instance a :class:`mmp2seg.segmenters.PointCandidates` or None.
         category_ids: the K COCO category ids in the order of the labels.
 
     Returns:
@@ -76,6 +81,7 @@ def encode_image(
     click_scores = pred.get('click_scores')
     if click_scores is not None:
         click_scores = to_numpy(click_scores)
+    candidates = pred.get('candidates')
     for index, (mask, score, *point) in enumerate(
         _rows(pred, ('masks', 'scores', *fields), image_id)
     ):
@@ -89,6 +95,12 @@ def encode_image(
             raise ValueError(f'{where}: expected a mask with pixels, got an empty one')
         if click_scores is not None:
             entry['click_score'] = _short_float(click_scores[index])
+        if candidates is not None and candidates[index] is not None:
+            entry['candidate'] = candidates[index].chosen
+            entry['candidates'] = [
+                {'segmentation': each.rle, 'score': _short_float(np.float32(each.score))}
+                for each in candidates[index].masks
+            ]
         annotations.append(
             {
                 **entry,
@@ -303,15 +315,27 @@ def _check_entries(
         image = image_of_id[ann['image_id']]
         where = f'image {ann["image_id"]} ({image["file_name"]}), point {ann["point_id"]}'
         size, mask = [image['height'], image['width']], ann['segmentation']
-        if not (isinstance(mask, dict) and {'size', 'counts'} <= set(mask)):
-            kind = 'polygons' if isinstance(mask, list) else f'{mask!r:.60}'
-            raise ValueError(f"{where}: expected RLE with 'size' and 'counts', got {kind}")
-        if mask['size'] != size:
-            raise ValueError(
-                f'{where}: expected a mask of the image size {size}, got {mask["size"]!r:.60}'
-            )
-        if not isinstance(mask['counts'], str):
-            raise ValueError(f'{where}: expected RLE counts as str, mmdet ignores all others')
+        _check_rle(where, mask, size)
+        for number, candidate in enumerate(ann.get('candidates', ())):
+            if not isinstance(candidate, dict) or not {'segmentation', 'score'} <= set(candidate):
+                raise ValueError(
+                    f"{where}: expected candidates with 'segmentation' and 'score', got "
+                    f'{candidate!r:.60}'
+                )
+            _check_rle(f'{where}, candidate {number}', candidate['segmentation'], size)
+
+
+def _check_rle(where: str, mask: Any, size: list[int]) -> None:
+    """Check that a mask is compressed RLE of a size, as mmdet reads it."""
+    if not (isinstance(mask, dict) and {'size', 'counts'} <= set(mask)):
+        kind = 'polygons' if isinstance(mask, list) else f'{mask!r:.60}'
+        raise ValueError(f"{where}: expected RLE with 'size' and 'counts', got {kind}")
+    if mask['size'] != size:
+        raise ValueError(
+            f'{where}: expected a mask of the image size {size}, got {mask["size"]!r:.60}'
+        )
+    if not isinstance(mask['counts'], str):
+        raise ValueError(f'{where}: expected RLE counts as str, mmdet ignores all others')
 
 
 def _image_and_point(entry: Entry) -> tuple[int, int]:
