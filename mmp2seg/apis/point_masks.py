@@ -115,7 +115,8 @@ def set_sam_weights(cfg: Config, weights: str | None) -> None:
         return
     if cfg.model.get('type') != 'mmp2seg.SamPointSegmenter':
         raise CommandError(
-            f'--weights: expected a SamPointSegmenter (--segmenter sam), got {cfg.model.get("type")}'
+            '--weights: expected a SamPointSegmenter (--segmenter sam), got '
+            f'{cfg.model.get("type")}'
         )
     cfg.model.weights = weights
 
@@ -230,9 +231,7 @@ def require_options(segmenter: nn.Module, names: Iterable[str]) -> None:
     """
     for name in names:
         if name not in _parameters(segmenter.forward):
-            raise ValueError(
-                f'expected no {name}, which {type(segmenter).__name__} does not read'
-            )
+            raise ValueError(f'expected no {name}, which {type(segmenter).__name__} does not read')
 
 
 def _parameters(function: Callable | None) -> Iterable[str]:

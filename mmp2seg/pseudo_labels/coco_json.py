@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.files.json_reading import read_json_object, require_keys, require_lists
-from mmp2seg.ops.rle import encode_rle
+from mmp2seg.ops.rle import Rle, encode_rle
 
 # An entry of a json, or a whole one.
 Entry = dict[str, Any]
@@ -90,8 +90,8 @@ def encode_image(
         if not np.isfinite(score):
             raise ValueError(f'{where}: expected a finite score, got {float(score)}')
         rle = mask if isinstance(mask, dict) else encode_rle(mask)
-        area = int(mask_utils.area(rle))
-        if area == 0:
+        of_mask = mask_entries(rle)
+        if of_mask['area'] == 0:
             raise ValueError(f'{where}: expected a mask with pixels, got an empty one')
         if click_scores is not None:
             entry['click_score'] = _short_float(click_scores[index])
@@ -104,9 +104,7 @@ def encode_image(
         annotations.append(
             {
                 **entry,
-                'bbox': [float(side) for side in mask_utils.toBbox(rle)],
-                'area': area,
-                'segmentation': rle,
+                **of_mask,
                 'iscrowd': 0,
                 'score': _short_float(score),
             }
@@ -118,6 +116,15 @@ def encode_image(
         expected = to_numpy(data_sample['ori_points']['point_ids']).tolist()
         _check_each_point_once(image_id, expected, [*annotations, *dropped])
     return annotations, dropped
+
+
+def mask_entries(rle: Rle) -> Entry:
+    """Return what an annotation says of its mask: ``bbox``, ``area`` and ``segmentation``."""
+    return {
+        'bbox': [float(side) for side in mask_utils.toBbox(rle)],
+        'area': int(mask_utils.area(rle)),
+        'segmentation': rle,
+    }
 
 
 def assemble(
@@ -255,6 +262,30 @@ def merge_contents(parts: Sequence[tuple[str | Path, Entry]]) -> Entry:
         [point for content in contents for point in content['dropped_points']],
         {**contents[0]['info'], 'merged_from': [Path(path).name for path in paths]},
     )
+
+
+def check_same(path: str | Path, labels: Entry, start_path: str | Path, start: Entry) -> None:
+    """Check that two files are of the same images and categories, by their ids and names.
+
+    Args:
+        path: name of ``labels``, for the message.
+        labels: content of a pseudo label json.
+        start_path: name of ``start``.
+        start: content of another; it may have more images and categories.
+
+    Raises:
+        ValueError: an image or category of ``labels`` is not in ``start``.
+    """
+    for part, keys in (('categories', ('id', 'name')), ('images', ('id', 'file_name'))):
+        first, other = (
+            {tuple(entry[key] for key in keys) for entry in content[part]}
+            for content in (labels, start)
+        )
+        if missing := sorted(first - other):
+            raise ValueError(
+                f'{start_path}: expected the {part} of {path}, got none with {keys[1]} and id '
+                f'{missing[0][1]!r}, {missing[0][0]}'
+            )
 
 
 def category_ids_of(categories: Sequence[Entry], classes: Sequence[str] | None) -> list[int]:

@@ -154,7 +154,8 @@ def load_sam(weights: str | Path, *, local_files_only: bool = False) -> SamNetwo
 
     Args:
         weights: folder with ``config.json`` and ``model.safetensors``, as ``save_pretrained`` of
-            ``transformers`` writes it, or a name on the Hugging Face hub (``'facebook/sam-vit-huge'``).
+            ``transformers`` writes it, or a name on the Hugging Face hub, such as
+            ``'facebook/sam-vit-huge'``.
         local_files_only: take a name on the hub from the cache of earlier downloads alone.
 
     Raises:
