@@ -74,14 +74,16 @@ class _Choice:
 class CandidateRefiner:
     """Replace the mask of a point by the candidate that agrees with it.
 
-    The candidate of the largest IoU with the mask takes its place if the IoU is at least
-    ``min_iou``. Other points keep their masks. A pixel of several masks stays with the point that
+    Of the candidates whose IoU with the mask is at least ``min_iou``, the one with the largest sum
+    of the IoU and its own weighted score takes the place of the mask. A point without such a
+    candidate keeps its mask. A pixel of several masks stays with the point that
     had it before, if its new mask holds it; else the smallest mask gets it. A click is in its own
     mask.
 
     Args:
-        min_iou: 0..1.
-        score_weight: how much the method's own score of a candidate adds to its IoU in the choice.
+        min_iou: 0..1. The default only refuses candidates of something else: on simulated
+            candidates, higher limits lose (docs/sam.md).
+        score_weight: how much the method's own score of a candidate adds to its IoU.
         add_missing: points without a mask take the candidate with the best score among those that
             hold the fewest other clicks.
 
@@ -90,7 +92,7 @@ class CandidateRefiner:
     """
 
     def __init__(
-        self, *, min_iou: float = 0.5, score_weight: float = 0.0, add_missing: bool = True
+        self, *, min_iou: float = 0.1, score_weight: float = 0.5, add_missing: bool = True
     ) -> None:
         if not 0 <= min_iou <= 1 or not 0 <= score_weight < np.inf:
             raise ValueError(

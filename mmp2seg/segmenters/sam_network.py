@@ -65,12 +65,13 @@ class SamNetwork(nn.Module):
         std: Sequence[float] = _IMAGENET_STD,
     ) -> None:
         super().__init__()
-        self.model = model.eval().requires_grad_(False)
+        self.model = model.requires_grad_(False)
         side = model.config.prompt_encoder_config.image_size
         self.input_side = int(side if isinstance(side, int) else side[0])
         self.keeps_shape = model.config.model_type in _PADDED
         self.register_buffer('_mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('_std', torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.eval()
 
     @torch.no_grad()
     def embed(self, image_rgb: npt.NDArray[np.uint8]) -> EmbeddedImage:

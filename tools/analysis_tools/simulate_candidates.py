@@ -50,7 +50,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         metavar='PX',
         help='standard deviation of the border noise (default: 1)',
     )
-    parser.add_argument('--min-iou', type=float, default=0.5, help='of the refinement')
+    parser.add_argument(
+        '--min-iou', type=float, default=0.1, help='of the refinement (default: 0.1)'
+    )
+    parser.add_argument(
+        '--score-weight', type=float, default=0.5, help='of the refinement (default: 0.5)'
+    )
     parser.add_argument(
         '--seeds', type=at_least(1), default=1, help='repetitions, for mean and deviation'
     )
@@ -69,7 +74,7 @@ def main(argv: list[str]) -> None:
     from mmp2seg.pseudo_labels.refinement import CandidateRefiner
 
     labels, truth = load(args.labels), TruthFile(args.truth)
-    refiner = CandidateRefiner(min_iou=args.min_iou)
+    refiner = CandidateRefiner(min_iou=args.min_iou, score_weight=args.score_weight)
     rows = []
     print('| advantage | ' + ' | '.join(COLUMNS.values()) + ' |')
     print('|---' * (len(COLUMNS) + 1) + '|')
