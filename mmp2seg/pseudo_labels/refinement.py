@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as mask_utils
 
-from mmp2seg.ops.candidates import best_candidate, clicks_held, mask_ious, paint_smaller_on_top
+from mmp2seg.ops.candidates import best_candidate, clicks_held, paint_smaller_on_top
 from mmp2seg.ops.coords import points_inside, points_to_pixels
-from mmp2seg.ops.rle import decode_rle, encode_instance_map
+from mmp2seg.ops.rle import Rle, decode_rle, encode_instance_map
 from mmp2seg.pseudo_labels.coco_json import Entry, assemble, check_same, mask_entries
 from mmp2seg.registry import TASK_UTILS
-
-Mask = npt.NDArray[np.bool_]
-
 
 # What a point did, in the order of the figures.
 OUTCOMES = {
@@ -64,7 +62,7 @@ class Refinement:
 
 @dataclass(frozen=True)
 class _Choice:
-    mask: Mask
+    rle: Rle
     name: str  # key of Refinement.taken
     place: int | None = None
     agreement: float = np.nan
@@ -181,37 +179,42 @@ class CandidateRefiner:
         pixels = _pixels(image, entries)
         choices: list[_Choice | None] = []
         for index, entry in enumerate(entries):
-            own = decode_rle(entry['segmentation']) if 'segmentation' in entry else None
+            own = entry.get('segmentation')
             found = known.get((entry['image_id'], entry['point_id']))
-            place = None
             if found is None or (own is None and not self.add_missing):
                 choices.append(None if own is None else _Choice(own, 'own'))
-                continue
-            masks = np.array([decode_rle(each['segmentation']) for each in found['candidates']])
-            scores = np.array([each['score'] for each in found['candidates']])
-            if own is None:
-                held = clicks_held(masks, pixels)
-                holds = masks[:, pixels[index, 0], pixels[index, 1]]
-                place = best_candidate(
-                    scores,
-                    areas=masks.sum((1, 2)),
-                    holds_click=holds,
-                    num_others=held - holds,
-                )
-                choices.append(
-                    _Choice(masks[place], 'added', place) if masks[place].any() else None
-                )
-                continue
-            ious = mask_ious(masks, own)
-            allowed = np.where(ious >= self.min_iou, ious + self.score_weight * scores, -1)
-            place = int(allowed.argmax())
-            if allowed[place] < 0 or not masks[place].any():
-                choices.append(_Choice(own, 'own'))
+            elif own is None:
+                choices.append(_added(found['candidates'], pixels, index))
             else:
-                choices.append(
-                    _Choice(masks[place], f'candidate {place}', place, float(ious[place]))
-                )
+                choices.append(self._agreeing(own, found['candidates']))
         return choices
+
+    def _agreeing(self, own: Rle, candidates: list[Entry]) -> _Choice:
+        """Choose between the mask of a point and its candidates."""
+        rles = [each['segmentation'] for each in candidates]
+        scores = np.array([each['score'] for each in candidates])
+        ious = mask_utils.iou(rles, [own], [0])[:, 0]
+        allowed = (ious >= self.min_iou) & (mask_utils.area(rles) > 0)
+        if not allowed.any():
+            return _Choice(own, 'own')
+        place = int(np.where(allowed, ious + self.score_weight * scores, -1).argmax())
+        return _Choice(rles[place], f'candidate {place}', place, float(ious[place]))
+
+
+def _added(candidates: list[Entry], pixels: npt.NDArray[np.int64], index: int) -> _Choice | None:
+    """Choose a candidate for a point without a mask; None: all are empty."""
+    masks = np.array([decode_rle(each['segmentation']) for each in candidates])
+    held = clicks_held(masks, pixels)
+    holds = masks[:, pixels[index, 0], pixels[index, 1]]
+    place = best_candidate(
+        np.array([each['score'] for each in candidates]),
+        areas=masks.sum((1, 2)),
+        holds_click=holds,
+        num_others=held - holds,
+    )
+    if not masks[place].any():
+        return None
+    return _Choice(candidates[place]['segmentation'], 'added', place)
 
 
 def _order(name: str) -> tuple[int, str]:
@@ -233,11 +236,14 @@ def _without_overlaps(
     """Give each pixel to one point; return the keys of each point's mask, None without pixels."""
     size = image['height'], image['width']
     places = [index for index, choice in enumerate(choices) if choice is not None]
-    masks = [choices[index].mask for index in places]  # type: ignore[union-attr]
-    drawn = paint_smaller_on_top([int(m.sum()) for m in masks], masks.__getitem__, size=size)
-    for number, (index, mask) in enumerate(zip(places, masks, strict=True), start=1):
-        if 'segmentation' in entries[index]:
-            drawn[mask & decode_rle(entries[index]['segmentation'])] = number
+    rles = [choice.rle for choice in choices if choice is not None]
+    drawn = paint_smaller_on_top(
+        [int(mask_utils.area(rle)) for rle in rles], lambda n: decode_rle(rles[n]), size=size
+    )
+    for number, (index, rle) in enumerate(zip(places, rles, strict=True), start=1):
+        if 'segmentation' in entries[index]:  # what it had before and still has
+            before = mask_utils.merge([rle, entries[index]['segmentation']], intersect=True)
+            drawn[decode_rle(before)] = number
     points = np.array([entries[index]['point'] for index in places], np.float64).reshape(-1, 2)
     inside = points_inside(points, *size)
     pixels = _pixels(image, [entries[index] for index in places])
@@ -245,9 +251,9 @@ def _without_overlaps(
     for number in np.flatnonzero(inside)[::-1]:
         drawn[tuple(pixels[number])] = number + 1
     found: list[dict[str, Any] | None] = [None] * len(entries)
-    for index, rle in zip(places, encode_instance_map(drawn, len(places)), strict=True):
-        if rle is not None:
-            found[index] = mask_entries(rle)
+    for index, new in zip(places, encode_instance_map(drawn, len(places)), strict=True):
+        if new is not None:
+            found[index] = mask_entries(new)
     return found
 
 
