@@ -88,8 +88,8 @@ def add_mim_content(*, linked: bool) -> None:
 
 
 def main() -> None:
-    runtime, tests, mim, pretrained = (
-        read_requirements(name) for name in ('runtime', 'tests', 'mminstall', 'pretrained')
+    runtime, tests, mim, pretrained, sam = (
+        read_requirements(name) for name in ('runtime', 'tests', 'mminstall', 'pretrained', 'sam')
     )
     setup(
         name='mmp2seg',
@@ -120,8 +120,9 @@ def main() -> None:
         extras_require={
             'mim': mim,
             'pretrained': pretrained,
+            'sam': sam,
             'tests': tests,
-            'all': runtime + mim + pretrained + tests,
+            'all': runtime + mim + pretrained + sam + tests,
         },
         entry_points={'console_scripts': ['mmp2seg = mmp2seg.apis.cli:main']},
         zip_safe=False,

@@ -33,7 +33,9 @@ DATASETS = _child(
 DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmp2seg.datasets.samplers')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmp2seg.datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'mmp2seg.models', 'mmp2seg.segmenters')
-TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmp2seg.codecs', 'mmp2seg.segmenters')
+TASK_UTILS = _child(
+    MMENGINE_TASK_UTILS, 'mmp2seg.codecs', 'mmp2seg.segmenters', 'mmp2seg.pseudo_labels.refinement'
+)
 METRICS = _child(MMENGINE_METRICS, 'mmp2seg.evaluation')
 HOOKS = _child(
     MMENGINE_HOOKS,

@@ -279,7 +279,9 @@ def test_shell_runs(name, clone, capsys):
             if tool is not None:
                 module = load_tool(tool)
                 if tool.name == 'masks.py':
-                    module.CONFIG = clone / 'point_segmenter' / 'efficientnet-lite0.py'
+                    module.SEGMENTERS['points'] = (
+                        clone / 'point_segmenter' / 'efficientnet-lite0.py'
+                    )
                 assert module.main(arguments) in (0, None), capsys.readouterr().err
             elif words[0] != 'mmp2seg':
                 subprocess.run(['bash', '-c', line], check=True)

@@ -20,6 +20,7 @@ from mmp2seg.apis.arguments import (
     add_cfg_options,
     add_classes_argument,
     add_device_argument,
+    add_sam_weights_argument,
     add_skip_refused_argument,
     add_trust_argument,
     make_parser,
@@ -28,9 +29,9 @@ from mmp2seg.apis.arguments import (
 )
 from mmp2seg.apis.device import resolve_device, select_device
 
-CONFIG = (
-    Path(__file__).resolve().parents[1] / 'configs' / 'point_segmenter' / 'efficientnet-lite0.py'
-)
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'point_segmenter'
+# Config of each choice of --segmenter.
+SEGMENTERS = {'points': CONFIGS / 'efficientnet-lite0.py', 'sam': CONFIGS / 'sam.py'}
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -62,10 +63,17 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     add_skip_refused_argument(parser)
     parser.add_argument(
+        '--segmenter',
+        choices=list(SEGMENTERS),
+        default='points',
+        help='points: compare each pixel with the points, by the features of EfficientNet-Lite0; '
+        'sam: SAM, SAM 2, SAM-HQ and others, whose three masks of a point are all kept in the json '
+        '(default: points)',
+    )
+    add_sam_weights_argument(parser)
+    parser.add_argument(
         '--config',
-        default=str(CONFIG),
-        help='config of the point segmenter, a path or a config of the package (default: '
-        'point_segmenter/efficientnet-lite0.py); '
+        help='another config of the point segmenter, a path or a config of the package; '
         'point_segmenter/efficientnet-lite0_class-head.py first trains a class head on the images',
     )
     parser.add_argument(
@@ -104,6 +112,7 @@ def main(argv: list[str]) -> int:
     from mmp2seg.apis.point_masks import (
         build_point_segmenter,
         require_integer_ids,
+        set_sam_weights,
         train_class_head,
         write_point_masks,
     )
@@ -113,7 +122,10 @@ def main(argv: list[str]) -> int:
     from mmp2seg.converters.class_names import resolve_classes
     from mmp2seg.converters.points_file import read_points_and_report
 
-    cfg = load_config(resolve_config(args.config), cfg_options=args.cfg_options)
+    cfg = load_config(
+        resolve_config(args.config or SEGMENTERS[args.segmenter]), cfg_options=args.cfg_options
+    )
+    set_sam_weights(cfg, args.weights)
     points, report = read_points_and_report(
         args.points,
         args.images,

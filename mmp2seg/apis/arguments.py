@@ -164,6 +164,16 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sam_weights_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --weights; see :func:`mmp2seg.apis.point_masks.set_sam_weights`."""
+    parser.add_argument(
+        '--weights',
+        metavar='FOLDER',
+        help='weights of SAM: a folder with config.json and model.safetensors, or a name on the '
+        'Hugging Face hub (default: facebook/sam-vit-huge)',
+    )
+
+
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
     """Add --trust-checkpoint, for tools that read a checkpoint; :func:`run_command` reads it."""
     parser.add_argument(

@@ -35,6 +35,10 @@ COMMANDS = {
         'predict.py',
         'write a mask for every point of your own images, with a trained network',
     ),
+    'refine-labels': (
+        'refine_labels.py',
+        "replace masks by those of SAM's candidates that agree with them",
+    ),
     'report': ('report.py', 'write a report of a training and its pseudo labels as HTML'),
 }
 CONVERTER_FOLDERS = ('dataset_converters', 'model_converters')

@@ -22,7 +22,11 @@ from torch import Tensor, nn
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.config_names import resolve_config
 from mmp2seg.apis.device import resolve_device
-from mmp2seg.apis.point_masks import build_point_segmenter, require_integer_ids
+from mmp2seg.apis.point_masks import (
+    build_point_segmenter,
+    require_integer_ids,
+    require_options,
+)
 from mmp2seg.apis.point_result import (
     ImageSource,
     PointResult,
@@ -605,6 +609,7 @@ class P2SegInferencer:
         if 'frames' in self._options and look.keeps:
             options['frames'] = look.frames
         if object_size is not None:
+            require_options(self._segmenter, ['object_size'])
             options['object_size'] = object_size
         if look.semantic_map is not None and self._network is None:
             if 'semantic_map' in self._options:

@@ -96,10 +96,30 @@ def build_point_segmenter(cfg: Config, *, device: str = 'cpu', setting: str = 'm
         model = MODELS.build(model_cfg)
         try:
             require_pretrained(model, setting=setting)
+            init_weights_quietly(model)
         except PretrainedWeightsError as error:
             raise CommandError(str(error)) from error
-        init_weights_quietly(model)
     return model.to(device).eval()
+
+
+def set_sam_weights(cfg: Config, weights: str | None) -> None:
+    """Set the weights of a config whose ``model`` is :class:`mmp2seg.SamPointSegmenter`, in place.
+
+    Args:
+        cfg: config of a point segmenter.
+        weights: folder, or name on the Hugging Face hub. None: those of the config stay.
+
+    Raises:
+        CommandError: there are weights, and the model is another one.
+    """
+    if weights is None:
+        return
+    if cfg.model.get('type') != 'mmp2seg.SamPointSegmenter':
+        raise CommandError(
+            '--weights: expected a SamPointSegmenter (--segmenter sam), got '
+            f'{cfg.model.get("type")}'
+        )
+    cfg.model.weights = weights
 
 
 def train_class_head(
@@ -170,7 +190,7 @@ def write_point_masks(
         FileNotFoundError: an image is missing.
         ValueError: an image cannot be read or has another size than in ``points``, ids are not
             whole numbers, there are too many classes, or two images would have the same map; the
-            message names the file.
+            message names the file. Or the segmenter reads no ``object_size`` or no maps.
         OSError: a file cannot be written.
     """
     _check_points(points, with_maps=maps is not None)
@@ -202,6 +222,20 @@ def write_point_masks(
         write_json(outfile, run.labels)
         journal.remove()
     return run
+
+
+def require_options(segmenter: nn.Module, names: Iterable[str]) -> None:
+    """Check that a point segmenter takes some arguments beside image and points.
+
+    Raises:
+        ValueError: it does not take one of them.
+    """
+    parameters = inspect.signature(segmenter.forward).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return
+    for name in names:
+        if name not in parameters:
+            raise ValueError(f'expected no {name}, which {type(segmenter).__name__} does not read')
 
 
 def _parameters(function: Callable | None) -> Iterable[str]:
@@ -269,6 +303,7 @@ class _Writer:
         self._maps = maps
         self._pictures = pictures
         self._options = {} if object_size is None else {'object_size': object_size}
+        require_options(segmenter, [*self._options, *(['network_maps'] if network else [])])
         self._category_ids = [category['id'] for category in points['categories']]
 
     def write(self, image: Mapping[str, Any]) -> tuple[list[dict], list[dict]]:

@@ -24,7 +24,7 @@ from mmp2seg.ops.masks import masks_to_boxes_xyxy
 from mmp2seg.ops.polygons import mask_to_polygons
 from mmp2seg.ops.rle import Rle, decode_rle, encode_instance_map, encode_rle
 from mmp2seg.pseudo_labels.coco_json import assemble, encode_image, to_numpy
-from mmp2seg.segmenters import PointSegmentation
+from mmp2seg.segmenters import PointCandidates, PointSegmentation
 from mmp2seg.version import __version__
 from mmp2seg.visualization.panels import distinct_colors, draw_instances, draw_points
 
@@ -96,6 +96,7 @@ class PointResult:
         click_scores: ``(M,)`` float32, the network's own probability of the class at the point.
             None: the point segmenter made the masks.
         source: where the image is from.
+        candidates: of each instance, the masks that it was chosen from. None: there were no others.
     """
 
     rles: tuple[Rle, ...] = dataclasses.field(repr=False)
@@ -109,6 +110,9 @@ class PointResult:
     size: tuple[int, int]
     source: ImageSource
     click_scores: npt.NDArray[np.float32] | None = dataclasses.field(default=None, repr=False)
+    candidates: tuple[PointCandidates | None, ...] | None = dataclasses.field(
+        default=None, repr=False
+    )
 
     def __len__(self) -> int:
         """Return M, the number of instances."""
@@ -213,6 +217,8 @@ class PointResult:
         )
         if self.click_scores is not None:
             pred['click_scores'] = self.click_scores
+        if self.candidates is not None:
+            pred['candidates'] = self.candidates
         reasons = [point.reason for point in self.dropped]
         sample = dict(
             img_id=image_id,
@@ -424,4 +430,7 @@ def result_of_segmentation(
         classes=tuple(classes),
         size=segmentation.instance_map.shape,
         source=source or ImageSource(),
+        candidates=None
+        if segmentation.candidates is None
+        else tuple(segmentation.candidates[n] for n in kept),
     )

@@ -2,12 +2,16 @@
 
 Layout of a file, in addition to COCO's keys::
 
-    annotations[]: score, point [x, y], point_id, click_score (optional)
+    annotations[]: score, point [x, y], point_id, click_score (optional), candidates (optional)
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
 
-``click_score`` is the probability that the network itself gives the point's class at the point. A
-point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
-of the two lists.
+A point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
+of the two lists. The optional keys are
+
+- ``click_score``: the probability that the network itself gives the point's class at the point;
+- ``candidates``: the masks that a method had for the point, from the smallest to the largest, each
+  with ``segmentation`` and ``score``; they may be empty and may overlap the masks of other points;
+- ``candidate``: the place among them of the one that ``segmentation`` was made of.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +32,7 @@ from mmp2seg.files.json_reading import (
     require_keys,
     require_lists,
 )
-from mmp2seg.ops.rle import encode_rle, first_broken
+from mmp2seg.ops.rle import Rle, encode_rle, first_broken
 
 # An entry of a json, or a whole one.
 Entry = dict[str, Any]
@@ -45,8 +49,9 @@ ANNOTATION_KEYS = (
     'point',
     'point_id',
 )
-OPTIONAL_KEYS = ('click_score',)
+OPTIONAL_KEYS = ('click_score', 'candidate', 'candidates')
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
+_NUMBERS = ('area', 'score', 'click_score')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 _ID_KEYS = {
     'images': ('id',),
@@ -65,7 +70,8 @@ def encode_image(
         data_sample: with ``img_id``, ``pred_instances``, ``dropped_points`` (optional) and
             ``ori_points`` (optional), as in :mod:`mmp2seg.structures.fields`; their values are
             tensors or arrays. Masks are encoded one at a time; they may also be a list of RLEs
-            (:func:`mmp2seg.ops.rle.encode_rle`).
+            (:func:`mmp2seg.ops.rle.encode_rle`). ``pred_instances`` may have ``candidates``: of
+            each instance a :class:`mmp2seg.segmenters.PointCandidates` or None.
         category_ids: the K COCO category ids in the order of the labels.
 
     Returns:
@@ -84,6 +90,7 @@ def encode_image(
     click_scores = pred.get('click_scores')
     if click_scores is not None:
         click_scores = to_numpy(click_scores)
+    candidates = pred.get('candidates')
     for index, (mask, score, *point) in enumerate(
         _rows(pred, ('masks', 'scores', *fields), image_id)
     ):
@@ -92,17 +99,21 @@ def encode_image(
         if not np.isfinite(score):
             raise ValueError(f'{where}: expected a finite score, got {float(score)}')
         rle = mask if isinstance(mask, dict) else encode_rle(mask)
-        area = int(mask_utils.area(rle))
-        if area == 0:
+        of_mask = mask_entries(rle)
+        if of_mask['area'] == 0:
             raise ValueError(f'{where}: expected a mask with pixels, got an empty one')
         if click_scores is not None:
             entry['click_score'] = _short_float(click_scores[index])
+        if candidates is not None and candidates[index] is not None:
+            entry['candidate'] = candidates[index].chosen
+            entry['candidates'] = [
+                {'segmentation': each.rle, 'score': _short_float(np.float32(each.score))}
+                for each in candidates[index].masks
+            ]
         annotations.append(
             {
                 **entry,
-                'bbox': [float(side) for side in mask_utils.toBbox(rle)],
-                'area': area,
-                'segmentation': rle,
+                **of_mask,
                 'iscrowd': 0,
                 'score': _short_float(score),
             }
@@ -114,6 +125,15 @@ def encode_image(
         expected = to_numpy(data_sample['ori_points']['point_ids']).tolist()
         _check_each_point_once(image_id, expected, [*annotations, *dropped])
     return annotations, dropped
+
+
+def mask_entries(rle: Rle) -> Entry:
+    """Return what an annotation says of its mask: ``bbox``, ``area`` and ``segmentation``."""
+    return {
+        'bbox': [float(side) for side in mask_utils.toBbox(rle)],
+        'area': int(mask_utils.area(rle)),
+        'segmentation': rle,
+    }
 
 
 def assemble(
@@ -268,6 +288,30 @@ def merge_contents(parts: Sequence[tuple[str | Path, Entry]]) -> Entry:
     )
 
 
+def check_same(path: str | Path, labels: Entry, start_path: str | Path, start: Entry) -> None:
+    """Check that two files are of the same images and categories, by their ids and names.
+
+    Args:
+        path: name of ``labels``, for the message.
+        labels: content of a pseudo label json.
+        start_path: name of ``start``.
+        start: content of another; it may have more images and categories.
+
+    Raises:
+        ValueError: an image or category of ``labels`` is not in ``start``.
+    """
+    for part, keys in (('categories', ('id', 'name')), ('images', ('id', 'file_name'))):
+        first, other = (
+            {tuple(entry[key] for key in keys) for entry in content[part]}
+            for content in (labels, start)
+        )
+        if missing := sorted(first - other):
+            raise ValueError(
+                f'{start_path}: expected the {part} of {path}, got none with {keys[1]} and id '
+                f'{missing[0][1]!r}, {missing[0][0]}'
+            )
+
+
 def category_ids_of(categories: Sequence[Entry], classes: Sequence[str] | None) -> list[int]:
     """Return the COCO category ids in the order of the labels.
 
@@ -309,21 +353,23 @@ def _check_numbers(entry: Entry, *, where: str) -> None:
     bbox = entry['bbox']
     if not is_box(bbox):
         raise ValueError(f'{where}: expected a bbox of four numbers, got {bbox!r:.60}')
-    for key in ('area', 'score', *OPTIONAL_KEYS):
+    for key in _NUMBERS:
         if key in entry and not is_finite_number(entry[key]):
             raise ValueError(f'{where}: expected {key} to be a number, got {entry[key]!r:.60}')
 
 
 def _check_runs(images: list[Entry], annotations: list[Entry]) -> None:
-    """Check that the runs of the masks fill their images."""
+    """Check that the runs of the masks, and of their candidates, fill their images."""
     image_of_id = {image['id']: image for image in images}
-    sizes = [image_of_id[ann['image_id']] for ann in annotations]
-    broken = first_broken(
-        [ann['segmentation'] for ann in annotations],
-        [(image['height'], image['width']) for image in sizes],
-    )
+    owners, masks = [], []
+    for ann in annotations:
+        parts = [ann, *ann.get('candidates', ())]
+        owners += [ann] * len(parts)
+        masks += [part['segmentation'] for part in parts]
+    sizes = [image_of_id[ann['image_id']] for ann in owners]
+    broken = first_broken(masks, [(image['height'], image['width']) for image in sizes])
     if broken is not None:
-        raise ValueError(f'{_place_of(annotations[broken[0]], image_of_id)}: {broken[1]}')
+        raise ValueError(f'{_place_of(owners[broken[0]], image_of_id)}: {broken[1]}')
 
 
 def _place_of(ann: Entry, image_of_id: Mapping[int, Entry]) -> str:
@@ -353,15 +399,30 @@ def _check_entries(
         image = image_of_id[ann['image_id']]
         where = _place_of(ann, image_of_id)
         size, mask = [image['height'], image['width']], ann['segmentation']
-        if not (isinstance(mask, dict) and {'size', 'counts'} <= set(mask)):
-            kind = 'polygons' if isinstance(mask, list) else f'{mask!r:.60}'
-            raise ValueError(f"{where}: expected RLE with 'size' and 'counts', got {kind}")
-        if mask['size'] != size:
-            raise ValueError(
-                f'{where}: expected a mask of the image size {size}, got {mask["size"]!r:.60}'
-            )
-        if not isinstance(mask['counts'], str):
-            raise ValueError(f'{where}: expected RLE counts as str, mmdet ignores all others')
+        _check_rle(where, mask, size)
+        candidates = ann.get('candidates', ())
+        if not isinstance(candidates, list | tuple):
+            raise ValueError(f'{where}: expected a list of candidates, got {candidates!r:.60}')
+        for number, candidate in enumerate(candidates):
+            if not isinstance(candidate, dict) or not {'segmentation', 'score'} <= set(candidate):
+                raise ValueError(
+                    f"{where}: expected candidates with 'segmentation' and 'score', got "
+                    f'{candidate!r:.60}'
+                )
+            _check_rle(f'{where}, candidate {number}', candidate['segmentation'], size)
+
+
+def _check_rle(where: str, mask: Any, size: list[int]) -> None:
+    """Check that a mask is compressed RLE of a size, as mmdet reads it."""
+    if not (isinstance(mask, dict) and {'size', 'counts'} <= set(mask)):
+        kind = 'polygons' if isinstance(mask, list) else f'{mask!r:.60}'
+        raise ValueError(f"{where}: expected RLE with 'size' and 'counts', got {kind}")
+    if mask['size'] != size:
+        raise ValueError(
+            f'{where}: expected a mask of the image size {size}, got {mask["size"]!r:.60}'
+        )
+    if not isinstance(mask['counts'], str):
+        raise ValueError(f'{where}: expected RLE counts as str, mmdet ignores all others')
 
 
 def _image_and_point(entry: Entry) -> tuple[int, int]:

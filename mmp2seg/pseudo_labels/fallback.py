@@ -8,11 +8,10 @@ lost (docs/ablations.md).
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
 from pycocotools import mask as mask_utils
 
 from mmp2seg.ops.rle import encode_rle
-from mmp2seg.pseudo_labels.coco_json import Entry, assemble, load
+from mmp2seg.pseudo_labels.coco_json import Entry, assemble, check_same, load, mask_entries
 
 
 def with_fallback(
@@ -39,7 +38,7 @@ def with_fallback(
             differ; names the file.
     """
     labels, start = load(labels_path), load(start_path)
-    _check_same(labels_path, labels, start_path, start)
+    check_same(labels_path, labels, start_path, start)
     others = {(ann['image_id'], ann['point_id']): ann for ann in start['annotations']}
     kept: list[Entry] = []
     unsure: list[Entry] = []
@@ -68,20 +67,6 @@ def with_fallback(
     return content, len(taken)
 
 
-def _check_same(path: str | Path, labels: Entry, start_path: str | Path, start: Entry) -> None:
-    """Check that two files are of the same images and categories, by their ids and names."""
-    for part, keys in (('categories', ('id', 'name')), ('images', ('id', 'file_name'))):
-        first, other = (
-            {tuple(entry[key] for key in keys) for entry in content[part]}
-            for content in (labels, start)
-        )
-        if missing := sorted(first - other):
-            raise ValueError(
-                f'{start_path}: expected the {part} of {path}, got none with {keys[1]} and id '
-                f'{missing[0][1]!r}, {missing[0][0]}'
-            )
-
-
 def _unions(annotations: list[Entry]) -> dict[int, Entry]:
     """Return an RLE of all masks of each image."""
     masks = defaultdict(list)
@@ -98,6 +83,4 @@ def _without(ann: Entry, occupied: Entry | None) -> Entry | None:
     mask &= ~mask_utils.decode(occupied).astype(bool)
     if not mask.any():
         return None
-    rle = encode_rle(mask)
-    box = [float(side) for side in mask_utils.toBbox(rle)]
-    return {**ann, 'segmentation': rle, 'bbox': box, 'area': int(np.count_nonzero(mask))}
+    return {**ann, **mask_entries(encode_rle(mask))}

@@ -9,6 +9,35 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mmp2seg.ops.rle import Rle
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskCandidate:
+    """One of several masks that a method has for a point.
+
+    Attributes:
+        rle: the mask, see :func:`mmp2seg.ops.rle.encode_rle`; it may be empty, and it may overlap
+            the masks of other points.
+        score: the method's confidence in it, in ``[0, 1]``.
+    """
+
+    rle: Rle
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PointCandidates:
+    """The masks that a method has for a point, from the smallest to the largest.
+
+    Attributes:
+        masks: at least one.
+        chosen: place of the one in the segmentation.
+    """
+
+    masks: tuple[MaskCandidate, ...]
+    chosen: int
+
 
 @dataclasses.dataclass(frozen=True)
 class PointSegmentation:
@@ -22,6 +51,8 @@ class PointSegmentation:
             None: ``semantic_map`` has no 255, or the method has no second choice there.
         reasons: per point '' or why it has no pixels, a key of
             :data:`mmp2seg.codecs.DROP_REASONS`. None: the method does not say.
+        candidates: per point its masks before points competed for pixels, None for a point that
+            takes no part. None: the method has one mask per point.
     """
 
     instance_map: npt.NDArray[np.int32]
@@ -29,6 +60,7 @@ class PointSegmentation:
     scores: npt.NDArray[np.float32]
     semantic_argmax: npt.NDArray[np.uint8] | None = None
     reasons: tuple[str, ...] | None = None
+    candidates: tuple[PointCandidates | None, ...] | None = None
 
 
 class PointSegmentationMethod(Protocol):

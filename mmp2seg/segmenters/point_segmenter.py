@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mmp2seg.ops.affinity.guided import guided_propagation
 from mmp2seg.ops.components import keep_connected
-from mmp2seg.ops.coords import keep_off_border, misplaced_points, points_to_pixels
+from mmp2seg.ops.coords import keep_off_border, points_to_pixels
 from mmp2seg.ops.point_similarity import (
     class_unary,
     cosine_maps,
@@ -41,9 +41,14 @@ from mmp2seg.ops.point_similarity import (
 from mmp2seg.ops.random_walker import edge_weights, random_walker
 from mmp2seg.ops.windows import overlapping_windows
 from mmp2seg.registry import MODELS
+from mmp2seg.segmenters.point_checks import (
+    IGNORE_INDEX,
+    checked_points,
+    clicks_inside,
+    drop_reasons,
+)
 from mmp2seg.segmenters.point_segmentation import PointSegmentation
 
-IGNORE = 255
 # A point that wins nowhere in a window more than this probability is left out there: it cannot be
 # the largest, and crowded images have hundreds of points.
 _NEGLIGIBLE = 0.01
@@ -276,13 +281,13 @@ class PointSegmenter(BaseModule):
             ValueError: the image has another shape or dtype, a label is not a class, points and
                 labels differ in number, or ``object_size`` is not above 0.
         """
-        points, classes = _checked_points(image_rgb, points_xy, labels, num_classes)
+        points, classes = checked_points(image_rgb, points_xy, labels, num_classes)
         if object_size is not None and not 0 < object_size < np.inf:
             raise ValueError(f'expected an object_size above 0, got {object_size}')
         height, width = image_rgb.shape[:2]
-        reasons = _drop_reasons(points, classes, height, width)
+        reasons = drop_reasons(points, classes, height, width)
         usable = np.flatnonzero(reasons == '')
-        background = _inside(background_xy, height, width)
+        background = clicks_inside(background_xy, height, width)
         canvas = _Canvas(height, width, len(points), num_classes)
         if len(usable):
             scene = self._look(
@@ -345,14 +350,14 @@ class PointSegmenter(BaseModule):
         Returns:
             np.ndarray: ``(grid rows, grid columns)`` uint8.
         """
-        points, classes = _checked_points(image_rgb, points_xy, labels, num_classes)
+        points, classes = checked_points(image_rgb, points_xy, labels, num_classes)
         height, width = image_rgb.shape[:2]
-        usable = _drop_reasons(points, classes, height, width) == ''
-        background = _inside(background_xy, height, width)
+        usable = drop_reasons(points, classes, height, width) == ''
+        background = clicks_inside(background_xy, height, width)
         scene = self._look(image_rgb, points[usable], classes[usable], background, object_size)
         full = self._grid_map(scene)
         alone = self._grid_map(dataclasses.replace(scene, class_logits=None))
-        return np.where((full == 0) & (alone != 0), np.uint8(IGNORE), full)
+        return np.where((full == 0) & (alone != 0), np.uint8(IGNORE_INDEX), full)
 
     def _grid_map(self, scene: _Scene) -> npt.NDArray[np.uint8]:
         """Return the semantic map of the random walker on the grid, without propagation."""
@@ -801,7 +806,7 @@ class _Canvas:
         unsure = self._unsure | (self._confidence < min_confidence)
         return PointSegmentation(
             instance_map=self._instances,
-            semantic_map=np.where(unsure, np.uint8(IGNORE), self._semantic),
+            semantic_map=np.where(unsure, np.uint8(IGNORE_INDEX), self._semantic),
             semantic_argmax=self._semantic,
             scores=(totals / np.maximum(counts, 1)).astype(np.float32),
             reasons=tuple(final),
@@ -816,12 +821,6 @@ def _class_sums(
     sums = np.stack([values[-1], *(values[:-1][labels == label].sum(0) for label in present)])
     best = sums.argmax(0)
     return sums.max(0), np.append(0, present + 1).astype(np.uint8)[best]
-
-
-def _inside(clicks_xy: npt.ArrayLike | None, height: int, width: int) -> npt.NDArray[np.float64]:
-    """Return the clicks inside the image, ``(B, 2)``, each position once."""
-    clicks = _positions([] if clicks_xy is None else clicks_xy)
-    return clicks[misplaced_points(clicks, np.zeros(len(clicks)), height, width) == '']
 
 
 def _strong_scores(
@@ -840,51 +839,6 @@ def _strong_scores(
     strong = (values[:-1, rows, columns].amax((1, 2)) >= _NEGLIGIBLE).nonzero()[:, 0]
     keep = torch.cat([strong, strong.new_tensor([len(values) - 1])])
     return values[keep], points[strong.cpu().numpy()]
-
-
-def _drop_reasons(
-    points_xy: npt.NDArray[np.float64], classes: npt.NDArray[np.int64], height: int, width: int
-) -> npt.NDArray[np.object_]:
-    """Return '' for the points that take part: inside the image, and the first of their pixel."""
-    reasons = misplaced_points(points_xy, classes, height, width)
-    taken: dict[tuple[int, int], int] = {}
-    valid = np.flatnonzero(reasons == '')
-    for n, pixel in zip(valid, points_to_pixels(points_xy[valid]), strict=True):
-        first = taken.setdefault(tuple(pixel), n)
-        if first != n:
-            reasons[n] = 'duplicate' if classes[first] == classes[n] else 'no_pixels'
-    return reasons
-
-
-def _positions(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    points = np.asarray(points_xy, dtype=np.float64)
-    if points.size == 0:
-        return np.zeros((0, 2))
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f'expected points (N, 2), got the shape {points.shape}')
-    return points
-
-
-def _checked_points(
-    image_rgb: npt.NDArray[np.uint8],
-    points_xy: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    num_classes: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
-        raise ValueError(
-            f'expected an image (H, W, 3) uint8, got {image_rgb.shape} {image_rgb.dtype}'
-        )
-    if not 1 <= num_classes < IGNORE:
-        raise ValueError(f'expected 1 to {IGNORE - 1} classes, got {num_classes}')
-    points = _positions(points_xy)
-    classes = np.asarray(labels, dtype=np.int64).reshape(-1)
-    if len(points) != len(classes):
-        raise ValueError(f'expected a label for each point, got {len(classes)} for {len(points)}')
-    wrong = classes[(classes < 0) | (classes >= num_classes)]
-    if len(wrong):
-        raise ValueError(f'expected labels in 0..{num_classes - 1}, got {wrong[0]}')
-    return points, classes
 
 
 def _resize(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:

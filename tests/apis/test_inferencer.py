@@ -20,7 +20,9 @@ from mmp2seg.apis.stage1_network import Stage1Network
 from mmp2seg.converters.points_file import read_points
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.registry import DATASETS, MODELS
+from mmp2seg.segmenters.sam_network import SamNetwork
 from mmp2seg.testing import TINY_CLASSES, tiny_p2seg_config, write_tiny_voc
+from mmp2seg.testing.tiny_sam import write_tiny_sam
 
 SEGMENTER = dict(
     type='mmp2seg.PointSegmenter',
@@ -649,3 +651,24 @@ def test_a_checkpoint_runs_no_code(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r'evil\.pth: expected weights, got Python objects'):
         P2SegInferencer(network_config(), 'evil.pth')
     assert not os.path.exists('attacked')
+
+
+# ------------------------------------------------------------------------------------------ SAM
+
+
+def test_a_random_sam_encodes_an_image_once(tmp_path, monkeypatch):
+    pytest.importorskip('transformers', reason='transformers (extra sam) is not installed')
+    write_tiny_sam(tmp_path)
+    cfg = dict(model=dict(type='mmp2seg.SamPointSegmenter', weights=str(tmp_path)))
+    inferencer = P2SegInferencer(Config(cfg), device='cpu')
+    calls = []
+    embed = SamNetwork.embed
+    monkeypatch.setattr(SamNetwork, 'embed', lambda *args: calls.append(1) or embed(*args))
+    inferencer.set_image(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    first = inferencer.predict([(10, 10)], ['cat'])
+    second = inferencer.predict([(10, 10), (50, 30)], ['cat', 'dog'], [(1, 1)])
+    assert (len(first), len(second), len(calls)) == (1, 2, 1)
+    (annotation,) = first.to_coco()['annotations']
+    assert len(annotation['candidates']) == 3
+    with pytest.raises(ValueError, match='expected no object_size, which SamPointSegmenter does'):
+        inferencer.predict([(10, 10)], ['cat'], object_size=9)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -9,11 +10,16 @@ from PIL import Image
 from torch import nn
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.point_masks import build_point_segmenter, write_point_masks
+from mmp2seg.apis.point_masks import (
+    build_point_segmenter,
+    require_options,
+    set_sam_weights,
+    write_point_masks,
+)
 from mmp2seg.files.index_png import read_index_png
-from mmp2seg.ops.rle import decode_rle
+from mmp2seg.ops.rle import decode_rle, encode_rle
 from mmp2seg.pseudo_labels.coco_json import load
-from mmp2seg.segmenters import PointSegmentation
+from mmp2seg.segmenters import MaskCandidate, PointCandidates, PointSegmentation
 
 BACKBONE = dict(type='mmp2seg.EfficientNetLite', out_indices=(3, 4))
 MODEL = dict(type='mmp2seg.PointSegmenter', backbone=BACKBONE)
@@ -243,3 +249,43 @@ def test_missing_weights_are_one_line():
     message = str(info.value)
     assert 'pip install weights_that_are_not_there' in message and '\n' not in message
     assert message.startswith('model.backbone.init_cfg: ')
+
+
+def test_candidates_of_a_method_stay_in_the_json(images, tmp_path):
+    class WithCandidates(Squares):
+        def forward(self, image_rgb, *, points_xy, **options):
+            result = super().forward(image_rgb, points_xy=points_xy, **options)
+            rle = encode_rle(result.instance_map > 0)
+            found = tuple(PointCandidates((MaskCandidate(rle, k / 10),), 0)
+                          for k in range(len(points_xy)))  # fmt: skip
+            return dataclasses.replace(result, candidates=found)
+
+    write_point_masks(WithCandidates(), point_json(), images, outfile=tmp_path / 'a.json')
+    annotations = load(tmp_path / 'a.json')['annotations']
+    scores = {ann['point_id']: ann['candidates'][0]['score'] for ann in annotations}
+    assert scores == {21: 0.1, 22: 0.2, 23: 0.0}  # 20 is under 22
+
+
+def test_options_that_a_segmenter_does_not_read(images):
+    class Bare(nn.Module):
+        def forward(self, image_rgb, *, points_xy, labels, num_classes, background_xy=None):
+            raise AssertionError
+
+    require_options(Bare(), [])
+    with pytest.raises(ValueError, match='expected no object_size, which Bare does not read'):
+        write_point_masks(Bare(), point_json(), images, object_size=9.0)
+    with pytest.raises(ValueError, match='expected no network_maps, which Bare does not read'):
+        write_point_masks(Bare(), point_json(), images, network=lambda *args, **kwargs: None)
+
+
+def test_weights_of_sam():
+    cfg = Config(dict(model=dict(type='mmp2seg.SamPointSegmenter', weights='a')))
+    set_sam_weights(cfg, None)
+    assert cfg.model.weights == 'a'
+    set_sam_weights(cfg, 'b')
+    assert cfg.model.weights == 'b'
+    with pytest.raises(CommandError, match='--weights: expected a SamPointSegmenter'):
+        set_sam_weights(Config(dict(model=MODEL)), 'b')
+    cfg.model.weights = '/none'
+    with pytest.raises(CommandError, match=r'SAM'):
+        build_point_segmenter(cfg)

@@ -9,12 +9,15 @@ from mmengine.config import Config
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmp2seg.analysis.point_segmentation.methods import build_method
+from mmp2seg.apis.label_refinement import build_label_refiner
 from mmp2seg.apis.point_masks import build_point_segmenter
+from mmp2seg.pseudo_labels.refinement import CandidateRefiner
 from mmp2seg.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 COMPARISON = CONFIGS / 'point_segmenter' / 'comparison.py'
-PATHS = sorted(set((CONFIGS / 'point_segmenter').glob('*.py')) - {COMPARISON})
+SAM = CONFIGS / 'point_segmenter' / 'sam.py'
+PATHS = sorted(set((CONFIGS / 'point_segmenter').glob('*.py')) - {COMPARISON, SAM})
 
 
 def test_there_is_the_default():
@@ -34,6 +37,13 @@ def test_build_and_segment(path):
         num_classes=2,
     )
     assert result.instance_map[20, 10] == 1 and result.instance_map[20, 30] == 2
+
+
+def test_sam_builds_without_weights_and_has_a_refiner():
+    cfg = Config.fromfile(SAM)
+    assert MODELS.build(cfg.model).weights == 'facebook/sam-vit-huge'
+    refiner, default = build_label_refiner(cfg), CandidateRefiner()
+    assert vars(refiner) == vars(default)
 
 
 def test_the_config_for_own_data_names_the_same_segmenter():

@@ -12,10 +12,13 @@ from mmp2seg.ops.rle import decode_rle, encode_rle
 from mmp2seg.pseudo_labels.coco_json import (
     assemble,
     category_ids_of,
+    check_content,
+    check_same,
     encode_image,
     load,
     merge,
 )
+from mmp2seg.segmenters import MaskCandidate, PointCandidates
 
 IMAGES = [
     {'id': 7, 'file_name': 'b.jpg', 'height': 3, 'width': 5},
@@ -409,3 +412,51 @@ def test_click_scores_are_written_if_there_are_some():
     content = assemble(IMAGES, CATEGORIES, annotations, [], {})
     assert [ann['click_score'] for ann in content['annotations']] == [1.0, 0.25]  # by point id
     assert 'click_score' not in assemble(IMAGES, CATEGORIES, encode(), [], {})['annotations'][0]
+
+
+# ------------------------------------------------------------------------------------ candidates
+
+
+def with_candidates():
+    masks = make_masks()
+    found = PointCandidates(
+        (MaskCandidate(encode_rle(masks[1]), 0.25), MaskCandidate(encode_rle(masks[0]), 0.5)), 1
+    )
+    return assembled(encode(candidates=(found, None)))
+
+
+def test_candidates_stay_in_the_file(tmp_path):
+    write_json(tmp_path / 'a.json', with_candidates())
+    first, second = load(tmp_path / 'a.json')['annotations']  # sorted by point id
+    assert 'candidates' not in first and 'candidate' not in first
+    assert second['candidate'] == 1
+    assert [each['score'] for each in second['candidates']] == [0.25, 0.5]
+    np.testing.assert_array_equal(
+        decode_rle(second['candidates'][0]['segmentation']), make_masks()[1]
+    )
+    merged = merge(tmp_path / 'a.json')
+    assert merged['annotations'] == [first, second]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(size=[9, 9]), r'point 9, candidate 0: expected a mask of the image size \[3, 5\]'),
+        (dict(counts=b'x'), 'candidate 0: expected RLE counts as str'),
+    ],
+)
+def test_broken_candidates(change, message):
+    content = with_candidates()
+    content['annotations'][1]['candidates'][0]['segmentation'].update(change)
+    with pytest.raises(ValueError, match=message):
+        check_content(content, where='a.json')
+    content['annotations'][1]['candidates'][0] = 3
+    with pytest.raises(ValueError, match="expected candidates with 'segmentation' and 'score'"):
+        check_content(content, where='a.json')
+
+
+def test_check_same_allows_more_in_the_second_file():
+    first, second = assembled(), assembled(images=[*IMAGES, dict(IMAGES[0], id=9, file_name='c')])
+    check_same('a', first, 'b', second)
+    with pytest.raises(ValueError, match='a: expected the images of b, got none with file_name'):
+        check_same('b', second, 'a', first)

@@ -12,6 +12,7 @@ from mmp2seg.files.index_png import read_index_png
 from mmp2seg.ops.rle import decode_rle
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.registry import MODELS
+from mmp2seg.testing.tiny_sam import write_tiny_sam
 
 from .tool_runs import run_tool
 
@@ -186,7 +187,7 @@ def test_the_default_config_is_there():
     before = list(sys.path)
     spec.loader.exec_module(module)
     sys.path[:] = before
-    assert module.CONFIG.is_file()
+    assert all(path.is_file() for path in module.SEGMENTERS.values())
 
 
 def test_a_class_head_is_trained_on_the_images_first(folder, capsys):
@@ -214,3 +215,37 @@ def test_a_network_takes_part(folder):
     Path('one.csv').write_text('file,x,y,class\na.jpg,10.5,20.5,cat\n')
     with pytest.raises(SystemExit, match='--network: expected 1 classes as in one.csv, got 2'):
         masks(*network, points='one.csv')
+
+
+def test_sam_without_its_package(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'transformers', None)
+    with pytest.raises(SystemExit, match='SAM needs the package transformers: pip install'):
+        run_tool('masks', 'images', 'points.csv', '--out', 'x.json', '--segmenter', 'sam')
+
+
+def test_sam_by_a_random_network(folder, capsys):
+    pytest.importorskip('transformers', reason='transformers (extra sam) is not installed')
+    write_tiny_sam('sam')
+    arguments = ('images', 'points.csv', '--segmenter', 'sam', '--weights', 'sam')
+    run_tool('masks', *arguments, '--out', 'a.json', '--maps', 'maps', '--device', 'cpu')
+    labels = load('a.json')
+    assert labels['info']['method'] == 'mmp2seg.SamPointSegmenter'
+    assert labels['info']['options']['weights'] == 'sam'
+    assert len(labels['annotations']) == 4
+    for annotation in labels['annotations']:
+        assert len(annotation['candidates']) == 3 and annotation['candidate'] in (0, 1, 2)
+        x, y = annotation['point']
+        assert decode_rle(annotation['segmentation'])[int(y), int(x)]
+    assert read_index_png('maps/a.png').shape == (40, 50)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--weights', 'x'), '--weights: expected a SamPointSegmenter'),
+        (('--config', 'point_segmenter/none.py'), 'none.py'),
+    ],
+)
+def test_options_that_do_not_fit(folder, options, message):
+    with pytest.raises(SystemExit, match=message):
+        run_tool('masks', 'images', 'points.csv', '--out', 'x.json', *options)
