@@ -9,11 +9,7 @@ from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmp2seg.files.atomic_write import (
-    remove_abandoned_files,
-    replaced_file,
-    write_text,
-)
+from mmp2seg.files.atomic_write import replaced_file, write_text
 from mmp2seg.registry import HOOKS
 
 _BACKEND = 'mmp2seg.atomic'
@@ -63,14 +59,12 @@ class AtomicCheckpointHook(CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folder, and remove what a killed training left there."""
+        """Find the folder, and write to it atomically if it is a local one."""
         folder = str(self.out_dir or runner.work_dir)
         plain = self.backend_args is None and self.file_client_args is None
         if plain and type(get_file_backend(folder)) is LocalBackend:
             self.backend_args = dict(backend=_BACKEND)
         super().before_train(runner)
-        if is_main_process() and isinstance(self.file_backend, AtomicLocalBackend):
-            remove_abandoned_files(Path(self.out_dir))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         outdated = self._take_outdated(runner, step)
