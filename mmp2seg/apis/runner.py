@@ -9,6 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.config_classes import check_class_lists, check_label_files
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
@@ -34,7 +35,7 @@ def load_config(
     name>``.
 
     Raises:
-        CommandError: there is no file at ``path``.
+        CommandError: there is no file at ``path``, or the classes of a dataset are no list.
     """
     if not Path(path).is_file():
         raise CommandError(f'config not found: {path}')
@@ -42,6 +43,7 @@ def load_config(
     cfg.launcher = launcher
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
+    check_class_lists(cfg)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
@@ -238,12 +240,13 @@ def init_workers(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of ``cfg``, which is adapted in place.
+    """Build the Runner of ``cfg``, which is adapted in place, after :func:`check_label_files`.
 
     Without an accelerator, it is adapted to the CPU. See also :func:`make_reproducible` and
     :func:`init_workers`. The class is mmengine's Runner or the config's ``runner_type``.
     """
     notes = []
+    check_label_files(cfg)
     make_reproducible(cfg)
     init_workers(cfg)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmp2seg.CheckedResumeHook')]

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmp2seg.converters.point_json import no_point_message
 from mmp2seg.datasets.coco_content import (
     annotation_place,
     category_labels,
@@ -49,6 +50,7 @@ def coco_semantic_maps(
     *,
     classes: Sequence[str] | None = None,
     skip_refused: bool = False,
+    allow_empty: bool = False,
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> CocoMapsReport:
@@ -67,6 +69,7 @@ def coco_semantic_maps(
             thing classes, with ids from 1 to 90, become 1..80.
         skip_refused: leave out annotations without a usable mask and report them, instead of
             raising an error.
+        allow_empty: write maps without a single object.
         overwrite: replace a folder that is not empty.
         track: function that wraps the list of images, e.g. to show a progress bar.
 
@@ -112,6 +115,10 @@ def coco_semantic_maps(
             counts += np.bincount(np.array(values, np.int64), minlength=len(counts))
             num_crowds, num_hidden = num_crowds + len(crowds), num_hidden + hidden
             refused += wrong
+        if not counts.any() and not num_crowds and not allow_empty:
+            raise ValueError(
+                no_point_message(str(json_path), len(map_names), refused, expected='an object')
+            )
     num_objects = dict(zip(names, counts[1:].tolist(), strict=True))
     return CocoMapsReport(len(map_names), num_objects, num_crowds, num_hidden, tuple(refused))
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mmp2seg.converters.point_json import PointReport, describe_problems
+from mmp2seg.converters.point_json import PointReport, describe_problems, no_point_message
 from mmp2seg.converters.point_rules import PointRule
 from mmp2seg.converters.segmentation_crops import crop_of_segmentation
 from mmp2seg.datasets.coco_content import check_image_sizes
@@ -46,6 +46,7 @@ def convert_instances(
     *,
     rule: PointRule,
     skip_refused: bool = False,
+    allow_empty: bool = False,
     track: Callable[[Sequence], Iterable] = iter,
 ) -> InstancePointReport:
     """Write a point json of the objects of a COCO instance json.
@@ -67,6 +68,7 @@ def convert_instances(
         rule: how to draw a point from an object.
         skip_refused: leave out objects from which no point can be drawn, and report them, instead
             of raising an error.
+        allow_empty: write the result without a single point.
         track: function that wraps the list of chunks of annotations, e.g. to show a progress bar.
 
     Raises:
@@ -93,6 +95,8 @@ def convert_instances(
     if refused and not skip_refused:
         title = f'{len(refused)} annotations without a point (--skip-refused leaves them out)'
         raise ValueError(describe_problems(refused, title))
+    if not annotations and not allow_empty:
+        raise ValueError(no_point_message(str(path), len(content['images']), refused))
     out_info = dict(description=f'points: {rule.describe()}', source=Path(path).name)
     out = dict(info=out_info, images=content['images'], categories=content['categories'])
     write_json(out_path, {**out, 'annotations': annotations})

@@ -39,6 +39,7 @@ from mmp2seg.files.json_reading import (
     read_json_object,
     require_keys,
 )
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.rle import segmentation_to_rle
 
 _SCORES = ('score', 'predicted_iou', 'stability_score')
@@ -89,7 +90,7 @@ def read_point_images(path: str | Path) -> list[PointImage]:
                 source.file_name,
                 source.height,
                 source.width,
-                np.array([(point.x, point.y) for point in points], np.float64).reshape(-1, 2),
+                onto_last_pixel([(p.x, p.y) for p in points], source.height, source.width),
                 np.array([label_of[point.label] for point in points], np.int64),
                 {point.point_id: index for index, point in enumerate(points)},
                 [f'{point.where}: {point.label} of {source.file_name}' for point in points],

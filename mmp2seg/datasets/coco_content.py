@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.datasets.point_reading import read_background_points
 from mmp2seg.files.json_reading import require_keys
 
@@ -102,7 +103,7 @@ def category_labels(
         ValueError: a class has no category of its name.
     """
     id_of_name = {entry['name']: entry['id'] for entry in categories}
-    names = ordered_class_names(categories) if classes is None else classes
+    names = ordered_class_names(categories) if classes is None else class_names(classes)
     missing = [name for name in names if name not in id_of_name]
     if missing:
         raise ValueError(

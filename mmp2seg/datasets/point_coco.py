@@ -13,6 +13,7 @@ from mmp2seg.datasets.coco_content import (
 from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.datasets.point_reading import (
     check_point_source,
+    keypoint_shift,
     read_annotation_point,
     read_background_points,
 )
@@ -58,6 +59,7 @@ class PointCocoDataset(PointDataset):
         )
         labels = category_labels(self.ann_file, content['categories'], classes=classes)
         images = {image['id']: image for image in content['images']}
+        shift = keypoint_shift(content) if self.point_source == 'keypoints' else 0.0
         instances = defaultdict(list)
         for index, annotation in enumerate(content['annotations']):
             label = labels.get(annotation['category_id'])
@@ -66,6 +68,7 @@ class PointCocoDataset(PointDataset):
             point = read_annotation_point(
                 annotation,
                 point_source=self.point_source,
+                shift=shift,
                 where=annotation_place(self.ann_file, index, annotation),
             )
             instances[annotation['image_id']].append(

@@ -110,8 +110,8 @@ def decode_index_map(
         )
     if image.format != 'PNG' and _is_scaled(image):
         raise ValueError(
-            f'{where}: expected a palette or grey image of 8 bits, got mode {image.mode} of another '
-            f'depth in a {image.format}; save it as PNG'
+            f'{where}: expected a palette or grey image of 8 bits, got mode {image.mode} of '
+            f'another depth in a {image.format}; save it as PNG'
         )
     if image.mode.startswith('I'):
         return _of_many_bits(image, where)

@@ -23,6 +23,7 @@ from torch import Tensor
 from mmp2seg.ops.affinity.guided import guided_propagation
 from mmp2seg.ops.components import keep_connected
 from mmp2seg.ops.coords import keep_off_border, misplaced_points, points_to_pixels
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.point_similarity import (
     class_unary,
     cosine_maps,
@@ -820,7 +821,7 @@ def _class_sums(
 
 def _inside(clicks_xy: npt.ArrayLike | None, height: int, width: int) -> npt.NDArray[np.float64]:
     """Return the clicks inside the image, ``(B, 2)``, each position once."""
-    clicks = _positions([] if clicks_xy is None else clicks_xy)
+    clicks = onto_last_pixel(_positions([] if clicks_xy is None else clicks_xy), height, width)
     return clicks[misplaced_points(clicks, np.zeros(len(clicks)), height, width) == '']
 
 
@@ -877,7 +878,7 @@ def _checked_points(
         )
     if not 1 <= num_classes < IGNORE:
         raise ValueError(f'expected 1 to {IGNORE - 1} classes, got {num_classes}')
-    points = _positions(points_xy)
+    points = onto_last_pixel(_positions(points_xy), *image_rgb.shape[:2])
     classes = np.asarray(labels, dtype=np.int64).reshape(-1)
     if len(points) != len(classes):
         raise ValueError(f'expected a label for each point, got {len(classes)} for {len(points)}')

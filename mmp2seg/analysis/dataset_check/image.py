@@ -17,6 +17,7 @@ from mmp2seg.analysis.dataset_check.point_positions import (
 )
 from mmp2seg.datasets.transforms.loading import read_semantic_map
 from mmp2seg.ops.coords import points_inside
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.semantic_map import count_values, is_scaled, lacks_classes, resize_nearest
 
 # Ranges of the number of points of a region, by the name of the count.
@@ -80,6 +81,7 @@ class ImageChecker:
         if size is None and semantic_map is not None:
             size = semantic_map.shape
         if size is not None:
+            points, clicks = (onto_last_pixel(values, *size) for values in (points, clicks))
             names = [f'point {instance["point_id"]}' for instance in entry['instances']]
             self._find_outside(entry, points, names, size, findings)
             self._find_outside(entry, clicks, ['background click'] * len(clicks), size, findings)

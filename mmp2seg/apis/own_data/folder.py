@@ -124,7 +124,12 @@ def write_own_data(
     folder = Path(folder)
     _check_folder(folder, points, overwrite=overwrite)
     content, report = read_points_and_report(
-        points, images, classes=classes, list_images=list_images, skip_refused=skip_refused
+        points,
+        images,
+        classes=classes,
+        list_images=list_images,
+        skip_refused=skip_refused,
+        allow_empty=True,  # an error below
     )
     names = tuple(category['name'] for category in content['categories'])
     if not content['annotations']:
