@@ -1,12 +1,11 @@
-"""Check the classes of a config, before anything is built."""
+"""The datasets of a config, and checks of their classes before anything is built."""
 
 import os.path as osp
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmdet.datasets import CocoDataset
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.datasets.class_list import class_names
@@ -33,8 +32,9 @@ def check_class_lists(cfg: Config) -> None:
 
 
 def check_label_files(cfg: Config) -> None:
-    """Check the categories of the COCO jsons of mmdet's datasets and metrics, see ``label_classes``.
+    """Check the categories of the COCO jsons that mmdet's datasets and metrics read.
 
+    See :mod:`mmp2seg.datasets.label_classes`.
     A file that is missing is left to its reader.
 
     Raises:
@@ -45,7 +45,7 @@ def check_label_files(cfg: Config) -> None:
         loader = cfg.get(f'{split}_dataloader')
         if not isinstance(loader, dict) or not isinstance(loader.get('dataset'), dict):
             continue
-        for dataset in _innermost(loader['dataset']):
+        for dataset in innermost_datasets(loader['dataset']):
             classes = _classes_of(dataset, cfg)
             if classes is None:
                 continue
@@ -60,6 +60,24 @@ def check_label_files(cfg: Config) -> None:
                 require_label_classes(path, names, classes)
         except ValueError as error:
             raise CommandError(str(error)) from error
+
+
+def innermost_dataset(dataset: ConfigDict) -> ConfigDict:
+    """Return the config of the dataset inside wrappers such as RepeatDataset."""
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def innermost_datasets(dataset: ConfigDict) -> list[ConfigDict]:
+    """Return the configs of all datasets inside wrappers such as RepeatDataset and ConcatDataset.
+
+    They are in the order of the config.
+    """
+    dataset = innermost_dataset(dataset)
+    if 'datasets' not in dataset:
+        return [dataset]
+    return [inner for part in dataset.datasets for inner in innermost_datasets(part)]
 
 
 def _class_lists(node: Any) -> Iterator[Any]:
@@ -78,20 +96,16 @@ def _class_lists(node: Any) -> Iterator[Any]:
             yield from _class_lists(value)
 
 
-def _innermost(dataset: ConfigDict) -> Iterator[ConfigDict]:
-    """Yield the datasets inside wrappers such as RepeatDataset and ConcatDataset."""
-    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
-    if not inner:
-        yield dataset
-    for part in inner:
-        yield from _innermost(part)
-
-
 def _classes_of(dataset: ConfigDict, cfg: Config) -> list[str] | None:
     """Return the classes of a dataset of COCO's kind; None for another one."""
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
-        kind = DATASETS.get(dataset.get('type')) if isinstance(dataset.get('type'), str) else None
-    if kind is None or not issubclass(kind, CocoDataset):
+    from mmdet.datasets import CocoDataset  # takes seconds, and many configs have none
+
+    name = dataset.get('type')
+    kind = name
+    if isinstance(name, str):
+        with DATASETS.switch_scope_and_registry(cfg.get('default_scope', 'mmdet')) as registry:
+            kind = registry.get(name)
+    if not (isinstance(kind, type) and issubclass(kind, CocoDataset)):
         return None
     classes = (dataset.get('metainfo') or {}).get('classes', kind.METAINFO.get('classes', ()))
     return read_text(classes).splitlines() if isinstance(classes, str) else list(classes)

@@ -17,7 +17,7 @@ from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.converters.points_file import read_points
 from mmp2seg.datasets.class_list import class_names
-from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_names
+from mmp2seg.datasets.coco_content import check_coco_content, ordered_class_names, split_categories
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
 from mmp2seg.files.image_folder import relative_stem, shorten_names
 from mmp2seg.files.image_reading import read_rgb
@@ -68,7 +68,7 @@ def set_prediction_data(
         points, lists=('images', 'annotations', 'categories'), drop=('segmentation',)
     )
     check_coco_content(points, content, image_keys=('height', 'width'), annotation_keys=('id',))
-    found = ordered_class_names(content['categories'])
+    found = ordered_class_names(split_categories(content)[0])
     classes = model_classes(cfg, found)
     _check_classes(points, found, classes)
     names = [image['file_name'] for image in content['images']]

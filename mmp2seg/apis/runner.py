@@ -9,7 +9,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.config_classes import check_class_lists, check_label_files
+from mmp2seg.apis.config_classes import (
+    check_class_lists,
+    check_label_files,
+    innermost_dataset,
+    innermost_datasets,
+)
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
@@ -149,24 +154,6 @@ def draw_predictions(
         hook.show, hook.wait_time = True, wait_time
     if show_dir is not None:
         hook.test_out_dir = show_dir
-
-
-def innermost_dataset(dataset: ConfigDict) -> ConfigDict:
-    """Return the config of the dataset inside wrappers such as RepeatDataset."""
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
-
-
-def innermost_datasets(dataset: ConfigDict) -> list[ConfigDict]:
-    """Return the configs of all datasets inside wrappers such as RepeatDataset and ConcatDataset.
-
-    They are in the order of the config.
-    """
-    dataset = innermost_dataset(dataset)
-    if 'datasets' not in dataset:
-        return [dataset]
-    return [inner for part in dataset.datasets for inner in innermost_datasets(part)]
 
 
 def enable_tta(cfg: Config) -> None:

@@ -15,6 +15,7 @@ from mmp2seg.datasets.coco_content import (
     check_coco_content,
     check_image_sizes,
     ordered_class_names,
+    split_categories,
 )
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.index_png import write_palette_png
@@ -35,6 +36,7 @@ class CocoMapsReport:
             mask is empty.
         refused: annotations left out because they have no usable mask, one line each, with place
             and reason.
+        notes: a line for each category that is no class.
     """
 
     num_maps: int
@@ -42,6 +44,7 @@ class CocoMapsReport:
     num_crowds: int
     num_hidden: int
     refused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def coco_semantic_maps(
@@ -84,6 +87,9 @@ def coco_semantic_maps(
     content = read_json_object(json_path, lists=('images', 'categories', 'annotations'))
     check_coco_content(json_path, content, image_keys=('height', 'width'))
     check_image_sizes(json_path, content['images'])
+    notes: list[str] = []
+    if classes is None:
+        content['categories'], notes = split_categories(content)
     names = ordered_class_names(content['categories']) if classes is None else list(classes)
     if not 0 < len(names) < IGNORE:
         raise ValueError(f'{json_path}: expected 1..{IGNORE - 1} classes, got {len(names)}')
@@ -120,7 +126,9 @@ def coco_semantic_maps(
                 no_point_message(str(json_path), len(map_names), refused, expected='an object')
             )
     num_objects = dict(zip(names, counts[1:].tolist(), strict=True))
-    return CocoMapsReport(len(map_names), num_objects, num_crowds, num_hidden, tuple(refused))
+    return CocoMapsReport(
+        len(map_names), num_objects, num_crowds, num_hidden, tuple(refused), tuple(notes)
+    )
 
 
 def draw_semantic_map(

@@ -32,6 +32,7 @@ import numpy as np
 
 from mmp2seg.converters.mask_assignment import ScoredMask
 from mmp2seg.converters.point_json import read_point_json
+from mmp2seg.datasets.coco_content import split_categories
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.json_reading import (
     is_finite_number,
@@ -150,7 +151,8 @@ def open_masks(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such file or folder')
-    own = sorted(read_json_object(points_path)['categories'], key=lambda entry: entry['id'])
+    points = read_json_object(points_path, lists=('categories', 'annotations'))
+    own = sorted(split_categories(points)[0], key=lambda entry: entry['id'])
     if path.is_dir():
         if not any(_image_file(path, image).is_file() for image in images):
             name = f'{relative_stem(images[0].file_name)}.json' if images else '<image name>.json'

@@ -18,6 +18,7 @@ from mmp2seg.datasets.coco_content import (
     annotation_place,
     check_coco_content,
     ordered_class_names,
+    split_categories,
 )
 from mmp2seg.datasets.point_reading import (
     check_point_source,
@@ -130,7 +131,7 @@ def assemble_point_json(
 
     A point is refused if its class is not in ``classes``, if it is not finite or not inside its
     image, or if an earlier point of the image has the same position and class. A point on the right
-    or the lower edge is moved onto the last pixel, see :func:`mmp2seg.ops.image_edge.onto_last_pixel`.
+    or the lower edge is moved onto the last pixel (:mod:`mmp2seg.ops.image_edge`).
 
     Points of the class ``background`` are background clicks, unless ``classes`` contains this name.
     A background click is refused if it is not finite, not inside its image, or in the same pixel as
@@ -268,7 +269,7 @@ def parse_point_json(
             coco_source_images(path, content['images'], points), content['images'], strict=True
         )
     ]
-    return images, ordered_class_names(content['categories'])
+    return images, ordered_class_names(split_categories(content)[0])
 
 
 def coco_source_images(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmp2seg.datasets.coco_content import category_labels
+from mmp2seg.datasets.coco_content import category_labels, split_categories
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.image_folder import find_png_maps
 from mmp2seg.files.index_png import read_index_png, write_palette_png
@@ -83,8 +83,13 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
         ValueError: the file is not a json with categories, or their ids are not unique integers
             1..254.
     """
-    categories = read_json_object(json_path, lists=('categories',))['categories']
+    content = read_json_object(json_path, lists=('categories',))
+    categories = content['categories']
     require_keys(json_path, 'categories', categories, ('id', 'name'))
+    annotations = content.get('annotations')
+    if isinstance(annotations, list):
+        require_keys(json_path, 'annotations', annotations, ('category_id',))
+        categories, _ = split_categories(content)
     seen: set[int] = set()
     for index, category in enumerate(categories):
         number = category['id']

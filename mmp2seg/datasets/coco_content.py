@@ -81,6 +81,33 @@ def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
                 )
 
 
+def split_categories(content: Mapping[str, Sequence]) -> tuple[list[Mapping], list[str]]:
+    """Return the categories of a COCO json, without empty parents, and a line for each parent.
+
+    Roboflow writes the name of the project as a category, which is the ``supercategory`` of the
+    others and has no annotation. Taken for a class, it would shift the values of all others.
+
+    Args:
+        content: the lists ``categories`` and ``annotations``, of checked entries.
+    """
+    categories = content['categories']
+    used = {annotation['category_id'] for annotation in content['annotations']}
+    kept, lines = [], []
+    for category in categories:
+        name = category['name']
+        is_parent = any(
+            other.get('supercategory') == name and other is not category for other in categories
+        )
+        if is_parent and category['id'] not in used:
+            lines.append(
+                f'category {name!r} is no class: it has no annotation and is the supercategory of '
+                'others'
+            )
+        else:
+            kept.append(category)
+    return kept, lines
+
+
 def ordered_class_names(categories: Sequence[Mapping]) -> list[str]:
     """Return the category names in the order of their ids; class k is entry k."""
     return [entry['name'] for entry in sorted(categories, key=lambda entry: entry['id'])]

@@ -1,10 +1,10 @@
 """The classes of a COCO json that mmdet reads, against those of a config.
 
 mmdet's ``CocoDataset`` and ``CocoMetric`` find the categories of the classes by name, and number
-them in the order of the *file* (``get_cat_ids`` of mmdet/datasets/api_wrappers/coco_api.py). A class
-that the file lacks shifts the numbers of those after it, and another order exchanges classes, both
-without a word. Without any category of the classes, mmdet stops with "need at least one array to
-concatenate".
+them in the order of the *file* (``get_cat_ids`` of mmdet/datasets/api_wrappers/coco_api.py). A
+class that the file lacks shifts the numbers of those after it, and another order exchanges classes,
+both without a word. Without any category of the classes, mmdet stops with "need at least one array
+to concatenate".
 """
 
 import json

@@ -3,12 +3,14 @@
 from collections import defaultdict
 
 from mmengine.fileio import get
+from mmengine.logging import print_log
 
 from mmp2seg.datasets.coco_content import (
     annotation_place,
     category_labels,
     check_coco_content,
     ordered_class_names,
+    split_categories,
 )
 from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.datasets.point_reading import (
@@ -27,7 +29,8 @@ class PointCocoDataset(PointDataset):
     """COCO images with a point per annotation; masks in the file are ignored.
 
     Without ``metainfo['classes']``, the classes are the file's categories, in the order of their
-    ids. With it, annotations of other categories are skipped, as in mmdet's CocoDataset. Crowd
+    ids, without the empty parents of :func:`~mmp2seg.datasets.coco_content.split_categories`.
+    With it, annotations of other categories are skipped, as in mmdet's CocoDataset. Crowd
     annotations are always skipped. The id of a point is the id of its annotation. The background
     clicks of an image are in the field ``background_points`` of its entry.
 
@@ -54,6 +57,11 @@ class PointCocoDataset(PointDataset):
                 annotation has no point or an unknown image or category.
         """
         content = self._read_json()
+        if 'classes' not in self._metainfo:
+            categories, lines = split_categories(content)
+            content = {**content, 'categories': categories}
+            for line in lines:
+                print_log(f'{self.ann_file}: {line}', logger='current')
         classes = self._metainfo.setdefault(
             'classes', tuple(ordered_class_names(content['categories']))
         )

@@ -32,9 +32,9 @@ class PseudoLabelCocoDataset(CocoDataset):
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | Config | None = None) -> dict:
         """Load meta information as mmengine does; refuse a str as classes that is no file."""
-        if isinstance(metainfo, Mapping | Config) and metainfo.get('classes') is not None:
-            if not (isinstance(metainfo['classes'], str) and osp.isfile(metainfo['classes'])):
-                class_names(metainfo['classes'])
+        classes = metainfo.get('classes') if isinstance(metainfo, Mapping | Config) else None
+        if classes is not None and not (isinstance(classes, str) and osp.isfile(classes)):
+            class_names(classes)
         return super()._load_metainfo(metainfo)
 
     def load_data_list(self) -> list[dict]:
@@ -43,9 +43,8 @@ class PseudoLabelCocoDataset(CocoDataset):
         Raises:
             ValueError: the categories of the file are not the classes, in their order.
         """
-        names = category_names(
-            decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
-        )
+        text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
+        names = category_names(text)
         if names is not None:
             require_label_classes(self.ann_file, names, self.metainfo['classes'])
         return super().load_data_list()
@@ -59,8 +58,8 @@ class PseudoLabelCocoDataset(CocoDataset):
         data_list = super().filter_data()
         if not data_list:
             raise ValueError(
-                f'{self.ann_file}: expected an image with an instance of {self.metainfo["classes"]}, '
-                'got none'
+                f'{self.ann_file}: expected an image with an instance of one of the classes '
+                f'{self.metainfo["classes"]}, got none'
             )
         return data_list
 

@@ -118,14 +118,11 @@ def test_draw_predictions():
         apis.draw_predictions(Config(dict()), show=True)
 
 
-def test_innermost_datasets():
-    a, b, c = (dict(type=name) for name in 'abc')
-    joined = dict(datasets=[dict(dataset=a), dict(datasets=[b, c])])
-    cfg = Config(dict(data=dict(times=2, dataset=joined), single=dict(dataset=a)))
-    assert [dataset.type for dataset in apis.innermost_datasets(cfg.data)] == ['a', 'b', 'c']
-    (single,) = apis.innermost_datasets(cfg.single)
-    single.type = 'd'
-    assert cfg.single.dataset.type == 'd'
+def test_classes_of_a_config_are_a_list(tmp_path):
+    path = tmp_path / 'own.py'
+    path.write_text("train_dataloader = dict(dataset=dict(metainfo=dict(classes=('cell'))))\n")
+    with pytest.raises(CommandError, match=r"own\.py: metainfo: .* got the str 'cell'"):
+        apis.load_config(str(path))
 
 
 def test_tta_takes_the_models_settings_along():

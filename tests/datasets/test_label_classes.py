@@ -34,7 +34,7 @@ def test_equal_classes_and_others_in_the_file():
         (['dirt'], r"not in the file: \('cell'\)$"),
         (
             ['dirt', 'cell'],
-            r"in the order of .*: the file has \('dirt', 'cell'\), the config \('ce",
+            r"in the order of .*: the file has \('dirt', 'cell'\), the config",
         ),
     ],
 )

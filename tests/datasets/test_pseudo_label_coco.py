@@ -37,8 +37,8 @@ def make(tmp_path):
         return dataset(
             ann_file=str(tmp_path / 'labels.json'),
             data_prefix=dict(img='photos', seg='maps'),
-            metainfo=dict(classes=CLASSES),
-            **{'serialize_data': False, 'pipeline': [], **options},
+            **{'metainfo': dict(classes=CLASSES), 'serialize_data': False, 'pipeline': []}
+            | options,
         )
 
     return write
@@ -92,3 +92,28 @@ def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
     assert all(isinstance(one['mask'], dict) for one in dataset.get_data_info(0)['instances'])
     mmdets = make(annotations, CocoDataset, pipeline=steps(False))[0]
     assert mmdets['gt_ignore_flags'].all()  # mmdet ignores all instances
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (('Cup', 'plate'), r"labels\.json: .* the file has \('cup', 'plate'\), the config \('Cup'"),
+        (('plate', 'cup'), r'in the order of metainfo\.classes'),
+        ('cup', r"got the str 'cup'"),
+    ],
+)
+def test_other_classes_than_those_of_the_file(make, classes, message):
+    with pytest.raises(ValueError, match=message):
+        make([annotation(1, 5, 9)], metainfo=dict(classes=classes))
+
+
+def test_mmdet_numbers_classes_in_the_order_of_the_file(make):
+    """If this fails, the check of the order is no longer needed."""
+    dataset = make([annotation(1, 5, 9)], CocoDataset, metainfo=dict(classes=('plate', 'cup')))
+    assert dataset.cat2label == {3: 0, 9: 1}  # cup, plate
+
+
+def test_no_instance_at_all(make):
+    options = dict(filter_cfg=dict(filter_empty_gt=True))
+    with pytest.raises(ValueError, match=r'labels\.json: expected an image with an instance'):
+        make([], **options)

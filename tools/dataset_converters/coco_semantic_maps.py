@@ -63,6 +63,8 @@ def main(argv: list[str]) -> None:
     )
     for value, (name, count) in enumerate(report.num_objects.items(), start=1):
         print(f'  {value} {name}: {count}')
+    if report.notes:
+        print('\n'.join(report.notes))
     if report.refused:
         print(f'{len(report.refused)} annotations left out:')
         print(*(f'  {line}' for line in report.refused), sep='\n')

@@ -110,7 +110,7 @@ class Table:
         )
         try:
             if has_header:
-                next(reader)
+                next(reader, None)
             for row in reader:
                 if not any(value.strip() for value in row):
                     continue

@@ -140,8 +140,10 @@ def test_a_skeleton_of_one_point_is_a_point_of_its_label(xml):
 
 
 SUBSETS = """<annotations>
-<image id="0" name="a.png" subset="Train" width="6" height="4"><points label="c" points="1,2"/></image>
-<image id="1" name="a.png" subset="Test" width="6" height="4"><points label="c" points="3,2"/></image>
+<image id="0" name="a.png" subset="Train" width="6" height="4">
+<points label="c" points="1,2"/></image>
+<image id="1" name="a.png" subset="Test" width="6" height="4">
+<points label="c" points="3,2"/></image>
 </annotations>"""
 
 
