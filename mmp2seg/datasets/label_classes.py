@@ -50,19 +50,15 @@ def require_label_classes(path: str, names: Sequence[str], classes: Sequence[str
         ValueError: a class is no category of the file, or the order differs; the message has both
             lists.
     """
-    both = f'the file has {_listed(names)}, the config {_listed(classes)}'
+    both = f'the file has {list(names)}, the config {list(classes)}'
     missing = [name for name in classes if name not in names]
     if missing:
         raise ValueError(
             f'{path}: expected a category for each class of metainfo.classes: {both}; not in the '
-            f'file: {_listed(missing)}'
+            f'file: {missing}'
         )
     if [name for name in names if name in classes] != list(classes):
         raise ValueError(
             f'{path}: expected its categories in the order of metainfo.classes, as mmdet numbers '
             f'classes in the order of the file: {both}'
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f'({", ".join(map(repr, names))})'

@@ -65,15 +65,15 @@ def stage2(tmp_path):
 def test_categories_are_the_classes(stage2, kind):
     check_label_files(stage2('cell', 'dirt', kind=kind))
     check_label_files(stage2('other', 'cell', 'more', 'dirt', kind=kind))
-    message = r"labels\.json: .* the file has \('Cell', 'dirt'\), the config \('cell', 'dirt'\)"
+    message = r"labels\.json: .* the file has \['Cell', 'dirt'\], the config \['cell', 'dirt'\]"
     with pytest.raises(CommandError, match=message):
         check_label_files(stage2('Cell', 'dirt', kind=kind))
-    with pytest.raises(CommandError, match=r"the order .*\('dirt', 'cell'\), the config \('cell'"):
+    with pytest.raises(CommandError, match=r"the order .*\['dirt', 'cell'\], the config \['cell'"):
         check_label_files(stage2('dirt', 'cell', kind=kind))
 
 
 def test_the_file_of_the_metric_too(stage2):
-    with pytest.raises(CommandError, match=r"truth\.json: .* the order .*\('dirt', 'cell'\)"):
+    with pytest.raises(CommandError, match=r"truth\.json: .* the order .*\['dirt', 'cell'\]"):
         check_label_files(stage2('cell', 'dirt', evaluated=('dirt', 'cell')))
 
 

@@ -30,11 +30,11 @@ def test_equal_classes_and_others_in_the_file():
 @pytest.mark.parametrize(
     ('names', 'message'),
     [
-        (['Cell'], r"f: .*: the file has \('Cell'\), the config \('cell', 'dirt'\); not in the"),
-        (['dirt'], r"not in the file: \('cell'\)$"),
+        (['Cell'], r"f: .*: the file has \['Cell'\], the config \['cell', 'dirt'\]; not in the"),
+        (['dirt'], r"not in the file: \['cell'\]$"),
         (
             ['dirt', 'cell'],
-            r"in the order of .*: the file has \('dirt', 'cell'\), the config",
+            r"in the order of .*: the file has \['dirt', 'cell'\], the config",
         ),
     ],
 )

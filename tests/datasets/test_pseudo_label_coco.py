@@ -97,7 +97,7 @@ def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
 @pytest.mark.parametrize(
     ('classes', 'message'),
     [
-        (('Cup', 'plate'), r"labels\.json: .* the file has \('cup', 'plate'\), the config \('Cup'"),
+        (('Cup', 'plate'), r"labels\.json: .* the file has \['cup', 'plate'\], the config \['Cup'"),
         (('plate', 'cup'), r'in the order of metainfo\.classes'),
         ('cup', r"got the str 'cup'"),
     ],

@@ -86,10 +86,12 @@ def main(argv: list[str]) -> None:
 
     num_classes, colours = args.num_classes, None
     if args.labelmap is not None:
-        if args.from_palette or args.num_classes is not None:
-            raise CommandError('--labelmap: expected neither --from-palette nor --num-classes')
+        if args.from_palette:
+            raise CommandError('--labelmap: expected no --from-palette')
         classes = None if args.classes is None else resolve_classes(args.classes)
         colours, names = read_colour_table(args.labelmap, classes=classes)
+        if num_classes not in (None, len(names)):
+            raise CommandError(f'--num-classes: expected {len(names)}, those of --labelmap')
         num_classes = len(names)
         values = [f'{value} = {name}' for value, name in enumerate(['background', *names])]
         print(f'values: {", ".join(values)}')

@@ -63,8 +63,10 @@ def test_labelmap_and_binary_masks(tmp_path, capsys):
     run(tmp_path / 'b', '--images', images, '--labelmap', 'cell=48,112,32')
     for name in 'ab':
         assert (read_index_png(tmp_path / name / 'a.png') == 1).all()
-    with pytest.raises(SystemExit, match='--labelmap: expected neither --from-palette nor'):
-        run(tmp_path / 'c', '--images', images, '--labelmap', 'c=1,2,3', '--num-classes', 1)
+    with pytest.raises(SystemExit, match='--num-classes: expected 1, those of --labelmap'):
+        run(tmp_path / 'c', '--images', images, '--labelmap', 'c=1,2,3', '--num-classes', 2)
+    with pytest.raises(SystemExit, match='--labelmap: expected no --from-palette'):
+        run(tmp_path / 'c', '--images', images, '--labelmap', 'c=1,2,3', '--from-palette')
     with pytest.raises(SystemExit, match='--classes: expected with --labelmap only'):
         run(tmp_path / 'c', '--images', images, '--classes', 'cell')
     Image.new('L', (4, 3), 255).save(maps / 'a.png')

@@ -263,3 +263,33 @@ def test_background_clicks_alone(convert, capsys):
         '1 background clicks',
         'semantic map values: 0 = background',
     ]
+
+
+def test_other_tables(convert, capsys):
+    """Columns of other names, another encoding, and the table of a tool."""
+    convert.write('csv')
+    rows = 'Bild;X;Y;Art\na.jpg;10,5;20,5;Größe\n'
+    convert.source.write_bytes(rows.encode('cp1252'))
+    assert 'points_to_coco.py: error: ' in convert.mistake()
+    content = convert('--encoding', 'cp1252', '--columns', 'file=Bild', 'class=Art')
+    assert content['annotations'][0]['point'] == [10.5, 20.5]
+    assert content['categories'] == [dict(id=1, name='Größe')]
+    convert.name = 'makesense'
+    convert.source.write_text('dog,60,40,a.jpg,60,40\ncat,3,4,b.jpg,50,30')
+    content = convert('--classes', 'cat', 'dog')
+    assert [int(value) for value in content['annotations'][0]['point']] == [59, 39]
+    with pytest.raises(SystemExit, match='makesense needs --image-dir'):
+        run_tool('points_to_coco', '--format', 'makesense', convert.source, convert.out)
+    with pytest.raises(SystemExit):
+        convert('--columns', 'file')
+    assert "expected NAME=COLUMN, got 'file'" in capsys.readouterr().err
+
+
+def test_nothing_found_is_an_error(convert, capsys):
+    images = [dataclasses.replace(image, points=[]) for image in IMAGES]
+    mistake = convert.write('labelme', images).mistake()
+    assert mistake.endswith(
+        'expected a point, got none in 2 images (--allow-empty goes on without)'
+    )
+    assert str(convert.source) in mistake
+    assert convert('--allow-empty')['annotations'] == []
