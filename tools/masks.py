@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout runs 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
     CommandError,
+    add_allow_empty_argument,
     add_cfg_options,
     add_classes_argument,
     add_device_argument,
@@ -62,6 +63,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         '--list-images', action='store_true', help='also take images of the folder without points'
     )
     add_skip_refused_argument(parser)
+    add_allow_empty_argument(parser)
     parser.add_argument(
         '--segmenter',
         choices=list(SEGMENTERS),
@@ -132,6 +134,7 @@ def main(argv: list[str]) -> int:
         classes=None if args.classes is None else resolve_classes(args.classes),
         list_images=args.list_images,
         skip_refused=args.skip_refused,
+        allow_empty=args.allow_empty,
     )
     require_integer_ids(points, where=args.points)
     print(report)

@@ -30,6 +30,7 @@ from mmp2seg.datasets.coco_content import (
 from mmp2seg.datasets.point_reading import read_annotation_point, read_background_points
 from mmp2seg.files.atomic_write import write_text
 from mmp2seg.files.json_reading import is_finite_number, read_json_object
+from mmp2seg.ops.image_edge import onto_last_pixel
 
 _LISTS = ('images', 'categories', 'annotations')
 _ID = int | str
@@ -214,6 +215,7 @@ class PointStore:
                 )
             if is_empty and points:
                 raise ValueError(f'{name}: expected no points in an empty image')
+            points = [_off_the_edge(point, size) for point in points]
             self._check(name, points, size)
             before = self._remember(name)
             try:
@@ -227,7 +229,9 @@ class PointStore:
     def _check(self, name: str, points: Sequence[Point], size: tuple[int, int]) -> None:
         sources = [SourcePoint(p.x, p.y, p.label, name) for p in points]
         image = SourceImage(name, *size, sources, name)
-        _, report = assemble_point_json([image], classes=self.classes, skip_refused=True)
+        _, report = assemble_point_json(
+            [image], classes=self.classes, skip_refused=True, allow_empty=True
+        )
         if report.refused:
             raise ValueError(report.refused[0])
 
@@ -351,7 +355,7 @@ def _read(path: Path) -> dict[str, Any]:
         check_coco_content(path, content, annotation_keys=('id',))
     images, names = parse_point_json(path, content)
     check_image_sizes(path, content['images'])
-    assemble_point_json(images, classes=names)
+    assemble_point_json(images, classes=names, allow_empty=True)
     for number, annotation in enumerate(annotations, start=1):
         annotation.setdefault('id', number)
     if BACKGROUND in names:
@@ -360,6 +364,11 @@ def _read(path: Path) -> dict[str, Any]:
             'as background_points'
         )
     return content
+
+
+def _off_the_edge(point: Point, size: tuple[int, int]) -> Point:
+    ((x, y),) = onto_last_pixel([[point.x, point.y]], *size).tolist()
+    return dataclasses.replace(point, x=x, y=y)
 
 
 def _categories(path: Path, categories: list[dict], classes: Sequence[str] | None) -> list[dict]:

@@ -206,6 +206,13 @@ def add_copy_argument(parser: argparse.ArgumentParser, *, what: str = 'images') 
     parser.add_argument('--copy', action='store_true', help=f'copy {what} instead of linking them')
 
 
+def add_allow_empty_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --allow-empty, for tools whose result without a single point is an error."""
+    parser.add_argument(
+        '--allow-empty', action='store_true', help='go on if there is not a single point'
+    )
+
+
 def add_skip_refused_argument(parser: argparse.ArgumentParser) -> None:
     """Add --skip-refused, for tools that convert points."""
     parser.add_argument(

@@ -39,12 +39,14 @@ from mmp2seg.apis.runner import load_config
 from mmp2seg.apis.stage1_network import Stage1Network
 from mmp2seg.codecs import AssignmentMemo
 from mmp2seg.converters.points_file import read_points
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.image_folder import relative_stem, shorten_names
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.files.weights_only import weights_only
 from mmp2seg.models.detectors.p2seg import ImageMaps
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.segmenters import PointSegmentation
 from mmp2seg.visualization.panels import picture_path, write_png
@@ -175,7 +177,7 @@ class P2SegInferencer:
                 "masks without one: P2SegInferencer('point_segmenter/efficientnet-lite0')"
             )
         network = Stage1Network(cfg, checkpoint, device=self._device)
-        names = network.trained_classes if classes is None else list(classes)
+        names = network.trained_classes if classes is None else class_names(classes)
         if names is None:
             names = model_classes(cfg, [f'class {k}' for k in range(network.num_classes)])
         if len(names) != network.num_classes:
@@ -184,7 +186,7 @@ class P2SegInferencer:
                 f'{shorten_names(list(names))}'
             )
         self._network = network
-        self._classes, self._takes_new_classes = _unique(names), False
+        self._classes, self._takes_new_classes = class_names(names), False
         self._reads_maps = bool((stage1_model(cfg).get('test_cfg') or {}).get('use_weak_map'))
         if maps_from_points and self._reads_maps and cfg.get('point_segmenter') is not None:
             self._set_segmenter(
@@ -209,7 +211,7 @@ class P2SegInferencer:
             )
         self._set_segmenter(build_point_segmenter(cfg, device=self._device))
         self._classes, self._takes_new_classes = (
-            _unique(() if classes is None else classes),
+            class_names(() if classes is None else classes),
             classes is None,
         )
         self._reads_maps = not _MAP_OPTIONS.isdisjoint(self._options)
@@ -521,10 +523,11 @@ class P2SegInferencer:
 
     @torch.no_grad()
     def _predict(self, look: _Look, request: _Request, object_size: float | None) -> PointResult:
-        points_xy = _checked_points(request.points, 'points')
+        points_xy = onto_last_pixel(_checked_points(request.points, 'points'), *look.size)
         background = None
         if request.background_points is not None:
             background = _checked_points(request.background_points, 'background points')
+            background = onto_last_pixel(background, *look.size)
         if background is not None or object_size is not None:
             self._require_segmenter(
                 'object_size' if background is None else 'background_points', look
@@ -774,12 +777,6 @@ def _is_network(cfg: Config) -> bool:
     except CommandError:
         return False
     return True
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    if isinstance(names, str) or len(set(names)) < len(names):
-        raise ValueError(f'expected a list of different class names, got {names!r:.60}')
-    return list(names)
 
 
 def _checked_points(points: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:

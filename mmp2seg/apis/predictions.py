@@ -14,10 +14,12 @@ from mmp2seg.apis.point_masks import build_point_segmenter, write_point_masks
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.converters.points_file import read_points
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.datasets.coco_content import (
     check_coco_content,
     check_image_files,
     ordered_class_names,
+    split_categories,
 )
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
 from mmp2seg.files.image_folder import relative_stem, shorten_names
@@ -75,7 +77,7 @@ def set_prediction_data(
         annotation_keys=('id',),
         integer_ids=True,
     )
-    found = ordered_class_names(content['categories'])
+    found = ordered_class_names(split_categories(content)[0])
     classes = model_classes(cfg, found)
     _check_classes(points, found, classes)
     names = [image['file_name'] for image in content['images']]
@@ -259,7 +261,9 @@ def model_classes(cfg: Config, found: Sequence[str]) -> list[str]:
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
             kind = DATASETS.get(dataset.type)
         classes = getattr(kind, 'METAINFO', {}).get('classes', found)
-    classes = read_text(classes).splitlines() if isinstance(classes, str) else list(classes)
+    if isinstance(classes, str) and os.path.isfile(classes):
+        classes = read_text(classes).splitlines()
+    classes = class_names(classes)
     num_classes = stage1_model(cfg).get('semantic_head', {}).get('num_classes', len(classes))
     if len(classes) != num_classes:
         raise ValueError(f'expected {num_classes} classes, as the model has, got {classes}')

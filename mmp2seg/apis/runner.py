@@ -16,6 +16,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.config_classes import check_class_lists, check_label_files
 from mmp2seg.apis.data_files import check_data_files, innermost_dataset, innermost_datasets
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
 from mmp2seg.files.config_reading import read_config
@@ -51,7 +52,7 @@ def load_config(
     name>``. See also :func:`load_images_by_name`.
 
     Raises:
-        CommandError: there is no file at ``path``.
+        CommandError: there is no file at ``path``, or the classes of a dataset are no list.
         ValueError: the config cannot be read, or an option does not fit; the message names the file
             and the line, or the option.
     """
@@ -60,6 +61,7 @@ def load_config(
     cfg = read_config(path, options=cfg_options)
     cfg.launcher = launcher
     load_images_by_name(list(cfg.values()))
+    check_class_lists(cfg)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
@@ -347,13 +349,14 @@ def set_atomic_checkpoints(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of ``cfg``, which is adapted in place.
+    """Build the Runner of ``cfg``, which is adapted in place, after :func:`check_label_files`.
 
     Without an accelerator, it is adapted to the CPU. See also :func:`make_reproducible`,
     :func:`init_workers` and :func:`set_atomic_checkpoints`. The class is mmengine's Runner or the
     config's ``runner_type``.
     """
     notes = []
+    check_label_files(cfg)
     set_atomic_checkpoints(cfg)
     make_reproducible(cfg)
     init_workers(cfg)

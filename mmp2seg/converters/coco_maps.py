@@ -8,12 +8,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmp2seg.converters.point_json import no_point_message
 from mmp2seg.datasets.coco_content import (
     annotation_place,
     category_labels,
     check_coco_content,
     check_image_sizes,
     ordered_class_names,
+    split_categories,
 )
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.index_png import write_palette_png
@@ -34,6 +36,7 @@ class CocoMapsReport:
             mask is empty.
         refused: annotations left out because they have no usable mask, one line each, with place
             and reason.
+        notes: a line for each category that is no class.
     """
 
     num_maps: int
@@ -41,6 +44,7 @@ class CocoMapsReport:
     num_crowds: int
     num_hidden: int
     refused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def coco_semantic_maps(
@@ -49,6 +53,7 @@ def coco_semantic_maps(
     *,
     classes: Sequence[str] | None = None,
     skip_refused: bool = False,
+    allow_empty: bool = False,
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> CocoMapsReport:
@@ -67,6 +72,7 @@ def coco_semantic_maps(
             thing classes, with ids from 1 to 90, become 1..80.
         skip_refused: leave out annotations without a usable mask and report them, instead of
             raising an error.
+        allow_empty: write maps without a single object.
         overwrite: replace a folder that is not empty.
         track: function that wraps the list of images, e.g. to show a progress bar.
 
@@ -81,6 +87,9 @@ def coco_semantic_maps(
     content = read_json_object(json_path, lists=('images', 'categories', 'annotations'))
     check_coco_content(json_path, content, image_keys=('height', 'width'))
     check_image_sizes(json_path, content['images'])
+    notes: list[str] = []
+    if classes is None:
+        content['categories'], notes = split_categories(content)
     names = ordered_class_names(content['categories']) if classes is None else list(classes)
     if not 0 < len(names) < IGNORE:
         raise ValueError(f'{json_path}: expected 1..{IGNORE - 1} classes, got {len(names)}')
@@ -112,8 +121,14 @@ def coco_semantic_maps(
             counts += np.bincount(np.array(values, np.int64), minlength=len(counts))
             num_crowds, num_hidden = num_crowds + len(crowds), num_hidden + hidden
             refused += wrong
+        if not counts.any() and not num_crowds and not allow_empty:
+            raise ValueError(
+                no_point_message(str(json_path), len(map_names), refused, expected='an object')
+            )
     num_objects = dict(zip(names, counts[1:].tolist(), strict=True))
-    return CocoMapsReport(len(map_names), num_objects, num_crowds, num_hidden, tuple(refused))
+    return CocoMapsReport(
+        len(map_names), num_objects, num_crowds, num_hidden, tuple(refused), tuple(notes)
+    )
 
 
 def draw_semantic_map(

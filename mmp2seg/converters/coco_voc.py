@@ -56,6 +56,7 @@ def coco_to_voc_points(
     point_source: str = 'point',
     copy: bool = False,
     skip_refused: bool = False,
+    allow_empty: bool = False,
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> VocLayoutReport:
@@ -74,6 +75,7 @@ def coco_to_voc_points(
         copy: copy the images of the json instead of linking to their folder.
         skip_refused: leave out points that are outside their image or duplicate the position and
             class of an earlier point, and report them, instead of raising an error.
+        allow_empty: write the result without a single point.
         overwrite: replace a folder that is not empty.
         track: function that wraps the list of images, e.g. to show a progress bar.
 
@@ -90,7 +92,13 @@ def coco_to_voc_points(
     img_suffix = _common_suffix(images)
     num_background = sum(len(image.background_points) for image in images)
     images = [dataclasses.replace(image, background_points=()) for image in images]
-    content, report = assemble_point_json(images, classes=classes, skip_refused=skip_refused)
+    content, report = assemble_point_json(
+        images,
+        classes=classes,
+        where=json_path,
+        skip_refused=skip_refused,
+        allow_empty=allow_empty,
+    )
     _check_images_exist(img_dir, images)
     points, labels = defaultdict(list), defaultdict(list)
     for annotation in content['annotations']:
@@ -124,6 +132,7 @@ def voc_points_to_coco(
     split: str = 'train',
     points_dir: str = 'Center_points',
     skip_refused: bool = False,
+    allow_empty: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> PointReport:
     """Write the points of a folder in VOC's layout as a point json.
@@ -138,6 +147,7 @@ def voc_points_to_coco(
             may be empty.
         skip_refused: leave out points that are outside their image or duplicate the position and
             class of an earlier point, and report them, instead of raising an error.
+        allow_empty: write the result without a single point.
         track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
@@ -155,7 +165,12 @@ def voc_points_to_coco(
         points = _read_point_file(path, classes)
         images.append(SourceImage(files[name], height, width, points, str(path)))
     content, report = assemble_point_json(
-        images, classes=classes, description=f'points of {split}', skip_refused=skip_refused
+        images,
+        classes=classes,
+        description=f'points of {split}',
+        where=f'{voc_root}, {split}',
+        skip_refused=skip_refused,
+        allow_empty=allow_empty,
     )
     write_json(out_path, content)
     return report

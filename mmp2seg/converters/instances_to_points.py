@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mmp2seg.converters.point_json import PointReport, describe_problems
+from mmp2seg.converters.point_json import PointReport, describe_problems, no_point_message
 from mmp2seg.converters.point_rules import PointRule
 from mmp2seg.converters.segmentation_crops import crop_of_segmentation
-from mmp2seg.datasets.coco_content import check_coco_content
+from mmp2seg.datasets.coco_content import check_coco_content, split_categories
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.json_reading import is_integer, read_json_object, require_keys
 
@@ -24,10 +24,12 @@ class InstancePointReport(PointReport):
         num_crowds: crowd annotations, which are left out.
         num_coincident: objects whose point equals the point of an earlier object of the same image
             and class; stage 1 makes one mask for both.
+        notes: a line for each category that is no class.
     """
 
     num_crowds: int
     num_coincident: int
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return a summary for the terminal."""
@@ -37,7 +39,7 @@ class InstancePointReport(PointReport):
                 f'{self.num_coincident} points at the position of an earlier point of their class: '
                 'stage 1 reports them as duplicates'
             )
-        return '\n'.join(lines)
+        return '\n'.join([*lines, *self.notes])
 
 
 def convert_instances(
@@ -46,11 +48,13 @@ def convert_instances(
     *,
     rule: PointRule,
     skip_refused: bool = False,
+    allow_empty: bool = False,
     track: Callable[[Sequence], Iterable] = iter,
 ) -> InstancePointReport:
     """Write a point json of the objects of a COCO instance json.
 
-    Images (including those without objects) and categories are copied unchanged. An annotation of
+    Images (including those without objects) are copied unchanged, and categories except empty
+    parents (:func:`mmp2seg.datasets.coco_content.split_categories`). An annotation of
     the result keeps ``id``, ``image_id`` and ``category_id`` of the instance, so that pseudo labels
     can be matched with the ground truth by id. Its ``point`` is ``[x, y]`` in continuous
     coordinates. With several points per object, ``points`` lists all of them, and ``point`` is the
@@ -67,6 +71,7 @@ def convert_instances(
         rule: how to draw a point from an object.
         skip_refused: leave out objects from which no point can be drawn, and report them, instead
             of raising an error.
+        allow_empty: write the result without a single point.
         track: function that wraps the list of chunks of annotations, e.g. to show a progress bar.
 
     Raises:
@@ -79,6 +84,7 @@ def convert_instances(
     if os.path.realpath(path) == os.path.realpath(out_path):
         raise ValueError(f'{out_path}: expected an output file that is not the input file')
     content = _read_instances(path)
+    content['categories'], notes = split_categories(content)
     objects = _Objects(content, rule)
     annotations: list[dict] = []
     refused: list[str] = []
@@ -93,10 +99,12 @@ def convert_instances(
     if refused and not skip_refused:
         title = f'{len(refused)} annotations without a point (--skip-refused leaves them out)'
         raise ValueError(describe_problems(refused, title))
+    if not annotations and not allow_empty:
+        raise ValueError(no_point_message(str(path), len(content['images']), refused))
     out_info = dict(description=f'points: {rule.describe()}', source=Path(path).name)
     out = dict(info=out_info, images=content['images'], categories=content['categories'])
     write_json(out_path, {**out, 'annotations': annotations})
-    return _report(content, annotations, refused)
+    return _report(content, annotations, refused, notes)
 
 
 class _Objects:
@@ -160,7 +168,10 @@ def _chunks(annotations: list[dict]) -> list[list[dict]]:
 
 
 def _report(
-    content: dict, annotations: Sequence[dict], refused: Sequence[str]
+    content: dict,
+    annotations: Sequence[dict],
+    refused: Sequence[str],
+    notes: Sequence[str],
 ) -> InstancePointReport:
     counts = Counter(annotation['category_id'] for annotation in annotations)
     places = {(a['image_id'], a['category_id'], *a['point']) for a in annotations}
@@ -172,4 +183,5 @@ def _report(
         refused=tuple(refused),
         num_crowds=sum(bool(entry.get('iscrowd', 0)) for entry in content['annotations']),
         num_coincident=len(annotations) - len(places),
+        notes=tuple(notes),
     )

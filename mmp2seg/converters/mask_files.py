@@ -32,7 +32,7 @@ import numpy as np
 
 from mmp2seg.converters.mask_assignment import ScoredMask
 from mmp2seg.converters.point_json import read_point_json
-from mmp2seg.datasets.coco_content import check_coco_content
+from mmp2seg.datasets.coco_content import check_coco_content, split_categories
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.json_reading import (
     is_finite_number,
@@ -40,6 +40,7 @@ from mmp2seg.files.json_reading import (
     read_json_object,
     require_keys,
 )
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.rle import segmentation_to_rle
 
 _SCORES = ('score', 'predicted_iou', 'stability_score')
@@ -90,7 +91,7 @@ def read_point_images(path: str | Path) -> list[PointImage]:
                 source.file_name,
                 source.height,
                 source.width,
-                np.array([(point.x, point.y) for point in points], np.float64).reshape(-1, 2),
+                onto_last_pixel([(p.x, p.y) for p in points], source.height, source.width),
                 np.array([label_of[point.label] for point in points], np.int64),
                 {point.point_id: index for index, point in enumerate(points)},
                 [f'{point.where}: {point.label} of {source.file_name}' for point in points],
@@ -150,7 +151,8 @@ def open_masks(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such file or folder')
-    own = sorted(read_json_object(points_path)['categories'], key=lambda entry: entry['id'])
+    points = read_json_object(points_path, lists=('categories', 'annotations'))
+    own = sorted(split_categories(points)[0], key=lambda entry: entry['id'])
     if path.is_dir():
         if not any(_image_file(path, image).is_file() for image in images):
             name = f'{relative_stem(images[0].file_name)}.json' if images else '<image name>.json'

@@ -12,19 +12,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.datasets.coco_content import (
     BACKGROUND,
     annotation_place,
     check_coco_content,
     ordered_class_names,
+    split_categories,
 )
 from mmp2seg.datasets.point_reading import (
     check_point_source,
+    keypoint_shift,
     read_annotation_point,
     read_background_points,
 )
 from mmp2seg.datasets.voc_layout import numeric_image_ids
 from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.ops.image_edge import onto_last_pixel
 
 _SHOWN_PROBLEMS = 10
 
@@ -54,8 +58,8 @@ class SourceImage:
 
     Attributes:
         file_name: path relative to the image folder.
-        height: height in pixels.
-        width: width in pixels.
+        height: height in pixels; None = the source does not state it and no reader has found it.
+        width: width in pixels, as ``height``.
         points: points of the image. An image without points trains the background. As read from
             an annotation tool, points of the class ``background`` are among them, and
             :func:`assemble_point_json` decides whether they are background clicks.
@@ -63,6 +67,8 @@ class SourceImage:
         left_out: shapes that the reader skipped, one line each, with place and reason.
         background_points: background clicks of a point json, with the label ``background``.
         image_id: id of the image in a point json; None = the source has none.
+        missing: why the image cannot be used, '' if it can. Its points are refused with this
+            reason, and it is not listed.
     """
 
     file_name: str
@@ -73,6 +79,7 @@ class SourceImage:
     left_out: Sequence[str] = ()
     background_points: Sequence[SourcePoint] = ()
     image_id: int | str | None = None
+    missing: str = ''
 
     @property
     def all_points(self) -> list[SourcePoint]:
@@ -116,12 +123,15 @@ def assemble_point_json(
     *,
     classes: Sequence[str] | None = None,
     description: str = 'points',
+    where: str | Path | None = None,
     skip_refused: bool = False,
+    allow_empty: bool = False,
 ) -> tuple[dict, PointReport]:
     """Check the points of a source and build the point json.
 
     A point is refused if its class is not in ``classes``, if it is not finite or not inside its
-    image, or if an earlier point of the image has the same position and class.
+    image, or if an earlier point of the image has the same position and class. A point on the right
+    or the lower edge is moved onto the last pixel (:mod:`mmp2seg.ops.image_edge`).
 
     Points of the class ``background`` are background clicks, unless ``classes`` contains this name.
     A background click is refused if it is not finite, not inside its image, or in the same pixel as
@@ -132,7 +142,9 @@ def assemble_point_json(
         classes: names of the K classes, in order; None = the sorted classes of the points without
             ``background``.
         description: text for the json's ``info``.
+        where: the source, for an error that concerns all of it; None = ``description``.
         skip_refused: leave refused points out and report them, instead of raising an error.
+        allow_empty: build a json without a single point or background click.
 
     Returns:
         tuple: content of the json, and the counts. Image ids are those of the source if all images
@@ -143,21 +155,23 @@ def assemble_point_json(
     Raises:
         ValueError: an image is listed twice or has no size, a class name is repeated,
             ``background`` is a class and the source is a point json with background clicks, or,
-            without ``skip_refused``, points are refused; the message names the places.
+            without ``skip_refused``, points are refused; the message names the places. Also if
+            there is neither a point nor a background click, without ``allow_empty``.
     """
-    images = list(images)
+    classes = None if classes is None else class_names(classes)
+    images = [_with_edge_points(image) for image in images]
+    refused = [line for image in images for line in _missing_lines(image)]
+    left_out = [line for image in images for line in image.left_out]
+    images = [image for image in images if not image.missing]
     _check_images(images)
     if classes is None:
         labels = {point.label for image in images for point in image.points}
         classes = sorted(labels - {BACKGROUND})
-    if len(set(classes)) < len(classes):
-        raise ValueError(f'expected unique class names, got {list(classes)}')
     category_ids = {name: number for number, name in enumerate(classes, start=1)}
     image_ids = _image_ids(images)
     has_ids = all(point.point_id is not None for image in images for point in image.points)
     entries: list[dict] = []
     annotations: list[dict] = []
-    refused: list[str] = []
     for image_id, image in zip(image_ids, images, strict=True):
         points, clicks = _split(image, category_ids)
         points, refused_points = _accept_points(points, image, category_ids)
@@ -177,12 +191,17 @@ def assemble_point_json(
     if refused and not skip_refused:
         title = f'{len(refused)} points cannot be used (--skip-refused leaves them out)'
         raise ValueError(describe_problems(refused, title))
+    has_clicks = any('background_points' in entry for entry in entries)
+    if not annotations and not has_clicks and not allow_empty:
+        raise ValueError(
+            no_point_message(str(where or description), len(images), [*left_out, *refused])
+        )
     counts = Counter(annotation['category_id'] for annotation in annotations)
     report = PointReport(
         num_images=len(images),
         num_empty=len(images) - len({annotation['image_id'] for annotation in annotations}),
         num_points={name: counts[number] for name, number in category_ids.items()},
-        refused=(*(line for image in images for line in image.left_out), *refused),
+        refused=(*left_out, *refused),
         num_background=sum(len(entry.get('background_points', ())) for entry in entries),
     )
     content = dict(
@@ -231,11 +250,14 @@ def parse_point_json(
     check_coco_content(path, content, image_keys=('height', 'width'))
     names = {category['id']: category['name'] for category in content['categories']}
     points: dict[int, list[SourcePoint]] = {image['id']: [] for image in content['images']}
+    shift = keypoint_shift(content) if point_source == 'keypoints' else 0.0
     for index, annotation in enumerate(content['annotations']):
         if annotation.get('iscrowd', 0):
             continue
         where = annotation_place(path, index, annotation)
-        x, y = read_annotation_point(annotation, point_source=point_source, where=where)
+        x, y = read_annotation_point(
+            annotation, point_source=point_source, where=where, shift=shift
+        )
         label = names[annotation['category_id']]
         point = SourcePoint(x, y, label, where, annotation.get('id'))
         points[annotation['image_id']].append(point)
@@ -247,7 +269,7 @@ def parse_point_json(
             coco_source_images(path, content['images'], points), content['images'], strict=True
         )
     ]
-    return images, ordered_class_names(content['categories'])
+    return images, ordered_class_names(split_categories(content)[0])
 
 
 def coco_source_images(
@@ -278,11 +300,56 @@ def coco_source_images(
     ]
 
 
+def no_point_message(
+    what: str, num_images: int, left_out: Sequence[str] = (), *, expected: str = 'a point'
+) -> str:
+    """Return the error of a result without a single point.
+
+    Args:
+        what: the source.
+        num_images: its images.
+        left_out: lines about what was left out.
+        expected: what is missing.
+    """
+    message = (
+        f'{what}: expected {expected}, got none in {num_images} images (--allow-empty goes on '
+        'without)'
+    )
+    if not left_out:
+        return message
+    return f'{message}\n{describe_problems(left_out, f"{len(left_out)} left out")}'
+
+
 def describe_problems(problems: Sequence[str], title: str) -> str:
     """Return a title followed by the first ten problems, one line each."""
     more = len(problems) - _SHOWN_PROBLEMS
     lines = [f'{title}:', *(f'  {line}' for line in problems[:_SHOWN_PROBLEMS])]
     return '\n'.join(lines + ([f'  ... and {more} more'] if more > 0 else []))
+
+
+def _with_edge_points(image: SourceImage) -> SourceImage:
+    """Return the image with its points and clicks moved from the right and lower edge."""
+    if not (isinstance(image.height, int) and isinstance(image.width, int)):
+        return image  # an error of _check_images
+    moved = [
+        [_off_the_edge(point, image.height, image.width) for point in points]
+        for points in (image.points, image.background_points)
+    ]
+    return dataclasses.replace(image, points=moved[0], background_points=moved[1])
+
+
+def _off_the_edge(point: SourcePoint, height: int, width: int) -> SourcePoint:
+    if point.x < width and point.y < height:
+        return point
+    ((x, y),) = onto_last_pixel([[point.x, point.y]], height, width).tolist()
+    return dataclasses.replace(point, x=x, y=y)
+
+
+def _missing_lines(image: SourceImage) -> list[str]:
+    if not image.missing:
+        return []
+    lines = [f'{point.where}: {image.missing}' for point in image.all_points]
+    return lines or [image.missing]
 
 
 def _check_images(images: Sequence[SourceImage]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmp2seg.converters.mask_assignment import choose_masks, draw_masks
 from mmp2seg.converters.mask_files import open_masks, read_point_images
+from mmp2seg.converters.point_json import no_point_message
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.index_png import write_palette_png
@@ -43,6 +44,7 @@ def point_masks_to_maps(
     out_dir: str | Path,
     *,
     uncertain: int | None = None,
+    allow_empty: bool = False,
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> PointMasksReport:
@@ -58,6 +60,7 @@ def point_masks_to_maps(
         out_dir: folder to create; it is written atomically.
         uncertain: value of pixels where masks of different classes overlap (255 = ignore); None =
             the class of the mask with the higher score.
+        allow_empty: write maps if no point has a mask.
         overwrite: replace a folder that is not empty.
         track: function that wraps the list of images, e.g. to show a progress bar.
 
@@ -88,9 +91,16 @@ def point_masks_to_maps(
             num_masks += len(masks)
             num_conflict += conflict
             num_pixels += semantic_map.size
+        num_points = sum(len(image.labels) for image in images)
+        if len(without_mask) == num_points and not allow_empty:
+            raise ValueError(
+                no_point_message(
+                    str(masks_path), len(images), without_mask, expected='the mask of a point'
+                )
+            )
     return PointMasksReport(
         num_maps=len(images),
-        num_points=sum(len(image.labels) for image in images),
+        num_points=num_points,
         num_masks=num_masks,
         without_mask=tuple(without_mask),
         num_other=source.num_other,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmp2seg.converters.point_formats import FORMATS
-from mmp2seg.converters.point_formats.reading import check_sizes, relative_name
+from mmp2seg.converters.point_formats import READERS, TABLES
+from mmp2seg.converters.point_formats.reading import locate_images, relative_name
 from mmp2seg.converters.point_formats.recognition import POINT_JSON, recognize_format
 from mmp2seg.converters.point_json import (
     PointReport,
@@ -29,6 +29,7 @@ def read_points(
     classes: Sequence[str] | None = None,
     list_images: bool = False,
     skip_refused: bool = False,
+    allow_empty: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> dict:
     """Read a points file of any format; see :func:`read_points_and_report`.
@@ -42,6 +43,7 @@ def read_points(
         classes=classes,
         list_images=list_images,
         skip_refused=skip_refused,
+        allow_empty=allow_empty,
         options=options,
     )
     return content
@@ -54,6 +56,7 @@ def read_points_and_report(
     classes: Sequence[str] | None = None,
     list_images: bool = False,
     skip_refused: bool = False,
+    allow_empty: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> tuple[dict, PointReport]:
     """Read a points file of any format, check it, and count its points.
@@ -64,15 +67,17 @@ def read_points_and_report(
     of the images are read.
 
     Args:
-        path: a point json, a table (CSV or TSV), the XML of CVAT, a folder of LabelMe jsons, an
-            export of Label Studio, or a COCO json with keypoints.
+        path: a point json, a table (CSV or TSV, also of QuPath, ImageJ, makesense.ai, VIA or
+            DeepForest), the XML of CVAT, a folder of LabelMe jsons, an export of Label Studio, or a
+            COCO json with keypoints.
         images_folder: folder of the images; the names of the file are paths in this folder.
         classes: names of the K classes, in order; None = those of the json, or else the sorted
             names of the points without ``background``.
         list_images: append the images of the folder and its subfolders that the file does not list,
             as images without points. Names that start with a dot are no images.
-        skip_refused: leave out points and shapes that cannot be used, and report them, instead of
-            raising an error.
+        skip_refused: leave out points, shapes and images that cannot be used, and report them,
+            instead of raising an error.
+        allow_empty: read a file without a single point.
         options: further arguments of the format's ``read``, such as ``pixel_indices``.
 
     Returns:
@@ -84,22 +89,28 @@ def read_points_and_report(
         ValueError: the format is unknown or lacks an option, the file is malformed, lists no image
             or an image twice or outside the folder, or states another size; or, without
             ``skip_refused``, points are refused (see :func:`assemble_point_json`). The message
-            names the file and the place.
+            names the file and the place. Also for a file without a point.
     """
     folder, options = Path(images_folder), dict(options or {})
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder}: no such folder')
-    name = recognize_format(path, image_key=options.get('image_key'))
+    name = recognize_format(
+        path, image_key=options.get('image_key'), encoding=options.get('encoding')
+    )
     category_ids: dict[str, int] = {}
     if name == POINT_JSON:
-        images, names, category_ids = _read_point_json(path, folder, options)
+        images, names, category_ids = _read_point_json(
+            path, folder, options, skip_refused=skip_refused
+        )
         classes = names if classes is None else classes
     else:
         options = {**options, 'image_dir': folder}
-        if name == 'csv':  # a table without rows is no error if it is completed by the folder
+        if name in TABLES:  # a table without rows is no error if it is completed by the folder
             options['list_images'] = list_images
-        images = read_source_images(path, name, options=options, skip_refused=skip_refused)
-        images = [_with_relative_name(image) for image in images]
+        images = read_source_images(
+            path, name, options=options, skip_refused=skip_refused, allow_empty=allow_empty
+        )
+        images = [image if image.missing else _with_relative_name(image) for image in images]
     if list_images:
         images = _with_all_images(images, folder)
     if not images:
@@ -110,7 +121,9 @@ def read_points_and_report(
         images,
         classes=classes,
         description=f'points of {Path(path).name}',
+        where=path,
         skip_refused=skip_refused,
+        allow_empty=allow_empty,
     )
     if list(category_ids) == list(report.num_points):
         _set_category_ids(content, category_ids)
@@ -118,27 +131,35 @@ def read_points_and_report(
 
 
 def read_source_images(
-    path: str | Path, name: str, *, options: Mapping[str, Any], skip_refused: bool = False
+    path: str | Path,
+    name: str,
+    *,
+    options: Mapping[str, Any],
+    skip_refused: bool = False,
+    allow_empty: bool = False,
 ) -> list[SourceImage]:
     """Read a file of an annotation tool.
 
     Args:
         path: the file or folder.
-        name: its format, a key of :data:`mmp2seg.converters.point_formats.FORMATS`.
+        name: its format, a key of :data:`mmp2seg.converters.point_formats.READERS`.
         options: further arguments of the format's ``read``.
-        skip_refused: also leave out shapes that are not points and annotations without a point,
-            unless ``options`` says what to do with them.
+        skip_refused: leave out what cannot be placed, also shapes that are not points and
+            annotations without a point, unless ``options`` says what to do with them.
+        allow_empty: read a file without annotations.
 
     Raises:
         FileNotFoundError, ValueError: see the format's ``read``. Also for an option that it does
             not have.
     """
-    read = FORMATS[name].read
+    read = READERS[name].read
     known = inspect.signature(read).parameters
     _check_options(options, known, name=name)
     if skip_refused:
         skipped = {key: 'skip' for key in ('other_shapes', 'unlabelled') if key in known}
-        options = skipped | dict(options)
+        options = dict(skip_refused=True) | skipped | dict(options)
+    if allow_empty and 'allow_empty' in known:
+        options = dict(allow_empty=True) | dict(options)
     return read(path, **options)
 
 
@@ -149,7 +170,7 @@ def _check_options(options: Mapping[str, Any], known: Mapping[str, Any], *, name
 
 
 def _read_point_json(
-    path: str | Path, folder: Path, options: Mapping[str, Any]
+    path: str | Path, folder: Path, options: Mapping[str, Any], *, skip_refused: bool
 ) -> tuple[list[SourceImage], list[str], dict[str, int]]:
     """Return the images, the class names, and the category ids by name, in the order of the ids."""
     _check_options(options, {}, name=POINT_JSON)
@@ -160,7 +181,7 @@ def _read_point_json(
     images, names = parse_point_json(path, content)
     check_image_sizes(path, content['images'])
     images = [_with_relative_name(image) for image in images]
-    check_sizes(images, image_dir=folder)
+    images = locate_images(images, image_dir=folder, skip_refused=skip_refused)
     id_of = {category['name']: category['id'] for category in content['categories']}
     return images, names, {name: id_of[name] for name in names}
 

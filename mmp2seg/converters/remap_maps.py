@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mmp2seg.datasets.coco_content import category_labels, check_coco_content
+from mmp2seg.datasets.coco_content import (
+    category_labels,
+    check_coco_content,
+    split_categories,
+)
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.image_folder import find_png_maps
 from mmp2seg.files.index_png import read_index_png, write_palette_png
-from mmp2seg.files.json_reading import is_integer, read_json_object
+from mmp2seg.files.json_reading import is_integer, read_json_object, require_keys
 from mmp2seg.files.text_reading import read_text
 from mmp2seg.ops.components import IGNORE
 
@@ -83,8 +87,13 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
         ValueError: the file is not a json with categories, or their ids are not unique integers
             1..254.
     """
-    categories = read_json_object(json_path, lists=('categories',))['categories']
+    content = read_json_object(json_path, lists=('categories',))
+    categories = content['categories']
     check_coco_content(json_path, dict(images=[], categories=categories, annotations=[]))
+    annotations = content.get('annotations')
+    if isinstance(annotations, list):
+        require_keys(json_path, 'annotations', annotations, ('category_id',))
+        categories, _ = split_categories(content)
     seen: set[int] = set()
     for index, category in enumerate(categories):
         number = category['id']

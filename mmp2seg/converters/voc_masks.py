@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmp2seg.converters.point_json import no_point_message
 from mmp2seg.datasets.annotation_collector import AnnotationCollector
 from mmp2seg.datasets.voc_layout import (
     image_class_line,
@@ -53,6 +54,7 @@ def convert_voc_masks(
     point: str = 'center',
     seed: int = 0,
     copy: bool = False,
+    allow_empty: bool = False,
     overwrite: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> ConversionReport:
@@ -73,6 +75,7 @@ def convert_voc_masks(
             the mask).
         seed: seed of the random pixels; each image has its own random stream.
         copy: copy images and maps instead of linking to them.
+        allow_empty: write the result without a single object.
         overwrite: replace a folder that is not empty.
         track: function that wraps the list of images of a split, e.g. to show a progress bar.
 
@@ -112,6 +115,9 @@ def convert_voc_masks(
                 )
                 image_labels[name] = labels
                 num_objects[split] += len(labels)
+            if not num_objects[split] and not allow_empty:
+                where = f'{voc_root}, {split}'
+                raise ValueError(no_point_message(where, len(names), expected='an object'))
             write_lines(folder / 'ImageSets' / 'Segmentation' / f'{split}.txt', names)
             collector.write_points(folder / 'annotations' / f'points_{split}.json')
             collector.write_instances(folder / 'annotations' / f'instances_{split}.json')
@@ -126,6 +132,7 @@ def voc_masks_to_coco(
     *,
     classes: Sequence[str],
     split: str = 'val',
+    allow_empty: bool = False,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> InstanceReport:
     """Write the objects of an image list as a COCO instance json.
@@ -139,6 +146,7 @@ def voc_masks_to_coco(
         out_path: json to write; it is written atomically.
         classes: names of the K classes in the order of their map values 1..K.
         split: name of the image list.
+        allow_empty: write the result without a single object.
         track: function that wraps the list of images, e.g. to show a progress bar.
 
     Raises:
@@ -155,6 +163,9 @@ def voc_masks_to_coco(
             image_id=image_id, file_name=f'{name}.jpg', instance_map=instance_map, labels=labels
         )
         counts.update(labels.tolist())
+    if not counts and not allow_empty:
+        where = f'{voc_root}, {split}'
+        raise ValueError(no_point_message(where, len(names), expected='an object'))
     collector.write_instances(out_path)
     return InstanceReport(len(names), {name: counts[k] for k, name in enumerate(classes)})
 

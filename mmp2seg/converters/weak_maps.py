@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mmp2seg.converters.semantic_folder import ONLY_IGNORED
 from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.image_folder import find_png_maps
 from mmp2seg.files.index_png import read_index_png, write_palette_png
 from mmp2seg.ops.degradation import degrade_semantic_map
 from mmp2seg.ops.semantic_iou import confusion_matrix, mean_iou, per_class_iou
+from mmp2seg.ops.semantic_map import count_values, lacks_classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +56,14 @@ def degrade_folder(
     Raises:
         FileNotFoundError: the folder or a named map does not exist.
         ValueError: there is no map, or a map is broken or has an invalid value; the message names
-            the file.
+            the file. Also if no map has a pixel of a class, while some have 255.
         FileExistsError: ``out_dir`` is not empty and ``overwrite`` is False.
     """
     maps = find_png_maps(gt_dir, subfolders=False)
     names = list(maps if names is None else names)
     if not names:
         raise ValueError(f'{gt_dir}: expected names of maps, got none')
+    num_pixels = np.zeros(num_classes + 2, np.int64)
     matrix = np.zeros((num_classes + 1, num_classes + 2), np.int64)
     with complete_folder(out_dir, overwrite=overwrite, inputs=[gt_dir]) as folder:
         for name in track(names):
@@ -73,6 +76,9 @@ def degrade_folder(
                 )
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from error
+            num_pixels += count_values(semantic_map, num_classes=num_classes)
             write_palette_png(folder / f'{name}.png', weak_map)
             matrix += confusion_matrix(weak_map, semantic_map, num_classes=num_classes)
+        if lacks_classes(num_pixels):
+            raise ValueError(f'{gt_dir}: {ONLY_IGNORED}')
     return WeakMapsReport(len(names), mean_iou(matrix), per_class_iou(matrix))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.ops.rle import encode_rle
 
@@ -24,7 +25,9 @@ class AnnotationCollector:
 
     def __init__(self, classes: Sequence[str], *, description: str) -> None:
         self._info = dict(description=description)
-        self._categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
+        self._categories = [
+            dict(id=i + 1, name=name) for i, name in enumerate(class_names(classes))
+        ]
         self._images: list[dict] = []
         self._points: list[dict] = []
         self._instances: list[dict] = []

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.datasets.point_reading import read_background_points
 from mmp2seg.files.image_folder import IMAGE_SUFFIXES, MAX_PIXELS, image_size
 from mmp2seg.files.json_reading import is_integer, require_keys
@@ -165,6 +166,33 @@ def check_segmentations(
         raise ValueError(f'{annotation_place(where, *found[broken[0]])}: {broken[1]}')
 
 
+def split_categories(content: Mapping[str, Sequence]) -> tuple[list[Mapping], list[str]]:
+    """Return the categories of a COCO json, without empty parents, and a line for each parent.
+
+    Roboflow writes the name of the project as a category, which is the ``supercategory`` of the
+    others and has no annotation. Taken for a class, it would shift the values of all others.
+
+    Args:
+        content: the lists ``categories`` and ``annotations``, of checked entries.
+    """
+    categories = content['categories']
+    used = {annotation['category_id'] for annotation in content['annotations']}
+    kept, lines = [], []
+    for category in categories:
+        name = category['name']
+        is_parent = any(
+            other.get('supercategory') == name and other is not category for other in categories
+        )
+        if is_parent and category['id'] not in used:
+            lines.append(
+                f'category {name!r} is no class: it has no annotation and is the supercategory of '
+                'others'
+            )
+        else:
+            kept.append(category)
+    return kept, lines
+
+
 def ordered_class_names(categories: Sequence[Mapping]) -> list[str]:
     """Return the category names in the order of their ids; class k is entry k."""
     return [entry['name'] for entry in sorted(categories, key=lambda entry: entry['id'])]
@@ -187,7 +215,7 @@ def category_labels(
         ValueError: a class has no category of its name.
     """
     id_of_name = {entry['name']: entry['id'] for entry in categories}
-    names = ordered_class_names(categories) if classes is None else classes
+    names = ordered_class_names(categories) if classes is None else class_names(classes)
     missing = [name for name in names if name not in id_of_name]
     if missing:
         raise ValueError(

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from mmengine.fileio import get
+from mmengine.logging import print_log
 
 from mmp2seg.datasets.coco_content import (
     annotation_place,
@@ -11,10 +12,12 @@ from mmp2seg.datasets.coco_content import (
     check_coco_content,
     check_image_sizes,
     ordered_class_names,
+    split_categories,
 )
 from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.datasets.point_reading import (
     check_point_source,
+    keypoint_shift,
     read_annotation_point,
     read_background_points,
 )
@@ -28,7 +31,8 @@ class PointCocoDataset(PointDataset):
     """COCO images with a point per annotation; masks in the file are ignored.
 
     Without ``metainfo['classes']``, the classes are the file's categories, in the order of their
-    ids. With it, annotations of other categories are skipped, as in mmdet's CocoDataset. Crowd
+    ids, without the empty parents of :func:`~mmp2seg.datasets.coco_content.split_categories`.
+    With it, annotations of other categories are skipped, as in mmdet's CocoDataset. Crowd
     annotations are always skipped. The id of a point is the id of its annotation. The background
     clicks of an image are in the field ``background_points`` of its entry.
 
@@ -55,11 +59,17 @@ class PointCocoDataset(PointDataset):
                 annotation has no point or an unknown image or category.
         """
         content = self._read_json()
+        if 'classes' not in self._metainfo:
+            categories, lines = split_categories(content)
+            content = {**content, 'categories': categories}
+            for line in lines:
+                print_log(f'{self.ann_file}: {line}', logger='current')
         classes = self._metainfo.setdefault(
             'classes', tuple(ordered_class_names(content['categories']))
         )
         labels = category_labels(self.ann_file, content['categories'], classes=classes)
         images = {image['id']: image for image in content['images']}
+        shift = keypoint_shift(content) if self.point_source == 'keypoints' else 0.0
         instances = defaultdict(list)
         for index, annotation in enumerate(content['annotations']):
             label = labels.get(annotation['category_id'])
@@ -68,6 +78,7 @@ class PointCocoDataset(PointDataset):
             point = read_annotation_point(
                 annotation,
                 point_source=self.point_source,
+                shift=shift,
                 where=annotation_place(self.ann_file, index, annotation),
             )
             instances[annotation['image_id']].append(

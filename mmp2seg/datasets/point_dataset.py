@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.files.text_reading import read_text
 
 
@@ -47,11 +48,17 @@ class PointDataset(BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | Config | None = None) -> dict:
-        """Load meta information as mmengine does; report a class file that is not UTF-8 by name."""
-        if isinstance(metainfo, Mapping | Config):
-            classes = metainfo.get('classes')
+        """Load meta information as mmengine does, except the classes.
+
+        Raises:
+            ValueError: the classes are a str that is no file, or a name is there twice; or their
+                file is not UTF-8.
+        """
+        if isinstance(metainfo, Mapping | Config) and metainfo.get('classes') is not None:
+            classes = metainfo['classes']
             if isinstance(classes, str) and osp.isfile(classes):
-                metainfo = {**metainfo, 'classes': read_text(classes).splitlines()}
+                classes = read_text(classes).splitlines()
+            metainfo = {**metainfo, 'classes': tuple(class_names(classes))}
         return super()._load_metainfo(metainfo)
 
     @property

@@ -8,6 +8,9 @@ from typing import Any
 
 from mmp2seg.files.json_reading import is_finite_number
 
+# description of a file whose keypoints are pixel indices, although they can have fractions
+KEYPOINT_INDICES = 'points'
+_HALF_PIXEL = 0.5
 # A coordinate beyond this many pixels means a broken file; float32 would still hold it.
 FARTHEST = 1e6
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)', re.I | re.A)
@@ -111,8 +114,39 @@ def check_point_source(point_source: str) -> None:
         )
 
 
+def keypoint_shift(content: Mapping[str, Any]) -> float:
+    """Return what to add to the keypoints of a COCO json to get continuous coordinates.
+
+    COCO's own keypoints are pixel indices, whole numbers, and get .5. Tools such as CVAT write
+    coordinates of a continuous canvas, and are recognized by a labelled keypoint that is no whole
+    number. The converters of this package write pixel indices with fractions, and
+    :data:`KEYPOINT_INDICES` as the description of the file.
+
+    Args:
+        content: the json, with the list ``annotations``; what is malformed in it is ignored.
+    """
+    info = content.get('info')
+    if isinstance(info, dict) and info.get('description') == KEYPOINT_INDICES:
+        return _HALF_PIXEL
+    for annotation in content['annotations']:
+        keypoints = annotation.get('keypoints') if isinstance(annotation, dict) else None
+        if not isinstance(keypoints, list) or not keypoints:
+            continue
+        for start in range(0, len(keypoints) - 2, 3):
+            x, y, visibility = keypoints[start : start + 3]
+            if not all(map(is_finite_number, (x, y, visibility))) or visibility <= 0:
+                continue
+            if x % 1 or y % 1:
+                return 0.0
+    return _HALF_PIXEL
+
+
 def read_annotation_point(
-    annotation: Mapping, *, point_source: str = 'point', where: str
+    annotation: Mapping,
+    *,
+    point_source: str = 'point',
+    where: str,
+    shift: float = _HALF_PIXEL,
 ) -> list[float]:
     """Return the point of a COCO annotation.
 
@@ -120,8 +154,9 @@ def read_annotation_point(
         annotation: an entry of a COCO json.
         point_source: ``'point'`` (the ``[x, y]`` of the annotation, in continuous coordinates),
             ``'bbox'`` (the centre of its box ``[x, y, w, h]``) or ``'keypoints'`` (its first
-            labelled keypoint, ``v > 0``; COCO keypoints are pixel indices, so 0.5 is added).
+            labelled keypoint, ``v > 0``).
         where: file and place, for errors.
+        shift: what to add to keypoints, see :func:`keypoint_shift`.
 
     Returns:
         ``[x, y]``, finite floats, continuous; can be outside the image.
@@ -129,14 +164,14 @@ def read_annotation_point(
     Raises:
         ValueError: the annotation has no such point; the message begins with ``where``.
     """
-    return _READERS[point_source](annotation, where)
+    return _READERS[point_source](annotation, where, shift)
 
 
-def _given_point(annotation: Mapping, where: str) -> list[float]:
+def _given_point(annotation: Mapping, where: str, shift: float) -> list[float]:
     return parse_point(annotation.get('point'), where=where)
 
 
-def _center_of_bbox(annotation: Mapping, where: str) -> list[float]:
+def _center_of_bbox(annotation: Mapping, where: str, shift: float) -> list[float]:
     bbox = annotation.get('bbox')
     try:
         if isinstance(bbox, str | dict):
@@ -147,7 +182,7 @@ def _center_of_bbox(annotation: Mapping, where: str) -> list[float]:
     return parse_point((x + width / 2, y + height / 2), where=where)
 
 
-def _first_keypoint(annotation: Mapping, where: str) -> list[float]:
+def _first_keypoint(annotation: Mapping, where: str, shift: float) -> list[float]:
     keypoints = annotation.get('keypoints')
     try:
         numbers = [_of_number(number) for number in keypoints]
@@ -155,11 +190,11 @@ def _first_keypoint(annotation: Mapping, where: str) -> list[float]:
         numbers = []
     for x, y, visibility in zip(numbers[::3], numbers[1::3], numbers[2::3]):
         if visibility > 0:
-            return parse_point((x + 0.5, y + 0.5), where=where)
+            return parse_point((x + shift, y + shift), where=where)
     raise ValueError(f"{where}: expected 'keypoints' with a labelled one, got {keypoints!r:.60}")
 
 
-_READERS: dict[str, Callable[[Mapping, str], list[float]]] = {
+_READERS: dict[str, Callable[[Mapping, str, float], list[float]]] = {
     'point': _given_point,
     'bbox': _center_of_bbox,
     'keypoints': _first_keypoint,

@@ -1,10 +1,18 @@
 """Dataset of pseudo labels in a COCO json, including scores, which mmdet's dataset drops."""
 
+import os.path as osp
+from collections.abc import Mapping
+
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations
+from mmengine.config import Config
+from mmengine.fileio import get
 
+from mmp2seg.datasets.class_list import class_names
 from mmp2seg.datasets.coco_content import check_segmentations
+from mmp2seg.datasets.label_classes import category_names, require_label_classes
 from mmp2seg.files.json_reading import is_finite_number
+from mmp2seg.files.text_reading import decode_text
 from mmp2seg.ops.polygons import mask_to_polygons
 from mmp2seg.ops.rle import decode_rle, segmentation_to_rle
 from mmp2seg.registry import DATASETS
@@ -21,6 +29,40 @@ class PseudoLabelCocoDataset(CocoDataset):
     instance whose mask is not a polygon. For such pipelines, this dataset converts the masks to
     polygons and fills their holes. The arguments are those of mmdet's ``CocoDataset``.
     """
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping | Config | None = None) -> dict:
+        """Load meta information as mmengine does; refuse a str as classes that is no file."""
+        classes = metainfo.get('classes') if isinstance(metainfo, Mapping | Config) else None
+        if classes is not None and not (isinstance(classes, str) and osp.isfile(classes)):
+            class_names(classes)
+        return super()._load_metainfo(metainfo)
+
+    def load_data_list(self) -> list[dict]:
+        """Return mmdet's entries of all images.
+
+        Raises:
+            ValueError: the categories of the file are not the classes, in their order.
+        """
+        text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
+        names = category_names(text)
+        if names is not None:
+            require_label_classes(self.ann_file, names, self.metainfo['classes'])
+        return super().load_data_list()
+
+    def filter_data(self) -> list[dict]:
+        """Return the entries that mmdet keeps.
+
+        Raises:
+            ValueError: there are none; the message names the file.
+        """
+        data_list = super().filter_data()
+        if not data_list:
+            raise ValueError(
+                f'{self.ann_file}: expected an image with an instance of one of the classes '
+                f'{self.metainfo["classes"]}, got none'
+            )
+        return data_list
 
     def prepare_data(self, idx: int) -> dict | None:
         """Convert the masks to the form that the pipeline reads, and run the pipeline."""

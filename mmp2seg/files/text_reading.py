@@ -1,36 +1,46 @@
-"""Read UTF-8 text files, with or without a byte order mark."""
+"""Read UTF-8 text files, with or without a byte order mark, and UTF-16 with one."""
 
+import codecs
 from pathlib import Path
 
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-def read_text(path: str | Path) -> str:
-    """Read a text file without changing its line ends.
+
+def read_text(path: str | Path, *, encoding: str | None = None) -> str:
+    """Read a text file without changing its line ends; see :func:`decode_text`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not UTF-8; the message names file and line.
+        ValueError: The file is not in the encoding; the message names file and line.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{path}: there is no such file')
-    return decode_text(path.read_bytes(), where=path)
+    return decode_text(path.read_bytes(), where=path, encoding=encoding)
 
 
-def decode_text(data: bytes, *, where: str | Path) -> str:
+def decode_text(data: bytes, *, where: str | Path, encoding: str | None = None) -> str:
     """Decode the content of a text file.
 
     Args:
         data: content of the file.
         where: the file, for error messages.
+        encoding: A name that Python knows. None: UTF-8, or UTF-16 if its byte order mark is there.
 
     Raises:
-        ValueError: The data is not UTF-8; the message names file and line.
+        ValueError: The data is not in the encoding; the message names file and line. Also for an
+            encoding that Python does not know.
     """
+    if encoding is None and data.startswith(_UTF_16_MARKS):
+        encoding = 'utf-16'
     try:
-        return data.decode('utf-8-sig')
+        return data.decode(encoding or 'utf-8-sig').removeprefix('\ufeff')
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b'\n') + 1
         byte = error.object[error.start]
         raise ValueError(
-            f'{where}: expected text in UTF-8, got the byte {byte:#04x} in line {line}'
+            f'{where}: expected text in {(encoding or "utf-8").upper()}, got the byte {byte:#04x} '
+            f'in line {line}'
         ) from error
+    except LookupError as error:
+        raise ValueError(f'expected the name of an encoding, got {encoding!r}') from error

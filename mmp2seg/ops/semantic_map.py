@@ -57,3 +57,12 @@ def count_values(semantic_map: NDArray[np.uint8], *, num_classes: int) -> NDArra
             f'got {unknown[0]}'
         )
     return np.append(counts[: num_classes + 1], counts[IGNORE])
+
+
+def lacks_classes(num_pixels: NDArray[np.int64]) -> bool:
+    """Return whether maps have ignored pixels and none of a class, as binary masks of 0 and 255.
+
+    Args:
+        num_pixels: (K + 2,) counts of :func:`count_values`, of a map or summed over many.
+    """
+    return bool(num_pixels[-1] > 0 and not num_pixels[1:-1].any())

@@ -20,6 +20,7 @@ from scipy.spatial import KDTree
 from mmp2seg.codecs import InstanceDecoder
 from mmp2seg.ops.coords import misplaced_points, pixel_centers, points_to_pixels
 from mmp2seg.ops.grouping import nearest_point
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.registry import TASK_UTILS
 from mmp2seg.segmenters.point_segmentation import PointSegmentation, PointSegmentationMethod
 
@@ -189,10 +190,10 @@ class PointBaseline:
     ) -> PointSegmentation:
         """Segment an image; see ``PointSegmentationMethod``."""
         size = image_rgb.shape[:2]
-        points_xy = np.asarray(points_xy, np.float64).reshape(-1, 2)
+        points_xy = onto_last_pixel(points_xy, *size)
         labels = np.asarray(labels, np.int64)
         background_xy = np.asarray([] if background_xy is None else background_xy, np.float64)
-        background_xy = background_xy.reshape(-1, 2)
+        background_xy = onto_last_pixel(background_xy, *size)
         inside = misplaced_points(background_xy, np.zeros(len(background_xy)), *size) == ''
         sound = np.flatnonzero(misplaced_points(points_xy, labels, *size) == '')
         found = np.zeros(size, np.int32)

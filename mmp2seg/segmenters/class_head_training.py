@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmp2seg.ops.coords import misplaced_points
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.point_similarity import sample_sum
 from mmp2seg.registry import MODELS
 from mmp2seg.segmenters.point_segmenter import PointSegmenter
@@ -233,8 +234,9 @@ def _collate(samples: Sequence[dict]) -> dict:
 def _usable(image: PointImage) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Return the points inside the image, each once, and their labels."""
     height, width = image.image_rgb.shape[:2]
-    usable = misplaced_points(image.points_xy, image.labels, height, width) == ''
-    return image.points_xy[usable], image.labels[usable]
+    points_xy = onto_last_pixel(image.points_xy, height, width)
+    usable = misplaced_points(points_xy, image.labels, height, width) == ''
+    return points_xy[usable], image.labels[usable]
 
 
 def _click_targets(image: PointImage, grid: tuple[int, int], scale: tuple[float, float]) -> Tensor:

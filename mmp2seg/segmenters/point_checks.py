@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmp2seg.ops.coords import misplaced_points, points_to_pixels
+from mmp2seg.ops.image_edge import onto_last_pixel
 
 IGNORE_INDEX = 255
 
@@ -29,7 +30,7 @@ def checked_points(
         )
     if not 1 <= num_classes < IGNORE_INDEX:
         raise ValueError(f'expected 1 to {IGNORE_INDEX - 1} classes, got {num_classes}')
-    points = _positions(points_xy)
+    points = onto_last_pixel(_positions(points_xy), *image_rgb.shape[:2])
     classes = np.asarray(labels, dtype=np.int64).reshape(-1)
     if len(points) != len(classes):
         raise ValueError(f'expected a label for each point, got {len(classes)} for {len(points)}')
@@ -57,7 +58,7 @@ def clicks_inside(
     clicks_xy: npt.ArrayLike | None, height: int, width: int
 ) -> npt.NDArray[np.float64]:
     """Return the clicks inside the image, ``(B, 2)``, each position once."""
-    clicks = _positions([] if clicks_xy is None else clicks_xy)
+    clicks = onto_last_pixel(_positions([] if clicks_xy is None else clicks_xy), height, width)
     return clicks[misplaced_points(clicks, np.zeros(len(clicks)), height, width) == '']
 
 

@@ -189,7 +189,7 @@ def test_stale_points_are_refused(path):
 @pytest.mark.parametrize(
     ('points', 'message'),
     [
-        ([Point(60, 1, 'cat')], r'point \(60, 1\) is outside of a.png, 60 x 40 pixels'),
+        ([Point(60.1, 1, 'cat')], r'point \(60.1, 1\) is outside of a.png, 60 x 40 pixels'),
         ([Point(1, -0.1, 'background')], r'\(1, -0.1\) is outside of a.png'),
         ([Point(float('nan'), 1, 'cat')], 'expected finite coordinates'),
         ([Point(1, 1, 'cow')], "class 'cow' is not one of"),
@@ -205,6 +205,14 @@ def test_points_that_cannot_be_used_are_refused(path, points, message):
         save(store, 'a.png', *points)
     assert path.read_bytes() == before
     assert store.points('a.png').points == (Point(30, 5, 'dog', 1),)
+
+
+def test_a_click_on_the_edge_is_on_the_last_pixel(path):
+    store = new_store(path)
+    save(store, 'a.png', Point(60, 40, 'cat'), Point(60, 1, 'background'))
+    (x, y) = json.loads(path.read_text())['annotations'][0]['point']
+    assert 59.9 < x < 60 and 39.9 < y < 40
+    assert json.loads(path.read_text())['images'][0]['background_points'][0][0] < 60
 
 
 def test_another_size_is_refused(path):

@@ -185,7 +185,7 @@ def test_broken_requests(server, body, message):
 
 
 def test_points_that_cannot_be_used(server):
-    status, _, answer = put(server, CAT | dict(x=60))
+    status, _, answer = put(server, CAT | dict(x=60.5))
     assert status == 400 and 'outside of a.png' in answer['message']
     assert not server.store.path.exists()
 

@@ -566,7 +566,8 @@ def test_configs_that_do_not_fit(checkpoint, tmp_path):
     assert 'expected a device such as cpu or cuda, got gpu' in error(
         segmenter_config(), None, 'gpu'
     )
-    assert 'different class names' in error(segmenter_config(), classes=['a', 'a'])
+    assert 'unique class names' in error(segmenter_config(), classes=['a', 'a'])
+    assert "got the str 'cell'" in error(segmenter_config(), classes='cell')
     (tmp_path / 'text.pth').write_text('text')
     assert 'text.pth: expected a checkpoint' in error(network_config(), tmp_path / 'text.pth')
     state = seeded_state()

@@ -213,6 +213,13 @@ def test_images_are_loaded_by_name():
     assert loaded == ['mmp2seg.LoadImageFromFile'] * 2 + ['own.LoadImageFromFile', 'Resize']
 
 
+def test_classes_of_a_config_are_a_list(tmp_path):
+    path = tmp_path / 'own.py'
+    path.write_text("train_dataloader = dict(dataset=dict(metainfo=dict(classes=('cell'))))\n")
+    with pytest.raises(CommandError, match=r"own\.py: metainfo: .* got the str 'cell'"):
+        apis.load_config(str(path))
+
+
 def test_tta_takes_the_models_settings_along():
     pipeline = [dict(type='LoadImageFromFile'), dict(type='TestTimeAug')]
     cfg = Config(

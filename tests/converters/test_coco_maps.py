@@ -196,3 +196,27 @@ def test_the_helper_of_these_tests_writes_uncompressed_rle():
     mask = box_mask(0, 1, 3, 2)
     rle = mask_utils.frPyObjects(uncompressed(mask), 6, 8)
     np.testing.assert_array_equal(mask_utils.decode(rle), mask)
+
+
+def test_nothing_at_all_is_an_error(tmp_path):
+    path, out = tmp_path / 'i.json', tmp_path / 'out'
+    images = [dict(id=7, file_name='a.jpg', height=6, width=8)]
+    path.write_text(json.dumps(dict(images=images, categories=CATEGORIES, annotations=[])))
+    with pytest.raises(ValueError, match=r'i\.json: expected an object, got none in 1 images'):
+        coco_semantic_maps(path, out)
+    assert not out.exists()
+    assert coco_semantic_maps(path, out, allow_empty=True).num_maps == 1
+
+
+def test_an_empty_parent_category_has_no_value(tmp_path):
+    categories = [
+        dict(id=0, name='fruits', supercategory='none'),
+        dict(id=1, name='apple', supercategory='fruits'),
+    ]
+    box = dict(id=1, image_id=7, category_id=1, segmentation=box_polygon(1, 1, 2, 2))
+    images = [dict(id=7, file_name='a.jpg', height=6, width=8)]
+    path = tmp_path / 'i.json'
+    path.write_text(json.dumps(dict(images=images, categories=categories, annotations=[box])))
+    report = coco_semantic_maps(path, tmp_path / 'out')
+    assert report.num_objects == {'apple': 1} and "'fruits' is no class" in report.notes[0]
+    assert read_index_png(tmp_path / 'out' / 'a.png').max() == 1

@@ -298,3 +298,24 @@ def test_many_annotations_are_quick_and_small(tmp_path):
     convert_instances(path, tmp_path / 'points.json', rule=PointRule('random'))
     assert tracemalloc.get_traced_memory()[1] < 10 * path.stat().st_size
     tracemalloc.stop()
+
+
+def test_empty_parents_and_nothing_at_all(tmp_path):
+    categories = [
+        dict(id=0, name='fruits', supercategory='none'),
+        dict(id=1, name='apple', supercategory='fruits'),
+    ]
+    box = dict(id=1, image_id=1, category_id=1, bbox=[2, 1, 4, 4])
+    content = dict(images=[dict(id=1, file_name='a.png', height=8, width=12)])
+    content |= dict(categories=categories, annotations=[box])
+    path, out = tmp_path / 'i.json', tmp_path / 'p.json'
+    path.write_text(json.dumps(content))
+    report = convert_instances(path, out, rule=PointRule('box-center'))
+    assert json.loads(out.read_text())['categories'] == categories[1:]
+    assert "category 'fruits' is no class" in str(report)
+    out.unlink()
+    path.write_text(json.dumps(content | dict(annotations=[])))
+    with pytest.raises(ValueError, match=r'i\.json: expected a point, got none in 1 images'):
+        convert_instances(path, out, rule=PointRule('box-center'))
+    assert not out.exists()
+    convert_instances(path, out, rule=PointRule('box-center'), allow_empty=True)

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = sorted((ROOT / 'tools' / 'dataset_converters').glob('*.py'))
+TOOLS.append(ROOT / 'mmp2seg' / 'apis' / 'arguments.py')
 OPTIONS = set().union(*(re.findall(r"'(--[a-z-]+)'", tool.read_text()) for tool in TOOLS))
 SOURCES = sorted((ROOT / 'mmp2seg' / 'converters').rglob('*.py'))
 FOREIGN = {'--convert-to-rle'}  # an option of SAM's script

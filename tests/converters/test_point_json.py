@@ -59,8 +59,8 @@ def test_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ('point', 'reason'),
     [
-        ((60.0, 5.0, 'cat'), r'src:1: point \(60, 5\) is outside of b.jpg, 60 x 40 pixels'),
-        ((5.0, 40.0, 'cat'), r'src:1: point \(5, 40\) is outside'),
+        ((60.1, 5.0, 'cat'), r'src:1: point \(60.1, 5\) is outside of b.jpg, 60 x 40 pixels'),
+        ((5.0, 40.1, 'cat'), r'src:1: point \(5, 40.1\) is outside'),
         ((-0.1, 5.0, 'cat'), r'src:1: point \(-0.1, 5\) is outside'),
         ((math.nan, 5.0, 'cat'), r'src:1: expected finite coordinates, got \(nan, 5'),
         ((5.0, 5.0, 'cow'), r"src:1: class 'cow' is not one of \['cat'\]"),
@@ -95,7 +95,7 @@ def test_bad_images():
 
 
 def test_nothing():
-    content, report = assemble_point_json([])
+    content, report = assemble_point_json([], allow_empty=True)
     assert content['images'] == content['annotations'] == content['categories'] == []
     assert str(report) == '0 images (0 without points), 0 points'
 
@@ -165,7 +165,7 @@ def test_crowds_are_left_out(tmp_path):
 
 def test_what_the_reader_left_out_is_reported():
     source = SourceImage('1.jpg', 4, 6, [], 'src', left_out=['src: shapes[2]: a polygon'])
-    _, report = assemble_point_json([source, image('2.jpg')])
+    _, report = assemble_point_json([source, image('2.jpg', (1, 2, 'cat'))])
     assert report.refused == ('src: shapes[2]: a polygon',)
     assert '1 points left out:\n  src: shapes[2]: a polygon' in str(report)
 
@@ -210,7 +210,7 @@ def test_background_is_a_class_if_the_classes_contain_it():
 @pytest.mark.parametrize(
     ('click', 'reason'),
     [
-        ((60.0, 5.0), r'src:2: point \(60, 5\) is outside of b.jpg, 60 x 40 pixels'),
+        ((60.1, 5.0), r'src:2: point \(60.1, 5\) is outside of b.jpg, 60 x 40 pixels'),
         ((5.0, -0.1), r'src:2: point \(5, -0.1\) is outside'),
         ((math.nan, 5.0), r'src:2: expected finite coordinates, got \(nan, 5'),
         ((5.0, math.inf), r'src:2: expected finite coordinates, got \(5.0, inf'),
@@ -317,3 +317,47 @@ def test_malformed_background_clicks(click_json, clicks):
     path = click_json(images=[entry], annotations=[])
     with pytest.raises(ValueError, match=r'points.json: images.0.: .*background_points.*, got '):
         read_point_json(path)
+
+
+def test_a_point_on_the_right_or_lower_edge_belongs_to_the_last_pixel():
+    points = [(60, 5, 'cat'), (5, 40.0, 'cat'), (60.0, 40.0, 'dog'), (60, 0, 'background')]
+    content, _ = assemble_point_json([image('b.jpg', *points)])
+    places = [a['point'] for a in content['annotations']]
+    assert [[math.floor(value) for value in place] for place in places] == [
+        [59, 5],
+        [5, 39],
+        [59, 39],
+    ]
+    assert places == [[pytest.approx(60), 5], [5, pytest.approx(40)], pytest.approx([60, 40])]
+    assert content['images'][0]['background_points'] == [[pytest.approx(60), 0]]
+
+
+def test_no_point_at_all_is_an_error_unless_allowed():
+    images = [image('1.jpg'), image('2.jpg')]
+    message = r'a.xml: expected a point, got none in 2 images \(--allow-empty goes on without\)$'
+    with pytest.raises(ValueError, match=message):
+        assemble_point_json(images, where='a.xml')
+    images.append(SourceImage('3.jpg', 4, 6, [], 'src', left_out=['src: a polygon']))
+    with pytest.raises(ValueError, match='none in 3 images .*\n1 left out:\n  src: a polygon'):
+        assemble_point_json(images)
+    with pytest.raises(ValueError, match=r"1 left out:\n  src:0: class 'cow' is not"):
+        assemble_point_json([image('1.jpg', (1, 1, 'cow'))], classes=['cat'], skip_refused=True)
+    content, report = assemble_point_json(images, allow_empty=True)
+    assert content['annotations'] == [] and report.num_images == 3
+
+
+def test_an_image_that_cannot_be_used_is_not_listed():
+    missing = SourceImage(
+        '1.jpg', 4, 6, [SourcePoint(1, 1, 'cat', 'src:0')], 'src', missing='1.jpg: no such file'
+    )
+    images = [missing, image('2.jpg', (1, 2, 'cat'))]
+    with pytest.raises(ValueError, match='1 points cannot be used .*:\n  .*: 1.jpg: no such file'):
+        assemble_point_json(images)
+    content, report = assemble_point_json(images, skip_refused=True)
+    assert [entry['file_name'] for entry in content['images']] == ['2.jpg']
+    assert len(report.refused) == 1
+
+
+def test_classes_are_no_str():
+    with pytest.raises(ValueError, match="got the str 'cat'"):
+        assemble_point_json([image('1.jpg', (1, 1, 'cat'))], classes='cat')

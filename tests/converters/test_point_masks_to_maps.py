@@ -64,3 +64,12 @@ def test_nothing_is_written_unless_all_is(points_path, masks_path, tmp_path):
         point_masks_to_maps(masks_path, points_path, tmp_path / 'out')
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ['masks.json', 'points.json']
+
+
+def test_no_point_with_a_mask_is_an_error(points_path, masks_path, tmp_path):
+    masks_path.write_text(json.dumps([dict(image_id=1, segmentation=box_mask(3, 5))]))
+    with pytest.raises(ValueError, match=r'masks\.json: expected the mask of a point, got none'):
+        point_masks_to_maps(masks_path, points_path, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    report = point_masks_to_maps(masks_path, points_path, tmp_path / 'out', allow_empty=True)
+    assert len(report.without_mask) == 3

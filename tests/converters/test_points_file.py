@@ -67,6 +67,7 @@ def keypoint(number, image_id, category_id, x, y):
 
 
 KEYPOINTS = dict(
+    info=dict(description='points'),  # as we write it: pixel indices, although some have fractions
     images=COCO_IMAGES,
     categories=[dict(id=1, name='background'), dict(id=2, name='cat'), dict(id=3, name='dog')],
     annotations=[
@@ -194,9 +195,9 @@ def test_label_studio(folder, write, minimal):
             rows.append(dict(id=len(rows), image=url, kp=values, annotation_id=1))
         else:
             rows.append(dict(data=dict(image=url), annotations=[dict(result=results)]))
-    with pytest.raises(FileNotFoundError, match=r'tasks.0.: .*01234567-a.png: no such file'):
-        read_points(write(rows), folder)
+    found_out = read_points(write(rows), folder)  # the prefix is found out
     content = read_points(write(rows), folder, options=dict(strip_prefix=True))
+    assert found_out == content
     assert content['images'][1]['file_name'] == 'b.jpg'
     content['images'][1]['file_name'] = 'sub/b.jpg'
     check_equal(content)
@@ -288,7 +289,7 @@ def test_ids_of_images_that_are_not_listed(folder, write):
     assert [image['id'] for image in content['images']] == [31, 7, 32]
     images = [{**image, 'id': f'i{image["id"]}'} for image in COCO_IMAGES]
     path = write(dict(images=images, categories=[], annotations=[]))
-    content = read_points(path, folder, list_images=True)
+    content = read_points(path, folder, list_images=True, allow_empty=True)
     assert [image['id'] for image in content['images']] == ['i31', 'i7', 1]
 
 
@@ -324,15 +325,15 @@ def test_other_shapes_are_skipped_with_the_refused_points(folder, write):
     check_equal(content)
     assert len(report.refused) == 1 and report.refused[0].endswith('box[0]: a box')
     options = dict(other_shapes='error')
-    with pytest.raises(ValueError, match=r'box\[0\]: expected a'):
-        read_source_images(write(box), 'cvat', options=options, skip_refused=True)
+    images = read_source_images(write(box), 'cvat', options=options, skip_refused=True)
+    assert [line.split(': ', 3)[-1][:20] for line in images[0].left_out] == ['expected a point, go']
 
 
 @pytest.mark.parametrize(
     ('rows', 'message'),
     [
-        (['a,60,1,cat'], r'points:2: point \(60, 1\) is outside of a.png, 60 x 40 pixels'),
-        (['a,1,40,background'], r'points:2: point \(1, 40\) is outside of a.png'),
+        (['a,60.1,1,cat'], r'points:2: point \(60.1, 1\) is outside of a.png, 60 x 40 pixels'),
+        (['a,1,40.1,background'], r'points:2: point \(1, 40.1\) is outside of a.png'),
         (['a,nan,1,cat'], r'points:2: expected finite coordinates, got \(nan, 1'),
         (['a,1,1,cat', 'a,1,inf,background'], r'points:3: expected finite coordinates'),
         (['a,1,1,cat', 'a,1,1,cat'], r"points:3: a second 'cat' at \(1, 1\) in a.png"),
@@ -350,12 +351,28 @@ def test_tables_with_mistakes(folder, write, rows, message):
 
 
 def test_skip_refused(folder, write):
-    rows = ['a,60,1,cat', 'a,1,1,cat', 'a,1,1,cat', 'a,1,1,background', 'a,9,9,background']
+    rows = ['a,60.1,1,cat', 'a,1,1,cat', 'a,1,1,cat', 'a,1,1,background', 'a,9,9,background']
     rows += ['a,70,9,background', 'a,2,nan,dog']
     content, report = read_points_and_report(write(table(*rows)), folder, skip_refused=True)
     assert points_of(content) == ({'a.png': [('cat', 1, 1)]}, {'a.png': [[9, 9]]})
     assert [line.split(': ')[0][-1] for line in report.refused] == ['2', '4', '8', '5', '7']
     assert str(report).splitlines()[3:5] == ['1 background clicks', '5 points left out:']
+
+
+def test_skip_refused_leaves_out_all_that_has_no_place(folder, write):
+    """Rows without number, class or image, of a missing image, and of one that is no image."""
+    (folder / 'no.png').write_text('no image')
+    rows = ['a,1,1,cat', 'a,one,1,cat', 'a,2,2,', ',3,3,cat', 'gone.png,1,1,cat', 'no.png,1,1,cat']
+    rows += ['../a.png,1,1,cat']
+    content, report = read_points_and_report(write(table(*rows)), folder, skip_refused=True)
+    assert points_of(content)[0] == {'a.png': [('cat', 1, 1)]}
+    assert [image['file_name'] for image in content['images']] == ['a.png']
+    lines = sorted({int(line.split('points:')[1].split(':')[0]) for line in report.refused})
+    assert lines == [3, 4, 5, 6, 7, 8]
+    sizes = json.loads(json.dumps(POINT_JSON).replace('"width": 60', '"width": 61'))
+    content, report = read_points_and_report(write(sizes), folder, skip_refused=True)
+    assert [image['file_name'] for image in content['images']] == ['sub/b.jpg']
+    assert all('expected 61 x 40 pixels' in line for line in report.refused)
 
 
 def test_points_in_one_pixel(folder, write):
@@ -366,7 +383,9 @@ def test_points_in_one_pixel(folder, write):
 
 
 def test_no_points(folder, write):
-    content, report = read_points_and_report(write(table()), folder, list_images=True)
+    content, report = read_points_and_report(
+        write(table()), folder, list_images=True, allow_empty=True
+    )
     assert [image['file_name'] for image in content['images']] == ['a.png', 'c.png', 'sub/b.jpg']
     assert content['annotations'] == content['categories'] == []
     assert str(report) == '3 images (3 without points), 0 points'
@@ -375,8 +394,12 @@ def test_no_points(folder, write):
     for source in (empty, '<annotations></annotations>'):
         with pytest.raises(ValueError, match=message):
             read_points(write(source), folder)
-        assert len(read_points(write(source), folder, list_images=True)['images']) == 3
-    assert len(read_points(write({**empty, 'images': COCO_IMAGES}), folder)['images']) == 2
+        options = dict(list_images=True, allow_empty=True)
+        assert len(read_points(write(source), folder, **options)['images']) == 3
+    source = write({**empty, 'images': COCO_IMAGES})
+    with pytest.raises(ValueError, match='points: expected a point, got none in 2 images'):
+        read_points(source, folder)
+    assert len(read_points(source, folder, allow_empty=True)['images']) == 2
 
 
 def test_background_clicks_alone(folder, write):
@@ -409,8 +432,8 @@ def test_images_of_any_depth_and_size(folder, write):
         ('grey.jpg', 6, 5),
         ('dot.png', 1, 1),
     ]
-    with pytest.raises(ValueError, match=r'point \(1, 0\) is outside of dot.png, 1 x 1 pixels'):
-        read_points(write(table('dot,1,0,c')), folder)
+    with pytest.raises(ValueError, match=r'point \(1.1, 0\) is outside of dot.png, 1 x 1 pixels'):
+        read_points(write(table('dot,1.1,0,c')), folder)
 
 
 def test_sizes_are_those_of_the_files(folder, write):

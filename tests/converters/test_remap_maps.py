@@ -101,3 +101,15 @@ def test_mapping_files(tmp_path):
         read_mapping_file(path)
     with pytest.raises(FileNotFoundError, match=r'other\.txt'):
         read_mapping_file(tmp_path / 'other.txt')
+
+
+def test_an_empty_parent_category_is_in_no_map(tmp_path):
+    categories = [
+        dict(id=1, name='fruits', supercategory='none'),
+        dict(id=2, name='apple', supercategory='fruits'),
+    ]
+    path = tmp_path / 'i.json'
+    path.write_text(json.dumps(dict(categories=categories, annotations=[dict(category_id=2)])))
+    assert read_category_mapping(path) == {2: 1}
+    path.write_text(json.dumps(dict(categories=categories)))  # what is used is not known
+    assert read_category_mapping(path) == {1: 1, 2: 2}

@@ -103,7 +103,7 @@ def test_suffix_of_maps(folders, tmp_path):
     [
         (np.zeros((40, 30), np.uint8), r'a\.png: expected .*a\.jpg, 40 x 30, got 30 x 40'),
         (np.full(SIZE, 4, np.uint8), r'a\.png: expected 0 .* 1\.\.3 .* got 4'),
-        (np.zeros(SIZE, np.uint16), r'a\.png: .* 8 bits, got more'),
+        (np.full(SIZE, 300, np.uint16), r'a\.png: expected numbers of 0\.\.255, got 300'),
     ],
 )
 def test_maps_that_cannot_be_placed(folders, tmp_path, content, message):
@@ -123,3 +123,46 @@ def test_broken_files_and_folders(folders, tmp_path):
     np.testing.assert_array_equal(read_out(tmp_path, 'b'), true_map(2))  # the old folder is kept
     with pytest.raises(FileNotFoundError, match='nowhere: no such folder'):
         convert((folders[0], tmp_path / 'nowhere'), tmp_path, overwrite=True)
+
+
+def binary(value=255):
+    return np.where(true_map(1) == 1, value, 0).astype(np.uint8)
+
+
+def test_binary_masks_stop_the_import(folders, tmp_path):
+    for name in ('a', 'b', 'sub/c'):
+        Image.fromarray(binary()).save(folders[1] / f'{name}.png')
+    message = r'maps: no pixel of a class, only 0 and 255 .* --map-values 255=1'
+    with pytest.raises(ValueError, match=message):
+        convert(folders, tmp_path)
+    assert not (tmp_path / 'out').exists()
+    report = convert(folders, tmp_path, map_values={255: 1})
+    np.testing.assert_array_equal(read_out(tmp_path, 'a'), binary(1))
+    assert report.num_pixels.tolist() == [3 * (1200 - 384), 3 * 384, 0, 0, 0]
+
+
+def test_one_map_of_0_and_255_among_others_is_listed(folders, tmp_path):
+    Image.fromarray(binary()).save(folders[1] / 'b.png')
+    assert convert(folders, tmp_path).without_class == ('b',)
+
+
+def test_maps_of_background_alone_are_none_of_these(folders, tmp_path):
+    for name in ('a', 'b', 'sub/c'):
+        Image.fromarray(binary(0)).save(folders[1] / f'{name}.png')
+    assert convert(folders, tmp_path).num_pixels[0] == 3600
+
+
+def test_colours_of_a_table(folders, tmp_path):
+    colours = np.zeros((*SIZE, 3), np.uint8)
+    colours[binary() > 0] = 48, 112, 32
+    for name in ('a', 'b', 'sub/c'):
+        Image.fromarray(colours).save(folders[1] / f'{name}.png')
+    convert(folders, tmp_path, colours={(0, 0, 0): 0, (48, 112, 32): 3})
+    np.testing.assert_array_equal(read_out(tmp_path, 'sub/c'), binary(3))
+
+
+def test_hidden_maps_are_not_counted(folders, tmp_path):
+    (folders[1] / '._a.png').write_bytes(b'Mac OS X')
+    (folders[1] / '.ipynb_checkpoints').mkdir()
+    (folders[1] / '.ipynb_checkpoints' / 'a.png').write_bytes(b'')
+    assert convert(folders, tmp_path).unused == ()

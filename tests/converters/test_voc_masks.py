@@ -209,3 +209,17 @@ def test_broken_maps_leave_the_old_instance_json(val_root, tmp_path):
     with pytest.raises(ValueError, match=r'SegmentationObject/2007_000032\.png: expected a PNG'):
         voc_masks_to_coco(val_root, tmp_path / 'other.json', classes=CLASSES)
     assert json.dumps([file.name for file in tmp_path.iterdir()]).count('json') == 1
+
+
+def test_no_object_at_all_is_an_error(voc_root, tmp_path):
+    write_lines(voc_root / 'ImageSets/Segmentation/none.txt', ['2007_000039'])
+    message = 'voc, none: expected an object, got none in 1 images .--allow-empty'
+    with pytest.raises(ValueError, match=message):
+        convert(voc_root, splits=['none'])
+    assert not (tmp_path / 'out').exists()
+    assert convert(voc_root, splits=['none'], allow_empty=True)[1].num_objects == {'none': 0}
+    out = tmp_path / 'i.json'
+    with pytest.raises(ValueError, match=message):
+        voc_masks_to_coco(voc_root, out, classes=CLASSES, split='none')
+    assert not out.exists()
+    voc_masks_to_coco(voc_root, out, classes=CLASSES, split='none', allow_empty=True)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmp2seg.converters.weak_maps import degrade_folder
 from mmp2seg.files.index_png import read_index_png, write_palette_png
@@ -78,3 +79,13 @@ def test_errors_name_file_and_value(gt_dir, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='empty: expected PNG maps, got none'):
         degrade_folder(tmp_path / 'empty', out_dir, num_classes=4)
+
+
+def test_binary_masks_of_0_and_255_are_no_true_maps(tmp_path):
+    (tmp_path / 'gt').mkdir()
+    binary = np.zeros((20, 20), np.uint8)
+    binary[5:15, 5:15] = 255
+    Image.fromarray(binary).save(tmp_path / 'gt' / 'a.png')
+    with pytest.raises(ValueError, match=r'gt: no pixel of a class, only 0 and 255'):
+        degrade_folder(tmp_path / 'gt', tmp_path / 'out', num_classes=1)
+    assert not (tmp_path / 'out').exists()

@@ -8,6 +8,7 @@ from mmp2seg.datasets.coco_content import (
     check_image_sizes,
     check_segmentations,
     ordered_class_names,
+    split_categories,
 )
 
 # ids with a gap, like COCO's categories, and out of order
@@ -196,3 +197,28 @@ def test_ids_that_have_to_be_integers():
 def test_images_without_a_stated_size_are_not_looked_at(tmp_path):
     check_image_files('a.json', [dict(file_name='gone.png')], tmp_path)
     check_image_files('a.json', [dict(file_name='a.hdr', height=1, width=1)], tmp_path)
+
+
+def roboflow(**more):
+    """Roboflow's categories: the project, which no annotation has, is the parent of the others."""
+    categories = [
+        dict(id=0, name='fruits', supercategory='none'),
+        dict(id=1, name='apple', supercategory='fruits'),
+        dict(id=2, name='pear', supercategory='fruits'),
+    ]
+    return dict(categories=categories, annotations=[dict(category_id=1)]) | more
+
+
+def test_an_empty_parent_is_no_class():
+    kept, lines = split_categories(roboflow())
+    assert [category['name'] for category in kept] == ['apple', 'pear']
+    assert lines == [
+        "category 'fruits' is no class: it has no annotation and is the supercategory of others"
+    ]
+
+
+def test_other_categories_are_kept():
+    used = roboflow(annotations=[dict(category_id=0)])
+    assert len(split_categories(used)[0]) == 3
+    own = [dict(id=1, name='person', supercategory='person'), dict(id=2, name='dog')]
+    assert split_categories(dict(categories=own, annotations=[])) == (own, [])

@@ -128,3 +128,26 @@ def test_background_clicks_are_a_field_of_the_image(build):
     images[1] = dict(CONTENT['images'][1], background_points=[[3]])
     with pytest.raises(ValueError, match=r'images.1.: background_points.0.: expected a point'):
         build({**CONTENT, 'images': images})
+
+
+def test_an_empty_parent_category_is_no_class(tmp_path):
+    path = tmp_path / 'points.json'
+    categories = [
+        dict(id=0, name='fruits', supercategory='none'),
+        dict(id=1, name='apple', supercategory='fruits'),
+    ]
+    annotation = dict(id=1, image_id=1, category_id=1, point=[1, 2])
+    images = [dict(id=1, file_name='a.png', height=8, width=12)]
+    path.write_text(
+        json.dumps(dict(images=images, categories=categories, annotations=[annotation]))
+    )
+    dataset = PointCocoDataset(ann_file=str(path), serialize_data=False)
+    assert dataset.metainfo['classes'] == ('apple',)
+    named = dict(classes=('fruits', 'apple'))
+    dataset = PointCocoDataset(ann_file=str(path), metainfo=named, serialize_data=False)
+    assert dataset.get_data_info(0)['instances'][0]['bbox_label'] == 1
+
+
+def test_classes_are_no_str(tmp_path):
+    with pytest.raises(ValueError, match=r"got the str 'cell': .*\('cell',\)"):
+        PointCocoDataset(ann_file='none.json', metainfo=dict(classes='cell'))

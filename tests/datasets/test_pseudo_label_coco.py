@@ -37,8 +37,8 @@ def make(tmp_path):
         return dataset(
             ann_file=str(tmp_path / 'labels.json'),
             data_prefix=dict(img='photos', seg='maps'),
-            metainfo=dict(classes=CLASSES),
-            **{'serialize_data': False, 'pipeline': [], **options},
+            **{'metainfo': dict(classes=CLASSES), 'serialize_data': False, 'pipeline': []}
+            | options,
         )
 
     return write
@@ -99,3 +99,28 @@ def test_a_mask_that_cannot_be_decoded_is_named_before_the_training(make):
     message = r'labels\.json: image 7 \(7\.jpg\): annotation 3: expected runs that make up the 80'
     with pytest.raises(ValueError, match=message):
         make([annotation(1, 5, 9), broken])
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (('Cup', 'plate'), r"labels\.json: .* the file has \['cup', 'plate'\], the config \['Cup'"),
+        (('plate', 'cup'), r'in the order of metainfo\.classes'),
+        ('cup', r"got the str 'cup'"),
+    ],
+)
+def test_other_classes_than_those_of_the_file(make, classes, message):
+    with pytest.raises(ValueError, match=message):
+        make([annotation(1, 5, 9)], metainfo=dict(classes=classes))
+
+
+def test_mmdet_numbers_classes_in_the_order_of_the_file(make):
+    """If this fails, the check of the order is no longer needed."""
+    dataset = make([annotation(1, 5, 9)], CocoDataset, metainfo=dict(classes=('plate', 'cup')))
+    assert dataset.cat2label == {3: 0, 9: 1}  # cup, plate
+
+
+def test_no_instance_at_all(make):
+    options = dict(filter_cfg=dict(filter_empty_gt=True))
+    with pytest.raises(ValueError, match=r'labels\.json: expected an image with an instance'):
+        make([], **options)

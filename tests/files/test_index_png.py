@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -56,11 +58,9 @@ def test_unreadable_maps_name_the_file(tmp_path):
 @pytest.mark.parametrize(
     ('image', 'message'),
     [
-        (Image.fromarray(np.zeros((2, 2), np.uint16)), r'8 bits, got more \(mode I;16\)'),
-        (Image.new('1', (2, 2)), 'of 8 bits, got mode 1'),
-        (Image.new('LA', (2, 2)), 'of 8 bits, got mode LA'),
+        (Image.fromarray(np.full((2, 2), 256, np.uint16)), r'0\.\.255, got 256 .*\(mode I;16\)'),
         (Image.fromarray(voc_palette()[INDEX_MAP]), "VOC's palette: conv.*maps.py --from-palette$"),
-        (Image.new('RGB', (2, 2), (1, 2, 3)), "some of its colours are not in VOC's palette"),
+        (Image.new('RGB', (2, 2), (1, 2, 3)), "VOC's palette: convert it with .* --labelmap"),
     ],
 )
 def test_what_is_no_map_of_numbers_is_refused_with_advice(image, message):
@@ -68,10 +68,62 @@ def test_what_is_no_map_of_numbers_is_refused_with_advice(image, message):
         decode_index_map(saved(image), where='map.png')
 
 
-def test_32_bits_are_refused():
-    data = saved(Image.fromarray(np.zeros((2, 2), np.int32)), suffix='TIFF')
-    with pytest.raises(ValueError, match=r'map.tif: .* 8 bits, got more \(mode I\); save it as'):
+def png(depth, kind, values):
+    """A PNG of 1 row with samples of the given depth and colour type, as they are stored."""
+    bits = ''.join(f'{value:0{depth}b}' for value in values)
+    bits += '0' * (-len(bits) % 8)
+    row = b'\0' + int(bits, 2).to_bytes(len(bits) // 8, 'big')
+    width = len(values) // {0: 1, 2: 3, 3: 1, 4: 2}[kind]
+    chunks = [(b'IHDR', struct.pack('>IIBBBBB', width, 1, depth, kind, 0, 0, 0))]
+    if kind == 3:
+        chunks.append((b'PLTE', bytes(3 * 2**depth)))
+    chunks += [(b'IDAT', zlib.compress(row)), (b'IEND', b'')]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+@pytest.mark.parametrize('kind', [0, 3])
+@pytest.mark.parametrize('depth', [1, 2, 4, 8, 16])
+def test_values_are_those_stored_at_any_depth(depth, kind):
+    if (depth, kind) == (16, 3):
+        return  # not in the format
+    values = list(range(min(2**depth, 256)))
+    found = decode_index_map(png(depth, kind, values), where='map.png')
+    assert found.dtype == np.uint8
+    assert found.tolist() == [values]
+
+
+def test_alpha_is_no_value():
+    data = png(8, 4, [0, 255, 1, 255, 7, 0])
+    assert decode_index_map(data, where='map.png').tolist() == [[0, 1, 7]]
+
+
+@pytest.mark.parametrize(('kind', 'mode'), [(2, 'RGB'), (4, 'grey with alpha')])
+@pytest.mark.parametrize('colours', [None, {(0, 0, 0): 0}])
+def test_16_bits_that_pillow_cuts_are_refused(kind, mode, colours):
+    data = png(16, kind, [1] * 6)
+    with pytest.raises(ValueError, match=f'map.png: .* got mode {mode} of 16 bits; save it as'):
+        decode_index_map(data, where='map.png', colours=colours)
+
+
+def test_32_bits_count_as_stored_or_not_at_all():
+    data = saved(Image.fromarray(np.array([[0, 255]], np.int32)), suffix='TIFF')
+    assert decode_index_map(data, where='map.tif').tolist() == [[0, 255]]
+    data = saved(Image.fromarray(np.array([[0, -1]], np.int32)), suffix='TIFF')
+    with pytest.raises(ValueError, match=r'map.tif: expected numbers .*, got -1 .* \(mode I\)'):
         decode_index_map(data, where='map.tif')
+    data = saved(Image.fromarray(np.ones((1, 2), np.float32)), suffix='TIFF')
+    with pytest.raises(ValueError, match=r'map.tif: .* got mode F; save it as 8-bit grey'):
+        decode_index_map(data, where='map.tif')
+
+
+@pytest.mark.parametrize('suffix', ['TIFF', 'PPM'])
+def test_other_formats_of_few_bits_are_refused(suffix):
+    data = saved(Image.new('1', (2, 2), 1), suffix=suffix)
+    with pytest.raises(ValueError, match=f'map: .* mode 1 of another depth in a {suffix}; save'):
+        decode_index_map(data, where='map')
 
 
 def test_a_format_with_loss_is_refused():
@@ -105,3 +157,25 @@ def test_an_unknown_colour_is_named():
     image.putpixel((1, 1), (128, 7, 0))
     with pytest.raises(ValueError, match=r"map.png: .*VOC's palette, got \(128, 7, 0\)"):
         decode_index_map(saved(image), where='map.png', from_palette=True)
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P'])
+def test_colours_of_a_table(mode):
+    table = {(0, 0, 0): 0, (48, 112, 32): 1, (255, 255, 255): 255, (0, 0, 1): 7}
+    colours = np.array([[(48, 112, 32), (0, 0, 0)], [(0, 0, 1), (255, 255, 255)]], np.uint8)
+    image = Image.fromarray(colours)
+    image = (
+        image.convert('P', palette=Image.Palette.ADAPTIVE) if mode == 'P' else image.convert(mode)
+    )
+    found = decode_index_map(saved(image), where='map.png', colours=table)
+    assert found.tolist() == [[1, 0], [7, 255]]
+    del table[0, 0, 1]
+    message = r'map.png: expected the colours \(0, 0, 0\) .*, got \(0, 0, 1\)'
+    with pytest.raises(ValueError, match=message):
+        decode_index_map(saved(image), where='map.png', colours=table)
+
+
+def test_a_grey_mask_has_colours_too():
+    table = {(0, 0, 0): 0, (255, 255, 255): 1}
+    data = saved(Image.fromarray(np.array([[0, 255]], np.uint8)))
+    assert decode_index_map(data, where='', colours=table).tolist() == [[0, 1]]

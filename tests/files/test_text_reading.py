@@ -17,8 +17,22 @@ def test_other_encodings_are_named(tmp_path, mark):
     path.write_bytes(mark + 'chaise\nthé\n'.encode('latin-1'))
     with pytest.raises(ValueError, match=r'/a\.txt: expected text in UTF-8, .* 0xe9 in line 2'):
         read_text(path)
-    with pytest.raises(ValueError, match=r'^b: expected text in UTF-8, got the byte 0xff in line'):
-        decode_text('chaise'.encode('utf-16'), where='b')
+    with pytest.raises(ValueError, match=r'^b: expected text in UTF-8, got the byte 0xe7 in line'):
+        decode_text(b'fa\xe7on', where='b')
+
+
+def test_utf_16_with_a_mark_and_given_encodings(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_bytes('thé\tx\n'.encode('utf-16'))
+    assert read_text(path) == 'thé\tx\n'
+    assert decode_text(b'\xfe\xff\x00a', where='') == 'a'
+    path.write_bytes('thé'.encode('cp1252'))
+    assert read_text(path, encoding='cp1252') == 'thé'
+    assert decode_text(b'\xef\xbb\xbfa', where='', encoding='utf-8') == 'a'
+    with pytest.raises(ValueError, match='c: expected text in ASCII, got the byte 0xe9 in line 1'):
+        decode_text('é'.encode('latin-1'), where='c', encoding='ascii')
+    with pytest.raises(ValueError, match="expected the name of an encoding, got 'latin-99'"):
+        decode_text(b'a', where='c', encoding='latin-99')
 
 
 def test_missing_file(tmp_path):

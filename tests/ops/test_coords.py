@@ -1,7 +1,12 @@
 import numpy as np
 import torch
 
-from mmp2seg.ops.coords import misplaced_points, pixel_centers, points_inside, points_to_pixels
+from mmp2seg.ops.coords import (
+    misplaced_points,
+    pixel_centers,
+    points_inside,
+    points_to_pixels,
+)
 
 
 def test_pixel_centers_are_x_then_y():

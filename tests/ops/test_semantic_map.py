@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
+from mmp2seg.ops.semantic_map import count_values, is_scaled, lacks_classes, resize_nearest
 
 
 @pytest.mark.parametrize('rounding', [np.floor, np.ceil, np.round])
@@ -48,3 +48,11 @@ def test_values_are_counted():
     assert count_values(semantic_map[:0], num_classes=1).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match=r'expected 0 .* 1\.\.2 .* or 255 .*, got 3'):
         count_values(semantic_map, num_classes=2)
+
+
+@pytest.mark.parametrize(
+    ('counts', 'lacks'),
+    [([5, 0, 0, 1], True), ([0, 0, 0, 1], True), ([5, 0, 0, 0], False), ([5, 0, 1, 1], False)],
+)
+def test_maps_that_lack_classes(counts, lacks):
+    assert lacks_classes(np.array(counts)) is lacks

@@ -226,11 +226,19 @@ def test_two_clicks_in_a_pixel():
     assert np.array_equal(other.semantic_map, same.semantic_map)
 
 
+def test_a_point_on_the_edge_is_on_the_last_pixel():
+    image, _ = picture((96, 128), *TWO)
+    points = [[128, 5], [5, 96]]
+    result = segmenter()(image, points_xy=points, labels=[0, 1], num_classes=2)
+    assert result.reasons == ('', '')
+    assert (result.instance_map[5, 127], result.instance_map[95, 5]) == (1, 2)
+
+
 def test_points_outside_get_nothing_and_change_nothing():
     image, _ = picture((96, 128), *TWO)
     model = segmenter()
     expected = model(image, points_xy=TWO_POINTS, labels=[0, 1], num_classes=2)
-    outside = [[-1, 5], [128, 5], [5, 96], [np.nan, 3], [1e9, 1e9]]
+    outside = [[-1, 5], [128.5, 5], [5, 96.5], [np.nan, 3], [1e9, 1e9]]
     points = np.concatenate([outside, TWO_POINTS])
     labels = [0] * 5 + [0, 1]
     result = model(image, points_xy=points, labels=labels, num_classes=2)

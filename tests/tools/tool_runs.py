@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+# Its progress bars write to the standard output of the moment of its import: not to a test's.
+import mmengine.utils  # noqa: F401
+
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
+    add_allow_empty_argument,
     add_classes_argument,
     add_overwrite_argument,
     make_parser,
@@ -35,6 +36,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='leave out annotations without a usable mask and list them, instead of stopping',
     )
     add_overwrite_argument(parser)
+    add_allow_empty_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -51,6 +53,7 @@ def main(argv: list[str]) -> None:
         classes=None if args.classes is None else resolve_classes(args.classes),
         skip_refused=args.skip_refused,
         overwrite=args.overwrite,
+        allow_empty=args.allow_empty,
         track=track_iter_progress,
     )
     total = sum(report.num_objects.values())
@@ -60,6 +63,8 @@ def main(argv: list[str]) -> None:
     )
     for value, (name, count) in enumerate(report.num_objects.items(), start=1):
         print(f'  {value} {name}: {count}')
+    if report.notes:
+        print('\n'.join(report.notes))
     if report.refused:
         print(f'{len(report.refused)} annotations left out:')
         print(*(f'  {line}' for line in report.refused), sep='\n')

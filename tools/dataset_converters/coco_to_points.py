@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
     CommandError,
+    add_allow_empty_argument,
     make_parser,
     run_command,
 )
@@ -39,15 +40,17 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add('--image-prefix', help="label-studio: start of the images' URLs")
     add('--from-name', help='label-studio: name of the KeyPointLabels tag (default: label)')
     add('--to-name', help='label-studio: name of the Image tag (default: image)')
+    add_allow_empty_argument(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str]) -> None:
     args = vars(parse_args(argv))
     from mmp2seg.converters.point_formats import FORMATS
-    from mmp2seg.converters.point_json import read_point_json
+    from mmp2seg.converters.point_json import no_point_message, read_point_json
 
     name, points, out = (args.pop(key) for key in ('format', 'points', 'out'))
+    allow_empty = args.pop('allow_empty')
     write = FORMATS[name].write
     known = inspect.signature(write).parameters
     for option in args:
@@ -56,6 +59,8 @@ def main(argv: list[str]) -> None:
     if Path(points).resolve().is_relative_to(Path(out).resolve()):
         raise CommandError(f'{out}: expected a path that does not hold the source {points}')
     images, classes = read_point_json(points)
+    if not any(image.all_points for image in images) and not allow_empty:
+        raise CommandError(no_point_message(points, len(images)))
     if 'classes' in known:
         args['classes'] = classes
     write(images, out, **args)

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
+    add_allow_empty_argument,
     add_copy_argument,
     add_overwrite_argument,
     add_skip_refused_argument,
@@ -29,6 +30,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help="an annotation's point, the centre of its box, or its first labelled keypoint",
     )
     add_copy_argument(parser)
+    add_allow_empty_argument(parser)
     add_skip_refused_argument(parser)
     add_overwrite_argument(parser)
     return parser.parse_args(argv)
@@ -48,6 +50,7 @@ def main(argv: list[str]) -> None:
         point_source=args.point_source,
         copy=args.copy,
         skip_refused=args.skip_refused,
+        allow_empty=args.allow_empty,
         overwrite=args.overwrite,
         track=track_iter_progress,
     )

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
+    add_allow_empty_argument,
     at_least,
     make_parser,
     run_command,
@@ -57,6 +58,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         action='store_true',
         help='leave out objects without a possible point, instead of stopping',
     )
+    add_allow_empty_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -81,6 +83,7 @@ def main(argv: list[str]) -> None:
         args.out,
         rule=rule,
         skip_refused=args.skip_refused,
+        allow_empty=args.allow_empty,
         track=track_iter_progress,
     )
     print(f'\n{args.out}: {rule.describe()}\n{report}')

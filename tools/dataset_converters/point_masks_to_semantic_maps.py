@@ -14,7 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
-from mmp2seg.apis.arguments import FILE_ERRORS, add_overwrite_argument, make_parser, run_command
+from mmp2seg.apis.arguments import (
+    FILE_ERRORS,
+    add_allow_empty_argument,
+    add_overwrite_argument,
+    make_parser,
+    run_command,
+)
 
 _SHOWN_POINTS = 20
 
@@ -31,6 +37,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='value where masks of different classes overlap (default: the better mask wins)',
     )
     add_overwrite_argument(parser)
+    add_allow_empty_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -46,6 +53,7 @@ def main(argv: list[str]) -> None:
         args.out_dir,
         uncertain=args.uncertain,
         overwrite=args.overwrite,
+        allow_empty=args.allow_empty,
         track=track_iter_progress,
     )
     print(f'\n{report.num_maps} maps from {report.num_masks} masks, {report.num_points} points')

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
     CommandError,
+    add_allow_empty_argument,
     add_classes_argument,
     add_skip_refused_argument,
     make_parser,
@@ -21,7 +22,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         '--format',
         required=True,
-        choices=('labelme', 'cvat', 'coco-keypoints', 'label-studio', 'csv'),
+        choices=(
+            *('labelme', 'cvat', 'coco-keypoints', 'label-studio', 'csv'),
+            *('qupath', 'imagej', 'makesense', 'via', 'deepforest'),
+        ),
     )
     parser.add_argument('source', help='folder of jsons (labelme) or file (all others)')
     parser.add_argument('out', metavar='OUT.json', help='the point json to write')
@@ -32,6 +36,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         'background clicks',
     )
     add_skip_refused_argument(parser)
+    add_allow_empty_argument(parser)
     _add_format_options(parser.add_argument_group('format options'))
     return parser.parse_args(argv)
 
@@ -42,20 +47,31 @@ def _add_format_options(group: argparse._ArgumentGroup) -> None:
     def add(*names: str, **options) -> None:
         group.add_argument(*names, default=argparse.SUPPRESS, **options)
 
-    add('--image-dir', help='folder of the images, to check sizes against; csv: to take sizes from')
+    add('--image-dir', help='folder of the images, to check sizes against; tables need it')
     add(
         '--other-shapes',
         choices=('error', 'skip', 'center'),
-        help='labelme, cvat, label-studio: shapes that are not points stop the conversion, are '
-        'left out, or count as their centre if they have one',
+        help='labelme, cvat, label-studio, via, deepforest: shapes that are not points stop the '
+        'conversion, are left out, or count as their centre if they have one',
     )
     add(
         '--pixel-indices',
         action=argparse.BooleanOptionalAction,
-        help='csv, coco-keypoints: coordinates are pixel indices and get .5 added '
-        '(default: coco-keypoints only)',
+        help='csv, imagej, coco-keypoints: coordinates are pixel indices and get .5 added '
+        '(default: no for csv; for the others if all are whole numbers)',
     )
-    add('--list-images', action='store_true', help='csv: also list images without a line')
+    add('--list-images', action='store_true', help='tables: also list images without a line')
+    add(
+        '--columns',
+        nargs='+',
+        type=_column,
+        metavar='NAME=COLUMN',
+        help='csv: names in the table of the columns file, x, y and class',
+    )
+    add('--class-name', help='tables: class of all points, if there is no column for it')
+    add('--class-attribute', help='via: the attribute of a region that is its class')
+    add('--pixel-size', type=float, metavar='UM', help='qupath: of the images, in micrometres')
+    add('--encoding', help='tables: of the text, such as cp1252 (default: UTF-8, or as marked)')
     add('--all-keypoints', action='store_true', help='coco-keypoints: each keypoint is an object')
     add(
         '--unlabelled',
@@ -75,25 +91,40 @@ def _add_format_options(group: argparse._ArgumentGroup) -> None:
     add('--image-key', help="label-studio: field of a task's data that holds the image")
 
 
+def _column(text: str) -> tuple[str, str]:
+    name, equals, column = text.partition('=')
+    if not equals or not column:
+        raise argparse.ArgumentTypeError(f'expected NAME=COLUMN, got {text!r}')
+    return name, column
+
+
 def main(argv: list[str]) -> None:
     args = vars(parse_args(argv))
     from mmp2seg.converters.class_names import resolve_classes
+    from mmp2seg.converters.point_formats import TABLES
     from mmp2seg.converters.point_json import assemble_point_json
     from mmp2seg.converters.points_file import read_source_images
     from mmp2seg.files.atomic_write import write_json
 
     name, source, out = (args.pop(key) for key in ('format', 'source', 'out'))
     classes, skip_refused = args.pop('classes'), args.pop('skip_refused')
+    allow_empty = args.pop('allow_empty')
+    if 'columns' in args:
+        args['columns'] = dict(args['columns'])
     source_path, out_path = (Path(path).resolve() for path in (source, out))
     if out_path.is_relative_to(source_path):
         raise CommandError(f'{out}: expected a file outside of the source {source}')
-    if name == 'csv' and 'image_dir' not in args:
-        raise CommandError('--format csv needs --image-dir, for the sizes')
+    if name in TABLES and 'image_dir' not in args:
+        raise CommandError(f'--format {name} needs --image-dir, for the sizes')
     content, report = assemble_point_json(
-        read_source_images(source, name, options=args, skip_refused=skip_refused),
+        read_source_images(
+            source, name, options=args, skip_refused=skip_refused, allow_empty=allow_empty
+        ),
         classes=None if classes is None else resolve_classes(classes),
         description=f'points of {name}',
+        where=source,
         skip_refused=skip_refused,
+        allow_empty=allow_empty,
     )
     write_json(out, content)
     print(report)

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
     CommandError,
+    add_allow_empty_argument,
     add_classes_argument,
     make_parser,
     run_command,
@@ -21,6 +22,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('out', metavar='OUT.json', help='the json to write')
     parser.add_argument('--split', default='val', help='image list to convert')
     add_classes_argument(parser, help='in the order of the map values 1..K', default='voc')
+    add_allow_empty_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -39,6 +41,7 @@ def main(argv: list[str]) -> None:
         args.out,
         classes=resolve_classes(args.classes or ['voc']),
         split=args.split,
+        allow_empty=args.allow_empty,
         track=track_iter_progress,
     )
     total = sum(report.num_objects.values())

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
+    add_allow_empty_argument,
     add_copy_argument,
     add_overwrite_argument,
     make_parser,
@@ -29,6 +30,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='seed of --point random')
     add_copy_argument(parser)
     add_overwrite_argument(parser)
+    add_allow_empty_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -48,6 +50,7 @@ def main(argv: list[str]) -> None:
         seed=args.seed,
         copy=args.copy,
         overwrite=args.overwrite,
+        allow_empty=args.allow_empty,
         track=track_iter_progress,
     )
     print()

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 
 from mmp2seg.apis.arguments import (
     FILE_ERRORS,
+    add_allow_empty_argument,
     add_classes_argument,
     add_skip_refused_argument,
     make_parser,
@@ -28,6 +29,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         '--points-dir', default='Center_points', help='folder of the point files in voc_root'
     )
+    add_allow_empty_argument(parser)
     add_skip_refused_argument(parser)
     return parser.parse_args(argv)
 
@@ -49,6 +51,7 @@ def main(argv: list[str]) -> None:
         split=args.split,
         points_dir=args.points_dir,
         skip_refused=args.skip_refused,
+        allow_empty=args.allow_empty,
         track=track_iter_progress,
     )
     print(f'\n{report}')

@@ -13,6 +13,7 @@ from mmp2seg.analysis.dataset_check.loading import LoadedEntries, load_entries
 from mmp2seg.analysis.dataset_check.report import PROBLEMS, DatasetReport
 from mmp2seg.apis.pseudo_labels import label_dataset
 from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.converters.semantic_folder import ONLY_IGNORED
 from mmp2seg.registry import TRANSFORMS
 
 Run = Callable[[Callable[[dict], ImageFindings], Sequence[dict]], list[ImageFindings]]
@@ -69,6 +70,7 @@ def check_dataset(
     counts = Counter()
     for findings in found:
         counts.update(findings.counts)
+    problems['map_values'] += _only_ignored(loaded, counts)
     problems['classes'] += _class_mismatch(loaded, counts)
     return DatasetReport(
         title=f'{split} split, {loaded.ann_file}',
@@ -137,6 +139,14 @@ def _same_content(loaded: LoadedEntries, found: Sequence[ImageFindings]) -> list
         if findings.digest:
             by_digest[findings.digest][osp.normpath(entry['img_path'])] = None
     return [' = '.join(paths) for paths in by_digest.values() if len(paths) > 1]
+
+
+def _only_ignored(loaded: LoadedEntries, counts: Counter) -> list[str]:
+    """A line if no map has a class, and some have 255: binary masks of 0 and 255."""
+    if counts['maps_with_class'] or not counts['maps_only_ignored']:
+        return []
+    path = next(entry['seg_map_path'] for entry in loaded.entries if entry['seg_map_path'])
+    return [f'{osp.dirname(path)}: {counts["maps_only_ignored"]} maps: {ONLY_IGNORED}']
 
 
 def _class_mismatch(loaded: LoadedEntries, counts: Counter) -> list[str]:

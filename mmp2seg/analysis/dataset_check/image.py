@@ -17,7 +17,8 @@ from mmp2seg.analysis.dataset_check.point_positions import (
 )
 from mmp2seg.datasets.transforms.loading import read_semantic_map
 from mmp2seg.ops.coords import points_inside
-from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
+from mmp2seg.ops.image_edge import onto_last_pixel
+from mmp2seg.ops.semantic_map import count_values, is_scaled, lacks_classes, resize_nearest
 
 # Ranges of the number of points of a region, by the name of the count.
 POINTS_PER_REGION = {'1': (1, 1), '2': (2, 2), '3-5': (3, 5), '6+': (6, np.inf)}
@@ -80,6 +81,7 @@ class ImageChecker:
         if size is None and semantic_map is not None:
             size = semantic_map.shape
         if size is not None:
+            points, clicks = (onto_last_pixel(values, *size) for values in (points, clicks))
             names = [f'point {instance["point_id"]}' for instance in entry['instances']]
             self._find_outside(entry, points, names, size, findings)
             self._find_outside(entry, clicks, ['background click'] * len(clicks), size, findings)
@@ -141,10 +143,12 @@ class ImageChecker:
             return None
         findings.counts['maps'] += 1
         try:
-            count_values(semantic_map, num_classes=len(self.classes))
+            values = count_values(semantic_map, num_classes=len(self.classes))
         except ValueError as error:
             findings.problems.append(('map_values', f'{path}: {error}'))
             return None
+        findings.counts['maps_with_class'] += bool(values[1:-1].any())
+        findings.counts['maps_only_ignored'] += lacks_classes(values)
         if size is None or semantic_map.shape == size:
             return semantic_map
         if self.resize_seg_map and is_scaled(semantic_map.shape, size):

@@ -27,6 +27,7 @@ from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.ops.adjacency import touching_objects
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.coords import points_inside
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.point_sampling import center_inside
 from mmp2seg.ops.rle import decode_rle, encode_rle
 from mmp2seg.ops.semantic_map import resize_nearest
@@ -265,6 +266,7 @@ class _PointFile:
         for position, annotation in enumerate(self._annotations[image_id]):
             where = annotation_place(self.path, position, annotation)
             point = read_annotation_point(annotation, where=where)
+            point = onto_last_pixel(point, *file_size)[0].tolist()
             if not points_inside(point, *file_size).all():
                 raise ValueError(
                     f'{where}: expected a point inside the image of {file_size[1]} x '

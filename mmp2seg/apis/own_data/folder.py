@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
@@ -36,6 +37,7 @@ from mmp2seg.apis.own_data.texts import (
     stage2_text,
 )
 from mmp2seg.converters.points_file import read_points_and_report
+from mmp2seg.converters.semantic_folder import ONLY_IGNORED
 from mmp2seg.datasets.coco_content import check_coco_content, check_segmentations
 from mmp2seg.files.atomic_write import write_json, write_text
 from mmp2seg.files.image_folder import (
@@ -45,7 +47,9 @@ from mmp2seg.files.image_folder import (
     relative_stem,
     shorten_names,
 )
+from mmp2seg.files.index_png import read_index_png
 from mmp2seg.files.json_reading import read_json_object
+from mmp2seg.ops.semantic_map import count_values, lacks_classes
 
 NOTES = 'README.txt'
 VAL_FRACTION = 0.2
@@ -121,7 +125,12 @@ def write_own_data(
     folder = Path(folder)
     _check_folder(folder, points, overwrite=overwrite)
     content, report = read_points_and_report(
-        points, images, classes=classes, list_images=list_images, skip_refused=skip_refused
+        points,
+        images,
+        classes=classes,
+        list_images=list_images,
+        skip_refused=skip_refused,
+        allow_empty=True,  # an error below
     )
     names = tuple(category['name'] for category in content['categories'])
     if not content['annotations']:
@@ -214,6 +223,25 @@ def _check_maps(content: dict, folder: str | Path) -> None:
                 f'{maps[name]}: expected the size of its image, {expected[1]} x {expected[0]}, got '
                 f'{size[1]} x {size[0]}'
             )
+    _check_values(folder, [maps[name] for name in stems], len(content['categories']))
+
+
+def _check_values(folder: str | Path, maps: Sequence[Path], num_classes: int) -> None:
+    """Read maps up to the first one with a pixel of a class.
+
+    Raises:
+        ValueError: a map has a value that is no class, or no map has a class while some have 255.
+    """
+    num_pixels = np.zeros(num_classes + 2, np.int64)
+    for path in maps:
+        try:
+            num_pixels += count_values(read_index_png(path), num_classes=num_classes)
+        except ValueError as error:
+            raise ValueError(f'{path}: {str(error).removeprefix(f"{path}: ")}') from error
+        if num_pixels[1:-1].any():
+            return
+    if lacks_classes(num_pixels):
+        raise ValueError(f'{folder}: {ONLY_IGNORED}')
 
 
 def _split(

@@ -1,8 +1,10 @@
 """Read the point formats of annotation tools into ``SourceImage``, and write them.
 
 Each format is a module with ``read(path, *, image_dir=None, ...) -> list[SourceImage]`` and
-``write(images, path, ...)``. Readers keep the order of the points and store file and place in
-``where``. Shapes that a reader cannot convert are errors, unless an option skips them;
+``write(images, path, ...)``; the tables of some tools are only read
+(:mod:`mmp2seg.converters.point_formats.table_exports`). Readers keep the order of the points and
+store file and place in ``where``. Shapes that a reader cannot convert are errors, unless an option
+skips them;
 ``SourceImage.left_out`` lists the skipped shapes. ``assemble_point_json`` checks the classes, the
 positions and duplicate points.
 
@@ -16,7 +18,9 @@ options: ``--image-dir`` for ``image_dir``.
 from types import ModuleType
 
 from mmp2seg.converters.point_formats import coco_keypoints, csv_points, cvat, label_studio, labelme
+from mmp2seg.converters.point_formats.table_exports import EXPORTS, TableExport
 
+# Formats that are written too.
 FORMATS: dict[str, ModuleType] = {
     'labelme': labelme,
     'cvat': cvat,
@@ -24,3 +28,6 @@ FORMATS: dict[str, ModuleType] = {
     'label-studio': label_studio,
     'csv': csv_points,
 }
+# All formats that are read.
+READERS: dict[str, ModuleType | TableExport] = {**FORMATS, **EXPORTS}
+TABLES = ('csv', *EXPORTS)

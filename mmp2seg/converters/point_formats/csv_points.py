@@ -2,19 +2,16 @@
 
 import csv
 import io
-import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mmp2seg.converters.point_formats.reading import relative_name, size_from_file
+from mmp2seg.converters.point_formats.reading import ImageNames, collected, locate_images
+from mmp2seg.converters.point_formats.tables import TableRow, first_row, read_table
 from mmp2seg.converters.point_json import SourceImage, SourcePoint
-from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_text
-from mmp2seg.files.image_folder import IMAGE_SUFFIXES, image_names
-from mmp2seg.files.text_reading import read_text
+from mmp2seg.files.image_folder import image_names
 
 COLUMNS = ('file', 'x', 'y', 'class')
-_DELIMITERS = {',': 'comma', ';': 'semicolon', '\t': 'tab'}
 _PIXEL_CENTER = 0.5
 
 
@@ -24,12 +21,15 @@ def read(
     image_dir: str | Path,
     pixel_indices: bool = False,
     list_images: bool = False,
+    columns: Mapping[str, str] | None = None,
+    class_name: str | None = None,
+    encoding: str | None = None,
+    skip_refused: bool = False,
 ) -> list[SourceImage]:
     """Read a table whose header names the columns ``file``, ``x``, ``y`` and ``class``.
 
-    The columns may be in any order and in upper or lower case; other columns are ignored. The
-    delimiter is comma, semicolon or tab. The file is UTF-8, with or without a byte order mark, with
-    any line ends.
+    The columns may be in any order and in upper or lower case; other columns are ignored. For
+    delimiters, encodings and the decimal comma see :mod:`mmp2seg.converters.point_formats.tables`.
 
     Args:
         path: the table.
@@ -39,6 +39,11 @@ def read(
             continuous.
         list_images: append the images of the folder and its subfolders that have no line in the
             table, as images without points.
+        columns: names of columns in the table by ``file``, ``x``, ``y`` and ``class``, for those
+            that are named otherwise.
+        class_name: class of all points, for a table without a column for it.
+        encoding: of the text; None = UTF-8, or UTF-16 with a byte order mark.
+        skip_refused: leave out what cannot be placed, and report it, instead of raising an error.
 
     Returns:
         list: images in the order of their first lines.
@@ -49,29 +54,27 @@ def read(
             table has no line below the header and ``list_images`` is False; the message names file
             and line.
     """
-    shift = _PIXEL_CENTER if pixel_indices else 0.0
-    points: dict[str, list[SourcePoint]] = {}
-    names = _ImageNames(Path(image_dir))
-    for where, (file_name, x, y, label) in _rows(Path(path)):
-        if not file_name or not label:
-            raise ValueError(f'{where}: expected a file and a class, got {file_name!r}, {label!r}')
-        x_value, y_value = number_pair([x, y], where=where, text=True)
-        point = SourcePoint(x_value + shift, y_value + shift, label, where)
-        points.setdefault(names.find(file_name, where=where), []).append(point)
-    if not points and not list_images:
-        raise ValueError(
-            f'{path}: expected rows below the header, got none (--list-images takes images without '
-            'a row)'
-        )
-    if list_images:
-        for name in image_names(image_dir):
-            points.setdefault(name, [])
-    images = []
-    for name, of_image in points.items():
-        where = of_image[0].where if of_image else f'{Path(image_dir) / name}'
-        height, width = size_from_file(name, image_dir=image_dir, where=where)
-        images.append(SourceImage(name, height, width, of_image, where))
-    return images
+    table = read_table(path, encoding=encoding)
+    names = {name: (columns or {}).get(name, name) for name in COLUMNS}
+    for name in columns or ():
+        if name not in COLUMNS:
+            raise ValueError(f'--columns: expected {", ".join(COLUMNS)}, got {name!r}')
+    if class_name is not None:
+        del names['class']
+    table.require_columns(names.values())
+    points = PointRows(image_dir, skip_refused=skip_refused)
+    for row in table.rows():
+        with points.reading(row.where):
+            label = class_name or row[names['class']]
+            file_name = row[names['file']]
+            if not file_name or not label:
+                raise ValueError(
+                    f'{row.where}: expected a file and a class, got {file_name!r}, {label!r}'
+                )
+            x, y = row.numbers(names['x'], names['y'])
+            shift = _PIXEL_CENTER if pixel_indices else 0.0
+            points.add(file_name, x + shift, y + shift, label, row)
+    return points.images(path, list_images=list_images)
 
 
 def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: bool = False) -> None:
@@ -98,85 +101,93 @@ def write(images: Sequence[SourceImage], path: str | Path, *, pixel_indices: boo
 
 def has_header(text: str) -> bool:
     """Return whether the first line of a text names the columns of a table of points."""
-    return _split_header(_first_line(text)) is not None
+    header = {name.strip().lower() for name in first_row(text)}
+    return header.issuperset(COLUMNS)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place and the values, in the order of ``COLUMNS``, of each non-blank line."""
-    text = read_text(path)
-    found = _split_header(_first_line(text))
-    if found is None:
-        raise ValueError(
-            f'{path}:1: expected a header with {", ".join(COLUMNS)}, each once, separated by '
-            f'{" or ".join(_DELIMITERS.values())}, got {_first_line(text)!r:.80}'
-        )
-    delimiter, header = found
-    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
-    try:
-        next(reader)
-        for row in reader:
-            if not any(value.strip() for value in row):
-                continue
-            where = f'{path}:{reader.line_num}'
-            if len(row) != len(header):
-                raise ValueError(f'{where}: expected {len(header)} values, got {len(row)}: {row}')
-            yield where, [row[header.index(name)].strip() for name in COLUMNS]
-    except csv.Error as error:
-        raise ValueError(f'{path}:{reader.line_num}: invalid table, {error}') from error
+class PointRows:
+    """The points of the rows of a table, by image.
 
-
-def _first_line(text: str) -> str:
-    # newline='': leave line ends to csv, which accepts all kinds
-    return io.StringIO(text, newline='').readline().rstrip('\r\n')
-
-
-def _split_header(line: str) -> tuple[str, list[str]] | None:
-    """Return the delimiter that splits the line into all columns, and the column names."""
-    for delimiter in _DELIMITERS:
-        try:
-            names = next(csv.reader([line], delimiter=delimiter), [])
-        except csv.Error:  # a line of another file can be too long for a field
-            return None
-        header = [name.strip().lower() for name in names]
-        if all(header.count(name) == 1 for name in COLUMNS):
-            return delimiter, header
-    return None
-
-
-class _ImageNames:
-    """Find the images that a table names, also by a name without suffix.
-
-    It lists a folder once, and only for names that are no file.
+    Args:
+        image_dir: folder of the images.
+        skip_refused: keep the errors of rows as lines, instead of raising them.
     """
 
-    def __init__(self, image_dir: Path) -> None:
-        self._image_dir = image_dir
-        self._found: dict[str, str] = {}
-        self._folders: dict[str, dict[str, list[str]]] = {}
+    def __init__(self, image_dir: str | Path, *, skip_refused: bool) -> None:
+        self._image_dir = Path(image_dir)
+        self._skip_refused = skip_refused
+        self._names = ImageNames(image_dir)
+        self._points: dict[str, list[SourcePoint]] = {}
+        self._places: dict[str, str] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._left_out: list[str] = []
 
-    def find(self, file_name: str, *, where: str) -> str:
-        """Return the path of an image in the folder; unchanged if there is none of this name."""
-        if file_name not in self._found:
-            name = relative_name(file_name, where=where)
-            is_file = (self._image_dir / name).is_file()
-            self._found[file_name] = name if is_file else self._complete(name, where=where)
-        return self._found[file_name]
+    def reading(self, where: str):
+        """Return a context that reads a row; see ``skip_refused``."""
+        return collected(self._left_out, skip=self._skip_refused)
 
-    def _complete(self, name: str, *, where: str) -> str:
-        folder, stem = posixpath.split(name)
-        if folder not in self._folders:
-            self._folders[folder] = self._images_by_stem(self._image_dir / folder)
-        fitting = self._folders[folder].get(stem, [])
-        if len(fitting) > 1:
+    def leave_out(self, line: str) -> None:
+        """Report a row that holds no point."""
+        self._left_out.append(line)
+
+    def add_image(
+        self, file_name: str, row: TableRow, *, size: tuple[int, int] | None = None
+    ) -> list[SourcePoint]:
+        """Return the points of an image, to add to; ``size`` (H, W) is what the table states."""
+        name = self._names.find(file_name, where=row.where)
+        self._places.setdefault(name, row.where)
+        if size is not None and self._sizes.setdefault(name, size) != size:
             raise ValueError(
-                f'{where}: expected the name of one image, got {name!r}, which fits '
-                f'{" and ".join(sorted(fitting))}'
+                f'{row.where}: expected one size of {name}, got {size[1]} x {size[0]} after '
+                f'{self._sizes[name][1]} x {self._sizes[name][0]}'
             )
-        return posixpath.join(folder, fitting[0]) if fitting else name
+        return self._points.setdefault(name, [])
 
-    def _images_by_stem(self, folder: Path) -> dict[str, list[str]]:
-        by_stem: dict[str, list[str]] = {}
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                by_stem.setdefault(path.stem, []).append(path.name)
-        return by_stem
+    def add(
+        self,
+        file_name: str,
+        x: float,
+        y: float,
+        label: str,
+        row: TableRow,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Add a point in continuous coordinates."""
+        self.add_image(file_name, row, size=size).append(SourcePoint(x, y, label, row.where))
+
+    def shift(self, distance: float) -> None:
+        """Add a distance to all coordinates."""
+        for name, points in self._points.items():
+            self._points[name] = [
+                SourcePoint(p.x + distance, p.y + distance, p.label, p.where) for p in points
+            ]
+
+    def coordinates(self) -> Iterable[float]:
+        """Return the coordinates of all points."""
+        return (v for points in self._points.values() for p in points for v in (p.x, p.y))
+
+    def images(self, path: str | Path, *, list_images: bool) -> list[SourceImage]:
+        """Return the images, in the order of their first rows, with the sizes of their files.
+
+        Raises:
+            FileNotFoundError, ValueError: see ``locate_images``. Also if there are no rows.
+        """
+        if not self._points and not self._left_out and not list_images:
+            raise ValueError(
+                f'{path}: expected rows below the header, got none (--list-images takes images '
+                'without a row)'
+            )
+        if list_images:
+            for name in image_names(self._image_dir):
+                self._points.setdefault(name, [])
+                self._places.setdefault(name, str(self._image_dir / name))
+        images = []
+        for name, points in self._points.items():
+            height, width = self._sizes.get(name, (None, None))
+            images.append(SourceImage(name, height, width, points, self._places[name]))
+        located = locate_images(images, image_dir=self._image_dir, skip_refused=self._skip_refused)
+        if self._left_out:
+            first, *others = self._left_out
+            located.append(SourceImage('', 0, 0, (), str(path), others, missing=first))
+        return located

@@ -4,7 +4,10 @@ The format (https://docs.cvat.ai/docs/other/xml_format): ``<image>`` has ``id``,
 path), ``width`` and ``height``, and contains shapes with ``label``. ``<points>`` has
 ``points="x0,y0;x1,y1;..."``, ``<box>`` has ``xtl ytl xbr ybr`` (a rotation is about its centre),
 and ``<tag>`` describes the whole image. Exports have two decimal places. Coordinates are continuous
-canvas coordinates. The XML of a video has ``<track>`` instead.
+canvas coordinates. The XML of a video has ``<track>`` instead. A ``<skeleton>`` holds a
+``<points>`` per joint, and an ``<image>`` of a project has a ``subset``: its file is then in a
+folder of this name (``_export_project_or_job`` in cvat/apps/dataset_manager/formats/cvat.py of
+https://github.com/cvat-ai/cvat).
 """
 
 import xml.etree.ElementTree as ET
@@ -16,7 +19,8 @@ from xml.parsers import expat
 from mmp2seg.converters.point_formats.reading import (
     OTHER_SHAPES,
     check_choice,
-    check_sizes,
+    collected,
+    locate_images,
     takes_center,
     written_classes,
 )
@@ -29,15 +33,24 @@ _CENTERED = {'box': (('xtl', 'ytl'), ('xbr', 'ybr')), 'ellipse': (('cx', 'cy'), 
 
 
 def read(
-    path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
+    path: str | Path,
+    *,
+    image_dir: str | Path | None = None,
+    other_shapes: str = 'error',
+    skip_refused: bool = False,
 ) -> list[SourceImage]:
     """Read the images of an XML; each coordinate pair of a ``<points>`` is a separate point.
+
+    A skeleton of one point is a point of the skeleton's label. The name of an image of a project is
+    ``SUBSET/NAME``, as in the exported folder ``images``; with ``image_dir``, it is ``NAME`` if
+    only that is a file.
 
     Args:
         path: the ``annotations.xml`` of an export.
         image_dir: folder of the images; if given, their sizes are checked.
         other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (take
             the centre of boxes and ellipses).
+        skip_refused: leave out what cannot be placed, and report it, instead of raising an error.
 
     Raises:
         FileNotFoundError: there is no such file, or an image is missing in ``image_dir``.
@@ -48,11 +61,16 @@ def read(
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such file')
     images = [
-        _read_image(element, where=where, other_shapes=other_shapes)
+        _read_image(
+            element,
+            where=where,
+            image_dir=image_dir,
+            other_shapes=other_shapes,
+            skip_refused=skip_refused,
+        )
         for element, where in _image_elements(path)
     ]
-    check_sizes(images, image_dir=image_dir)
-    return images
+    return locate_images(images, image_dir=image_dir, skip_refused=skip_refused)
 
 
 def write(
@@ -120,7 +138,14 @@ def _events(path: str | Path) -> Iterator[tuple[str, ET.Element]]:
         raise ValueError(f'{path}: invalid xml, {error}') from error
 
 
-def _read_image(element: ET.Element, *, where: str, other_shapes: str) -> SourceImage:
+def _read_image(
+    element: ET.Element,
+    *,
+    where: str,
+    image_dir: str | Path | None,
+    other_shapes: str,
+    skip_refused: bool,
+) -> SourceImage:
     points: list[SourcePoint] = []
     left_out: list[str] = []
     counts: Counter = Counter()
@@ -129,17 +154,40 @@ def _read_image(element: ET.Element, *, where: str, other_shapes: str) -> Source
         counts[shape.tag] += 1
         if shape.tag == 'tag':
             continue
-        if shape.tag == 'points':
-            points += _points(shape, where=place)
-        elif takes_center(
-            shape.tag, centered=tuple(_CENTERED), other_shapes=other_shapes, where=place
-        ):
-            points.append(_center(shape, where=place))
-        else:
-            left_out.append(f'{place}: a {shape.tag}')
+        with collected(left_out, skip=skip_refused):
+            if shape.tag == 'points':
+                points += _points(shape, where=place)
+            elif shape.tag == 'skeleton' and len(joints := shape.findall('points')) == 1:
+                points += _joint(shape, joints[0], where=place)
+            elif takes_center(
+                shape.tag, centered=tuple(_CENTERED), other_shapes=other_shapes, where=place
+            ):
+                points.append(_center(shape, where=place))
+            else:
+                left_out.append(f'{place}: a {shape.tag}')
     name = _attribute(element, 'name', where=where).replace('\\', '/')
+    if subset := element.get('subset'):
+        name = _name_in_subset(name, subset, image_dir)
     height, width = (_whole(element, side, where=where) for side in ('height', 'width'))
     return SourceImage(name, height, width, points, where, left_out)
+
+
+def _name_in_subset(name: str, subset: str, image_dir: str | Path | None) -> str:
+    """Return the name below the folder of the subset, unless only the name alone is a file."""
+    inside = f'{subset}/{name}'
+    if image_dir is None or (Path(image_dir) / inside).exists():
+        return inside
+    return name if (Path(image_dir) / name).is_file() else inside
+
+
+def _joint(shape: ET.Element, joint: ET.Element, *, where: str) -> list[SourcePoint]:
+    """Return the point of a skeleton's only joint."""
+    if joint.get('outside') == '1':
+        raise ValueError(
+            f'{where}: expected a labelled point, got a skeleton whose point is outside'
+        )
+    label = _attribute(shape, 'label', where=where)
+    return [SourcePoint(point.x, point.y, label, where) for point in _points(joint, where=where)]
 
 
 def _points(shape: ET.Element, *, where: str) -> list[SourcePoint]:

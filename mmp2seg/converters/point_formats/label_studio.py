@@ -20,9 +20,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mmp2seg.converters.point_formats.reading import (
     OTHER_SHAPES,
+    UPLOAD_PREFIX,
+    ImageNames,
     base_name,
     check_choice,
-    check_sizes,
+    collected,
+    locate_images,
     size_from_file,
     takes_center,
 )
@@ -34,7 +37,14 @@ from mmp2seg.files.json_reading import read_json
 _POINT = 'keypointlabels'
 ANNOTATIONS = ('error', 'first', 'last')
 _CENTERED = ('rectanglelabels', 'ellipselabels')
-_UPLOAD_PREFIX = re.compile('^[0-9a-f]{8}-')
+# Results about a region or the image that are no region: per-region choices, texts, ...
+# (https://labelstud.io/tags/choices, and the other tags with the option perRegion)
+_ATTRIBUTES = (
+    *('choices', 'textarea', 'rating', 'number', 'datetime', 'taxonomy', 'pairwise', 'ranker'),
+    *('relation', 'chatmessage'),
+)
+# their keys in a row of JSON-MIN, whose values have no type
+_ATTRIBUTE_KEYS = ('choices', 'text', 'rating', 'number', 'datetime', 'taxonomy')
 IMAGE_KEYS = ('image', 'img')
 _LOCAL_FILE = re.compile(r'/local-files/?\?(?:.*&)?d=([^&]*)')
 
@@ -85,8 +95,11 @@ def read(
     annotation: str = 'error',
     strip_prefix: bool = False,
     image_key: str | None = None,
+    skip_refused: bool = False,
 ) -> list[SourceImage]:
     """Read the annotations of all tasks; predictions and drafts are ignored.
+
+    Choices, texts, ratings and other attributes of a region or an image are passed over.
 
     Args:
         path: a JSON or JSON-MIN export, or the json of a single task.
@@ -96,8 +109,10 @@ def read(
             (take the centre of rectangles without rotation and of ellipses).
         annotation: which annotation to use if a task has several that are not cancelled: the
             'first' or 'last' in the file, or 'error'.
-        strip_prefix: remove the prefix that Label Studio adds to the names of uploaded files.
+        strip_prefix: remove the prefix that Label Studio adds to the names of uploaded files. With
+            ``image_dir``, it is removed if only the name without it is a file.
         image_key: field of a task's data that holds the image; None = 'image' or 'img'.
+        skip_refused: leave out what cannot be placed, and report it, instead of raising an error.
 
     Returns:
         list: one image per task, named by the file name in the URL, without folders.
@@ -108,14 +123,24 @@ def read(
     """
     check_choice('other_shapes', other_shapes, OTHER_SHAPES)
     check_choice('annotation', annotation, ANNOTATIONS)
+    names = None if image_dir is None else ImageNames(image_dir)
     images = []
     for task in read_tasks(path, image_key=image_key):
-        name = _UPLOAD_PREFIX.sub('', task.image_name) if strip_prefix else task.image_name
-        regions = _choose(task, annotation)
-        size = _size(regions) or size_from_file(name, image_dir=image_dir, where=task.where)
-        images.append(_read_image(task, name, size, regions, other_shapes=other_shapes))
-    check_sizes(images, image_dir=image_dir)
-    return images
+        name = UPLOAD_PREFIX.sub('', task.image_name) if strip_prefix else task.image_name
+        problems: list[str] = []
+        with collected(problems, skip=skip_refused):
+            name = name if names is None else names.find(name, where=task.where)
+            regions = _choose(task, annotation)
+            size = _size(regions)
+            if size is None:
+                size = size_from_file(name, image_dir=image_dir, where=task.where)
+            options = dict(other_shapes=other_shapes, skip_refused=skip_refused)
+            images.append(_read_image(task, name, size, regions, **options))
+        if problems:
+            images.append(SourceImage(name, 0, 0, (), task.where, missing=problems[0]))
+    present = [image for image in images if not image.missing]
+    located = locate_images(present, image_dir=image_dir, skip_refused=skip_refused)
+    return [*located, *(image for image in images if image.missing)]
 
 
 def write(
@@ -231,9 +256,9 @@ def _region(result: object, where: str) -> Region | None:
     if not isinstance(result, dict) or not isinstance(result.get('type'), str):
         raise ValueError(f"{where}: expected an object with a 'type', got {result!r:.60}")
     value = result.get('value')
+    if result['type'] in _ATTRIBUTES:
+        return None
     if not isinstance(value, dict):
-        if result['type'] == 'relation':
-            return None
         raise ValueError(f"{where}: expected an object 'value', got {value!r:.60}")
     if not {'x', 'points', 'rle'} & value.keys() and not result['type'].endswith('labels'):
         return None
@@ -256,6 +281,8 @@ def _minimal_regions(row: dict, where: str) -> list[Region]:
                 continue
             kinds = [key for key in value if key.endswith('labels')]
             place = f'{where}.{tag}[{index}]'
+            if not kinds and any(key in value for key in _ATTRIBUTE_KEYS):
+                continue
             if len(kinds) != 1 and 'x' in value:
                 raise ValueError(f'{place}: expected keypointlabels, got {value!r:.60}')
             if kinds:
@@ -308,29 +335,36 @@ def _size(regions: Sequence[Region]) -> tuple[int, int] | None:
 
 
 def _read_image(
-    task: Task, name: str, size: tuple[int, int], regions: Sequence[Region], *, other_shapes: str
+    task: Task,
+    name: str,
+    size: tuple[int, int],
+    regions: Sequence[Region],
+    *,
+    other_shapes: str,
+    skip_refused: bool,
 ) -> SourceImage:
     height, width = size
     points, left_out = [], list(task.left_out)
     for region in regions:
-        if region.rotation:
-            raise ValueError(
-                f'{region.where}: expected an image without rotation, got image_rotation '
-                f'{region.rotation!r}'
-            )
-        centered = _CENTERED[1:] if region.value.get('rotation') else _CENTERED
-        if region.kind != _POINT and not takes_center(
-            region.kind,
-            point=_POINT,
-            centered=centered,
-            other_shapes=other_shapes,
-            where=region.where,
-        ):
-            left_out.append(f'{region.where}: a {region.kind}')
-            continue
-        x, y = _per_cent(region)
-        label = _label(region)
-        points.append(SourcePoint(x / 100 * width, y / 100 * height, label, region.where))
+        with collected(left_out, skip=skip_refused):
+            if region.rotation:
+                raise ValueError(
+                    f'{region.where}: expected an image without rotation, got image_rotation '
+                    f'{region.rotation!r}'
+                )
+            centered = _CENTERED[1:] if region.value.get('rotation') else _CENTERED
+            if region.kind != _POINT and not takes_center(
+                region.kind,
+                point=_POINT,
+                centered=centered,
+                other_shapes=other_shapes,
+                where=region.where,
+            ):
+                left_out.append(f'{region.where}: a {region.kind}')
+                continue
+            x, y = _per_cent(region)
+            label = _label(region)
+            points.append(SourcePoint(x / 100 * width, y / 100 * height, label, region.where))
     return SourceImage(name, height, width, points, task.where, left_out)
 
 

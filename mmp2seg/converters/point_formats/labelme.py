@@ -4,7 +4,9 @@ The format is defined in https://github.com/wkentaro/labelme (labelme/label_file
 examples/primitives/primitives.json). A json has ``imagePath``, relative to the json,
 ``imageHeight``, ``imageWidth`` and ``shapes`` with ``label``, ``points`` and ``shape_type``
 (polygon if missing). A rectangle has two corners, a circle its centre and a point on it. LabelMe
-applies the EXIF rotation. Coordinates are continuous canvas coordinates.
+applies the EXIF rotation. Coordinates are continuous canvas coordinates. X-AnyLabeling writes the
+same format, with four corners of a rectangle and of a ``rotation``, a rotated one
+(https://github.com/CVHub520/X-AnyLabeling, docs/en/user_guide.md).
 """
 
 import json
@@ -16,8 +18,8 @@ from mmp2seg.converters.point_formats.reading import (
     OTHER_SHAPES,
     base_name,
     check_choice,
-    check_sizes,
-    size_from_file,
+    collected,
+    locate_images,
     takes_center,
 )
 from mmp2seg.converters.point_json import SourceImage, SourcePoint
@@ -26,9 +28,16 @@ from mmp2seg.files.folders import complete_folder
 from mmp2seg.files.image_folder import is_hidden
 from mmp2seg.files.json_reading import read_json_object, require_keys
 
+# numbers of points of the shapes whose centre is inside
+_CORNERS = {'rectangle': (2, 4), 'rotation': (4,), 'circle': (2,)}
+
 
 def read(
-    path: str | Path, *, image_dir: str | Path | None = None, other_shapes: str = 'error'
+    path: str | Path,
+    *,
+    image_dir: str | Path | None = None,
+    other_shapes: str = 'error',
+    skip_refused: bool = False,
 ) -> list[SourceImage]:
     """Read all jsons in a folder and its subfolders, in the order of their paths.
 
@@ -40,6 +49,7 @@ def read(
             does not state are read from them.
         other_shapes: what to do with shapes that are not points: 'error', 'skip', or 'center' (take
             the centre of rectangles and circles).
+        skip_refused: leave out what cannot be placed, and report it, instead of raising an error.
 
     Returns:
         list: one image per json. The image's name is its path in ``image_dir`` if ``imagePath``
@@ -58,11 +68,16 @@ def read(
     if not files:
         raise ValueError(f'{path}: expected a folder with a json per image, got none')
     images = [
-        _read_image(file, root=Path(path), image_dir=image_dir, other_shapes=other_shapes)
+        _read_image(
+            file,
+            root=Path(path),
+            image_dir=image_dir,
+            other_shapes=other_shapes,
+            skip_refused=skip_refused,
+        )
         for file in files
     ]
-    check_sizes(images, image_dir=image_dir)
-    return images
+    return locate_images(images, image_dir=image_dir, skip_refused=skip_refused)
 
 
 def write(
@@ -108,7 +123,12 @@ def json_files(folder: str | Path) -> list[Path]:
 
 
 def _read_image(
-    file: Path, *, root: Path, image_dir: str | Path | None, other_shapes: str
+    file: Path,
+    *,
+    root: Path,
+    image_dir: str | Path | None,
+    other_shapes: str,
+    skip_refused: bool,
 ) -> SourceImage:
     content = read_json_object(file, lists=('shapes',))
     shapes = content['shapes']
@@ -118,19 +138,19 @@ def _read_image(
         raise ValueError(f'{file}: expected an imagePath, got {image_path!r:.60}')
     file_name = _file_name(file, image_path, root=root, image_dir=image_dir)
     height, width = content.get('imageHeight'), content.get('imageWidth')
-    if height is None or width is None:
-        height, width = size_from_file(file_name, image_dir=image_dir, where=str(file))
-    points, left_out = [], []
+    points: list[SourcePoint] = []
+    left_out: list[str] = []
     for index, shape in enumerate(shapes):
         where = f'{file}: shapes[{index}]'
         kind = shape.get('shape_type') or 'polygon'
-        if kind != 'point' and not takes_center(
-            kind, centered=('rectangle', 'circle'), other_shapes=other_shapes, where=where
-        ):
-            left_out.append(f'{where}: a {kind}')
-            continue
-        x, y = _place(kind, shape['points'], where=where)
-        points.append(SourcePoint(x, y, _label(shape['label'], where=where), where))
+        with collected(left_out, skip=skip_refused):
+            if kind != 'point' and not takes_center(
+                kind, centered=tuple(_CORNERS), other_shapes=other_shapes, where=where
+            ):
+                left_out.append(f'{where}: a {kind}')
+                continue
+            x, y = _place(kind, shape['points'], where=where)
+            points.append(SourcePoint(x, y, _label(shape['label'], where=where), where))
     return SourceImage(file_name, height, width, points, str(file), left_out)
 
 
@@ -146,13 +166,17 @@ def _file_name(file: Path, image_path: str, *, root: Path, image_dir: str | Path
 
 def _place(kind: str, corners: object, *, where: str) -> tuple[float, float]:
     """Return the coordinates of a point, or the centre of a rectangle or a circle."""
-    count = 1 if kind == 'point' else 2
-    if not isinstance(corners, list) or len(corners) != count:
-        raise ValueError(f'{where}: expected points of {count} [x, y], got {corners!r:.60}')
+    counts = _CORNERS.get(kind, (1,))
+    if not isinstance(corners, list) or len(corners) not in counts:
+        raise ValueError(
+            f'{where}: expected points of {" or ".join(map(str, counts))} [x, y], got '
+            f'{corners!r:.60}'
+        )
     pairs = [number_pair(corner, where=where) for corner in corners]
-    if kind == 'rectangle':
-        (left, top), (right, bottom) = pairs
-        return (left + right) / 2, (top + bottom) / 2
+    if kind in ('rectangle', 'rotation'):
+        # the means of two or four corners; the sum of a nan or of an infinity is one
+        x, y = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+        return x, y
     return pairs[0]
 
 

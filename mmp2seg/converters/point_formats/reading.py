@@ -3,15 +3,20 @@
 They are about options, other shapes, image names and sizes, and classes.
 """
 
+import contextlib
+import dataclasses
 import posixpath
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 
 from mmp2seg.converters.point_json import SourceImage
 from mmp2seg.datasets.coco_content import BACKGROUND
-from mmp2seg.files.image_folder import image_size
+from mmp2seg.files.image_folder import IMAGE_SUFFIXES, image_size
 
 OTHER_SHAPES = ('error', 'skip', 'center')
+# Label Studio's data_import/models.py puts a part of a uuid4 in front of the name of an upload
+UPLOAD_PREFIX = re.compile('^[0-9a-f]{8}-')
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -22,6 +27,22 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """
     if value not in choices:
         raise ValueError(f'expected {name} to be one of {choices}, got {value!r}')
+
+
+@contextlib.contextmanager
+def collected(lines: list[str], *, skip: bool) -> Iterator[None]:
+    """Run a block that reads a part of a file, and let it fail on request.
+
+    Args:
+        lines: where the message of an error of the block goes.
+        skip: False: leave the error alone.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        if not skip:
+            raise
+        lines.append(str(error))
 
 
 def takes_center(
@@ -108,6 +129,94 @@ def size_from_file(file_name: str, *, image_dir: str | Path | None, where: str) 
         return image_size(path)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f'{where}: {error}') from error
+
+
+class ImageNames:
+    """Find the images of a source in their folder, if their names differ a little from the source.
+
+    A name may have backslashes, lack its suffix, or have the 8 hex digits and '-' that Label Studio
+    puts in front of the names of uploaded files. A folder is listed once, and only for names that
+    are no file. Names that start with a dot are no images.
+    """
+
+    def __init__(self, image_dir: str | Path) -> None:
+        self._image_dir = Path(image_dir)
+        self._found: dict[str, str] = {}
+        self._folders: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, file_name: str, *, where: str) -> str:
+        """Return the path of an image in the folder; if there is none, the name with '/'.
+
+        Raises:
+            ValueError: the path leaves the folder, or a name without suffix fits several images;
+                the message begins with ``where``.
+        """
+        if file_name not in self._found:
+            name = relative_name(file_name, where=where)
+            self._found[file_name] = next(self._candidates(name, where), name)
+        return self._found[file_name]
+
+    def _candidates(self, name: str, where: str) -> Iterator[str]:
+        folder, base = posixpath.split(name)
+        bare = UPLOAD_PREFIX.sub('', base)
+        for candidate in dict.fromkeys((base, bare)):
+            path = posixpath.join(folder, candidate)
+            if (self._image_dir / path).is_file():
+                yield path
+            if fitting := self._without_suffix(folder, candidate):
+                if len(fitting) > 1:
+                    raise ValueError(
+                        f'{where}: expected the name of one image, got {path!r}, which fits '
+                        f'{" and ".join(sorted(fitting))}'
+                    )
+                yield posixpath.join(folder, fitting[0])
+
+    def _without_suffix(self, folder: str, stem: str) -> list[str]:
+        if folder not in self._folders:
+            by_stem: dict[str, list[str]] = {}
+            root = self._image_dir / folder
+            for path in root.iterdir() if root.is_dir() else ():
+                if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.'):
+                    by_stem.setdefault(path.stem, []).append(path.name)
+            self._folders[folder] = by_stem
+        return self._folders[folder].get(stem, [])
+
+
+def locate_images(
+    images: Iterable[SourceImage], *, image_dir: str | Path | None, skip_refused: bool = False
+) -> list[SourceImage]:
+    """Give images the names of their files, and compare the stated sizes with the files.
+
+    An image whose height or width is None gets the size of its file. If ``image_dir`` is None,
+    nothing else is changed. For the names see :class:`ImageNames`, for sizes :func:`check_sizes`.
+
+    Args:
+        images: images as read from a source.
+        image_dir: their folder.
+        skip_refused: an image that is missing or has another size gets the reason as ``missing``,
+            instead of an error.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`check_sizes` and :meth:`ImageNames.find`. Also for
+            a size that is stated nowhere.
+    """
+    names = None if image_dir is None else ImageNames(image_dir)
+    located = []
+    for image in images:
+        try:
+            name = names.find(image.file_name, where=image.where) if names else image.file_name
+            renamed = dataclasses.replace(image, file_name=name)
+            if image.height is None or image.width is None:
+                height, width = size_from_file(name, image_dir=image_dir, where=image.where)
+                renamed = dataclasses.replace(renamed, height=height, width=width)
+            else:
+                check_sizes([renamed], image_dir=image_dir)
+        except (FileNotFoundError, ValueError) as error:
+            if not skip_refused:
+                raise
+            renamed = dataclasses.replace(image, missing=str(error))
+        located.append(renamed)
+    return located
 
 
 def check_sizes(images: Iterable[SourceImage], *, image_dir: str | Path | None) -> None:

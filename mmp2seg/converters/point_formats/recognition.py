@@ -12,6 +12,7 @@ from pathlib import Path
 from mmp2seg.converters.point_formats.csv_points import COLUMNS, has_header
 from mmp2seg.converters.point_formats.label_studio import IMAGE_KEYS
 from mmp2seg.converters.point_formats.labelme import json_files
+from mmp2seg.converters.point_formats.table_exports import recognize_table
 from mmp2seg.files.json_reading import parse_json
 from mmp2seg.files.text_reading import decode_text
 
@@ -22,6 +23,7 @@ _ROW_FIELDS = ('annotation_id', 'annotator', 'lead_time')
 _EXPECTED = (
     'a point json (images, categories, annotations with a point)',
     f'a table with the header {",".join(COLUMNS)} (comma, semicolon or tab)',
+    'a table of QuPath, ImageJ, makesense.ai, VIA or DeepForest',
     "an XML of 'CVAT for images 1.1'",
     'a folder of LabelMe jsons',
     'a JSON or JSON-MIN export of Label Studio',
@@ -29,19 +31,26 @@ _EXPECTED = (
 )
 
 
-def recognize_format(path: str | Path, *, image_key: str | None = None) -> str:
+def recognize_format(
+    path: str | Path,
+    *,
+    image_key: str | None = None,
+    encoding: str | None = None,
+) -> str:
     """Return the format of a points file or folder.
 
     A COCO json is a point json if an annotation has a ``point``, or if there are no annotations
-    (crowds do not count); it has keypoints if an annotation has ``keypoints`` and none a ``point``.
+    (crowds do not count); it has keypoints if an annotation has ``keypoints`` and none a ``point``,
+    or if there are no annotations and a category has ``keypoints``.
 
     Args:
         path: the file, or the folder of LabelMe jsons.
         image_key: field of a Label Studio task's data that holds the image; None = 'image' or
             'img'.
+        encoding: of the text of a table; None = UTF-8, or UTF-16 with a byte order mark.
 
     Returns:
-        str: :data:`POINT_JSON`, or a key of :data:`mmp2seg.converters.point_formats.FORMATS`.
+        str: :data:`POINT_JSON`, or a key of :data:`mmp2seg.converters.point_formats.READERS`.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -54,7 +63,7 @@ def recognize_format(path: str | Path, *, image_key: str | None = None) -> str:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: there is no such file or folder')
     try:
-        text = decode_text(path.read_bytes(), where=path)
+        text = decode_text(path.read_bytes(), where=path, encoding=encoding)
     except ValueError as error:
         reason = str(error).removeprefix(f'{path}: expected text in UTF-8, got ')
         raise _unknown(path, f'no text in UTF-8: {reason}') from error
@@ -65,6 +74,8 @@ def recognize_format(path: str | Path, *, image_key: str | None = None) -> str:
         return _of_json(path, parse_json(text, path, drop=('segmentation',)), image_key=image_key)
     if has_header(text):
         return 'csv'
+    if (table := recognize_table(text)) is not None:
+        return table
     raise _unknown(path, f'the first line {text.splitlines()[0]!r:.60}' if start else 'no text')
 
 
@@ -110,6 +121,10 @@ def _of_coco(path: Path, content: dict) -> str:
         if not (isinstance(annotation, dict) and annotation.get('iscrowd', 0))
     ]
     keys = {key for annotation in objects if isinstance(annotation, dict) for key in annotation}
+    if not objects and any(
+        isinstance(category, dict) and 'keypoints' in category for category in content['categories']
+    ):
+        return 'coco-keypoints'
     if 'point' in keys or not objects:
         return POINT_JSON
     if 'keypoints' in keys:

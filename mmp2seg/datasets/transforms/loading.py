@@ -8,6 +8,7 @@ from mmengine.structures import InstanceData
 
 from mmp2seg.files.index_png import decode_index_map
 from mmp2seg.ops.coords import keep_off_border, points_inside
+from mmp2seg.ops.image_edge import onto_last_pixel
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.registry import TRANSFORMS
 from mmp2seg.structures import PointBoxes
@@ -30,7 +31,8 @@ class LoadPointAnnotations(BaseTransform):
     Added Keys:
 
     - ori_points (InstanceData: ``points`` (N, 2) float64, ``labels``, ``point_ids``; the points as
-      the file gives them; geometric transforms do not move them)
+      the file gives them, except that those on the right or lower edge are on the last pixel;
+      geometric transforms do not move them)
     - gt_bboxes (PointBoxes, (N, 2) float32; the same points, moved by later transforms)
     - gt_bboxes_labels ((N,) int64)
     - gt_instances_ids ((N,) int64, the point ids; mmdet's RandomCrop filters this key too)
@@ -79,7 +81,7 @@ class LoadPointAnnotations(BaseTransform):
     def _load_points(self, results: dict) -> None:
         instances = results.get('instances', [])
         points = np.array([instance['point'] for instance in instances], dtype=np.float64)
-        points = points.reshape(-1, 2)
+        points = onto_last_pixel(points, *results['img_shape'][:2])
         if not self.allow_outside:
             _check_inside(points, results)
         labels = np.array([instance['bbox_label'] for instance in instances], dtype=np.int64)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
@@ -75,6 +76,17 @@ def test_follows_the_labeler_and_the_loading_of_the_config(cfg, tmp_path):
     assert len(check_dataset(cfg).problems['unreadable']) == 3  # the maps
     cfg.pop('model')
     assert check_dataset(cfg).max_snap_distance == 8
+
+
+def test_binary_masks_of_0_and_255_have_no_class(cfg, tmp_path):
+    maps = sorted((tmp_path / 'WSSS_maps').glob('*.png'))
+    for path in maps:
+        binary = np.where(np.array(Image.open(path)) > 0, 255, 0).astype(np.uint8)
+        Image.fromarray(binary).save(path)
+    (line,) = check_dataset(cfg).problems['map_values']
+    assert line.startswith(f'{tmp_path}/WSSS_maps: ') and '--map-values 255=1' in line
+    Image.new('L', Image.open(maps[0]).size, 1).save(maps[0])  # one map with a class
+    assert 'map_values' not in check_dataset(cfg).problems
 
 
 def test_same_content(cfg, tmp_path):

@@ -97,17 +97,23 @@ def test_an_image_without_points(checker, entry):
 
 
 def test_points_outside_and_at_the_same_place(checker, entry):
-    add(entry, (20.0, 3, 0), (4.5, 3.5, 1))
+    add(entry, (20.5, 3, 0), (4.5, 3.5, 1))
     findings = checker(entry)
     assert sorted(findings.problems) == [
         (
             'duplicate_points',
             'points.txt: a.jpg: points 0 (disc) and 2 (ring) are both at (4.5, 3.5)',
         ),
-        ('outside', 'points.txt: a.jpg: point 1 at (20, 3), the image is 20 x 10'),
+        ('outside', 'points.txt: a.jpg: point 1 at (20.5, 3), the image is 20 x 10'),
     ]
     assert findings.counts['place', 'outside'] == 1
     assert findings.counts['lost'] == 1  # the ring on the disc; a point outside is counted once
+
+
+def test_a_point_on_the_edge_is_inside(checker, entry):
+    add(entry, (20.0, 10.0, 0))
+    findings = checker(entry)
+    assert findings.problems == [] and findings.counts['place', 'outside'] == 0
 
 
 def test_missing_files(checker, entry, tmp_path):
@@ -210,8 +216,8 @@ def test_labelers_least_region(entry):
 
 def test_background_clicks(checker, entry):
     assert checker(entry).counts['background_points'] == 0
-    findings = checker({**entry, 'background_points': [[0, 0], [20.0, 3.5]]})
+    findings = checker({**entry, 'background_points': [[0, 0], [20.5, 3.5]]})
     assert findings.counts['background_points'] == 2
     assert findings.counts['points'] == 1
-    line = 'points.txt: a.jpg: background click at (20, 3.5), the image is 20 x 10'
+    line = 'points.txt: a.jpg: background click at (20.5, 3.5), the image is 20 x 10'
     assert problem(findings) == ('outside', line)

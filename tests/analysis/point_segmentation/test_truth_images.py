@@ -135,7 +135,7 @@ def test_points_of_a_file_belong_to_objects_by_id(truth_folder, tmp_path):
 @pytest.mark.parametrize(
     ('annotation', 'categories', 'message'),
     [
-        ((1, 0, [40, 5]), ('cat',), 'annotation 1: expected a point inside the image of 40 x 20'),
+        ((1, 0, [40.5, 5]), ('cat',), 'annotation 1: expected a point inside the image of 40 x 20'),
         ((1, 0, [4, 5]), ('horse',), "annotation 1: expected a class of the truth, got 'horse'"),
         ((1, 0, 'x'), ('cat',), 'annotation 1: expected a point of two finite numbers'),
     ],

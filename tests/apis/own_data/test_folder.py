@@ -211,6 +211,8 @@ def test_nothing_is_half_written(folder, monkeypatch):
         (dict(semantic_maps='few'), FileNotFoundError, 'few: .* none for 4: b, c, d, sub/e'),
         (dict(semantic_maps='small'), ValueError, 'small/a.png: expected the size .* 64 x 48, got'),
         (dict(semantic_maps='gone'), FileNotFoundError, 'gone: no such folder'),
+        (dict(semantic_maps='binary'), ValueError, 'binary: no pixel of a class, only 0 and 255'),
+        (dict(semantic_maps='ids'), ValueError, r'ids/a\.png: expected 0 .*, got 3'),
         (dict(val_fraction=0.5), CommandError, '--val-fraction needs --val-annotations'),
         (dict(val_annotations='boxes.json'), ValueError, 'boxes.json: expected a segmentation'),
         (dict(val_annotations='classes.json'), ValueError, 'classes.json: .* lacks fig'),
@@ -231,6 +233,10 @@ def test_mistakes(folder, options, error, message):
     for name, size in (('few', (64, 48)), ('small', (48, 64))):
         Path(name).mkdir()
         Image.new('L', size).save(f'{name}/a.png')
+    for name, value in (('binary', 255), ('ids', 3)):
+        for path in NAMES:
+            Path(name, path).parent.mkdir(exist_ok=True, parents=True)
+            Image.new('L', (64, 48), value).save(Path(name, path))
     for name in NAMES[1:]:
         Path('small', name).parent.mkdir(exist_ok=True)
         Image.new('L', (64, 48)).save(f'small/{name}')

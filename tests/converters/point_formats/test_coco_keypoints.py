@@ -149,3 +149,49 @@ def test_background_clicks(tmp_path, clicked, image_dir, plain, all_plain):
         (3, 'Ä, "b"; <c>&'),
         (4, 'background'),
     ]
+
+
+def keypoint_json(path, *pairs, **more):
+    annotations = [
+        dict(id=i, image_id=1, category_id=1, keypoints=[*pair, 2], num_keypoints=1)
+        for i, pair in enumerate(pairs)
+    ]
+    images = [dict(id=1, file_name='a.png', height=8, width=12)]
+    categories = [dict(id=1, name='cell', keypoints=['1'], skeleton=[])]
+    content = dict(images=images, categories=categories, annotations=annotations, **more)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def places(images):
+    return [(p.x, p.y) for image in images for p in image.points]
+
+
+def test_coordinates_with_fractions_are_continuous(tmp_path):
+    """CVAT's skeletons of one point are those of its XML."""
+    path = keypoint_json(tmp_path / 'a.json', (3.25, 2.75), (9.0, 6.0))
+    assert places(coco_keypoints.read(path)) == [(3.25, 2.75), (9, 6)]
+    assert places(coco_keypoints.read(path, pixel_indices=True))[1] == (9.5, 6.5)
+    dataset = PointCocoDataset(ann_file=str(path), point_source='keypoints', serialize_data=False)
+    points = [instance['point'] for instance in dataset.get_data_info(0)['instances']]
+    assert points == [[3.25, 2.75], [9, 6]]
+
+
+def test_whole_numbers_are_pixel_indices_as_in_coco(tmp_path):
+    path = keypoint_json(tmp_path / 'a.json', (3, 2), (9.0, 6))
+    assert places(coco_keypoints.read(path)) == [(3.5, 2.5), (9.5, 6.5)]
+    ours = keypoint_json(tmp_path / 'b.json', (3.25, 2), info=dict(description='points'))
+    assert places(coco_keypoints.read(ours)) == [(3.75, 2.5)]
+
+
+def test_no_annotations_name_the_export_to_take(tmp_path):
+    path = keypoint_json(tmp_path / 'a.json')
+    with pytest.raises(ValueError, match=r"a\.json: .* got none: .*'CVAT for images 1\.1', export"):
+        coco_keypoints.read(path)
+    assert len(coco_keypoints.read(path, allow_empty=True)) == 1
+
+
+def test_what_has_no_place_is_left_out_on_request(tmp_path):
+    path = keypoint_json(tmp_path / 'a.json', (3.25, 2), ('x', 1))
+    (image,) = coco_keypoints.read(path, skip_refused=True)
+    assert (len(image.points), len(image.left_out)) == (1, 1)

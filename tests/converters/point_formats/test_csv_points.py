@@ -162,3 +162,25 @@ def test_names_without_suffix_are_not_guessed(read, image_dir):
     for name in ('b', 'b 1.', 'b 1.jpeg', 'x/b 1', 'B 1.jpg.jpg'):
         with pytest.raises(FileNotFoundError, match=rf'points.csv:2: .*{name}: no such file'):
             read(f'file,x,y,class\n{name},1,2,c\n')
+
+
+def test_names_of_columns_and_one_class(read):
+    text = 'Bild;Pos X;Pos Y;Art\nb 1;10,5;20,25;cat\n'
+    columns = {'file': 'Bild', 'x': 'Pos X', 'y': 'pos y', 'class': 'Art'}
+    (image,) = read(text, columns=columns)
+    assert [(p.x, p.y, p.label) for p in image.points] == [(10.5, 20.25, 'cat')]
+    (image,) = read('file,x,y\nb 1,1,2\n', class_name='dog')
+    assert image.points[0].label == 'dog'
+    with pytest.raises(ValueError, match="--columns: expected file, x, y, class, got 'width'"):
+        read(text, columns={'width': 'Bild'})
+    with pytest.raises(ValueError, match='expected a header with Name, x, y, class, each once'):
+        read(text, columns={'file': 'Name'})
+
+
+def test_tables_of_excel(read):
+    text = 'sep=;\nfile;x;y;class\nb 1;10,5;2;Größe\n'
+    (image,) = read(text.encode('cp1252'), encoding='cp1252')
+    assert [(p.x, p.y, p.label) for p in image.points] == [(10.5, 2, 'Größe')]
+    assert image.points[0].where.endswith('points.csv:3')
+    (image,) = read(text.replace('sep=;\n', '').replace(';', '\t').encode('utf-16'))
+    assert image.points[0].label == 'Größe'

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from PIL import Image
 
 from mmp2seg.converters.point_formats import cvat
 from mmp2seg.converters.point_json import assemble_point_json
@@ -47,7 +48,7 @@ def test_points(xml):
 
 def test_other_shapes(xml):
     ellipse = '<ellipse label="cat" cx="7" cy="8" rx="2" ry="1"></ellipse>'
-    skeleton = f'<skeleton label="s">{POINTS}</skeleton>'
+    skeleton = f'<skeleton label="s">{POINTS}{POINTS}</skeleton>'
     (image,) = cvat.read(xml(BOX, POINTS, ellipse), other_shapes='center')
     assert [(p.x, p.y, p.label) for p in image.points] == [
         (15, 30, 'dog'),
@@ -122,3 +123,48 @@ def test_background_clicks(tmp_path, clicked, image_dir, plain, all_plain):
     assert plain(cvat.read(tmp_path / 'a.xml', image_dir=image_dir)) == all_plain(clicked)
     names = re.findall('<name>(.*)</name>', (tmp_path / 'a.xml').read_text())
     assert names == ['dog', 'cow', 'background']
+
+
+JOINT = '<points label="1" outside="{}" points="{}"></points>'
+
+
+def test_a_skeleton_of_one_point_is_a_point_of_its_label(xml):
+    skeleton = f'<skeleton label="cell">{JOINT.format(0, "3.25,2.75")}</skeleton>'
+    (image,) = cvat.read(xml(skeleton))
+    assert [(p.x, p.y, p.label) for p in image.points] == [(3.25, 2.75, 'cell')]
+    outside = f'<skeleton label="cell">{JOINT.format(1, "3.25,2.75")}</skeleton>'
+    with pytest.raises(ValueError, match=r'skeleton\[0\]: .* a skeleton whose point is outside'):
+        cvat.read(xml(outside))
+    (image,) = cvat.read(xml(outside, skeleton), skip_refused=True)
+    assert len(image.points) == len(image.left_out) == 1
+
+
+SUBSETS = """<annotations>
+<image id="0" name="a.png" subset="Train" width="6" height="4">
+<points label="c" points="1,2"/></image>
+<image id="1" name="a.png" subset="Test" width="6" height="4">
+<points label="c" points="3,2"/></image>
+</annotations>"""
+
+
+def test_images_of_a_project_are_in_the_folders_of_their_subsets(tmp_path):
+    path = tmp_path / 'annotations.xml'
+    path.write_text(SUBSETS)
+    assert [image.file_name for image in cvat.read(path)] == ['Train/a.png', 'Test/a.png']
+    for subset in ('Train', 'Test'):
+        (tmp_path / 'images' / subset).mkdir(parents=True)
+        Image.new('L', (6, 4)).save(tmp_path / 'images' / subset / 'a.png')
+    images = cvat.read(path, image_dir=tmp_path / 'images')
+    assert [(i.file_name, i.points[0].x) for i in images] == [('Train/a.png', 1), ('Test/a.png', 3)]
+    path.write_text(SUBSETS.replace('name="a.png" subset="Test"', 'name="b.png" subset="Test"'))
+    Image.new('L', (6, 4)).save(tmp_path / 'images' / 'b.png')  # a folder made flat
+    images = cvat.read(path, image_dir=tmp_path / 'images')
+    assert [image.file_name for image in images] == ['Train/a.png', 'b.png']
+
+
+def test_what_has_no_place_is_left_out_on_request(xml):
+    broken = '<points label="cat" points="1,x"/>'
+    (image,) = cvat.read(xml(broken, POINTS, BOX), skip_refused=True, other_shapes='skip')
+    assert len(image.points) == 1 and len(image.left_out) == 2
+    with pytest.raises(ValueError, match='expected two numbers'):
+        cvat.read(xml(broken))

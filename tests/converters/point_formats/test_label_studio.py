@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from mmp2seg.converters.point_formats import label_studio
 from mmp2seg.converters.point_formats.label_studio import image_name, read_tasks
@@ -288,3 +289,65 @@ def test_background_clicks(tmp_path, clicked, image_dir, all_plain):
         assert [label for _, _, label in image[3]] == [label for _, _, label in wanted[3]]
         values = [v for x, y, _ in image[3] for v in (x, y)]
         assert values == pytest.approx([v for x, y, _ in wanted[3] for v in (x, y)], abs=1e-9)
+
+
+def attribute(kind, key, value):
+    """A result about a region: it repeats the region's place."""
+    place = dict(x=29.2, y=31.25, width=0.4, **{key: value})
+    return dict(type=kind, id='r1', from_name=kind, to_name='image', value=place)
+
+
+ATTRIBUTES = [
+    attribute('choices', 'choices', ['bright']),
+    attribute('textarea', 'text', ['near the edge']),
+    attribute('rating', 'rating', 3),
+    attribute('number', 'number', 7),
+    attribute('taxonomy', 'taxonomy', [['a', 'b']]),
+]
+REGION = dict(
+    type='keypointlabels',
+    id='r1',
+    original_width=12,
+    original_height=8,
+    value=dict(x=29.2, y=31.25, width=0.4, keypointlabels=['cell']),
+)
+
+
+def test_attributes_of_a_region_are_no_points(tmp_path):
+    path = tmp_path / 'export.json'
+    task = dict(data=dict(image='a.png'), annotations=[dict(result=[REGION, *ATTRIBUTES])])
+    path.write_text(json.dumps([task]))
+    (image,) = label_studio.read(path)
+    assert [(p.x, p.y) for p in image.points] == [(pytest.approx(3.504), 2.5)]
+    assert image.left_out == []
+    row = dict(
+        id=1, image='a.png', kp=[REGION['value'] | dict(original_width=12, original_height=8)]
+    )
+    row |= {a['type']: [a['value']] for a in ATTRIBUTES}
+    path.write_text(json.dumps([row]))
+    (image,) = label_studio.read(path)
+    assert [(p.x, p.y) for p in image.points] == [(pytest.approx(3.504), 2.5)]
+
+
+def test_the_hash_in_front_of_an_upload_is_found_out(tmp_path):
+    path = tmp_path / 'export.json'
+    task = dict(data=dict(image='/data/upload/1/0a1b2c3d-a.png'), annotations=[])
+    path.write_text(json.dumps([task]))
+    Image.new('L', (12, 8)).save(tmp_path / 'a.png')
+    (image,) = label_studio.read(path, image_dir=tmp_path)
+    assert image.file_name == 'a.png'
+    Image.new('L', (6, 4)).save(tmp_path / '0a1b2c3d-a.png')  # this is the name on disk
+    (image,) = label_studio.read(path, image_dir=tmp_path)
+    assert (image.file_name, image.width) == ('0a1b2c3d-a.png', 6)
+
+
+def test_what_has_no_place_is_left_out_on_request(tmp_path):
+    path = tmp_path / 'export.json'
+    rotated = REGION | dict(image_rotation=90)
+    two = REGION | dict(value=REGION['value'] | dict(keypointlabels=['a', 'b']))
+    good = dict(data=dict(image='a.png'), annotations=[dict(result=[REGION, rotated, two])])
+    double = dict(data=dict(image='b.png'), annotations=[dict(result=[REGION])] * 2)
+    path.write_text(json.dumps([good, double]))
+    first, second = label_studio.read(path, skip_refused=True)
+    assert (len(first.points), len(first.left_out)) == (1, 2)
+    assert 'expected one annotation of the task' in second.missing

@@ -188,3 +188,30 @@ def test_jsons_that_start_with_a_dot_are_ignored(folder):
     (labels / 'a.json').unlink()
     with pytest.raises(ValueError, match='labels: expected a folder with a json per image, got no'):
         labelme.read(labels)
+
+
+@pytest.mark.parametrize('kind', ['rectangle', 'rotation'])
+def test_four_corners_of_x_anylabeling(tmp_path, kind):
+    corners = [[2, 1], [6, 1], [6, 5], [2, 5]]
+    shape = dict(label='cell', points=corners, shape_type=kind, attributes={}, difficult=False)
+    content = dict(shapes=[shape], imagePath='a.png', imageHeight=8, imageWidth=12)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    (image,) = labelme.read(tmp_path, other_shapes='center')
+    assert [(p.x, p.y) for p in image.points] == [(4, 3)]
+    shape['points'].pop()
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'a\.json: shapes\[0\]: expected points of .*4 \[x, y\]'):
+        labelme.read(tmp_path, other_shapes='center')
+    (image,) = labelme.read(tmp_path, other_shapes='center', skip_refused=True)
+    assert (len(image.points), len(image.left_out)) == (0, 1)
+
+
+def test_hidden_files_are_no_input(tmp_path):
+    shape = dict(label='cell', points=[[3.5, 2.5]], shape_type='point')
+    content = dict(shapes=[shape], imagePath='a.png', imageHeight=8, imageWidth=12)
+    (tmp_path / '.ipynb_checkpoints').mkdir()
+    for name in ('a.json', '.ipynb_checkpoints/a-checkpoint.json'):
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / '._a.json').write_bytes(b'\0\5\x16\7Mac OS X')
+    (image,) = labelme.read(tmp_path)
+    assert [(p.x, p.y) for p in image.points] == [(3.5, 2.5)]

@@ -5,9 +5,12 @@ import pytest
 from PIL import Image
 
 from mmp2seg.converters.point_formats.reading import (
+    ImageNames,
     base_name,
     check_choice,
     check_sizes,
+    collected,
+    locate_images,
     relative_name,
     size_from_file,
     takes_center,
@@ -99,3 +102,41 @@ def test_written_classes():
     assert written_classes([plain], ['dog', 'cow']) == ['dog', 'cow']
     assert written_classes([plain, clicked], None) == ['cat', 'dog', 'background']
     assert written_classes(iter([clicked]), ('dog', 'cow')) == ['dog', 'cow', 'background']
+
+
+def test_names_of_images_on_disk(tmp_path):
+    for name in ('sub/a.png', 'b.PNG', '.c.png', '0a1b2c3d-d.png', 'e.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new('L', (6, 4)).save(tmp_path / name, format='png')
+    names = ImageNames(tmp_path)
+    assert [
+        names.find(name, where='w')
+        for name in ('sub\\a.png', 'sub/a', 'b', '0a1b2c3d-d.png', '0a1b2c3d-e.png', '0a1b2c3d-e')
+    ] == ['sub/a.png', 'sub/a.png', 'b.PNG', '0a1b2c3d-d.png', 'e.png', 'e.png']
+    assert names.find('gone\\x', where='w') == 'gone/x'
+    assert names.find('.c', where='w') == '.c'  # hidden
+
+
+def test_images_are_located(tmp_path):
+    Image.new('L', (6, 4)).save(tmp_path / 'a.png')
+    unsized = SourceImage('a', None, None, [], 'w')
+    assert locate_images([unsized], image_dir=tmp_path)[0] == SourceImage('a.png', 4, 6, [], 'w')
+    with pytest.raises(ValueError, match='w: expected the size of a, got none'):
+        locate_images([unsized], image_dir=None)
+    wrong = [SourceImage('gone.png', 4, 6, [], 'w'), SourceImage('a.png', 4, 7, [], 'w')]
+    for image in wrong:
+        with pytest.raises((FileNotFoundError, ValueError)):
+            locate_images([image], image_dir=tmp_path)
+    reasons = [i.missing for i in locate_images(wrong, image_dir=tmp_path, skip_refused=True)]
+    assert 'no such file' in reasons[0] and 'got 6 x 4' in reasons[1]
+
+
+def test_errors_are_collected_on_request():
+    lines = []
+    with collected(lines, skip=True):
+        raise ValueError('a: wrong')
+    assert lines == ['a: wrong']
+    with pytest.raises(ValueError, match='b: wrong'), collected(lines, skip=False):
+        raise ValueError('b: wrong')
+    with pytest.raises(KeyError), collected(lines, skip=True):
+        raise KeyError

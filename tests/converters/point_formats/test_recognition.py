@@ -36,13 +36,19 @@ def test_what_the_writers_write(tmp_path, images, clicked, name):
     for index, source in enumerate((images, clicked, images[2:])):
         FORMATS[name].write(source, tmp_path / str(index))
         known = recognize_format(tmp_path / str(index))
-        # a COCO json without annotations is a point json: of keypoints there is no trace
+        # a COCO json without annotations and categories is a point json
         assert known == (POINT_JSON if (name, index) == ('coco-keypoints', 2) else name)
+
+
+def test_categories_with_keypoints_and_no_annotations(recognize):
+    assert recognize(coco() | dict(categories=[dict(id=1, name='cat', keypoints=[])])) == (
+        'coco-keypoints'
+    )
 
 
 def test_what_we_write(recognize, images, clicked):
     for source in (images, clicked, images[2:]):
-        assert recognize(assemble_point_json(source)[0]) == POINT_JSON
+        assert recognize(assemble_point_json(source, allow_empty=True)[0]) == POINT_JSON
 
 
 @pytest.mark.parametrize(
@@ -124,6 +130,7 @@ def test_xml(recognize):
 def test_anything_else_is_an_error(recognize, content, found):
     expected = (
         r'points.jpg: expected a point json \(.*\), a table with the header file,x,y,class \(.*\), '
+        'a table of QuPath, ImageJ, makesense.ai, VIA or DeepForest, '
         "an XML of 'CVAT for images 1.1', a folder of LabelMe jsons, a JSON or JSON-MIN export of "
         'Label Studio or a COCO json with keypoints, got '
     )

@@ -4,6 +4,7 @@ from PIL import Image
 
 from mmp2seg.datasets.transforms import LoadPointAnnotations
 from mmp2seg.datasets.transforms.loading import read_semantic_map
+from mmp2seg.ops.coords import points_to_pixels
 from mmp2seg.structures import PointBoxes
 
 INSTANCES = [
@@ -70,7 +71,7 @@ def test_a_grey_map_reads_like_a_palette_map(results, tmp_path):
     assert np.array_equal(read_semantic_map(str(tmp_path / 'grey.png')), grey)
 
 
-@pytest.mark.parametrize('point', [[6.0, 1.0], [1.0, 4.0], [-0.5, 1.0]])
+@pytest.mark.parametrize('point', [[6.5, 1.0], [1.0, 4.5], [-0.5, 1.0]])
 def test_a_point_outside_names_file_point_and_image(results, point):
     instances = [INSTANCES[0], dict(point=point, bbox_label=0, point_id=8)]
     message = r'points\.txt: expected points inside the 6 x 4 image photo\.jpg, got point 8 at \('
@@ -78,6 +79,16 @@ def test_a_point_outside_names_file_point_and_image(results, point):
         LoadPointAnnotations()({**results, 'instances': instances})
     loaded = LoadPointAnnotations(allow_outside=True)({**results, 'instances': instances})
     assert loaded['gt_bboxes'].tensor[1].tolist() == point
+
+
+@pytest.mark.parametrize('point', [[6, 1], [1, 4], [6, 4]])
+def test_a_point_on_the_edge_is_on_the_last_pixel(results, point):
+    instances = [INSTANCES[0], dict(point=point, bbox_label=0, point_id=8)]
+    loaded = LoadPointAnnotations()({**results, 'instances': instances})
+    pixel = [min(point[1], 3), min(point[0], 5)]
+    assert points_to_pixels(loaded['ori_points'].points)[1].tolist() == pixel
+    assert loaded['gt_bboxes'].tensor[1].floor().tolist() == pixel[::-1]
+    assert loaded['gt_bboxes'].is_inside((4, 6)).all()
 
 
 def test_inference_needs_no_map(results):

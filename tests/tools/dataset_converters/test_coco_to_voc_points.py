@@ -46,10 +46,12 @@ def test_other_options(arguments, tmp_path, capsys):
     assert "the dataset needs img_suffix='.png'" in capsys.readouterr().out
     with pytest.raises(SystemExit, match='error: .*voc: the folder is not empty'):
         run_tool(*arguments())
-    broken = arguments(point=[9, 1])
+    broken = arguments(point=[99, 1])
     with pytest.raises(SystemExit, match='error: (?s:.)*annotation 1: .*outside of a.jpg'):
         run_tool(*broken, '--overwrite')
-    run_tool(*broken, '--overwrite', '--skip-refused')
+    with pytest.raises(SystemExit, match='points.json: expected a point, got none in 1 images'):
+        run_tool(*broken, '--overwrite', '--skip-refused')
+    run_tool(*broken, '--overwrite', '--skip-refused', '--allow-empty')
     assert '1 points left out' in capsys.readouterr().out
 
 

@@ -98,11 +98,11 @@ NO_NUMBER = {
     'csv': ('10.5', 'x', 'source_csv:2: expected two numbers'),
 }
 OUTSIDE = {
-    'labelme': ('10.5', '60.0', 'a.json: shapes[0]: point (60, 20.5) is outside of a.jpg'),
-    'cvat': ('10.5', '60', 'image 0 (a.jpg): points[0]: point (60, 20.5) is outside of a.jpg'),
-    'coco-keypoints': ('[10.0', '[59.5', 'annotations[0]: point (60, 20.5) is outside of a.jpg'),
-    'label-studio': ('17.5', '100', 'annotations[0].result[0]: point (60, 20.5) is outside of a'),
-    'csv': ('10.5', '60', 'source_csv:2: point (60, 20.5) is outside of a.jpg'),
+    'labelme': ('10.5', '60.1', 'a.json: shapes[0]: point (60.1, 20.5) is outside of a.jpg'),
+    'cvat': ('10.5', '60.1', 'image 0 (a.jpg): points[0]: point (60.1, 20.5) is outside of a.jpg'),
+    'coco-keypoints': ('[10.0', '[59.6', 'annotations[0]: point (60.1, 20.5) is outside of a.jpg'),
+    'label-studio': ('17.5', '101', 'annotations[0].result[0]: point (60.6, 20.5) is outside of a'),
+    'csv': ('10.5', '60.1', 'source_csv:2: point (60.1, 20.5) is outside of a.jpg'),
 }
 WRONG_CLASS = {
     'labelme': 'a.json: shapes[1]: class',
@@ -166,17 +166,19 @@ def test_an_old_file_survives(convert):
 
 def test_skip_refused(convert, capsys):
     text = convert.write('labelme').text
-    text.write_text(text.read_text().replace('10.5', '60.0').replace('"point"', '"circle"', 1))
+    text.write_text(text.read_text().replace('10.5', '60.1').replace('"point"', '"circle"', 1))
     convert('--skip-refused')
     out = capsys.readouterr().out
     assert '2 images (0 without points), 2 points' in out
     assert '1 points left out:' in out
     assert 'a.json: shapes[0]: a circle' in out
+    convert('--skip-refused', '--other-shapes', 'center')
+    assert 'a.json: shapes[0]: expected points of 2' in capsys.readouterr().out
     convert.out.unlink()
-    assert 'expected points of 2' in convert.mistake('--skip-refused', '--other-shapes', 'center')
+    assert 'expected points of 2' in convert.mistake('--other-shapes', 'center')
     text.write_text(text.read_text().replace('"circle"', '"point"'))
     convert('--skip-refused')
-    assert 'shapes[0]: point (60, 20.5) is outside' in capsys.readouterr().out
+    assert 'shapes[0]: point (60.1, 20.5) is outside' in capsys.readouterr().out
 
 
 def test_options_of_other_formats_are_refused(convert):
@@ -216,7 +218,7 @@ CLICK = {
     'csv': 'source_csv:4: ',
 }
 CLICKS = {
-    'outside': ((60.0, 5.0), 'point (60, 5) is outside of a.jpg, 60 x 40 pixels'),
+    'outside': ((60.1, 5.0), 'point (60.1, 5) is outside of a.jpg, 60 x 40 pixels'),
     'on a dog': ((10.5, 20.5), "a background click at (10.5, 20.5) in a.jpg, in the pixel of a 'd"),
 }
 
@@ -261,3 +263,33 @@ def test_background_clicks_alone(convert, capsys):
         '1 background clicks',
         'semantic map values: 0 = background',
     ]
+
+
+def test_other_tables(convert, capsys):
+    """Columns of other names, another encoding, and the table of a tool."""
+    convert.write('csv')
+    rows = 'Bild;X;Y;Art\na.jpg;10,5;20,5;Größe\n'
+    convert.source.write_bytes(rows.encode('cp1252'))
+    assert 'points_to_coco.py: error: ' in convert.mistake()
+    content = convert('--encoding', 'cp1252', '--columns', 'file=Bild', 'class=Art')
+    assert content['annotations'][0]['point'] == [10.5, 20.5]
+    assert content['categories'] == [dict(id=1, name='Größe')]
+    convert.name = 'makesense'
+    convert.source.write_text('dog,60,40,a.jpg,60,40\ncat,3,4,b.jpg,50,30')
+    content = convert('--classes', 'cat', 'dog')
+    assert [int(value) for value in content['annotations'][0]['point']] == [59, 39]
+    with pytest.raises(SystemExit, match='makesense needs --image-dir'):
+        run_tool('points_to_coco', '--format', 'makesense', convert.source, convert.out)
+    with pytest.raises(SystemExit):
+        convert('--columns', 'file')
+    assert "expected NAME=COLUMN, got 'file'" in capsys.readouterr().err
+
+
+def test_nothing_found_is_an_error(convert, capsys):
+    images = [dataclasses.replace(image, points=[]) for image in IMAGES]
+    mistake = convert.write('labelme', images).mistake()
+    assert mistake.endswith(
+        'expected a point, got none in 2 images (--allow-empty goes on without)'
+    )
+    assert str(convert.source) in mistake
+    assert convert('--allow-empty')['annotations'] == []
