@@ -4,20 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.apis.config_classes import (
-    check_class_lists,
-    check_label_files,
-    innermost_dataset,
-    innermost_datasets,
-)
-
-
-def test_innermost_datasets():
-    a, b, c = (dict(type=name) for name in 'abc')
-    joined = dict(datasets=[dict(dataset=a), dict(datasets=[b, c])])
-    cfg = Config(dict(data=dict(times=2, dataset=joined), single=dict(dataset=a)))
-    assert [dataset.type for dataset in innermost_datasets(cfg.data)] == ['a', 'b', 'c']
-    assert innermost_dataset(cfg.single).type == 'a'
+from mmp2seg.apis.config_classes import check_class_lists, check_label_files
 
 
 def loaders(classes):

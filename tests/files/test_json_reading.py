@@ -20,7 +20,7 @@ def test_reads_an_object(tmp_path):
     'content, message',
     [
         (b'{"images": [1,\n 2', r'a\.json: invalid json, line 2 column 3'),
-        (b'\xff\xfe', r'a\.json: expected text in UTF-8, .* 0xff in line 1'),
+        (b'\xffa', r'a\.json: expected text in UTF-8, .* 0xff in line 1'),
         (b'[]', r'a\.json: expected a json object, got a list'),
         (b'{}', r"a\.json: expected a list 'images', got None"),
         (b'{"images": {"id": 1}}', r"a\.json: expected a list 'images', got \{'id': 1\}"),

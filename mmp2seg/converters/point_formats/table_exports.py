@@ -174,7 +174,7 @@ def read_makesense(
             label, x, y, name, width, height = row.values
             if not (width.isdecimal() and height.isdecimal()):
                 raise ValueError(f'{row.where}: expected a size, got {width!r} x {height!r}')
-            place = number_pair([x, y], where=row.where)
+            place = number_pair([x, y], where=row.where, text=True)
             size = int(height), int(width)
             points.add(name, *place, _labelled(label, row), row, size=size)
     return points.images(path, list_images=list_images)
