@@ -10,10 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-# Distance that points keep from the right and the lower border, as a share of the image's side. It
-# is 16 units of float32 precision, so that rounding after a multiplication by a scale factor cannot
-# reach the border.
-BORDER_MARGIN = 2.0**-20
+from mmp2seg.ops.image_edge import BORDER_MARGIN
 
 
 def pixel_centers(

@@ -8,7 +8,8 @@ import torch
 from mmdet.structures.bbox import BaseBoxes, register_box
 from torch import Tensor
 
-from mmp2seg.ops.coords import BORDER_MARGIN, keep_off_border
+from mmp2seg.ops.coords import keep_off_border
+from mmp2seg.ops.image_edge import BORDER_MARGIN
 
 
 # `force` because a second import under another module name must not break a config.

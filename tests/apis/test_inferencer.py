@@ -206,6 +206,13 @@ def test_further_clicks_cost_no_pass_of_the_network(network, folder):
     assert_same(first, network.predict(POINTS[:1], 0))
 
 
+def test_a_point_on_the_edge_is_on_the_last_pixel(network, segmenter, folder):
+    for inferencer in (network, segmenter):
+        options = dict(semantic_map=paths(folder)[1]) if inferencer is network else {}
+        result = inferencer(paths(folder)[0], [(48, 40), POINTS[0]], 'bar', **options)
+        assert 'outside_image' not in [dropped.reason for dropped in result.dropped]
+
+
 def test_points_outside_and_repeated_ones_are_dropped(network, segmenter, folder):
     points = [POINTS[0], (480, 3), POINTS[0], (-0.1, 5)]
     for inferencer in (network, segmenter):

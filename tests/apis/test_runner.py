@@ -299,3 +299,13 @@ def test_workers_die_with_the_training():
     cfg = loader(dict(type='DefaultSampler'), num_workers=2, disable_subprocess_warning=True)
     apis.init_workers(cfg)
     assert 'worker_init_fn' not in cfg.train_dataloader  # mmengine's function takes the option
+
+
+def test_label_files_are_checked_before_the_runner_is_built(tmp_path):
+    (tmp_path / 'l.json').write_text('{"categories": [{"id": 1, "name": "Cell"}]}')
+    data = dict(
+        type='CocoDataset', ann_file=str(tmp_path / 'l.json'), metainfo=dict(classes=('cell',))
+    )
+    cfg = Config(dict(train_dataloader=dict(dataset=data)))
+    with pytest.raises(CommandError, match=r"the file has \['Cell'\], the config \['cell'\]"):
+        apis.build_runner(cfg)

@@ -209,3 +209,19 @@ def test_missing_files(points_path, tmp_path):
     del content['annotations'][1]['id']
     with pytest.raises(ValueError, match=r'annotations\[1\]: expected an annotation with an id'):
         masks_of(tmp_path / 'empty', write(points_path, content))
+
+
+def test_a_point_on_the_edge_and_an_empty_parent_category(points_path):
+    content = json.loads(points_path.read_text())
+    content['annotations'][3]['point'] = [6, 4]
+    content['categories'] = [
+        dict(id=1, name='animals'),
+        *(dict(category, supercategory='animals') for category in content['categories']),
+    ]
+    points_path.write_text(json.dumps(content))
+    images = read_point_images(points_path)
+    assert np.floor(images[0].points_xy).tolist() == [[5, 3]]
+    masks = [dict(image_id=7, category_id=2, segmentation=POLYGON)]
+    path = write(points_path.parent / 'm.json', masks)
+    (mask,) = open_masks(path, images, points_path=points_path).masks_of(images[0])
+    assert mask.label == images[0].labels[0] == 0

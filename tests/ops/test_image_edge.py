@@ -19,3 +19,11 @@ def test_per_cent_are_rounded():
     """100 % of 49 pixels can be 49.00000000000001, and is the edge all the same."""
     moved = onto_last_pixel([[49 * (1 + 1e-15), 49 * (1 + 1e-8)]], 49, 49)
     assert points_to_pixels(moved).tolist() == [[49, 48]]
+
+
+def test_no_resize_rounds_a_moved_point_onto_the_edge_again():
+    for side in (3, 40, 499, 4096):
+        (moved,) = onto_last_pixel([[side, side]], side, side)
+        for scale in np.random.default_rng(0).uniform(0.1, 10, 200):
+            assert (moved * scale < side * scale).all()
+            assert (np.float32(moved) * np.float32(scale) < np.float32(side * scale)).all()

@@ -202,3 +202,9 @@ def test_nearest_split_builds_its_method():
     )
     assert np.flatnonzero(result.instance_map[4] == 1).tolist() == list(range(11))
     assert np.flatnonzero(result.instance_map[4] == 2).tolist() == list(range(11, 21))
+
+
+def test_a_point_on_the_edge_is_on_the_last_pixel():
+    image, _ = two_squares()
+    found = run('discs', image, [[60, 40], [20, 20]], [0, 1])
+    assert found.instance_map[39, 59] == 1

@@ -113,6 +113,12 @@ def test_click_targets_are_three_by_three_cells_inside_the_grid():
     assert torch.equal(targets, expected)
 
 
+def test_a_click_on_the_edge_is_on_the_last_cell():
+    image = PointImage(np.zeros((40, 40, 3), np.uint8), np.array([[40.0, 40]]), np.arange(1))
+    targets = _click_targets(image, (10, 10), (0.25, 0.25))
+    assert (targets[8:, 8:] == 1).all() and targets.sum() == 4
+
+
 def test_background_of_the_agreement_map_is_background_with_and_without_the_head(images, tmp_path):
     model = train(images, tmp_path)
     image = images[0]

@@ -147,6 +147,12 @@ def test_wrong_points_are_refused(truth_folder, tmp_path, annotation, categories
         images[0]
 
 
+def test_a_point_on_the_edge_is_on_the_last_pixel(truth_folder, tmp_path):
+    points = write_points(tmp_path / 'points.json', [(3, 0, [40, 20])], categories=('cat',))
+    image = TruthImages([source(truth_folder, points)])[0]
+    assert np.floor(image.points_xy).tolist() == [[351, 175]]  # of 352 x 176
+
+
 def test_wrong_images_are_refused(truth_folder):
     images = TruthImages([source(truth_folder)])
     path = truth_folder.images / '2.png'
