@@ -4,6 +4,7 @@ from pathlib import Path
 
 TINY_SAM_KINDS = ('sam', 'sam_hq', 'sam2', 'sam3_tracker')
 _SIDE, _WIDTH = 64, 16
+_SPREAD = 1.0  # standard deviation of an output for inputs of deviation 1
 
 
 def write_tiny_sam(folder: str | Path, *, kind: str = 'sam', seed: int = 0) -> None:
@@ -98,4 +99,9 @@ def write_tiny_sam(folder: str | Path, *, kind: str = 'sam', seed: int = 0) -> N
         config = config_type(
             vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder
         )
-        model_type(config).save_pretrained(str(folder))
+        model = model_type(config)
+        # their own initial values are so small that the masks would not depend on the image
+        for weights in model.parameters():
+            if weights.ndim > 1:
+                torch.nn.init.normal_(weights, std=_SPREAD / weights[0].numel() ** 0.5)
+        model.save_pretrained(str(folder))
