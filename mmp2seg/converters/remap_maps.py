@@ -91,7 +91,7 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
         if not isinstance(number, int) or not 0 < number < IGNORE or number in seen:
             raise ValueError(
                 f'{json_path}: categories[{index}]: expected unique ids 1..{IGNORE - 1}, '
-                f'got {number!r}'
+                f'got {number!r:.60}'
             )
         seen.add(number)
     return {number: label + 1 for number, label in category_labels(json_path, categories).items()}
@@ -115,7 +115,7 @@ def read_mapping_file(path: str | Path) -> dict[int, int]:
         except ValueError:
             old = new = -1
         if not (0 <= old <= IGNORE and 0 <= new <= IGNORE):
-            raise ValueError(f"{path}:{number}: expected 'from to', both 0..255, got {line!r}")
+            raise ValueError(f"{path}:{number}: expected 'from to', both 0..255, got {line!r:.60}")
         if old in mapping:
             raise ValueError(f'{path}:{number}: {old} is already mapped to {mapping[old]}')
         mapping[old] = new

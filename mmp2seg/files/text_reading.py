@@ -1,5 +1,6 @@
-"""Read UTF-8 text files, with or without a byte order mark."""
+"""Read UTF-8 text files, with or without a byte order mark, and show text in messages."""
 
+import unicodedata
 from pathlib import Path
 
 
@@ -34,3 +35,17 @@ def decode_text(data: bytes, *, where: str | Path) -> str:
         raise ValueError(
             f'{where}: expected text in UTF-8, got the byte {byte:#04x} in line {line}'
         ) from error
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal obeys or does not show, for names in messages.
+
+    These are control characters, separators of lines, and the surrogates that stand for bytes of a
+    file name that are not UTF-8.
+    """
+    return ''.join(
+        character.encode('unicode_escape').decode()
+        if unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp')
+        else character
+        for character in text
+    )

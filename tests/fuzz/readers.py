@@ -340,7 +340,7 @@ def saved(content, **options):
 
 def mat(name, **fields):
     file = io.BytesIO()
-    scipy.io.savemat(file, {name: fields})
+    scipy.io.savemat(file, {name: fields}, do_compression=True)
     return file.getvalue()
 
 

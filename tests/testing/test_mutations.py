@@ -36,7 +36,7 @@ def test_a_json_is_mostly_still_one_with_other_values():
             return False
         return True
 
-    found = versions(mutate_json, JSON)
+    found = versions(mutate_json, JSON, 3000)
     assert sum(map(parses, found)) > len(found) / 2
     text = b'\n'.join(found)
     for part in (b'NaN', b'1e300', b'9' * 5000, b'../..', b'[' * 10_000, b'60000', b'.hidden'):
@@ -51,6 +51,6 @@ def test_a_text_gets_other_numbers_words_and_lines():
 
 
 def test_absolute_paths_are_below_the_folder_given():
-    text = b'\n'.join(versions(mutate_json, JSON, outside='/tmp/elsewhere'))
+    text = b'\n'.join(versions(mutate_json, JSON, 3000, outside='/tmp/elsewhere'))
     assert b'"/tmp/elsewhere/escaped.png"' in text
     assert b'"/escaped.png"' not in text
