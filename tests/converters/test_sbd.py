@@ -192,7 +192,7 @@ def test_broken_and_missing_files_are_named(roots):
             ValueError, match=r'inst/2008_1\.mat: expected a \.mat file with GTinst'
         ):
             read_sbd_maps(sbd, '2008_1', num_classes=3)
-    savemat(inst, {'GTinst': np.array([[None]], object)})
+    savemat(inst, {'GTinst': np.array([['x']], object)})
     with pytest.raises(ValueError, match=r'inst/2008_1\.mat: expected a struct GTinst, got'):
         merge(roots)
     savemat(inst, {'other': 1})

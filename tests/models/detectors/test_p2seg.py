@@ -394,6 +394,7 @@ def test_padding_does_not_change_the_propagated_scores(dataset):
     pad = torch.nn.functional.pad
     wider = [pad(one, (0, 8, 0, 8), value=value) for one, value in zip(maps, values, strict=True)]
     data['inputs'] = pad(data['inputs'], (0, 16, 0, 16))
+    data['data_samples'][0].set_metainfo(dict(pad_shape=tuple(data['inputs'].shape[-2:])))
     (padded,) = _image_scores(model, data, wider)
     assert torch.allclose(padded[..., :36, :44], scores[..., :36, :44], atol=1e-5)
 
