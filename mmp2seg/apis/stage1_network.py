@@ -17,6 +17,7 @@ from torch import nn
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.pseudo_labels import label_dataset, stage1_model
 from mmp2seg.apis.runner import load_images_by_name, require_checkpoint
+from mmp2seg.files.text_reading import printable
 from mmp2seg.models.pretrained import WrongCheckpointError, require_entries
 from mmp2seg.registry import MODELS, TRANSFORMS
 
@@ -140,7 +141,7 @@ def load_weights(model: nn.Module, checkpoint: str) -> dict:
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
         state = dict(content.get('state_dict', content))
     except Exception as error:  # of the network, the file system, pickle, zip, ...
-        reason = str(error).strip().split('\n')[0]
+        reason = printable(str(error).strip().split('\n')[0])
         raise CommandError(
             f'{checkpoint}: expected a checkpoint, it cannot be read '
             f'({type(error).__name__}: {reason:.200})'

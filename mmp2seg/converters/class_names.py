@@ -16,18 +16,21 @@ def resolve_classes(names: Sequence[str]) -> list[str]:
             the path of a UTF-8 text file with one name per line.
 
     Raises:
-        ValueError: there are no names, a name is repeated, or the file is not UTF-8.
+        ValueError: there are no names, a name is repeated, or the file is not UTF-8; the message
+            names the file, if the names are in one.
     """
     if len(names) == 1 and names[0] in _KNOWN:
         import mmdet.datasets  # takes seconds, and most names need it not
 
         return list(getattr(mmdet.datasets, _KNOWN[names[0]]).METAINFO['classes'])
+    where = ''
     if len(names) == 1 and Path(names[0]).is_file():
+        where = f'{names[0]}: '
         lines = read_text(names[0]).splitlines()
         names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise ValueError('expected at least one class name, got none')
+        raise ValueError(f'{where}expected at least one class name, got none')
     twice = [name for place, name in enumerate(names) if name in names[:place]]
     if twice:
-        raise ValueError(f'expected unique class names, got {twice[0]!r} twice')
+        raise ValueError(f'{where}expected unique class names, got {twice[0]!r:.60} twice')
     return list(names)

@@ -124,7 +124,7 @@ def read_mapping_file(path: str | Path) -> dict[int, int]:
         except ValueError:
             old = new = -1
         if not (0 <= old <= IGNORE and 0 <= new <= IGNORE):
-            raise ValueError(f"{path}:{number}: expected 'from to', both 0..255, got {line!r}")
+            raise ValueError(f"{path}:{number}: expected 'from to', both 0..255, got {line!r:.60}")
         if old in mapping:
             raise ValueError(f'{path}:{number}: {old} is already mapped to {mapping[old]}')
         mapping[old] = new

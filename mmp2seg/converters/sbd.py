@@ -8,6 +8,9 @@ minus VOC's val, is the set of 10 582 images known as train_aug.
 """
 
 import dataclasses
+import io
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -186,18 +189,42 @@ def read_sbd_maps(
 def _read_struct(path: Path, name: str) -> np.void:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file')
+    data = path.read_bytes()
     try:
-        return loadmat(path, variable_names=[name])[name][0, 0]
+        _check_sums(data)
+        content = loadmat(io.BytesIO(data), variable_names=[name])[name][0, 0]
     except Exception as error:  # scipy's errors for broken files have no common base class
-        raise ValueError(f'{path}: expected a .mat file with {name}, {error!r}') from error
+        raise ValueError(f'{path}: expected a .mat file with {name}, {error!r:.200}') from error
+    if not isinstance(content, np.void):
+        raise ValueError(f'{path}: expected a struct {name}, got {content!r:.60}')
+    return content
 
 
-def _read_field(struct: np.void, name: str, path: Path) -> np.ndarray:
-    if name not in (struct.dtype.names or ()):
-        raise ValueError(f'{path}: expected a field {name}, got {struct.dtype.names}')
-    values = struct[name]
-    if values.dtype.kind not in 'uif':
-        raise ValueError(f'{path}: expected numbers in {name}, got {values.dtype}')
+def _check_sums(data: bytes) -> None:
+    """Check the compressed parts of a .mat file, as scipy does not: it can crash on broken ones.
+
+    Layout: 128 bytes of header, whose last two give the byte order, then parts with their type and
+    length, 15 = compressed (MAT-File Format, MathWorks).
+
+    Raises:
+        zlib.error: a part is broken.
+    """
+    order = '<' if data[126:128] == b'IM' else '>'
+    place = 128
+    while place + 8 <= len(data):
+        kind, length = struct.unpack_from(f'{order}II', data, place)
+        if kind != 15:
+            return
+        zlib.decompress(data[place + 8 : place + 8 + length])
+        place += 8 + length
+
+
+def _read_field(content: np.void, name: str, path: Path) -> np.ndarray:
+    if name not in (content.dtype.names or ()):
+        raise ValueError(f'{path}: expected a field {name}, got {content.dtype.names}')
+    values = content[name]
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in 'uif':
+        raise ValueError(f'{path}: expected numbers in {name}, got {values!r:.60}')
     return values
 
 

@@ -10,8 +10,9 @@ from mmp2seg.datasets.point_reading import parse_point
 from mmp2seg.files.text_reading import read_text
 
 _HALF = Decimal('0.5')
-# Add and subtract 0.5 in decimal arithmetic; with floats, small coordinates would lose digits.
-_DECIMAL = Context(prec=50)
+# Add and subtract 0.5 in decimal arithmetic; with floats, small coordinates would lose digits. The
+# smallest float64 has 324 zeros after the point.
+_DECIMAL = Context(prec=400)
 
 
 def write_point_txt(path: str | Path, points_xy: np.ndarray, labels: Sequence[int]) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
+from mmp2seg.files.text_reading import printable
+
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 # Of an image or a mask. It is Pillow's limit: a small file can hold far more, to fill the memory.
 MAX_PIXELS = 178_956_970
@@ -106,9 +108,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def shorten_names(names: Sequence[str], *, shown: int = _SHOWN_NAMES) -> str:
-    """Join the first ``shown`` names of a list, and append the number of remaining names."""
+    """Join the first ``shown`` names of a list, and append the number of remaining names.
+
+    Characters that a terminal does not show are escaped.
+    """
     more = len(names) - shown
-    return ', '.join(names[:shown]) + (f' and {more} more' if more > 0 else '')
+    return printable(', '.join(names[:shown])) + (f' and {more} more' if more > 0 else '')
 
 
 def _find(folder: Path, pattern: str, *, suffixes: Sequence[str], kind: str) -> dict[str, Path]:

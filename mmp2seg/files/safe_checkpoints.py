@@ -43,11 +43,11 @@ def require_weights(path: str | Path) -> None:
 
 
 def _unsafe_names(path: str | Path) -> list[str]:
-    if zipfile.is_zipfile(path):
-        try:
+    try:
+        if zipfile.is_zipfile(path):
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
-        except (ValueError, RuntimeError, pickle.UnpicklingError):
-            return []  # it is no checkpoint
+    except Exception:  # a broken zip, or one that is no checkpoint: torch has no common error
+        return []
     try:  # of torch before 1.6
         torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:

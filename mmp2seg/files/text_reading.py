@@ -1,6 +1,7 @@
-"""Read UTF-8 text files, with or without a byte order mark, and UTF-16 with one."""
+"""Read text files, UTF-8 or UTF-16 with a byte order mark, and show text in messages."""
 
 import codecs
+import unicodedata
 from pathlib import Path
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -44,3 +45,17 @@ def decode_text(data: bytes, *, where: str | Path, encoding: str | None = None) 
         ) from error
     except LookupError as error:
         raise ValueError(f'expected the name of an encoding, got {encoding!r}') from error
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal obeys or does not show, for names in messages.
+
+    These are control characters, separators of lines, and the surrogates that stand for bytes of a
+    file name that are not UTF-8.
+    """
+    return ''.join(
+        character.encode('unicode_escape').decode()
+        if unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp')
+        else character
+        for character in text
+    )

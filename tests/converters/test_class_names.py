@@ -30,3 +30,7 @@ def test_no_names_and_names_twice(tmp_path):
             resolve_classes(names)
     with pytest.raises(ValueError, match="'cat' twice"):
         resolve_classes(['cat', 'dog', 'cat'])
+    (tmp_path / 'twice.txt').write_text('cat\ncat\n')
+    for name in ('empty.txt', 'twice.txt'):
+        with pytest.raises(ValueError, match=f'{name}: expected'):
+            resolve_classes([str(tmp_path / name)])

@@ -183,6 +183,18 @@ def test_broken_and_missing_files_are_named(roots):
         inst.write_bytes(broken)
         with pytest.raises(ValueError, match=r'inst/2008_1\.mat: expected a \.mat file with GT'):
             merge(roots)
+    objects = dict(Segmentation=OBJECTS, Categories=[1, 2, 3])
+    savemat(inst, {'GTinst': objects}, do_compression=True)
+    packed = inst.read_bytes()
+    for place in range(140, len(packed) - 5):  # scipy reads some of them, and crashes on others
+        inst.write_bytes(packed[:place] + bytes([packed[place] ^ 255]) + packed[place + 1 :])
+        with pytest.raises(
+            ValueError, match=r'inst/2008_1\.mat: expected a \.mat file with GTinst'
+        ):
+            read_sbd_maps(sbd, '2008_1', num_classes=3)
+    savemat(inst, {'GTinst': np.array([['x']], object)})
+    with pytest.raises(ValueError, match=r'inst/2008_1\.mat: expected a struct GTinst, got'):
+        merge(roots)
     savemat(inst, {'other': 1})
     with pytest.raises(ValueError, match=r'inst/2008_1\.mat: expected a \.mat file with GTinst'):
         merge(roots)

@@ -92,6 +92,7 @@ def test_long_lists_are_shortened():
     names = [str(number) for number in np.arange(12)]
     assert shorten_names(names[:2]) == '0, 1'
     assert shorten_names(names) == '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more'
+    assert shorten_names(['a\n\x1b[2J', 'é\udcff']) == 'a\\n\\x1b[2J, é\\udcff'
 
 
 HIDDEN = ('.a.jpg', '._b.png', '.checkpoints/b.jpg', 'sub/.thumbs/deep/c.png')

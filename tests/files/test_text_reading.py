@@ -1,6 +1,6 @@
 import pytest
 
-from mmp2seg.files.text_reading import decode_text, read_text
+from mmp2seg.files.text_reading import decode_text, printable, read_text
 
 
 def test_text_with_and_without_a_mark(tmp_path):
@@ -39,3 +39,16 @@ def test_missing_file(tmp_path):
     for path in (tmp_path / 'a.txt', tmp_path):
         with pytest.raises(FileNotFoundError, match=f'{path}: there is no such file'):
             read_text(path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'shown'),
+    [
+        ('a b\u00e9\u4e2d\U0001f4a5.png', 'a b\u00e9\u4e2d\U0001f4a5.png'),
+        ('a\nb\r\x00', 'a\\nb\\r\\x00'),
+        ('\x1b[31mred', '\\x1b[31mred'),
+        ('\u2028\udcff', '\\u2028\\udcff'),
+    ],
+)
+def test_printable_escapes_what_a_terminal_obeys_or_does_not_show(text, shown):
+    assert printable(text) == shown

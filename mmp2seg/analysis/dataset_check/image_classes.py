@@ -65,5 +65,5 @@ def _parse_class(word: str, num_classes: int, where: str) -> int:
     except ValueError:
         value = float('nan')
     if not (value.is_integer() and 0 <= value < num_classes):
-        raise ValueError(f'{where}: expected a class 0..{num_classes - 1}, got {word!r}')
+        raise ValueError(f'{where}: expected a class 0..{num_classes - 1}, got {word!r:.60}')
     return int(value)

@@ -27,6 +27,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         tree = ast.parse(read_text(path))
     except SyntaxError as error:
         raise ValueError(f'{path}: line {error.lineno}: {error.msg}') from error
+    except (ValueError, RecursionError, MemoryError) as error:  # of zero bytes, or too deep
+        raise ValueError(f'{path}: expected the Python of a config, {error!r:.200}') from error
     settings = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

@@ -235,7 +235,8 @@ class P2Seg(BaseDetector):
         """Compute the maps of each image in its original frame (H', W'), undoing resize and flips.
 
         To save memory, this yields one image at a time, with the scores of only background and the
-        classes of its points.
+        classes of its points. The network sees images of different sizes one size after the other,
+        without the padding that the batch added: an image gets the same maps in any batch.
 
         Args:
             batch_inputs, batch_data_samples: see :meth:`predict`. The metainfo ``flip`` and
@@ -245,7 +246,22 @@ class P2Seg(BaseDetector):
         Yields:
             ImageMaps: of each image.
         """
-        yield from self.original_maps(self._forward(batch_inputs), batch_inputs, batch_data_samples)
+        batch_size = tuple(batch_inputs.shape[-2:])
+        sizes = [tuple(sample.get('pad_shape', batch_size)[:2]) for sample in batch_data_samples]
+        raw_maps: dict[tuple[int, int], RawMaps] = {}
+        for index, sample in enumerate(batch_data_samples):
+            size = sizes[index]
+            members = [other for other, its_size in enumerate(sizes) if its_size == size]
+            if size not in raw_maps:
+                raw_maps[size] = self._forward(batch_inputs[members, :, : size[0], : size[1]])
+            place = members.index(index)
+            one = slice(place, place + 1)
+            logits, offset, embedding = raw_maps[size]
+            yield from self.original_maps(
+                (logits[one], offset[one], None if embedding is None else embedding[one]),
+                batch_inputs[index : index + 1, :, : size[0], : size[1]],
+                [sample],
+            )
 
     def original_maps(
         self,

@@ -43,6 +43,10 @@ def test_settings_are_read_without_running_them(tmp_path):
 def test_a_config_that_is_no_python(tmp_path):
     path = tmp_path / 'config.py'
     path.write_text('a = 1\nb = = 2\n')
+    for text in ('a = 1\0', f'a = {"[" * 9000}{"]" * 9000}', 'a = ' + '-' * 200_000 + '1'):
+        (tmp_path / 'deep.py').write_text(text)
+        with pytest.raises(ValueError, match=r'deep.py: '):
+            read_settings(tmp_path / 'deep.py')
     with pytest.raises(ValueError, match=r'config.py: line 2: invalid syntax'):
         read_settings(path)
 

@@ -104,6 +104,39 @@ def test_images_of_different_sizes_go_together(dataset, tmp_path):
     assert [sample.pred_instances.masks.shape[1:] for sample in results] == [(40, 48), (52, 33)]
 
 
+@pytest.fixture
+def sizes(tmp_path):
+    """Samples of images of five sizes, of which two share one when padded."""
+    samples = []
+    for index, size in enumerate([(40, 48), (64, 50), (52, 33), (90, 120), (47, 41)]):
+        (tmp_path / str(index)).mkdir()
+        files = write_tiny_voc(tmp_path / str(index), size=size)
+        samples += list(PointVOCDataset(**files, pipeline=TRAIN))[:2]
+    return samples
+
+
+def test_an_image_gets_the_same_masks_in_any_batch(sizes):
+    # A network that looks at nothing but itself: what the batch pads must not reach an image.
+    model = _model(test_cfg=dict(use_weak_map=False, return_maps=True))
+    for _ in range(3):  # batch norm with other statistics than 0 and 1
+        model(**model.data_preprocessor(pseudo_collate(sizes[:2]), True), mode='loss')
+    model.eval()
+
+    def predict(samples):
+        with torch.no_grad():
+            return model.test_step(copy.deepcopy(pseudo_collate(samples)))
+
+    together = predict(sizes[:8]) + predict(sizes[8:])
+    shuffled = predict(sizes[::-1])[::-1]
+    for one, others in zip(sizes, zip(together, shuffled, strict=True), strict=True):
+        (alone,) = predict([one])
+        for other in others:
+            assert torch.equal(other.pred_instances.masks, alone.pred_instances.masks)
+            assert torch.equal(other.pred_sem_seg.sem_seg, alone.pred_sem_seg.sem_seg)
+            torch.testing.assert_close(other.pred_offset.offset, alone.pred_offset.offset)
+            torch.testing.assert_close(other.pred_instances.scores, alone.pred_instances.scores)
+
+
 def test_refined_targets_begin_at_their_iteration(dataset, hub):
     model = _model(distiller=dict(type='mmp2seg.MutualDistiller', rounds=0, refine_begin=5))
     model.offset_head.predictor.bias.data[0] = 9.0  # the left bar lands on the right one's side
@@ -361,6 +394,7 @@ def test_padding_does_not_change_the_propagated_scores(dataset):
     pad = torch.nn.functional.pad
     wider = [pad(one, (0, 8, 0, 8), value=value) for one, value in zip(maps, values, strict=True)]
     data['inputs'] = pad(data['inputs'], (0, 16, 0, 16))
+    data['data_samples'][0].set_metainfo(dict(pad_shape=tuple(data['inputs'].shape[-2:])))
     (padded,) = _image_scores(model, data, wider)
     assert torch.allclose(padded[..., :36, :44], scores[..., :36, :44], atol=1e-5)
 
