@@ -10,6 +10,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
+from mmp2seg.files.folder_lock import FolderInUse
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
 from mmp2seg.models.pretrained import WrongCheckpointError
@@ -191,11 +192,12 @@ def run_test(cfg: Config) -> dict:
         dict: the metrics.
 
     Raises:
-        CommandError: the checkpoint is of another network or of other classes.
+        CommandError: the checkpoint is of another network or of other classes, or another command
+            writes the same file.
     """
     try:
         return build_runner(cfg).test()
-    except WrongCheckpointError as error:
+    except (WrongCheckpointError, FolderInUse) as error:
         raise CommandError(str(error)) from error
 
 

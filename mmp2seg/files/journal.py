@@ -6,7 +6,7 @@ import time
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmp2seg.files.json_reading import parse_json
 
@@ -28,15 +28,17 @@ class JournalEntries(Mapping[Hashable, Any]):
         self.path = Path(path)
         self.end = 0  # of the last whole line
         self._places: dict[Hashable, int] = {}
+        self._file: BinaryIO | None = None
         if self.path.is_file():
             self._scan(json.loads(json.dumps(plan)))  # as it is read: lists, no tuples
 
     def __getitem__(self, key: Hashable) -> Any:
         """Read an entry."""
         place = self._places[key]
-        with open(self.path, 'rb') as file:
-            file.seek(place)
-            return json.loads(file.readline())[1]
+        if self._file is None:
+            self._file = open(self.path, 'rb')  # noqa: SIM115, see close
+        self._file.seek(place)
+        return json.loads(self._file.readline())[1]
 
     def __iter__(self) -> Iterator[Hashable]:
         """Iterate over the keys, in the order of their first entries."""
@@ -49,6 +51,12 @@ class JournalEntries(Mapping[Hashable, Any]):
     def add(self, key: Hashable, place: int) -> None:
         """Say where in the file the entry of a key is."""
         self._places[key] = place
+
+    def close(self) -> None:
+        """Close the file; it is opened again when an entry is read."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _scan(self, plan: Any) -> None:
         with open(self.path, 'rb') as file:
@@ -114,6 +122,7 @@ class Journal:
     def close(self) -> None:
         """Close the file; the entries can still be read."""
         self._file.close()
+        self.entries.close()
 
     def remove(self) -> None:
         """Remove the file when all of the work is done."""
