@@ -35,6 +35,8 @@ COMMANDS = {
         'predict.py',
         'write a mask for every point of your own images, with a trained network',
     ),
+    'merge': ('merge.py', 'join point jsons or pseudo label jsons of different images'),
+    'split': ('split.py', 'split a point json or a pseudo label json by images'),
     'report': ('report.py', 'write a report of a training and its pseudo labels as HTML'),
 }
 CONVERTER_FOLDERS = ('dataset_converters', 'model_converters')

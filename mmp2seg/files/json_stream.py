@@ -22,6 +22,7 @@ def stream_json_object(
     path: str | Path,
     *,
     lists: Sequence[str],
+    optional: Sequence[str] = (),
     skip: Sequence[str] = (),
     data: bytes | None = None,
 ) -> Iterator[tuple[str, int | None, Any]]:
@@ -32,12 +33,13 @@ def stream_json_object(
     Args:
         path: the file.
         lists: keys whose lists are read by entry; they are required.
+        optional: keys whose lists are read by entry, if they are there.
         skip: keys whose values are left out; lists are read by entry for this.
         data: content of the file, if it was read already.
 
     Yields:
-        tuple: in the order of the file, for each entry of ``lists`` the key, the position (from 0)
-        and the entry; for each other key the key, None and its value.
+        tuple: in the order of the file, for each entry of these lists the key, the position (from
+        0) and the entry; for an empty list, and for each other key, the key, None and the value.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -50,13 +52,14 @@ def stream_json_object(
     with open(path, 'rb') if data is None else io.BytesIO(data) as file:
         seen: dict[str, list] = {}
         try:
-            for key, index, value in _Scanner(file).read_object({*lists, *skip}):
+            by_entry = {*lists, *optional}
+            for key, index, value in _Scanner(file).read_object({*by_entry, *skip}):
                 if index == _STARTS:
                     if key in seen:
-                        raise _RepeatedKeyError(f'{path}: expected each key once, got {key!r} twice')
+                        raise ValueError(f'{path}: expected each key once, got {key!r} twice')
                     seen[key] = []
                 elif key not in skip:
-                    if index is None and key in lists:
+                    if index is None and key in by_entry:
                         require_lists(path, {key: value}, [key])
                     yield key, index, value
         except _NotJsonError as error:
@@ -65,6 +68,15 @@ def stream_json_object(
             require_lists(path, content, lists)
             raise ValueError(f'{path}: invalid json') from error
     require_lists(path, seen, lists)
+
+
+def read_json_without(path: str | Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read a json object without the values of some keys, which are never in memory as a whole.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`stream_json_object`.
+    """
+    return {key: value for key, _, value in stream_json_object(path, lists=(), skip=keys)}
 
 
 def write_json_object(path: str | Path, fields: Iterable[tuple[str, Any]]) -> None:
@@ -111,10 +123,6 @@ class _NotJsonError(Exception):
     """The file is not a json object."""
 
 
-class _RepeatedKeyError(ValueError):
-    """The object has a key twice."""
-
-
 class _Scanner:
     """Reads a json object from a file in chunks."""
 
@@ -136,8 +144,11 @@ class _Scanner:
                 raise _NotJsonError
             yield key, _STARTS, None
             if key in lists and self._next() == '[':
+                index = None
                 for index, entry in enumerate(self._read_list()):
                     yield key, index, entry
+                if index is None:
+                    yield key, None, []
             else:
                 yield key, None, self._read()
             self._expect_comma_before('}')
@@ -154,10 +165,12 @@ class _Scanner:
 
     def _expect_comma_before(self, end: str) -> None:
         """Go over the comma after an entry, if there is another one."""
-        if self._next() != end:
-            self._expect(',')
-            if self._next() == end:
-                raise _NotJsonError
+        found = self._next()
+        if found == ',':
+            self._at += 1
+            found = '' if self._next() == end else end
+        if found != end:
+            raise _NotJsonError
 
     def _expect(self, character: str) -> None:
         if self._next() != character:
@@ -166,6 +179,8 @@ class _Scanner:
 
     def _next(self) -> str:
         """Return the next character that is not white space, '' at the end."""
+        if (character := self._text[self._at : self._at + 1]) > ' ':
+            return character
         while True:
             self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text) or not self._read_chunk():

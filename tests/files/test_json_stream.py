@@ -5,7 +5,11 @@ import pytest
 from mmp2seg.files import json_stream
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.json_reading import read_json_object
-from mmp2seg.files.json_stream import stream_json_object, write_json_object
+from mmp2seg.files.json_stream import (
+    read_json_without,
+    stream_json_object,
+    write_json_object,
+)
 
 CONTENT = {
     'info': {'a, ]': ['}', 1.5]},
@@ -35,15 +39,25 @@ def test_the_content_does_not_depend_on_the_chunks(tmp_path, monkeypatch, chunk,
     path = tmp_path / 'a.json'
     path.write_text(json.dumps(CONTENT, indent=indent, ensure_ascii=False), encoding=encoding)
     found = collect(path, lists=('images', 'annotations'))
-    assert {'annotations': [], **found} == CONTENT
+    assert found == CONTENT
     assert collect(path, lists=('images',), data=path.read_bytes()) == CONTENT
+
+
+def test_optional_lists(tmp_path):
+    path = tmp_path / 'a.json'
+    write_json(path, CONTENT)
+    assert collect(path, lists=(), optional=('images', 'gone')) == CONTENT
+    with pytest.raises(ValueError, match=r"a\.json: expected a list 'numbers', got 12.5"):
+        collect(path, lists=(), optional=('numbers',))
 
 
 def test_skipped_keys(tmp_path):
     path = tmp_path / 'a.json'
     write_json(path, CONTENT)
     found = collect(path, lists=('annotations',), skip=('images', 'info', 'gone'))
-    assert found == {'numbers': 12.5, 'end': 1e30}
+    assert found == {'numbers': 12.5, 'annotations': [], 'end': 1e30}
+    without = read_json_without(path, ['images'])
+    assert without == {key: value for key, value in CONTENT.items() if key != 'images'}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +81,7 @@ def test_errors_are_those_of_reading_at_once(tmp_path, monkeypatch, text, chunk)
 
 
 def test_a_missing_file_and_a_key_given_twice(tmp_path):
-    with pytest.raises(FileNotFoundError, match='gone.json: there is no such file'):
+    with pytest.raises(FileNotFoundError, match=r'gone\.json: there is no such file'):
         collect(tmp_path / 'gone.json', lists=())
     (tmp_path / 'a.json').write_text('{"a": [1], "a": [2]}')
     with pytest.raises(ValueError, match="a.json: expected each key once, got 'a' twice"):

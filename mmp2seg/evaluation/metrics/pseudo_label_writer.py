@@ -212,12 +212,14 @@ def _read_ann_file(path: str) -> tuple[dict[int, tuple[str, int, int]], list[dic
     categories: list[dict] = []
     entries = stream_json_object(path, lists=('images', 'categories'), skip=('annotations',))
     for part, index, entry in entries:
+        if index is None:
+            continue
         if part == 'images':
             require_keys(path, part, [entry], ('id', 'file_name', 'height', 'width'), start=index)
             if entry['id'] in images:
                 raise ValueError(f'{path}: expected image ids that differ, got one twice')
             images[entry['id']] = (entry['file_name'], entry['height'], entry['width'])
-        elif part == 'categories':
+        else:
             require_keys(path, part, [entry], ('id', 'name'), start=index)
             categories.append(entry)
     return images, categories
@@ -226,4 +228,4 @@ def _read_ann_file(path: str) -> tuple[dict[int, tuple[str, int, int]], list[dic
 def _images_of(path: str) -> Iterator[dict]:
     """Read the images of a COCO json one after the other."""
     entries = stream_json_object(path, lists=('images',), skip=('annotations',))
-    return (entry for part, _, entry in entries if part == 'images')
+    return (entry for part, index, entry in entries if part == 'images' and index is not None)
