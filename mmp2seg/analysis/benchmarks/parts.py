@@ -347,7 +347,8 @@ def measure_scale(case: Case, settings: Settings) -> list[Row]:
             replace(settings, repeat=0),
             warm_up=dict(images=SCALE_WARM_UP, points=points),
         )
-        rows.append(Row('scale', f'{title}, {case.scale} images of {points} points', found))
+        note = f'{sum(found.cpu_seconds):.1f} s of CPU time' if found.cpu_seconds else ''
+        rows.append(Row('scale', f'{title}, {case.scale} images of {points} points', found, note))
     return rows
 
 

@@ -1,6 +1,8 @@
 """PseudoLabelWriter: the predictions of stage 1 as labels for stage 2."""
 
+import contextlib
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -22,6 +24,9 @@ from mmp2seg.pseudo_labels.shards import (
 )
 from mmp2seg.registry import METRICS
 from mmp2seg.version import __version__
+
+_AT_WORK, _FAILED, _DONE = 'at work', 'failed', 'done'
+_SIGN_SECONDS = 5.0
 
 
 @METRICS.register_module()
@@ -101,19 +106,23 @@ class PseudoLabelWriter(BaseMetric):
         Raises:
             ValueError: the results of a process are not on the file system of the first one, or
                 entries do not fit the images.
+            RuntimeError: in the other processes, with the message of the first one.
         """
         shards, self._shards = self._opened_shards(), None
         shards.close()
         counts = all_gather_object(len(shards))
-        figures = [None]
-        if is_main_process():
+        if not is_main_process():
+            return _wait_for_figures()
+        try:
             joined = shards.joined(counts)
-            written = self._write(joined)
-            joined.close()
+            with contextlib.closing(joined):
+                figures = self._figures(self._write(joined))
             shards.remove()
-            figures = [self._figures(written)]
-        broadcast_object_list(figures)
-        return figures[0]
+        except Exception as error:
+            broadcast_object_list([_FAILED, str(error)])
+            raise
+        broadcast_object_list([_DONE, figures])
+        return figures
 
     def compute_metrics(self, results: list) -> dict:
         """Not used: :meth:`evaluate` reads the results from the disk."""
@@ -148,7 +157,7 @@ class PseudoLabelWriter(BaseMetric):
         try:
             written = write_labels(
                 self.outfile,
-                lambda: joined,
+                lambda: _with_signs_of_life(joined),
                 categories=self.categories,
                 info=info,
                 images=images,
@@ -204,6 +213,30 @@ class PseudoLabelWriter(BaseMetric):
                 logger='current',
                 level=logging.WARNING,
             )
+
+
+def _with_signs_of_life(joined: JoinedShards) -> Iterator[ImageEntries]:
+    """Tell the other processes regularly that this one is at work.
+
+    They wait in :func:`_wait_for_figures`, and the wait for one message is limited: NCCL ends the
+    process after 10 minutes, while a million images take longer.
+    """
+    last = time.monotonic()
+    for found in joined:
+        if time.monotonic() - last >= _SIGN_SECONDS:
+            broadcast_object_list([_AT_WORK, None])
+            last = time.monotonic()
+        yield found
+
+
+def _wait_for_figures() -> dict:
+    """Return the figures that the first process sends when it has written the json."""
+    message = [_AT_WORK, None]
+    while message[0] == _AT_WORK:
+        broadcast_object_list(message)
+    if message[0] == _FAILED:
+        raise RuntimeError(f'the first process ended: {message[1]}')
+    return message[1]
 
 
 def _read_ann_file(path: str) -> tuple[dict[int, tuple[str, int, int]], list[dict]]:

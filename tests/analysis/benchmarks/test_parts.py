@@ -192,3 +192,6 @@ def test_large_files_are_written_read_split_and_merged(measured, monkeypatch):
         'split into 4 and merge points',
     ]
     assert all(', 5 images of 7' in row.what for row in rows)
+    cpu = Measurement((1.0,), 5.0, (0.25, 0.5))
+    monkeypatch.setattr(parts, 'measure_in_fresh_process', lambda *args, **options: cpu)
+    assert parts.measure_scale(CASE, SETTINGS)[0].compared == '0.8 s of CPU time'
