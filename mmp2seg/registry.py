@@ -10,6 +10,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
@@ -30,7 +31,9 @@ DATASETS = _child(
     'mmp2seg.datasets.point_voc',
     'mmp2seg.datasets.pseudo_label_coco',
 )
-DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmp2seg.datasets.samplers')
+DATA_SAMPLERS = _child(
+    MMENGINE_DATA_SAMPLERS, 'mmp2seg.datasets.samplers', 'mmp2seg.engine.label_loop'
+)
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmp2seg.datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'mmp2seg.models', 'mmp2seg.segmenters')
 TASK_UTILS = _child(
@@ -45,5 +48,6 @@ HOOKS = _child(
     'mmp2seg.engine.iteration_seed_hook',
     'mmp2seg.engine.points_visualization_hook',
 )
+LOOPS = _child(MMENGINE_LOOPS, 'mmp2seg.engine.label_loop')
 FUNCTIONS = _child(MMENGINE_FUNCTIONS, 'mmp2seg.engine.data_workers')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'mmp2seg.visualization.points_visualizer')

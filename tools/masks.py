@@ -123,6 +123,7 @@ def main(argv: list[str]) -> int:
     from mmp2seg.apis.runner import load_config
     from mmp2seg.converters.class_names import resolve_classes
     from mmp2seg.converters.points_file import read_points_and_report
+    from mmp2seg.files.json_stream import read_json_without
 
     cfg = load_config(
         resolve_config(args.config or SEGMENTERS[args.segmenter]), cfg_options=args.cfg_options
@@ -177,7 +178,11 @@ def main(argv: list[str]) -> int:
         print('\nInterrupted. The same command continues from here.', file=sys.stderr)
         return 130
     print()
-    print('\n'.join([run.describe(outfile), *describe_dropped(run.labels)]))
+    print(
+        '\n'.join(
+            [run.describe(outfile), *describe_dropped(read_json_without(outfile, ['annotations']))]
+        )
+    )
     for name, folder in (('semantic maps', args.maps), ('pictures', args.draw)):
         if folder is not None:
             print(f'{name}: {folder}')

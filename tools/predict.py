@@ -87,12 +87,13 @@ def report(args, figures: dict) -> None:
 
     from mmp2seg.apis.predictions import describe_dropped, draw_labels
     from mmp2seg.apis.pseudo_labels import describe_labels
+    from mmp2seg.files.json_stream import read_json_without
     from mmp2seg.pseudo_labels.coco_json import load
 
-    labels = load(args.out)
     if args.draw is not None:
-        draw_labels(labels, args.images, args.draw, track=track_iter_progress)
+        draw_labels(load(args.out), args.images, args.draw, track=track_iter_progress)
         print(f'\npictures: {args.draw}')
+    labels = read_json_without(args.out, ['annotations'])
     print('\n'.join([describe_labels(args.out, figures), *describe_dropped(labels)]))
 
 

@@ -39,6 +39,8 @@ COMMANDS = {
         'refine_labels.py',
         "replace masks by those of SAM's candidates that agree with them",
     ),
+    'merge': ('merge.py', 'join point jsons or pseudo label jsons of different images'),
+    'split': ('split.py', 'split a point json or a pseudo label json by images'),
     'report': ('report.py', 'write a report of a training and its pseudo labels as HTML'),
 }
 CONVERTER_FOLDERS = ('dataset_converters', 'model_converters')

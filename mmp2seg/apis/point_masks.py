@@ -19,18 +19,18 @@ from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.network_maps import NetworkMaps
 from mmp2seg.apis.point_result import result_of_segmentation
 from mmp2seg.codecs import DROP_REASONS
-from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.files.journal import Journal
-from mmp2seg.files.json_reading import is_integer
+from mmp2seg.files.json_reading import is_integer, read_json
 from mmp2seg.models.pretrained import (
     PretrainedWeightsError,
     init_weights_quietly,
     require_pretrained,
 )
 from mmp2seg.pseudo_labels.coco_json import assemble
+from mmp2seg.pseudo_labels.shards import ImageEntries, LabelCounts, write_labels
 from mmp2seg.registry import MODELS
 from mmp2seg.segmenters import PointSegmentation
 from mmp2seg.segmenters.class_head_training import ClassHeadTraining, PointImage
@@ -46,21 +46,29 @@ class MaskRun:
     """What :func:`write_point_masks` did.
 
     Attributes:
-        labels: content of the json.
+        counts: numbers of images, masks and points without a mask.
         num_before: images that an interrupted run had finished.
         seconds: time for the other images.
+        outfile: the json; None: none was written.
+        content: content of the json, if none was written.
     """
 
-    labels: dict[str, Any]
+    counts: LabelCounts
     num_before: int
     seconds: float
+    outfile: str | Path | None
+    content: dict[str, Any] | None = None
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Content of the json; it is read at each access."""
+        return read_json(self.outfile) if self.content is None else self.content
 
     def describe(self, outfile: str) -> str:
         """Return a summary for the terminal."""
-        num_images = len(self.labels['images'])
-        dropped = Counter(entry['reason'] for entry in self.labels['dropped_points'])
+        num_images, dropped = self.counts.num_images, self.counts.num_dropped
         lines = [
-            f'{outfile}: {len(self.labels["annotations"])} masks in {num_images} images',
+            f'{outfile}: {self.counts.num_instances} masks in {num_images} images',
             f'points without a mask: {sum(dropped.values())}',
         ]
         lines += [f'  {reason}: {dropped[reason]}' for reason in DROP_REASONS if dropped[reason]]
@@ -167,8 +175,8 @@ def write_point_masks(
     """Segment the images of a point json one after the other, and write what was found.
 
     Files are written atomically. The results of finished images are kept in ``<outfile>.partial``
-    until the json is complete: after an interruption, the same call goes on where it stopped. The
-    memory does not grow with the number of images, apart from the encoded masks.
+    until the json is complete: after an interruption, the same call goes on where it stopped. With
+    ``outfile``, memory holds the masks of one image.
 
     Args:
         segmenter: see :func:`build_point_segmenter`.
@@ -204,7 +212,7 @@ def write_point_masks(
     if outfile is None:
         start = time.monotonic()
         entries = {image['id']: writer.write(image) for image in track(list(points['images']))}
-        return _finish(points, entries, info, 0, time.monotonic() - start)
+        return _in_memory(points, entries, info, time.monotonic() - start)
     places = {'images': images, 'maps': maps, 'pictures': pictures}
     plan = {
         'info': info,
@@ -217,11 +225,16 @@ def write_point_masks(
         for image in track(left):
             journal.add(image['id'], writer.write(image))
         seconds = time.monotonic() - start
-        num_before = len(points['images']) - len(left)
-        run = _finish(points, journal.entries, info, num_before, seconds)
-        write_json(outfile, run.labels)
+        in_order = sorted(points['images'], key=lambda image: image['id'])
+        counts = write_labels(
+            outfile,
+            lambda: (ImageEntries(image, *journal.entries[image['id']]) for image in in_order),
+            images=points['images'],
+            categories=points['categories'],
+            info=info,
+        )
         journal.remove()
-    return run
+    return MaskRun(counts, len(points['images']) - len(left), seconds, outfile)
 
 
 def require_options(segmenter: nn.Module, names: Iterable[str]) -> None:
@@ -356,11 +369,10 @@ class _Writer:
         )
 
 
-def _finish(
+def _in_memory(
     points: Mapping[str, Any],
     entries: Mapping[int, tuple[list[dict], list[dict]]],
     info: Mapping[str, Any],
-    num_before: int,
     seconds: float,
 ) -> MaskRun:
     parts = list(entries.values())
@@ -371,7 +383,9 @@ def _finish(
         [point for _, dropped in parts for point in dropped],
         dict(info),
     )
-    return MaskRun(labels=labels, num_before=num_before, seconds=seconds)
+    reasons = Counter(point['reason'] for point in labels['dropped_points'])
+    counts = LabelCounts(len(labels['images']), len(labels['annotations']), reasons)
+    return MaskRun(counts, 0, seconds, None, labels)
 
 
 def require_integer_ids(points: Mapping[str, Any], *, where: str | Path = 'points') -> None:

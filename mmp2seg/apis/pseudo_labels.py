@@ -1,5 +1,6 @@
 """Write pseudo labels for a config's dataset, with a trained network or from weak maps alone."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ from mmp2seg.files.folders import require_writable
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.pseudo_labels.fallback import with_fallback
 from mmp2seg.registry import DATASETS
+from mmp2seg.version import __version__
 
 # Grouping of the decoder for each baseline that uses no network.
 BASELINE_RULES = {'component': 'region', 'nearest': 'nearest'}
@@ -97,6 +99,9 @@ def stage1_model(cfg: Config) -> ConfigDict:
 def set_label_run(cfg: Config, *, split: str, outfile: str, grouping: str | None = None) -> None:
     """Make the test of ``cfg`` write the pseudo labels of a split and do nothing else.
 
+    Images that an interrupted run has finished are not labelled again, unless the checkpoint
+    (``cfg.load_from``), the model, the data or the points have changed.
+
     Args:
         split: ``'train'`` or ``'test'``, the dataset to label.
         outfile: the json to write.
@@ -105,8 +110,6 @@ def set_label_run(cfg: Config, *, split: str, outfile: str, grouping: str | None
     """
     cfg.test_evaluator = label_writer(cfg, split, outfile)
     cfg.test_dataloader.dataset = label_dataset(cfg, split)
-    if cfg.get('test_cfg') is None:
-        cfg.test_cfg = dict(type='TestLoop')
     if grouping is not None:
         model = stage1_model(cfg)
         test_cfg = model.get('test_cfg') or {}
@@ -116,6 +119,15 @@ def set_label_run(cfg: Config, *, split: str, outfile: str, grouping: str | None
             # these divide a map without propagation; with the weak map's share, its values, 0 or 1,
             # would decide most pixels
             model.test_cfg['use_weak_map'] = False
+    batch_size = cfg.test_dataloader.get('batch_size', 1)
+    cfg.test_dataloader.sampler = dict(
+        type='mmp2seg.UnfinishedSampler',
+        outfile=outfile,
+        settings=_settings(cfg),
+        batch_size=batch_size,
+    )
+    fp16 = (cfg.get('test_cfg') or {}).get('fp16', False)
+    cfg.test_cfg = dict(type='mmp2seg.LabelLoop', fp16=fp16)
 
 
 def write_baseline_labels(
@@ -215,6 +227,20 @@ def describe_labels(outfile: str, figures: dict[str, int]) -> str:
             'all background: the network needs more training.'
         )
     return '\n'.join(lines)
+
+
+def _settings(cfg: Config) -> dict:
+    """Return what the labels of a run depend on besides the points, as plain json types."""
+    checkpoint = cfg.get('load_from')
+    if checkpoint is not None and os.path.isfile(checkpoint):
+        checkpoint = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
+    loader = cfg.test_dataloader
+    parts = [cfg.model, loader.dataset, loader.get('batch_size', 1), cfg.get('test_cfg')]
+    return {
+        'version': __version__,
+        'checkpoint': checkpoint,
+        'config': hashlib.sha256(repr(parts).encode()).hexdigest(),
+    }
 
 
 def _build_with_maps(dataset: ConfigDict) -> BaseDataset:

@@ -20,6 +20,7 @@ from mmp2seg.apis.config_classes import check_class_lists, check_label_files
 from mmp2seg.apis.data_files import check_data_files, innermost_dataset, innermost_datasets
 from mmp2seg.apis.device import adapt_config_to_cpu, init_cpu_process_group
 from mmp2seg.files.config_reading import read_config
+from mmp2seg.files.folder_lock import FolderInUse
 from mmp2seg.files.folders import require_writable
 from mmp2seg.files.safe_checkpoints import UnsafeCheckpointError, require_weights
 from mmp2seg.files.weights_only import is_weights_only
@@ -227,7 +228,8 @@ def run_test(cfg: Config) -> dict:
         dict: the metrics.
 
     Raises:
-        CommandError: the checkpoint is of another network or of other classes.
+        CommandError: the checkpoint is of another network or of other classes, or another command
+            writes the same file.
         FileNotFoundError, ValueError: see :func:`mmp2seg.apis.data_files.check_data_files`.
         OSError: the work dir cannot be written to.
     """
@@ -236,7 +238,7 @@ def run_test(cfg: Config) -> dict:
     with _traceback_in_log():
         try:
             return build_runner(cfg).test()
-        except WrongCheckpointError as error:
+        except (WrongCheckpointError, FolderInUse) as error:
             raise CommandError(str(error)) from error
 
 

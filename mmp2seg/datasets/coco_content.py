@@ -1,6 +1,6 @@
 """Checks of the content of a COCO json, shared by its readers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmp2seg.datasets.class_list import class_names
@@ -70,11 +70,36 @@ def check_coco_content(
     known_images = {image['id'] for image in images}
     known_categories = {category['id'] for category in categories}
     for index, annotation in enumerate(annotations):
-        for key, known in (('image_id', known_images), ('category_id', known_categories)):
-            value = annotation[key]
-            if not (isinstance(value, str) or is_integer(value)) or value not in known:
-                where = annotation_place(path, index, annotation)
-                raise ValueError(f'{where}: unknown {key} {value!r:.60}')
+        check_references(
+            path, index, annotation, known_images=known_images, known_categories=known_categories
+        )
+
+
+def check_references(
+    path: str | Path,
+    index: int,
+    annotation: Mapping,
+    *,
+    known_images: Container,
+    known_categories: Container,
+) -> None:
+    """Check that an annotation is of a known image and a known category.
+
+    Args:
+        path: path of the file, for errors.
+        index: position of the annotation in its list, from 0.
+        annotation: with ``image_id`` and ``category_id``.
+        known_images: ids of the images.
+        known_categories: ids of the categories.
+
+    Raises:
+        ValueError: it is not; the message names the file, the annotation and the value.
+    """
+    for key, known in (('image_id', known_images), ('category_id', known_categories)):
+        value = annotation[key]
+        if not (isinstance(value, str) or is_integer(value)) or value not in known:
+            where = annotation_place(path, index, annotation)
+            raise ValueError(f'{where}: unknown {key} {value!r:.60}')
 
 
 def annotation_place(path: str | Path, index: int, annotation: Mapping) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
 from mmengine.fileio import get
 from mmengine.logging import print_log
@@ -21,8 +22,7 @@ from mmp2seg.datasets.point_reading import (
     read_annotation_point,
     read_background_points,
 )
-from mmp2seg.files.json_reading import parse_json, require_lists
-from mmp2seg.files.text_reading import decode_text
+from mmp2seg.files.json_stream import stream_json_object
 from mmp2seg.registry import DATASETS
 
 
@@ -99,9 +99,21 @@ class PointCocoDataset(PointDataset):
         ]
 
     def _read_json(self) -> dict:
-        text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
-        content = parse_json(text, self.ann_file, drop=('segmentation',))
-        require_lists(self.ann_file, content, ('images', 'annotations', 'categories'))
+        """Read the file without the keys that are not needed, such as masks, to save memory."""
+        needed = {
+            'images': ('id', 'file_name', 'height', 'width', 'background_points'),
+            'annotations': ('id', 'image_id', 'category_id', 'iscrowd', self.point_source),
+            'categories': ('id', 'name', 'supercategory'),
+        }
+        content: dict[str, Any] = {part: [] for part in needed}
+        data = get(self.ann_file, self.backend_args)
+        for part, index, entry in stream_json_object(self.ann_file, lists=tuple(needed), data=data):
+            if index is None:
+                content.setdefault(part, entry)
+                continue
+            if isinstance(entry, dict):
+                entry = {key: entry[key] for key in needed[part] if key in entry}
+            content[part].append(entry)
         check_coco_content(self.ann_file, content, annotation_keys=('id',), integer_ids=True)
         check_image_sizes(
             self.ann_file, [image for image in content['images'] if _stated_size(image)]

@@ -122,14 +122,23 @@ def require_lists(path: str | Path, content: Any, lists: Sequence[str]) -> None:
             raise ValueError(f'{path}: expected a list {key!r}, got {content.get(key)!r:.60}')
 
 
-def require_keys(path: str | Path, part: str, entries: Sequence[dict], keys: Sequence[str]) -> None:
+def require_keys(
+    path: str | Path, part: str, entries: Sequence[dict], keys: Sequence[str], *, start: int = 0
+) -> None:
     """Check that each entry of a list of a json file is an object with the given keys.
+
+    Args:
+        path: the file, for messages.
+        part: name of the list.
+        entries: entries of the list, from position ``start`` on.
+        keys: the keys that an entry needs.
+        start: position in the list of the first entry, from 0.
 
     Raises:
         ValueError: An entry is not; the message names the file, the list, the position (from 0) and
             the missing keys.
     """
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(entries, start):
         if not isinstance(entry, dict):
             raise ValueError(f'{path}: {part}[{index}]: expected an object, got {entry!r:.60}')
         missing = [key for key in keys if key not in entry]

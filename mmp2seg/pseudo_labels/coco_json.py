@@ -53,7 +53,7 @@ OPTIONAL_KEYS = ('click_score', 'candidate', 'candidates')
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _NUMBERS = ('area', 'score', 'click_score')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
-_ID_KEYS = {
+ID_KEYS = {
     'images': ('id',),
     'categories': ('id',),
     'annotations': ('image_id', 'category_id', 'point_id'),
@@ -202,8 +202,8 @@ def check_content(content: Mapping[str, Any], *, where: str | Path) -> Entry:
     require_keys(path, 'categories', content['categories'], ('id', 'name'))
     require_keys(path, 'annotations', content['annotations'], ANNOTATION_KEYS)
     require_keys(path, 'dropped_points', content['dropped_points'], DROPPED_KEYS)
-    for part, keys in _ID_KEYS.items():
-        _require_integers(path, part, content[part], keys)
+    for part, keys in ID_KEYS.items():
+        require_integers(path, part, content[part], keys)
     check_image_sizes(path, content['images'])
     for part, key in (('images', 'file_name'), ('categories', 'name')):
         for index, entry in enumerate(content[part]):
@@ -331,15 +331,22 @@ def category_ids_of(categories: Sequence[Entry], classes: Sequence[str] | None) 
     return [id_of_name[name] for name in classes]
 
 
-def _require_integers(
-    path: str | Path, part: str, entries: Sequence[Entry], keys: Sequence[str]
+def require_integers(
+    path: str | Path, part: str, entries: Sequence[Entry], keys: Sequence[str], *, start: int = 0
 ) -> None:
     """Check that ids are whole numbers.
+
+    Args:
+        path: the file, for messages.
+        part: name of the list.
+        entries: entries of the list, from position ``start`` on.
+        keys: their ids.
+        start: position in the list of the first entry, from 0.
 
     Raises:
         ValueError: for any other value; names the file, the place and the key.
     """
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(entries, start):
         for key in keys:
             if not is_integer(entry[key]):
                 raise ValueError(

@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 
@@ -83,8 +84,29 @@ def test_set_label_run(cfg):
     apis.set_label_run(cfg, split='train', outfile='x.json', grouping='nearest')
     assert cfg.test_evaluator.outfile == 'x.json'  # the truth is not asked for
     assert cfg.test_dataloader.dataset == apis.label_dataset(cfg, 'train')
-    assert cfg.test_cfg.type == 'TestLoop'
+    assert cfg.test_cfg == dict(type='mmp2seg.LabelLoop', fp16=False)
+    assert cfg.test_dataloader.sampler.type == 'mmp2seg.UnfinishedSampler'
     assert cfg.model.test_cfg.decoder.grouping == 'nearest'
+
+
+def test_a_label_run_goes_on_only_with_the_same_network_and_data(cfg, tmp_path):
+    checkpoint = tmp_path / 'a.pth'
+
+    def settings(*, weights=b'a', split='test', rename=False, **model):
+        checkpoint.write_bytes(weights)
+        changed = copy.deepcopy(cfg)
+        changed.load_from = str(checkpoint)
+        changed.model.update(model)
+        if rename:
+            changed.load_from = str(checkpoint.rename(tmp_path / 'b.pth'))
+        apis.set_label_run(changed, split=split, outfile='x.json')
+        return changed.test_dataloader.sampler.settings
+
+    first = settings()
+    assert json.loads(json.dumps(first)) == first
+    assert settings() == settings(rename=True) == first
+    others = [settings(weights=b'b'), settings(split='train'), settings(test_cfg=dict(rounds=3))]
+    assert all(other != first for other in others)
 
 
 def test_grouping_reaches_the_detector_inside_test_time_augmentation(cfg):

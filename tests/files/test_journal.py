@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mmp2seg.files.journal import Journal
+from mmp2seg.files.journal import Journal, JournalEntries
 
 PLAN = {'images': ['a', 'b'], 'size': (3, 4)}
 
@@ -63,3 +63,30 @@ def test_what_is_no_json_is_not_written(tmp_path):
             journal.add('a', float('nan'))
         assert journal.entries == {}
     assert len(path.read_text().splitlines()) == 1
+
+
+def test_the_last_entry_of_a_key_counts(tmp_path):
+    with Journal(tmp_path / 'a', PLAN) as journal:
+        journal.add('a', 1)
+        journal.add('b', 2)
+        journal.add('a', 3)
+        assert journal.entries == {'a': 3, 'b': 2}
+    assert list(JournalEntries(tmp_path / 'a', PLAN).items()) == [('a', 3), ('b', 2)]
+
+
+def test_entries_of_a_file_that_another_process_writes(tmp_path):
+    with Journal(tmp_path / 'a', PLAN) as journal:
+        journal.add('a', 1)
+        with open(tmp_path / 'a', 'ab') as file:
+            file.write(b'["b", [2')
+        before = (tmp_path / 'a').read_bytes()
+        assert JournalEntries(tmp_path / 'a', PLAN) == {'a': 1}
+        assert JournalEntries(tmp_path / 'a', 'another plan') == {}
+        assert (tmp_path / 'a').read_bytes() == before  # nothing is cut off
+    assert JournalEntries(tmp_path / 'gone', PLAN) == {} and not (tmp_path / 'gone').exists()
+
+
+def test_entries_are_not_kept_in_memory(tmp_path):
+    with Journal(tmp_path / 'a', PLAN) as journal:
+        journal.add('a', [1])
+        assert journal.entries['a'] is not journal.entries['a']

@@ -43,15 +43,24 @@ def test_parts_can_be_chosen():
         'memory',
     ]
     assert chosen(_parse('--only', '--growth')) == ['growth']
-    everything = chosen(_parse('--growth', '--memory', '--segmenter', '--stream', '7'))
+    everything = chosen(
+        _parse('--growth', '--memory', '--segmenter', '--stream', '7', '--scale', '9')
+    )
     assert everything == list(parts.PARTS)
-    assert chosen(_parse()) == everything[:-4]
+    assert chosen(_parse()) == everything[:-5]
 
 
 def test_mistakes_are_named(capsys):
     with pytest.raises(CommandError, match='config not found: none.py'):
         _parse('--config', 'none.py')
-    for option in ('--repeat', '--points', '--num-images', '--segmenter-points', '--stream'):
+    for option in (
+        '--repeat',
+        '--points',
+        '--num-images',
+        '--segmenter-points',
+        '--stream',
+        '--scale',
+    ):
         with pytest.raises(SystemExit):
             _parse(option, '0')
         message = f'argument {option}: expected at least 1, got 0'

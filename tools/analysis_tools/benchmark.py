@@ -27,7 +27,7 @@ from mmp2seg.apis.device import resolve_device, select_device
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ('affinity', 'propagation', 'guided', 'step', 'targets', 'pipeline', 'inference', 'clicks')
-OPTIONS = ('growth', 'memory', 'segmenter', 'stream')
+OPTIONS = ('growth', 'memory', 'segmenter', 'stream', 'scale')
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -124,6 +124,13 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         metavar='IMAGES',
         help='also the growth of memory while segmenter and inferencer read this many images',
     )
+    parser.add_argument(
+        '--scale',
+        type=at_least(1),
+        metavar='IMAGES',
+        help='also writing labels and reading points of this many synthetic images; COCO train2017 '
+        'has 118287',
+    )
     add_json_argument(parser)
     add_cfg_options(parser)
     add_device_argument(parser)
@@ -166,6 +173,7 @@ def main(argv: list[str]) -> None:
         segmenter_sides=tuple(args.segmenter_sides),
         segmenter_points=tuple(args.segmenter_points),
         stream=args.stream or parts.Case.stream,
+        scale=args.scale or parts.Case.scale,
     )
     machine = settings.describe()
     print(machine, flush=True)

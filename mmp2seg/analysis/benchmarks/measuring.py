@@ -57,10 +57,13 @@ class Measurement:
         seconds: of each timed call; empty if the memory of the machine is too small.
         memory_mb: peak memory of a call in MiB, minus the memory before it; None = not measured. On
             a CPU it is resident memory, on CUDA allocated memory.
+        cpu_seconds: of each timed call, the time that this process computed. Other jobs of the
+            machine do not change it much.
     """
 
     seconds: tuple[float, ...]
     memory_mb: float | None = None
+    cpu_seconds: tuple[float, ...] = ()
 
     @property
     def median(self) -> float | None:
@@ -83,14 +86,15 @@ def time_calls(
     """Time ``repeat`` calls in this process, by default after one warm-up call."""
     if warm_up:
         call()
-    seconds = []
+    seconds, cpu_seconds = [], []
     for _ in range(settings.repeat):
         _synchronize(settings.device)
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         call()
         _synchronize(settings.device)
         seconds.append(time.perf_counter() - start)
-    return Measurement(tuple(seconds))
+        cpu_seconds.append(time.process_time() - cpu_start)
+    return Measurement(tuple(seconds), cpu_seconds=tuple(cpu_seconds))
 
 
 def measure_in_fresh_process(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.runner import set_random_seed
 
-from mmp2seg.analysis.benchmarks import affinity, clicks, codec, network, segmenter
+from mmp2seg.analysis.benchmarks import affinity, clicks, codec, network, scale, segmenter
 from mmp2seg.analysis.benchmarks.measuring import (
     Measurement,
     Settings,
@@ -32,6 +32,9 @@ GROWTH_POINTS = (1, 12, 50, 200)
 GROWTH_SIDES = (256, 512, 1024, 2048)
 # Images of the part stream before its memory is measured: what libraries keep is kept by then.
 STREAM_WARM_UP = 100
+# Annotations per image of COCO train2017: 860001 / 118287.
+SCALE_POINTS = 7.27
+SCALE_WARM_UP = 10
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Case:
         memory_sides: sides of the training images for the part memory.
         segmenter_sides, segmenter_points: of the images for the part segmenter.
         stream: number of images of the part stream.
+        scale: number of images of the part scale.
     """
 
     config: str
@@ -68,6 +72,7 @@ class Case:
     segmenter_sides: tuple[int, ...] = (352, 1024, 2048)
     segmenter_points: tuple[int, ...] = (1, 20, 100, 500)
     stream: int = 1000
+    scale: int = 118_287
 
     def network_options(self, settings: Settings) -> dict:
         """Shared options of the cases of :mod:`mmp2seg.analysis.benchmarks.network`."""
@@ -328,6 +333,25 @@ def measure_stream(case: Case, settings: Settings) -> list[Row]:
     return rows
 
 
+def measure_scale(case: Case, settings: Settings) -> list[Row]:
+    """Label files and point files of many images: memory must not grow with what they hold."""
+    rows = []
+    for title, make_call, points in (
+        ('PseudoLabelWriter', scale.make_writing_call, round(SCALE_POINTS)),
+        ('PointCocoDataset', scale.make_reading_call, SCALE_POINTS),
+        ('split into 4 and merge points', scale.make_parts_call, SCALE_POINTS),
+    ):
+        found = measure_in_fresh_process(
+            make_call,
+            dict(images=case.scale, points=points),
+            replace(settings, repeat=0),
+            warm_up=dict(images=SCALE_WARM_UP, points=points),
+        )
+        note = f'{sum(found.cpu_seconds):.1f} s of CPU time' if found.cpu_seconds else ''
+        rows.append(Row('scale', f'{title}, {case.scale} images of {points} points', found, note))
+    return rows
+
+
 def measure_clicks(case: Case, settings: Settings) -> list[Row]:
     """Clicks on an image by the inferencer: the point segmenter, the config's network, a command.
 
@@ -354,7 +378,7 @@ def measure_clicks(case: Case, settings: Settings) -> list[Row]:
     return rows
 
 
-# By name, in the order of the table. The last four have their own options.
+# By name, in the order of the table. The last five have their own options.
 PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'affinity': measure_affinity,
     'propagation': measure_propagation,
@@ -368,4 +392,5 @@ PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'memory': measure_memory,
     'segmenter': measure_segmenter,
     'stream': measure_stream,
+    'scale': measure_scale,
 }

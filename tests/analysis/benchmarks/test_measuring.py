@@ -1,6 +1,7 @@
 import mmap
 import platform
 import sys
+import time
 from operator import itemgetter
 
 import pytest
@@ -112,3 +113,9 @@ def test_settings_hold():
         assert torch.get_num_threads() == 1
     finally:
         Settings(threads=before).apply()
+
+
+def test_cpu_time_leaves_out_waiting():
+    found = time_calls(lambda: time.sleep(0.2), Settings(repeat=2), warm_up=False)
+    assert len(found.cpu_seconds) == 2
+    assert all(cpu < 0.1 < seconds for cpu, seconds in zip(found.cpu_seconds, found.seconds))

@@ -22,6 +22,7 @@ CASE = parts.Case(
     segmenter_sides=(48, 64),
     segmenter_points=(1, 3),
     stream=4,
+    scale=3,
 )
 SETTINGS = Settings(repeat=1)
 
@@ -179,3 +180,18 @@ def test_clicks_are_compared_with_the_command(monkeypatch):
     ] * 3
     assert rows[1].compared == '50.0 times as fast as predict.py'
     assert rows[6].compared == '100.0 times as fast as predict.py'
+
+
+def test_large_files_are_written_read_split_and_merged(measured, monkeypatch):
+    monkeypatch.setattr(parts, 'SCALE_WARM_UP', 4)
+    rows = parts.measure_scale(replace(CASE, scale=5), SETTINGS)
+    assert [options['images'] for _, options, _, _ in measured] == [5, 5, 5]
+    assert [row.what.split(',')[0] for row in rows] == [
+        'PseudoLabelWriter',
+        'PointCocoDataset',
+        'split into 4 and merge points',
+    ]
+    assert all(', 5 images of 7' in row.what for row in rows)
+    cpu = Measurement((1.0,), 5.0, (0.25, 0.5))
+    monkeypatch.setattr(parts, 'measure_in_fresh_process', lambda *args, **options: cpu)
+    assert parts.measure_scale(CASE, SETTINGS)[0].compared == '0.8 s of CPU time'

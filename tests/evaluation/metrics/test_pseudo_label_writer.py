@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 
-from mmp2seg.evaluation.metrics import PseudoLabelWriter
+from mmp2seg.evaluation.metrics import PseudoLabelWriter, pseudo_label_writer
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.registry import METRICS
 
@@ -255,9 +255,43 @@ def test_mmdet_trains_on_it_without_an_ignored_mask(tmp_path):
     )
 
 
+def test_a_process_waits_as_long_as_the_first_one_is_at_work(tmp_path, monkeypatch):
+    sent = [['at work', None], ['at work', None], ['failed', 'no space left']]
+    monkeypatch.setattr(pseudo_label_writer, 'is_main_process', lambda: False)
+    monkeypatch.setattr(
+        pseudo_label_writer,
+        'broadcast_object_list',
+        lambda message: message.__setitem__(slice(None), sent.pop(0)),
+    )
+    with pytest.raises(RuntimeError, match='the first process ended: no space left'):
+        write(tmp_path / 'a.json', [make_sample(5)])
+    assert sent == [] and not (tmp_path / 'a.json').exists()
+
+
+def test_the_other_processes_are_told_of_an_error(tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(pseudo_label_writer, 'broadcast_object_list', sent.append)
+    monkeypatch.setattr(pseudo_label_writer, '_SIGN_SECONDS', 0)
+    (tmp_path / 'a.json').mkdir()  # cannot be replaced by a file
+    with pytest.raises(OSError, match=r'a\.json'):
+        write(tmp_path / 'a.json', [make_sample(5), make_sample(2)])
+    assert sent[0] == ['at work', None] and sent[-1][0] == 'failed' and 'a.json' in sent[-1][1]
+
+
+def test_memory_holds_no_results(tmp_path):
+    writer = make_writer(tmp_path / 'a.json')
+    writer.process(None, [make_sample(5).to_dict()])
+    assert writer.results == []
+    (shard,) = (tmp_path / 'a.json.shards').glob('*.jsonl')
+    assert len(shard.read_text().splitlines()) == 2
+    writer.evaluate(1)
+    assert [path.name for path in tmp_path.iterdir()] == ['a.json']
+
+
 def write_part(rank, world_size, folder, parts):
     """Worker of one rank: test its images and evaluate."""
     torch.set_num_threads(1)
+    pseudo_label_writer._SIGN_SECONDS = 0  # after each image
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
     )

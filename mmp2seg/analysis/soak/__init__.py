@@ -1,0 +1,1 @@
+"""Watch the resources of a process over time."""
