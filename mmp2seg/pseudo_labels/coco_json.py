@@ -2,10 +2,11 @@
 
 Layout of a file, in addition to COCO's keys::
 
-    annotations[]: score, point [x, y], point_id, click_score (optional)
+    annotations[]: score, point [x, y], point_id, click_score (optional), refreshed (optional)
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
 
-``click_score`` is the probability that the network itself gives the point's class at the point. A
+``click_score`` is the probability that the network itself gives the point's class at the point,
+``refreshed`` the iteration or epoch of stage 2 that the mask comes from. A
 point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
 of the two lists.
 """
@@ -37,7 +38,7 @@ ANNOTATION_KEYS = (
     'point',
     'point_id',
 )
-OPTIONAL_KEYS = ('click_score',)
+OPTIONAL_KEYS = ('click_score', 'refreshed')
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 _ID_KEYS = {
