@@ -16,6 +16,9 @@ from mmp2seg.ops.rle import decode_rle, encode_rle
 from mmp2seg.pseudo_labels.coco_json import Entry
 from mmp2seg.pseudo_labels.labels import ImageLabels
 
+# Reasons of points that cannot have a mask (mmp2seg.codecs.DROP_REASONS).
+_HOPELESS = ('duplicate', 'outside_image')
+
 
 @dataclass(frozen=True)
 class PredictedInstances:
@@ -62,9 +65,10 @@ def refresh_image(
     A prediction takes the place of a point's mask if it has the point's class, contains its click
     and that of no other point, has an IoU of at least ``min_iou`` with the mask, and a score of at
     least ``min_score`` and above that of the mask. If there are several, the one with the highest
-    score is taken. A point without a mask gets one under the same conditions, without the IoU. A
-    pixel of several masks then belongs to the one with the highest score, so masks stay disjoint;
-    a mask that would vanish keeps the pixels that it had.
+    score is taken. A point without a mask gets one under the same conditions, without the IoU,
+    unless it is a duplicate or outside of the image. A pixel of several masks then belongs to the
+    one with the highest score, so masks stay disjoint; a mask that would vanish keeps the pixels
+    that it had.
 
     Args:
         labels: the present labels of the image.
@@ -73,7 +77,9 @@ def refresh_image(
         min_iou: lowest IoU with the mask that is replaced.
         round_name: kept as ``refreshed`` in the entries that change, such as the iteration.
     """
-    points = [*labels.annotations, *labels.dropped_points]
+    hopeless = [point for point in labels.dropped_points if point['reason'] in _HOPELESS]
+    dropped = [point for point in labels.dropped_points if point['reason'] not in _HOPELESS]
+    points = [*labels.annotations, *dropped]
     if not points or not len(predictions.masks):
         return RefreshedImage(list(labels.annotations), list(labels.dropped_points), 0, 0)
     height, width = labels.image['height'], labels.image['width']
@@ -100,7 +106,7 @@ def refresh_image(
     num_found = sum(number >= num_before for number in changed)
     return RefreshedImage(
         _make_disjoint([entry for entry in entries if 'segmentation' in entry], height, width),
-        [entry for entry in entries if 'segmentation' not in entry],
+        [*(entry for entry in entries if 'segmentation' not in entry), *hopeless],
         len(changed) - num_found,
         num_found,
     )
