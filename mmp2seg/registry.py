@@ -46,6 +46,7 @@ HOOKS = _child(
     'mmp2seg.engine.checked_resume_hook',
     'mmp2seg.engine.checked_weights_hook',
     'mmp2seg.engine.iteration_seed_hook',
+    'mmp2seg.engine.label_refresh_hook',
     'mmp2seg.engine.points_visualization_hook',
 )
 LOOPS = _child(MMENGINE_LOOPS, 'mmp2seg.engine.label_loop')

@@ -11,7 +11,9 @@ of the two lists. The optional keys are
 - ``click_score``: the probability that the network itself gives the point's class at the point;
 - ``candidates``: the masks that a method had for the point, from the smallest to the largest, each
   with ``segmentation`` and ``score``; they may be empty and may overlap the masks of other points;
-- ``candidate``: the place among them of the one that ``segmentation`` was made of.
+- ``candidate``: the place among them of the one that ``segmentation`` was made of;
+- ``refreshed``: the iteration or epoch of stage 2 that the mask is from
+  (:func:`mmp2seg.pseudo_labels.refresh.refresh_image`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +51,7 @@ ANNOTATION_KEYS = (
     'point',
     'point_id',
 )
-OPTIONAL_KEYS = ('click_score', 'candidate', 'candidates')
+OPTIONAL_KEYS = ('click_score', 'candidate', 'candidates', 'refreshed')
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _NUMBERS = ('area', 'score', 'click_score')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
