@@ -10,7 +10,13 @@ from mmp2seg.models.distillation import (
     SemanticScorer,
 )
 from mmp2seg.models.heads import AffinityHead, OffsetHead, SemanticHead
-from mmp2seg.models.losses import AffinityLoss, HardPixelCrossEntropyLoss, MDMLoss, OffsetLoss
+from mmp2seg.models.losses import (
+    AffinityLoss,
+    HardPixelCrossEntropyLoss,
+    MDMLoss,
+    OffsetLoss,
+    PropagationLoss,
+)
 from mmp2seg.models.mixing import (
     AffinityAuxHead,
     AffinityPropagation,
@@ -46,6 +52,7 @@ __all__ = [
     'PanopticDeepLabDecoder',
     'PointDataPreprocessor',
     'PropagatedHead',
+    'PropagationLoss',
     'PseudoLabelRoIHead',
     'PseudoLabelSOLOV2Head',
     'SOLOv2Refiner',

@@ -5,6 +5,7 @@ from mmp2seg.models.losses.hard_pixel_loss import HardPixelCrossEntropyLoss
 from mmp2seg.models.losses.mdm_loss import MDMLoss
 from mmp2seg.models.losses.offset_loss import OffsetLoss
 from mmp2seg.models.losses.positive_unlabeled_loss import PositiveUnlabeledLoss
+from mmp2seg.models.losses.propagation_loss import PropagationLoss
 
 __all__ = [
     'AffinityLoss',
@@ -12,4 +13,5 @@ __all__ = [
     'MDMLoss',
     'OffsetLoss',
     'PositiveUnlabeledLoss',
+    'PropagationLoss',
 ]

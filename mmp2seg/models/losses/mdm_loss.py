@@ -22,7 +22,8 @@ class MDMLoss(nn.Module):
         loss_semantic: config of L_seg, called with ``(logits, target)``; its ``ratio`` is the hard
             pixel ratio of table 5.
         loss_offset: config of L_off, called with ``(offset, target, weight)``.
-        loss_affinity: config of L_I2S, called with ``(embedding, instance_maps)``.
+        loss_affinity: config of L_I2S, called with ``(embedding, instance_maps)``; if its class has
+            ``needs_scores = True``, also with ``semantic_logits`` and ``semantic_targets`` by name.
     """
 
     def __init__(
@@ -79,6 +80,9 @@ class MDMLoss(nn.Module):
             loss_offset=self.lambda_s2i * sum(offsets) / len(offsets),
         )
         if embedding is not None:
-            affinity = self.loss_affinity(embedding, instance_maps)
+            scores = {}
+            if getattr(self.loss_affinity, 'needs_scores', False):
+                scores = dict(semantic_logits=semantic_logits, semantic_targets=semantic_targets)
+            affinity = self.loss_affinity(embedding, instance_maps, **scores)
             losses['loss_affinity'] = self.lambda_i2s * affinity
         return losses

@@ -80,3 +80,14 @@ def test_a_whole_mmdet_loss_fits_as_a_part():
     part = dict(type='mmdet.CrossEntropyLoss', ignore_index=255)
     loss = _losses(_batch(), loss_semantic=part)['loss_semantic']
     assert torch.allclose(loss, _losses(_batch())['loss_semantic'])
+
+
+def test_an_affinity_loss_of_scores_gets_them():
+    batch, options = _batch(), dict(type='mmp2seg.PropagationLoss', radius=1)
+    expected = MODELS.build(options)(
+        *(batch[name] for name in ('embedding', 'instance_maps')),
+        **{name: batch[name] for name in ('semantic_logits', 'semantic_targets')},
+    )
+    got = _losses(batch, loss_affinity=options, lambda_i2s=0.5)['loss_affinity']
+    assert torch.allclose(got, 0.5 * expected)
+    assert got.requires_grad
