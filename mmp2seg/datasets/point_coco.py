@@ -16,6 +16,7 @@ from mmp2seg.datasets.point_reading import (
     read_annotation_point,
     read_background_points,
 )
+from mmp2seg.datasets.point_supervision import all_objects_have_masks, read_given_mask
 from mmp2seg.files.json_reading import parse_json, require_lists
 from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
@@ -23,7 +24,10 @@ from mmp2seg.registry import DATASETS
 
 @DATASETS.register_module()
 class PointCocoDataset(PointDataset):
-    """COCO images with a point per annotation; masks in the file are ignored.
+    """COCO images with a point per annotation.
+
+    Masks and boxes in the file are ignored, but for annotations whose ``supervision`` says that
+    they are true ones to train on (:mod:`mmp2seg.datasets.point_supervision`).
 
     Without ``metainfo['classes']``, the classes are the file's categories, in the order of their
     ids. With it, annotations of other categories are skipped, as in mmdet's CocoDataset. Crowd
@@ -50,7 +54,8 @@ class PointCocoDataset(PointDataset):
 
         Raises:
             ValueError: the file is not a COCO json, lacks a class or repeats an id or a name; or an
-                annotation has no point or an unknown image or category.
+                annotation has no point, an unknown image or category, or not what its
+                ``supervision`` says.
         """
         content = self._read_json()
         classes = self._metainfo.setdefault(
@@ -63,14 +68,15 @@ class PointCocoDataset(PointDataset):
             label = labels.get(annotation['category_id'])
             if label is None or annotation.get('iscrowd', 0):
                 continue
-            point = read_annotation_point(
-                annotation,
-                point_source=self.point_source,
-                where=annotation_place(self.ann_file, index, annotation),
+            where = annotation_place(self.ann_file, index, annotation)
+            point = read_annotation_point(annotation, point_source=self.point_source, where=where)
+            kind, mask = read_given_mask(
+                {**annotation, 'point': point}, image=images[annotation['image_id']], where=where
             )
-            instances[annotation['image_id']].append(
-                dict(point=point, bbox_label=label, point_id=annotation['id'])
-            )
+            instance = dict(point=point, bbox_label=label, point_id=annotation['id'])
+            if kind != 'point':
+                instance.update(supervision=kind, mask=mask)
+            instances[annotation['image_id']].append(instance)
         return [
             self.image_entry(
                 img_id=image_id,
@@ -80,13 +86,18 @@ class PointCocoDataset(PointDataset):
                 background_points=read_background_points(
                     image, where=f'{self.ann_file}: image {image_id}'
                 ),
+                complete=all_objects_have_masks(
+                    image,
+                    (one.get('supervision', 'point') for one in instances[image_id]),
+                    where=f'{self.ann_file}: image {image_id}',
+                ),
             )
             for image_id, image in images.items()
         ]
 
     def _read_json(self) -> dict:
         text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
-        content = parse_json(text, self.ann_file, drop=('segmentation',))
+        content = parse_json(text, self.ann_file, drop=('segmentation',), unless='supervision')
         require_lists(self.ann_file, content, ('images', 'annotations', 'categories'))
         check_coco_content(self.ann_file, content, annotation_keys=('id',))
         return content

@@ -9,20 +9,23 @@ from typing import Any
 from mmp2seg.files.text_reading import read_text
 
 
-def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
+def parse_json(
+    text: str, path: str | Path, *, drop: Sequence[str] = (), unless: str | None = None
+) -> Any:
     """Parse the text of a json file.
 
     Args:
         text: content of the file.
         path: path of the file, for error messages.
         drop: keys to remove from every object while parsing, to save memory.
+        unless: key of the objects that keep all; None: there are none.
 
     Raises:
         ValueError: The text is not json; the message names the file, the line and the column.
     """
 
     def without_dropped(entry: dict) -> dict:
-        for key in drop:
+        for key in drop if unless not in entry else ():
             entry.pop(key, None)
         return entry
 
@@ -34,27 +37,33 @@ def parse_json(text: str, path: str | Path, *, drop: Sequence[str] = ()) -> Any:
         ) from error
 
 
-def read_json(path: str | Path, *, drop: Sequence[str] = ()) -> Any:
-    """Read a json file; for ``drop`` see :func:`parse_json`.
+def read_json(path: str | Path, *, drop: Sequence[str] = (), unless: str | None = None) -> Any:
+    """Read a json file; for ``drop`` and ``unless`` see :func:`parse_json`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not json; the message names the file, the line and the column.
     """
-    return parse_json(read_text(path), path, drop=drop)
+    return parse_json(read_text(path), path, drop=drop, unless=unless)
 
 
 def read_json_object(
-    path: str | Path, *, lists: Sequence[str] = (), drop: Sequence[str] = ()
+    path: str | Path,
+    *,
+    lists: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    unless: str | None = None,
 ) -> dict:
     """Read a json file whose top level is an object with the given lists.
+
+    For ``drop`` and ``unless`` see :func:`parse_json`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not json, its top level is not an object, or a list is missing; the
             message names the file and the place.
     """
-    content = read_json(path, drop=drop)
+    content = read_json(path, drop=drop, unless=unless)
     require_lists(path, content, lists)
     return content
 
