@@ -2,12 +2,14 @@
 
 Layout of a file, in addition to COCO's keys::
 
-    annotations[]: score, point [x, y], point_id, click_score (optional)
+    annotations[]: score, point [x, y], point_id, click_score and supervision (optional)
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
 
-``click_score`` is the probability that the network itself gives the point's class at the point. A
-point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
-of the two lists.
+``click_score`` is the probability that the network itself gives the point's class at the point.
+``supervision`` says what the mask is made of: ``'mask'`` is a true mask, unchanged, with the score
+1; ``'box'`` a point in a true box; ``'point'``, or no entry, a point alone. A point has the
+coordinates and the id of the annotation file, and it has exactly one entry, in one of the two
+lists.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +21,7 @@ from pycocotools import mask as mask_utils
 from torch import Tensor
 
 from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.datasets.point_supervision import supervision_kind
 from mmp2seg.files.json_reading import read_json_object, require_keys, require_lists
 from mmp2seg.ops.rle import encode_rle
 
@@ -37,7 +40,7 @@ ANNOTATION_KEYS = (
     'point',
     'point_id',
 )
-OPTIONAL_KEYS = ('click_score',)
+OPTIONAL_KEYS = ('click_score', 'supervision')
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
 _ID_KEYS = {
@@ -76,6 +79,7 @@ def encode_image(
     click_scores = pred.get('click_scores')
     if click_scores is not None:
         click_scores = to_numpy(click_scores)
+    kinds = pred.get('supervision')
     for index, (mask, score, *point) in enumerate(
         _rows(pred, ('masks', 'scores', *fields), image_id)
     ):
@@ -89,6 +93,8 @@ def encode_image(
             raise ValueError(f'{where}: expected a mask with pixels, got an empty one')
         if click_scores is not None:
             entry['click_score'] = _short_float(click_scores[index])
+        if kinds is not None:
+            entry['supervision'] = str(kinds[index])
         annotations.append(
             {
                 **entry,
@@ -173,6 +179,8 @@ def check_content(content: Mapping[str, Any], *, where: str | Path) -> Entry:
     require_keys(path, 'dropped_points', content['dropped_points'], DROPPED_KEYS)
     for part, keys in _ID_KEYS.items():
         _require_integers(path, part, content[part], keys)
+    for index, entry in enumerate(content['annotations']):
+        supervision_kind(entry, where=f'{path}: annotations[{index}]')
     for index, entry in enumerate(content['dropped_points']):
         if entry['reason'] not in list(DROP_REASONS):
             known = ', '.join(DROP_REASONS)

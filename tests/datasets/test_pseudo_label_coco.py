@@ -92,3 +92,11 @@ def test_masks_are_polygons_where_the_pipeline_reads_no_others(make):
     assert all(isinstance(one['mask'], dict) for one in dataset.get_data_info(0)['instances'])
     mmdets = make(annotations, CocoDataset, pipeline=steps(False))[0]
     assert mmdets['gt_ignore_flags'].all()  # mmdet ignores all instances
+
+
+def test_the_kind_of_an_instance(make):
+    annotations = [annotation(1, 5, 9, supervision='mask'), annotation(2, 5, 9)]
+    first, second = make(annotations).load_data_list()[0]['instances']
+    assert first['supervision'] == 'mask' and 'supervision' not in second
+    with pytest.raises(ValueError, match=r'labels.json: annotation 1: expected supervision'):
+        make([annotation(1, 5, 9, supervision='full')]).load_data_list()

@@ -357,3 +357,17 @@ def test_click_scores_are_written_if_there_are_some():
     content = assemble(IMAGES, CATEGORIES, annotations, [], {})
     assert [ann['click_score'] for ann in content['annotations']] == [1.0, 0.25]  # by point id
     assert 'click_score' not in assemble(IMAGES, CATEGORIES, encode(), [], {})['annotations'][0]
+
+
+def test_what_a_mask_is_made_of_is_written_if_it_is_known(tmp_path):
+    annotations = encode(supervision=['mask', 'point'])
+    assert [ann['supervision'] for ann in annotations] == ['mask', 'point']
+    content = assembled(annotations)
+    assert sorted(ann['supervision'] for ann in content['annotations']) == ['mask', 'point']
+    write_json(tmp_path / 'a.json', content)
+    assert load(tmp_path / 'a.json') == content
+    assert all('supervision' not in ann for ann in encode())
+    content['annotations'][1]['supervision'] = 'full'
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=r"annotations\[1\]: expected supervision .* got 'full'"):
+        load(tmp_path / 'a.json')
