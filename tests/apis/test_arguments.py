@@ -1,3 +1,4 @@
+import argparse
 import os
 import sys
 
@@ -11,6 +12,7 @@ from mmp2seg.apis.arguments import (
     make_parser,
     parse_command,
     run_command,
+    share,
 )
 
 
@@ -139,3 +141,13 @@ def test_at_least(capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(['--count', text])
         assert f'argument --count: {message}' in capsys.readouterr().err
+
+
+def test_share(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--part', type=share)
+    assert [parser.parse_args(['--part', text]).part for text in ('0', '.25', '1')] == [0, 0.25, 1]
+    for text in ('1.01', '-1', 'nan', 'all'):
+        with pytest.raises(SystemExit):
+            parser.parse_args(['--part', text])
+    assert 'expected a number from 0 to 1, got 1.01' in capsys.readouterr().err
