@@ -1,5 +1,5 @@
 # The small Mask R-CNN with all three options for pseudo labels. Each of the configs that end in
-# _score, _border and _semantic has one of them.
+# _score, _border and _semantic has one of them; _supervision has the weights of true masks.
 _base_ = './mask-rcnn_tiny_shapes.py'
 
 model = dict(

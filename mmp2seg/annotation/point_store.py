@@ -252,6 +252,9 @@ class PointStore:
             used.add(annotation['id'])
             self._known[annotation['id']] = annotation
             annotations.append(annotation)
+        objects = [a for a in annotations if not a.get('iscrowd', 0)]
+        if any(a.get('supervision') != 'mask' for a in objects):
+            entry.pop('supervision', None)  # not all objects of the image have true masks any more
         self._entries[name], self._annotations[name] = entry, annotations
         if points or annotations or is_empty:
             self._listed[name] = None

@@ -279,6 +279,14 @@ def at_least(minimum: int) -> Callable[[str], int]:
     return parse
 
 
+def share(text: str) -> float:
+    """Parse a number in [0, 1]; for argparse's ``type``."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'expected a number from 0 to 1, got {text}')
+    return value
+
+
 def command_parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the arguments that all tools running a config share.
 

@@ -24,6 +24,7 @@ from mmp2seg.apis.config_names import resolve_config
 from mmp2seg.apis.device import resolve_device
 from mmp2seg.apis.point_masks import (
     build_point_segmenter,
+    given_of_annotations,
     require_integer_ids,
     require_options,
 )
@@ -47,8 +48,10 @@ from mmp2seg.files.index_png import read_index_png
 from mmp2seg.files.weights_only import weights_only
 from mmp2seg.models.detectors.p2seg import ImageMaps
 from mmp2seg.ops.image_edge import onto_last_pixel
+from mmp2seg.ops.rle import encode_rle
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.segmenters import PointSegmentation
+from mmp2seg.segmenters.given_masks import GivenOfPoints, with_given_masks
 from mmp2seg.visualization.panels import picture_path, write_png
 from mmp2seg.visualization.windows import show_picture
 
@@ -82,6 +85,7 @@ class _Request:
     file_name: str | None = None
     image_id: int | None = None
     point_ids: Sequence[int] | None = None
+    given: GivenOfPoints | None = None
 
 
 @dataclasses.dataclass
@@ -259,6 +263,8 @@ class P2SegInferencer:
         background_points: npt.ArrayLike | None = None,
         *,
         object_size: float | None = None,
+        masks: Sequence[npt.NDArray[np.bool_] | None] | None = None,
+        boxes: Sequence[Sequence[float] | None] | None = None,
     ) -> PointResult:
         """Find the masks of points of the image of :meth:`set_image`.
 
@@ -270,19 +276,30 @@ class P2SegInferencer:
             background_points: ``(B, 2)`` clicks on background; read by the point segmenter.
             object_size: diameter of a typical object in pixels, for the point segmenter. None: the
                 distance to the nearest other point.
+            masks: for each point its true mask, ``(H, W)`` bool, or None. The result keeps it, and
+                no other point gets its pixels.
+            boxes: for each point a box ``(x, y, width, height)`` that its mask ends at, as in a
+                points file, or None. The mask of a point that has both counts.
 
         Returns:
             PointResult: of all points.
 
         Raises:
             ValueError: there is no image, points are not pairs of finite numbers, a label is no
-                class, or an argument is for the point segmenter and there is none.
+                class, a mask or a box does not fit, or an argument is for the point segmenter and
+                there is none.
         """
         if self._look is None:
             raise ValueError('expected an image: call set_image first')
         return self._predict(
             self._look,
-            _Request('', points, labels, background_points=background_points),
+            _Request(
+                '',
+                points,
+                labels,
+                background_points=background_points,
+                given=_given(points, masks, boxes, self._look.size),
+            ),
             object_size,
         )
 
@@ -379,7 +396,8 @@ class P2SegInferencer:
             images: a folder, or the images, such as a generator of arrays.
             points: for a folder, a points file of any format that
                 :func:`mmp2seg.converters.points_file.read_points` reads; the images are those that
-                the file lists. Otherwise an iterable with the points of each image.
+                the file lists, and its true masks and boxes are kept. Otherwise an iterable with
+                the points of each image.
             labels: an iterable with the labels of each image, or one class for all points. For a
                 folder, None: they are in the file.
             semantic_maps: for a folder, a folder of maps ``<name of the image>.png``; otherwise an
@@ -473,6 +491,7 @@ class P2SegInferencer:
                 file_name=image['file_name'],
                 image_id=image['id'],
                 point_ids=[entry['id'] for entry in entries[image['id']]],
+                given=given_of_annotations(image, entries[image['id']]),
             )
             for image in content['images']
         )
@@ -538,11 +557,13 @@ class P2SegInferencer:
             ids = np.array(request.point_ids, np.int64)
         common = dict(point_ids=ids, classes=self.classes, source=look.source)
         if self._network is None:
-            segmentation = self._segment(look, points_xy, numbers, background, object_size)
-            return result_of_segmentation(
-                segmentation, points_xy=points_xy, labels=numbers, **common
+            segmentation = self._segment(
+                look, points_xy, numbers, background, object_size, request.given
             )
-        sample = self._decode(look, points_xy, numbers, background, object_size)
+            return result_of_segmentation(
+                segmentation, points_xy=points_xy, labels=numbers, given=request.given, **common
+            )
+        sample = self._decode(look, points_xy, numbers, background, object_size, request.given)
         return result_of_sample(sample, **common)
 
     def _require_segmenter(self, name: str, look: _Look) -> None:
@@ -560,6 +581,7 @@ class P2SegInferencer:
         labels: npt.NDArray[np.int64],
         background: npt.NDArray[np.float64] | None,
         object_size: float | None,
+        given: GivenOfPoints | None,
     ) -> DetDataSample:
         """Return the network's prediction; the ids of the points are their places."""
         assert self._network is not None and look.batch is not None
@@ -568,7 +590,7 @@ class P2SegInferencer:
         # with each of them
         of_points = self._segments(has_map=look.semantic_map is not None)
         if of_points:
-            found = self._segment(look, points_xy, labels, background, object_size)
+            found = self._segment(look, points_xy, labels, background, object_size, given)
             batch = self._network.batch(look.pixels, semantic_map=found.semantic_map)
         (sample,) = batch['data_samples']
         sample = sample.new()
@@ -577,6 +599,9 @@ class P2SegInferencer:
             labels=torch.from_numpy(labels),
             point_ids=torch.arange(len(points_xy)),
         )
+        if given is not None:
+            sample.ori_points.supervision = list(given.kinds)
+            sample.ori_points.given = list(given.rles)
         classes = tuple(np.unique(labels).tolist())
         known = None if of_points else look.maps.get(classes)
         if known is None:
@@ -596,8 +621,9 @@ class P2SegInferencer:
         labels: npt.NDArray[np.int64],
         background: npt.NDArray[np.float64] | None,
         object_size: float | None,
+        given: GivenOfPoints | None,
     ) -> PointSegmentation:
-        """Return the result of the point segmenter."""
+        """Return the result of the point segmenter, with true masks and boxes."""
         assert self._segmenter is not None
         if look.image_rgb is None:
             look.image_rgb = look.source.pixels
@@ -619,7 +645,7 @@ class P2SegInferencer:
                 options['semantic_map'] = look.semantic_map
             else:
                 options['network_maps'] = _maps_of(look.semantic_map, labels, num_classes)
-        return self._segmenter(
+        found: PointSegmentation = self._segmenter(
             look.image_rgb,
             points_xy=points_xy,
             labels=labels,
@@ -627,6 +653,7 @@ class P2SegInferencer:
             background_xy=background,
             **options,
         )
+        return found if given is None else with_given_masks(found, given, labels=labels)
 
     def _checked_map(self, semantic_map: Map, look: _Look) -> npt.NDArray[np.uint8]:
         if not self._reads_maps:
@@ -793,6 +820,50 @@ def _checked_points(points: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]
         x, y = points_xy[broken[0]]
         raise ValueError(f'expected finite {name}, got ({x:g}, {y:g}) at place {broken[0]}')
     return points_xy
+
+
+def _given(
+    points: npt.ArrayLike,
+    masks: Sequence[npt.NDArray[np.bool_] | None] | None,
+    boxes: Sequence[Sequence[float] | None] | None,
+    size: tuple[int, int],
+) -> GivenOfPoints | None:
+    """Return the masks and boxes of a call.
+
+    Args:
+        size: (height, width) of the image.
+    """
+    if masks is None and boxes is None:
+        return None
+    points_xy = _checked_points(points, 'points')
+    none = [None] * len(points_xy)
+    of_points = {
+        'masks': none if masks is None else masks,
+        'boxes': none if boxes is None else boxes,
+    }
+    for name, values in of_points.items():
+        if len(values) != len(points_xy):
+            raise ValueError(
+                f'expected {name} with an entry for each of {len(points_xy)} points, got '
+                f'{len(values)}'
+            )
+    annotations: list[dict[str, Any]] = []
+    for index, (point, mask, box) in enumerate(
+        zip(points_xy.tolist(), *of_points.values(), strict=True)
+    ):
+        entry: dict[str, Any] = {'id': index, 'point': point}
+        if mask is not None:
+            mask = np.asarray(mask)
+            if mask.shape != size or mask.dtype != bool:
+                raise ValueError(
+                    f'expected masks {size} bool, got {mask.shape} {mask.dtype} at place {index}'
+                )
+            entry.update(supervision='mask', segmentation=encode_rle(mask))
+        elif box is not None:
+            entry.update(supervision='box', bbox=[float(side) for side in box])
+        annotations.append(entry)
+    image = {'file_name': 'points', 'height': size[0], 'width': size[1]}
+    return given_of_annotations(image, annotations)
 
 
 def _as_bgr(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -5,7 +5,7 @@ import inspect
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.network_maps import NetworkMaps
 from mmp2seg.apis.point_result import result_of_segmentation
 from mmp2seg.codecs import DROP_REASONS
+from mmp2seg.datasets.point_supervision import all_objects_have_masks, read_given_mask
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import write_palette_png
@@ -34,6 +35,7 @@ from mmp2seg.pseudo_labels.shards import ImageEntries, LabelCounts, write_labels
 from mmp2seg.registry import MODELS
 from mmp2seg.segmenters import PointSegmentation
 from mmp2seg.segmenters.class_head_training import ClassHeadTraining, PointImage
+from mmp2seg.segmenters.given_masks import GivenOfPoints, with_given_masks
 from mmp2seg.version import __version__
 from mmp2seg.visualization.mask_pictures import draw_point_masks
 from mmp2seg.visualization.panels import picture_path, write_png
@@ -181,7 +183,8 @@ def write_point_masks(
     Args:
         segmenter: see :func:`build_point_segmenter`.
         points: content of a point json; see
-            :func:`mmp2seg.converters.points_file.read_points`. Its ids are kept.
+            :func:`mmp2seg.converters.points_file.read_points`. Its ids are kept, and so are true
+            masks; masks end at true boxes (:mod:`mmp2seg.datasets.point_supervision`).
         images: folder of the images.
         outfile: the pseudo label json. None: write none, and start from the beginning.
         maps: folder of semantic maps ``<name of the image>.png``: 0 background, ``k + 1`` class k,
@@ -273,6 +276,10 @@ class _PointImages:
         """Return the annotations of an image of the json."""
         return self._annotations[image['id']]
 
+    def given(self, image: Mapping[str, Any]) -> GivenOfPoints | None:
+        """Return the true masks and boxes of an image; None: there are none."""
+        return given_of_annotations(image, self.annotations(image))
+
     def read(self, image: Mapping[str, Any]) -> PointImage:
         """Read an image of the json.
 
@@ -323,7 +330,9 @@ class _Writer:
         """Return the annotations and the dropped points of an image."""
         content = self._images.read(image)
         points_xy, labels = content.points_xy, content.labels
-        result = self._segment(content)
+        result, given = self._segment(content), self._images.given(image)
+        if given is not None:
+            result = with_given_masks(result, given, labels=labels)
         if self._maps is not None:
             name = f'{relative_stem(image["file_name"])}.png'
             write_palette_png(Path(self._maps, name), result.semantic_map)
@@ -342,6 +351,7 @@ class _Writer:
             points_xy=points_xy,
             labels=labels,
             point_ids=np.array([a['id'] for a in self._images.annotations(image)], np.int64),
+            given=given,
         )
         return found.to_entries(image['id'], self._category_ids)
 
@@ -386,6 +396,28 @@ def _in_memory(
     reasons = Counter(point['reason'] for point in labels['dropped_points'])
     counts = LabelCounts(len(labels['images']), len(labels['annotations']), reasons)
     return MaskRun(counts, 0, seconds, None, labels)
+
+
+def given_of_annotations(
+    image: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]
+) -> GivenOfPoints | None:
+    """Return the true masks and boxes of an image of a point json; None: there are none.
+
+    Raises:
+        ValueError: one is broken, see
+            :func:`mmp2seg.datasets.point_supervision.read_given_mask`.
+    """
+    found = [
+        read_given_mask(
+            annotation, image=image, where=f'{image["file_name"]}: annotation {annotation["id"]}'
+        )
+        for annotation in annotations
+    ]
+    kinds = tuple(kind for kind, _ in found)
+    complete = all_objects_have_masks(image, kinds, where=image['file_name'])
+    if not complete and all(kind == 'point' for kind in kinds):
+        return None
+    return GivenOfPoints(kinds, tuple(rle for _, rle in found), complete)
 
 
 def require_integer_ids(points: Mapping[str, Any], *, where: str | Path = 'points') -> None:

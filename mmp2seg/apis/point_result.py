@@ -25,6 +25,7 @@ from mmp2seg.ops.polygons import mask_to_polygons
 from mmp2seg.ops.rle import Rle, decode_rle, encode_instance_map, encode_rle
 from mmp2seg.pseudo_labels.coco_json import assemble, encode_image, to_numpy
 from mmp2seg.segmenters import PointCandidates, PointSegmentation
+from mmp2seg.segmenters.given_masks import GivenOfPoints
 from mmp2seg.version import __version__
 from mmp2seg.visualization.panels import distinct_colors, draw_instances, draw_points
 
@@ -95,6 +96,8 @@ class PointResult:
         size: ``(H, W)``.
         click_scores: ``(M,)`` float32, the network's own probability of the class at the point.
             None: the point segmenter made the masks.
+        supervision: M kinds, ``'mask'`` for a true mask, ``'box'`` for a mask in a true box, else
+            ``'point'``. None: there were points alone.
         source: where the image is from.
         candidates: of each instance, the masks that it was chosen from. None: there were no others.
     """
@@ -113,6 +116,7 @@ class PointResult:
     candidates: tuple[PointCandidates | None, ...] | None = dataclasses.field(
         default=None, repr=False
     )
+    supervision: tuple[str, ...] | None = dataclasses.field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Return M, the number of instances."""
@@ -164,6 +168,8 @@ class PointResult:
         )
         if self.click_scores is not None:
             pred['click_scores'] = torch.tensor(self.click_scores)
+        if self.supervision is not None:
+            pred['supervision'] = list(self.supervision)
         sample.pred_instances = InstanceData(**pred)
         columns = {key: torch.from_numpy(values) for key, values in self._dropped_columns().items()}
         reasons = [point.reason for point in self.dropped]
@@ -219,6 +225,8 @@ class PointResult:
             pred['click_scores'] = self.click_scores
         if self.candidates is not None:
             pred['candidates'] = self.candidates
+        if self.supervision is not None:
+            pred['supervision'] = self.supervision
         reasons = [point.reason for point in self.dropped]
         sample = dict(
             img_id=image_id,
@@ -390,6 +398,7 @@ def result_of_sample(
         size=tuple(pred.masks.shape[1:]),
         source=source,
         click_scores=to_numpy(pred.click_scores) if 'click_scores' in pred else None,
+        supervision=tuple(pred.supervision) if 'supervision' in pred else None,
     )
 
 
@@ -401,6 +410,7 @@ def result_of_segmentation(
     point_ids: npt.NDArray[np.int64],
     classes: Sequence[str] = (),
     source: ImageSource | None = None,
+    given: GivenOfPoints | None = None,
 ) -> PointResult:
     """Return the result of a point segmenter.
 
@@ -411,8 +421,16 @@ def result_of_segmentation(
         point_ids: ``(N,)``.
         classes: names of the classes.
         source: where the image is from. None: nowhere, its pixels are not known.
+        given: the true masks and boxes that ``segmentation`` was drawn with
+            (:func:`mmp2seg.segmenters.given_masks.with_given_masks`). Masks are returned whole,
+            also where a smaller one was drawn over them. None: there are none.
     """
     rles = encode_instance_map(segmentation.instance_map, len(points_xy))
+    if given is not None:
+        rles = [
+            true if kind == 'mask' else rle
+            for rle, true, kind in zip(rles, given.rles, given.kinds, strict=True)
+        ]
     kept = np.array([n for n, rle in enumerate(rles) if rle is not None], np.int64)
     reasons = segmentation.reasons or [''] * len(points_xy)
     return PointResult(
@@ -433,4 +451,5 @@ def result_of_segmentation(
         candidates=None
         if segmentation.candidates is None
         else tuple(segmentation.candidates[n] for n in kept),
+        supervision=None if given is None else tuple(given.kinds[n] for n in kept),
     )

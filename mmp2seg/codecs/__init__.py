@@ -6,6 +6,7 @@ from mmp2seg.codecs.affinities import (
     PairwiseAffinity,
     RandomWalkerAffinity,
 )
+from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
 from mmp2seg.codecs.instance_scorer import AssignmentMemo, InstanceAssignment, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
@@ -16,6 +17,7 @@ __all__ = [
     'GROUPINGS',
     'Affinity',
     'AssignmentMemo',
+    'GivenMasks',
     'GuidedAffinity',
     'ImagePoints',
     'InstanceAssignment',

@@ -3,6 +3,7 @@
 Dimensions: ``H, W`` pixels of the image; ``N`` points; ``K`` classes; ``V`` semantic values.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mmp2seg.codecs.given_masks import GivenMasks, divide_by_nearest
 from mmp2seg.codecs.instance_scorer import AssignmentMemo, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
 from mmp2seg.codecs.point_results import PointInstances
 from mmp2seg.ops.components import find_regions
 from mmp2seg.ops.coords import misplaced_points, pixel_centers
-from mmp2seg.ops.grouping import nearest_point
 from mmp2seg.ops.masks import cut_instances
 from mmp2seg.ops.offsets import landing_positions, offsets_at_points
 from mmp2seg.ops.semantic_scores import argmax_map, image_values
@@ -110,6 +111,7 @@ class InstanceDecoder:
         image: Tensor | None = None,
         embedding: Tensor | None = None,
         memo: AssignmentMemo | None = None,
+        given: GivenMasks | None = None,
     ) -> PointInstances:
         """Decode the instances of one image from a network's maps and the image's points.
 
@@ -124,6 +126,8 @@ class InstanceDecoder:
                 :func:`mmp2seg.ops.semantic_scores.image_values`. None: the channels are 0..K.
             image, embedding, memo: see :meth:`mmp2seg.codecs.InstanceScorer.assign`; only a scorer
                 reads them.
+            given: masks and boxes of some of the points, in this frame. A point with a mask gets
+                its mask with the score 1, and is never dropped. None: there are none.
 
         Returns:
             PointInstances: on the scores' device.
@@ -141,9 +145,10 @@ class InstanceDecoder:
                 image=image,
                 embedding=embedding,
                 memo=memo,
+                given=given,
             )
         semantic_map, best = argmax_map(scores, values)
-        return self.cut(semantic_map, points_xy, labels, scores=best, offset=offset)
+        return self.cut(semantic_map, points_xy, labels, scores=best, offset=offset, given=given)
 
     def cut(
         self,
@@ -153,6 +158,7 @@ class InstanceDecoder:
         *,
         scores: Tensor | None = None,
         offset: Tensor | None = None,
+        given: GivenMasks | None = None,
     ) -> PointInstances:
         """Cut the instances of one image from its semantic map and its points.
 
@@ -163,6 +169,7 @@ class InstanceDecoder:
             scores: ``(H, W)`` floats; an instance's score is their mean over its mask. None: all
                 scores are 1.
             offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels; needed for the grouping 'offset'.
+            given: see :meth:`decode`. The grouping 'region' does not look at boxes.
 
         Returns:
             PointInstances: on the map's device.
@@ -188,11 +195,12 @@ class InstanceDecoder:
                 region_map=regions.region_map,
                 point_regions=point_regions,
                 offset=offset,
+                given=None if given is None else given.of_points(chosen),
             )
             numbers = torch.arange(1, len(chosen) + 1, device=device)
         if scores is None:
             scores = torch.ones(height, width, device=device)
-        return _point_instances(
+        instances = _point_instances(
             instance_map,
             numbers,
             scores,
@@ -201,6 +209,7 @@ class InstanceDecoder:
             chosen=chosen,
             has_region=point_regions > 0,
         )
+        return instances if given is None else _with_given_masks(instances, given)
 
     def _assign(
         self,
@@ -213,6 +222,7 @@ class InstanceDecoder:
         image: Tensor | None,
         embedding: Tensor | None,
         memo: AssignmentMemo | None,
+        given: GivenMasks | None,
     ) -> PointInstances:
         """Decode by the scorer instead of regions."""
         assert self.scorer is not None
@@ -226,8 +236,9 @@ class InstanceDecoder:
             image=image,
             embedding=embedding,
             memo=memo,
+            given=None if given is None else given.of_points(chosen),
         )
-        return _point_instances(
+        instances = _point_instances(
             assigned.instance_map,
             torch.arange(1, len(chosen) + 1, device=scores.device),
             assigned.confidence,
@@ -236,6 +247,7 @@ class InstanceDecoder:
             chosen=chosen,
             has_region=torch.ones_like(chosen, dtype=torch.bool),
         )
+        return instances if given is None else _with_given_masks(instances, given)
 
     def _group(
         self,
@@ -246,31 +258,35 @@ class InstanceDecoder:
         region_map: Tensor,
         point_regions: Tensor,
         offset: Tensor | None,
+        given: GivenMasks | None,
     ) -> Tensor:
         """Divide each region among its own points; return an ``(H, W)`` int32 instance map."""
         if offset is None or self.grouping == 'nearest':
             height, width = region_map.shape
-            return nearest_point(
+            return divide_by_nearest(
                 pixel_centers(height, width, device=points_xy.device),
                 points_xy,
                 position_groups=region_map,
                 point_groups=point_regions,
+                given=given,
             )
         partial = self.landing_weight * offset
-        instance_map = nearest_point(
+        instance_map = divide_by_nearest(
             landing_positions(partial),
             self._anchors(partial, points_xy),
             position_groups=region_map,
             point_groups=point_regions,
+            given=given,
         )
         if self.max_landing_distance <= 0:
             return instance_map
         orphans = (instance_map == 0) & (semantic_map > 0)
-        adopted = nearest_point(
+        adopted = divide_by_nearest(
             landing_positions(offset),
             self._anchors(offset, points_xy),
             position_groups=semantic_map * orphans,
             point_groups=labels + 1,
+            given=given,
             max_distance=self.max_landing_distance,
         )
         return torch.where(orphans, adopted, instance_map)
@@ -324,4 +340,36 @@ def _point_instances(
         reasons=reasons[dropped].tolist(),
         semantic_map=semantic_map,
         confidence=scores,
+    )
+
+
+def _with_given_masks(instances: PointInstances, given: GivenMasks) -> PointInstances:
+    """Replace the instances of points with a mask by their masks, with the score 1.
+
+    Such a point is not dropped: not for another point in its place, and not for a mask that covers
+    its own.
+
+    Args:
+        instances: of the N points of an image.
+        given: of the same points, in the same frame.
+    """
+    masks: dict[int, tuple[Tensor, Tensor]] = {
+        int(point): (mask, score)
+        for point, mask, score in zip(
+            instances.kept, instances.masks, instances.scores, strict=True
+        )
+    }
+    for point, limit, is_mask in zip(given.points, given.limits, given.is_mask, strict=True):
+        if is_mask:
+            masks[int(point)] = (limit, instances.scores.new_ones(()))
+    reasons = dict(zip(instances.dropped.tolist(), instances.reasons, strict=True))
+    kept, dropped = sorted(masks), sorted(reasons.keys() - masks.keys())
+    like = instances.kept
+    return dataclasses.replace(
+        instances,
+        masks=torch.stack([masks[n][0] for n in kept]) if kept else instances.masks,
+        scores=torch.stack([masks[n][1] for n in kept]) if kept else instances.scores,
+        kept=like.new_tensor(kept),
+        dropped=like.new_tensor(dropped),
+        reasons=[reasons[n] for n in dropped],
     )

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmp2seg.codecs.affinities import Affinity
+from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.ops.components import keep_connected
 from mmp2seg.ops.instance_scores import (
     best_instances,
@@ -160,6 +161,7 @@ class InstanceScorer:
         valid: Tensor | None = None,
         connect: bool = True,
         memo: AssignmentMemo | None = None,
+        given: GivenMasks | None = None,
     ) -> InstanceAssignment:
         """Assign the pixels of one image.
 
@@ -178,6 +180,9 @@ class InstanceScorer:
             memo: empty at first; calls with the same arguments but other ``points_xy`` and
                 ``channels`` compute only the windows in which other points have a share. None: all
                 windows are computed.
+            given: masks and boxes of some of the points, in this frame. A mask is fixed as the
+                clicks are, and whole, whether it hangs together or not; outside of its mask or box,
+                a point has no share. None: there are none.
 
         Returns:
             InstanceAssignment: on the device of ``probs``.
@@ -211,10 +216,14 @@ class InstanceScorer:
             parts = _crop(probs, outer).float(), _crop(landing, outer)
             near = torch.arange(len(anchors), device=probs.device)
             if len(windows) > 1:  # on a GPU, the host has to wait for their number
-                near = self._near_points(*parts, anchors, local_xy, channels)
-            key = (points_xy[near], anchors[near], channels[near])
+                near = self._near_points(*parts, anchors, local_xy, channels, given, outer)
+            key: tuple[Tensor, ...] = (points_xy[near], anchors[near], channels[near])
+            of_window = None
+            if given is not None:
+                of_window = given.of_points(near).cropped(outer)
+                key += of_window.points, of_window.limits, of_window.is_mask
             known = None if memo is None else memo.windows.get(_ends(inner))
-            if known is not None and all(map(torch.equal, known[0], key)):
+            if known is not None and _same(known[0], key):
                 owners, *result = known[1]
             else:
                 of_image = None
@@ -230,6 +239,7 @@ class InstanceScorer:
                     click_vectors=None if click_vectors is None else click_vectors[near],
                     valid=None if valid is None else valid[outer],
                     memo=of_image,
+                    given=of_window,
                 )
                 rows, columns = (
                     slice(one.start - other.start, one.stop - other.start)
@@ -244,15 +254,30 @@ class InstanceScorer:
             numbers = torch.cat([near.new_zeros(1), near + 1]).int()
             instance_map[inner] = numbers[owners.long()]
         if connect:
-            instance_map = self.connect(instance_map[None], [points_xy])[0]
+            instance_map = self.connect(instance_map[None], [points_xy], [given])[0]
         return InstanceAssignment(instance_map, channel_map, confidence)
 
-    def connect(self, instance_maps: Tensor, points_xy: Sequence[Tensor]) -> Tensor:
-        """Take away what is not connected with its click, if ``connected``.
+    def connect(
+        self,
+        instance_maps: Tensor,
+        points_xy: Sequence[Tensor],
+        given: Sequence[GivenMasks | None],
+    ) -> Tensor:
+        """Take away what is not connected with its click, if ``connected``, but for masks.
 
         See :func:`mmp2seg.ops.components.keep_connected`.
         """
-        return keep_connected(instance_maps, points_xy) if self.connected else instance_maps
+        if not self.connected:
+            return instance_maps
+        connected = keep_connected(instance_maps, points_xy)
+        if all(of_image is None for of_image in given):
+            return connected
+        return torch.stack(
+            [
+                instance_map if of_image is None else of_image.paint(instance_map)
+                for instance_map, of_image in zip(connected, given, strict=True)
+            ]
+        )
 
     def _windows(self, height: int, width: int) -> Iterator[tuple[Box, Box]]:
         """Yield windows without and with what the affinity reaches."""
@@ -272,7 +297,14 @@ class InstanceScorer:
         return rows, columns
 
     def _near_points(
-        self, probs: Tensor, landing: Tensor, anchors: Tensor, points_xy: Tensor, channels: Tensor
+        self,
+        probs: Tensor,
+        landing: Tensor,
+        anchors: Tensor,
+        points_xy: Tensor,
+        channels: Tensor,
+        given: GivenMasks | None,
+        window: Box,
     ) -> Tensor:
         """Return the indices of the points that can have a share of a window, ``(n,)`` int64."""
         height, width = probs.shape[1:]
@@ -281,6 +313,8 @@ class InstanceScorer:
         margin = self.click_radius or 0
         # a point may have a click here that its class does not land at
         near |= (x >= -margin) & (x < width + margin) & (y >= -margin) & (y < height + margin)
+        if given is not None:  # or a part of its mask
+            near[given.points] |= given.cropped(window).limits.flatten(1).any(1) & given.is_mask
         return near.nonzero()[:, 0]
 
     def _window_scores(
@@ -296,6 +330,7 @@ class InstanceScorer:
         click_vectors: Tensor | None,
         valid: Tensor | None,
         memo: dict[str, Any] | None,
+        given: GivenMasks | None,
     ) -> Tensor:
         """Return the instance scores of a window for the points that have a share of it."""
         height, width = probs.shape[1:]
@@ -323,6 +358,9 @@ class InstanceScorer:
             scores, fixed = fix_clicks(
                 scores, points_xy / self.stride, radius=self.click_radius / self.stride
             )
+        if given is not None:
+            scores, known = given.pooled(self.stride).fix(scores)
+            fixed = known if fixed is None else fixed | known
         if self.affinity is not None:
             assert image is not None
             scores = self.affinity(
@@ -332,12 +370,16 @@ class InstanceScorer:
             # by the stride and not to the size: the last cells may have fewer pixels
             scores = F.interpolate(scores[None], scale_factor=self.stride, mode='bilinear')[0]
             scores = scores[:, :height, :width]
-        return scores
+        return scores if given is None else given.fix(scores)[0]
 
 
 def _ends(box: Box) -> _Window:
     """Return the ends of a window's rows and columns, as slices are no keys."""
     return box[0].start, box[0].stop, box[1].start, box[1].stop
+
+
+def _same(first: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
+    return len(first) == len(other) and all(map(torch.equal, first, other))
 
 
 def _crop(values: Tensor, box: Box) -> Tensor:

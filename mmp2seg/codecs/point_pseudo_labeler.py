@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mmp2seg.codecs.given_masks import GivenMasks, divide_by_nearest
 from mmp2seg.codecs.point_results import ImagePoints, PointTargets
 from mmp2seg.ops.components import Regions, find_regions, regions_of_points
 from mmp2seg.ops.coords import pixel_centers, points_inside
-from mmp2seg.ops.grouping import nearest_point
 from mmp2seg.ops.offsets import instance_centroids, landing_positions, offsets_to_points
 from mmp2seg.registry import TASK_UTILS
 
@@ -28,6 +28,9 @@ class PointPseudoLabeler:
       the point nearest to the pixel's centre (distance separation). For refined targets, it is the
       point nearest to where the pixel's predicted offset lands (S2I, semantic to instance).
     - Pixels of a region without a point have weight 0.
+    - A point with a true mask has the pixels of its mask and no others, with weight 1, in both
+      kinds of targets. A point with a box has pixels in its box alone
+      (:class:`mmp2seg.codecs.GivenMasks`).
 
     Args:
         conflict: how initial targets treat a region with several points: ``'nearest'`` separates it
@@ -86,6 +89,7 @@ class PointPseudoLabeler:
         region_map: Tensor,
         point_regions: Tensor,
         offset: Tensor | None = None,
+        given: GivenMasks | None = None,
     ) -> PointTargets:
         """Compute the targets of one image, without gradient and device sync.
 
@@ -96,6 +100,7 @@ class PointPseudoLabeler:
             offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels of this frame, for refined targets;
                 None gives the initial targets. An offset of 0 gives the initial targets too, unless
                 ``conflict='drop'``.
+            given: masks and boxes of some of the points, in this frame; None: there are none.
 
         Returns:
             PointTargets: on the points' device; all zero for an image without points.
@@ -107,8 +112,12 @@ class PointPseudoLabeler:
                 point_regions = point_regions * (_count_equal(point_regions) == 1)
         else:
             positions = landing_positions(offset.detach())
-        instance_map = nearest_point(
-            positions, points_xy, position_groups=region_map, point_groups=point_regions
+        instance_map = divide_by_nearest(
+            positions,
+            points_xy,
+            position_groups=region_map,
+            point_groups=point_regions,
+            given=given,
         )
         return self.targets_of_instances(points_xy, instance_map)
 
@@ -132,6 +141,7 @@ class PointPseudoLabeler:
             region_map=image.regions.region_map,
             point_regions=self.point_regions(image.points_xy, image.labels, image.regions),
             offset=offset,
+            given=image.given,
         )
 
     def encode(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.ops.components import Regions
 
 # Reasons for a point without an instance, with an explanation for the user.
@@ -26,11 +27,13 @@ class ImagePoints:
         points_xy: ``(N, 2)`` float32 ``(x, y)``, all inside the image.
         labels: ``(N,)`` int64, classes ``0..K-1``.
         regions: the regions of the weak map.
+        given: masks and boxes of some of the points; None: there are none.
     """
 
     points_xy: Tensor
     labels: Tensor
     regions: Regions
+    given: GivenMasks | None = None
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from mmp2seg.converters.kept_truth import KeptTruth, given_entries, images_with_all_masks
 from mmp2seg.converters.point_json import PointReport, describe_problems, no_point_message
 from mmp2seg.converters.point_rules import PointRule
 from mmp2seg.converters.segmentation_crops import crop_of_segmentation
 from mmp2seg.datasets.coco_content import check_coco_content, split_categories
+from mmp2seg.datasets.point_supervision import read_given_mask
 from mmp2seg.files.atomic_write import write_json
 from mmp2seg.files.json_reading import is_integer, read_json_object, require_keys
 
@@ -25,15 +27,20 @@ class InstancePointReport(PointReport):
         num_coincident: objects whose point equals the point of an earlier object of the same image
             and class; stage 1 makes one mask for both.
         notes: a line for each category that is no class.
+        num_kept: number of objects that keep their true ``'mask'`` or ``'box'``.
     """
 
     num_crowds: int
     num_coincident: int
     notes: tuple[str, ...] = ()
+    num_kept: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return a summary for the terminal."""
         lines = [super().__str__(), f'{self.num_crowds} crowd annotations left out']
+        if self.num_kept:
+            kept = (f'{count} with a true {kind}' for kind, count in self.num_kept.items())
+            lines.append(f'points: {", ".join(kept)}')
         if self.num_coincident:
             lines.append(
                 f'{self.num_coincident} points at the position of an earlier point of their class: '
@@ -47,6 +54,7 @@ def convert_instances(
     out_path: str | Path,
     *,
     rule: PointRule,
+    kept: KeptTruth | None = None,
     skip_refused: bool = False,
     allow_empty: bool = False,
     track: Callable[[Sequence], Iterable] = iter,
@@ -58,7 +66,10 @@ def convert_instances(
     the result keeps ``id``, ``image_id`` and ``category_id`` of the instance, so that pseudo labels
     can be matched with the ground truth by id. Its ``point`` is ``[x, y]`` in continuous
     coordinates. With several points per object, ``points`` lists all of them, and ``point`` is the
-    first, which stage 1 uses. No mask information is written.
+    first, which stage 1 uses. No mask information is written, but for the objects that ``kept``
+    chooses: they have ``supervision`` and ``segmentation`` or ``bbox``, unchanged
+    (:mod:`mmp2seg.datasets.point_supervision`). An image whose objects all have masks has
+    ``supervision`` too, unless it has a crowd.
 
     The random stream of an object is derived from the seed and the object's id. Its points
     therefore do not depend on other objects, and its first points do not depend on the number of
@@ -69,6 +80,7 @@ def convert_instances(
             RLE), ``bbox``, or both. Crowd annotations are left out and counted.
         out_path: json to write; it is written atomically.
         rule: how to draw a point from an object.
+        kept: which objects keep their true mask or box; None: none.
         skip_refused: leave out objects from which no point can be drawn, and report them, instead
             of raising an error.
         allow_empty: write the result without a single point.
@@ -77,15 +89,17 @@ def convert_instances(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a COCO json; ``out_path`` is ``path``; or, without
-            ``skip_refused``, an object lacks the box, mask or pixels that the rule needs, the
-            centre of its box is outside the image, its id is not an integer >= 0 or not unique, or
-            its image or category is unknown. The message names the file and the annotations.
+            ``skip_refused``, an object lacks the box, mask, pixels or point that the rule needs, or
+            the mask or box that it keeps, its point is outside the image or the kept box, its id is
+            not an integer >= 0 or not unique, or its image or category is unknown. The message
+            names the file and the annotations.
     """
     if os.path.realpath(path) == os.path.realpath(out_path):
         raise ValueError(f'{out_path}: expected an output file that is not the input file')
     content = _read_instances(path)
     content['categories'], notes = split_categories(content)
-    objects = _Objects(content, rule)
+    kinds = {} if kept is None else kept.kinds(content['annotations'])
+    objects = _Objects(content, rule, kinds)
     annotations: list[dict] = []
     refused: list[str] = []
     for chunk in track(_chunks(content['annotations'])):
@@ -101,8 +115,15 @@ def convert_instances(
         raise ValueError(describe_problems(refused, title))
     if not annotations and not allow_empty:
         raise ValueError(no_point_message(str(path), len(content['images']), refused))
-    out_info = dict(description=f'points: {rule.describe()}', source=Path(path).name)
-    out = dict(info=out_info, images=content['images'], categories=content['categories'])
+    texts = [rule.describe(), '' if kept is None else kept.describe()]
+    description = f'points: {"; ".join(filter(None, texts))}'
+    out_info = dict(description=description, source=Path(path).name)
+    complete = images_with_all_masks(content['annotations'], kinds) if kinds else set()
+    images = [
+        {**image, 'supervision': 'mask'} if image['id'] in complete else image
+        for image in content['images']
+    ]
+    out = dict(info=out_info, images=images, categories=content['categories'])
     write_json(out_path, {**out, 'annotations': annotations})
     return _report(content, annotations, refused, notes)
 
@@ -110,8 +131,10 @@ def convert_instances(
 class _Objects:
     """Draw the points of a file's annotations one by one, and check that their ids are unique."""
 
-    def __init__(self, content: dict, rule: PointRule) -> None:
+    def __init__(self, content: dict, rule: PointRule, kinds: Mapping[Hashable, str]) -> None:
         self.rule = rule
+        self.kinds = kinds
+        self.images = {image['id']: image for image in content['images']}
         self.sizes = {image['id']: (image['height'], image['width']) for image in content['images']}
         self.categories = {category['id'] for category in content['categories']}
         self.known_ids: set[int] = set()
@@ -130,7 +153,12 @@ class _Objects:
                 raise ValueError('it has no segmentation')
             crop = crop_of_segmentation(annotation['segmentation'], height, width)
         points = self.rule.draw(
-            number, height=height, width=width, box=annotation.get('bbox'), crop=crop
+            number,
+            height=height,
+            width=width,
+            box=annotation.get('bbox'),
+            crop=crop,
+            point=annotation.get('point'),
         )
         entry = dict(
             id=number,
@@ -138,6 +166,9 @@ class _Objects:
             category_id=annotation['category_id'],
             point=points[0],
         )
+        if number in self.kinds:
+            entry.update(given_entries(annotation, self.kinds[number]))
+            read_given_mask(entry, image=self.images[entry['image_id']], where='it keeps')
         return entry if len(points) == 1 else {**entry, 'points': points}
 
     def _check_ids(self, annotation: dict) -> int:
@@ -184,4 +215,5 @@ def _report(
         num_crowds=sum(bool(entry.get('iscrowd', 0)) for entry in content['annotations']),
         num_coincident=len(annotations) - len(places),
         notes=tuple(notes),
+        num_kept=dict(Counter(a['supervision'] for a in annotations if 'supervision' in a)),
     )

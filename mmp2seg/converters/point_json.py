@@ -3,7 +3,8 @@
 Layout of the file: COCO's ``images``, ``categories`` (ids 1..K) and ``annotations``, which have
 ``id``, ``image_id``, ``category_id`` and ``point`` ``[x, y]`` in continuous coordinates. Background
 clicks, which say that no object is there, are neither annotations nor a category: an image with
-some has ``background_points`` ``[[x, y], ...]``.
+some has ``background_points`` ``[[x, y], ...]``. Annotations with a true mask or box have
+``supervision`` and ``segmentation`` or ``bbox`` (:mod:`mmp2seg.datasets.point_supervision`).
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 from mmp2seg.datasets.class_list import class_names
 from mmp2seg.datasets.coco_content import (
@@ -25,6 +27,11 @@ from mmp2seg.datasets.point_reading import (
     keypoint_shift,
     read_annotation_point,
     read_background_points,
+)
+from mmp2seg.datasets.point_supervision import (
+    GIVEN_KEYS,
+    all_objects_have_masks,
+    read_given_mask,
 )
 from mmp2seg.datasets.voc_layout import numeric_image_ids
 from mmp2seg.files.json_reading import read_json_object
@@ -43,6 +50,8 @@ class SourcePoint:
         label: name of the point's class.
         where: file and place, for error messages ('a.json: shapes[3]', 'points.csv:12').
         point_id: id of the point in a point json; None = the source has none.
+        given: entries of the annotation of a true mask or box, ``supervision`` and ``segmentation``
+            or ``bbox``; None = the point alone.
     """
 
     x: float
@@ -50,6 +59,7 @@ class SourcePoint:
     label: str
     where: str
     point_id: int | str | None = None
+    given: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,6 +79,7 @@ class SourceImage:
         image_id: id of the image in a point json; None = the source has none.
         missing: why the image cannot be used, '' if it can. Its points are refused with this
             reason, and it is not listed.
+        complete: all objects of the image have true masks.
     """
 
     file_name: str
@@ -80,6 +91,7 @@ class SourceImage:
     background_points: Sequence[SourcePoint] = ()
     image_id: int | str | None = None
     missing: str = ''
+    complete: bool = False
 
     @property
     def all_points(self) -> list[SourcePoint]:
@@ -183,10 +195,13 @@ def assemble_point_json(
                 image_id=image_id,
                 category_id=category_ids[point.label],
                 point=[float(point.x), float(point.y)],
+                **(point.given or {}),
             )
             for number, point in enumerate(points, start=len(annotations) + 1)
         ]
         entry = dict(id=image_id, file_name=image.file_name, height=image.height, width=image.width)
+        if image.complete and not refused_points:
+            entry['supervision'] = 'mask'
         entries.append({**entry, 'background_points': places} if places else entry)
     if refused and not skip_refused:
         title = f'{len(refused)} points cannot be used (--skip-refused leaves them out)'
@@ -228,11 +243,15 @@ def read_point_json(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a COCO json, an id or a name is repeated, or an annotation has
-            no point or an unknown image or category; the message names the file and the place.
+            no point, an unknown image or category, or not what its ``supervision`` says; the
+            message names the file and the place.
     """
     check_point_source(point_source)
     content = read_json_object(
-        path, lists=('images', 'categories', 'annotations'), drop=('segmentation',)
+        path,
+        lists=('images', 'categories', 'annotations'),
+        drop=('segmentation',),
+        unless='supervision',
     )
     return parse_point_json(path, content, point_source=point_source)
 
@@ -249,7 +268,8 @@ def parse_point_json(
     """
     check_coco_content(path, content, image_keys=('height', 'width'))
     names = {category['id']: category['name'] for category in content['categories']}
-    points: dict[int, list[SourcePoint]] = {image['id']: [] for image in content['images']}
+    image_of_id = {image['id']: image for image in content['images']}
+    points: dict[int, list[SourcePoint]] = {image_id: [] for image_id in image_of_id}
     shift = keypoint_shift(content) if point_source == 'keypoints' else 0.0
     for index, annotation in enumerate(content['annotations']):
         if annotation.get('iscrowd', 0):
@@ -259,11 +279,19 @@ def parse_point_json(
             annotation, point_source=point_source, where=where, shift=shift
         )
         label = names[annotation['category_id']]
-        point = SourcePoint(x, y, label, where, annotation.get('id'))
+        given = _given_entries({**annotation, 'point': [x, y]}, image_of_id, where)
+        point = SourcePoint(x, y, label, where, annotation.get('id'), given)
         points[annotation['image_id']].append(point)
     images = [
         dataclasses.replace(
-            image, background_points=_background_clicks(image, entry), image_id=entry['id']
+            image,
+            background_points=_background_clicks(image, entry),
+            image_id=entry['id'],
+            complete=all_objects_have_masks(
+                entry,
+                ((point.given or {}).get('supervision', 'point') for point in image.points),
+                where=image.where,
+            ),
         )
         for image, entry in zip(
             coco_source_images(path, content['images'], points), content['images'], strict=True
@@ -366,6 +394,17 @@ def _check_images(images: Sequence[SourceImage]) -> None:
                 f'{image.where}: image {image.file_name} duplicates {places[image.file_name]}'
             )
         places[image.file_name] = image.where
+
+
+def _given_entries(
+    annotation: Mapping[str, Any], image_of_id: Mapping[Any, Mapping[str, Any]], where: str
+) -> dict[str, Any] | None:
+    """Return the entries of a true mask or box, which is checked; None for a point alone."""
+    image = image_of_id[annotation['image_id']]
+    kind, _ = read_given_mask(annotation, image=image, where=where)
+    if kind == 'point':
+        return None
+    return {key: annotation[key] for key in ('supervision', *GIVEN_KEYS[kind])}
 
 
 def _background_clicks(image: SourceImage, entry: Mapping) -> list[SourcePoint]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmp2seg.datasets.point_reading import parse_point
 from mmp2seg.files.json_reading import is_finite_number
 from mmp2seg.ops.point_sampling import mass_center, nearest_inside, sample_inside, scatter
 
-RULES = ('box-center', 'mass-center', 'random', 'gaussian')
+RULES = ('box-center', 'mass-center', 'random', 'gaussian', 'given')
 CENTERS = ('mass', 'box')
 _DRAWN = ('random', 'gaussian')
 
@@ -21,7 +22,8 @@ class PointRule:
     Attributes:
         name: ``'box-center'``, the centre of the box, which may be outside the object;
             ``'mass-center'``, the pixel of the mask nearest to its centre of mass; ``'random'``, a
-            random pixel of the mask, uniformly; ``'gaussian'``, drawn around a centre.
+            random pixel of the mask, uniformly; ``'gaussian'``, drawn around a centre; ``'given'``,
+            the ``point`` that the object has in the file.
         sigma: standard deviation of x and of y, for ``'gaussian'`` only.
         relative: ``sigma`` is in units of the square root of the area (of the mask for the centre
             of mass, of the box for the box centre) instead of pixels.
@@ -81,7 +83,7 @@ class PointRule:
         """Whether the rule needs an object's mask."""
         if self.name == 'gaussian':
             return self.inside or self.center == 'mass'
-        return self.name != 'box-center'
+        return self.name not in ('box-center', 'given')
 
     def describe(self) -> str:
         """Describe the rule in one line."""
@@ -102,6 +104,7 @@ class PointRule:
         width: int,
         box: Sequence[float] | None = None,
         crop: tuple[np.ndarray, tuple[int, int]] | None = None,
+        point: Sequence[float] | None = None,
     ) -> list[list[float]]:
         """Draw points ``[x, y]`` of an object, in continuous coordinates of the image.
 
@@ -112,13 +115,16 @@ class PointRule:
             box: COCO's ``[x, y, w, h]``, required by rules that use the box centre.
             crop: see :func:`mmp2seg.converters.segmentation_crops.crop_of_segmentation`; required
                 if ``needs_mask``.
+            point: ``point`` of the object, required by ``'given'``.
 
         Raises:
-            ValueError: the box is missing, has no area or has its centre outside the image, or the
-                mask has no pixels.
+            ValueError: the point is missing or outside the image; the box is missing, has no area
+                or has its centre outside the image; or the mask has no pixels.
         """
         if self.needs_mask and not crop[0].any():
             raise ValueError('its mask has no pixels')
+        if self.name == 'given':
+            return [_given_point(point, height=height, width=width)]
         if self.name == 'box-center':
             return [box_center(box, height=height, width=width)]
         if self.name == 'mass-center':
@@ -165,6 +171,15 @@ def box_center(box: Sequence[float] | None, *, height: int, width: int) -> list[
         raise ValueError(
             f'the centre ({x:g}, {y:g}) of its bbox is outside of the image, '
             f'{width} x {height} pixels'
+        )
+    return [x, y]
+
+
+def _given_point(point: Sequence[float] | None, *, height: int, width: int) -> list[float]:
+    x, y = parse_point(point, where='its point')
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(
+            f'its point ({x:g}, {y:g}) is outside of the image, {width} x {height} pixels'
         )
     return [x, y]
 

@@ -82,7 +82,8 @@ def read_points_and_report(
 
     Returns:
         tuple: content of a point json, and its counts. A point json keeps its ids of images and
-        annotations; without ``classes`` also those of the categories. Other keys of it are dropped.
+        annotations; without ``classes`` also those of the categories, and true masks and boxes.
+        Other keys of it are dropped.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or an image is missing.
@@ -174,7 +175,7 @@ def _read_point_json(
 ) -> tuple[list[SourceImage], list[str], dict[str, int]]:
     """Return the images, the class names, and the category ids by name, in the order of the ids."""
     _check_options(options, {}, name=POINT_JSON)
-    content = read_json_object(path, lists=_LISTS, drop=('segmentation',))
+    content = read_json_object(path, lists=_LISTS, drop=('segmentation',), unless='supervision')
     annotations = content['annotations']
     if any(isinstance(annotation, dict) and 'id' in annotation for annotation in annotations):
         check_coco_content(path, content, annotation_keys=('id',))

@@ -22,13 +22,17 @@ from mmp2seg.datasets.point_reading import (
     read_annotation_point,
     read_background_points,
 )
+from mmp2seg.datasets.point_supervision import all_objects_have_masks, read_given_mask
 from mmp2seg.files.json_stream import stream_json_object
 from mmp2seg.registry import DATASETS
 
 
 @DATASETS.register_module()
 class PointCocoDataset(PointDataset):
-    """COCO images with a point per annotation; masks in the file are ignored.
+    """COCO images with a point per annotation.
+
+    Masks and boxes in the file are ignored, but for annotations whose ``supervision`` says that
+    they are true ones to train on (:mod:`mmp2seg.datasets.point_supervision`).
 
     Without ``metainfo['classes']``, the classes are the file's categories, in the order of their
     ids, without the empty parents of :func:`~mmp2seg.datasets.coco_content.split_categories`.
@@ -56,7 +60,8 @@ class PointCocoDataset(PointDataset):
 
         Raises:
             ValueError: the file is not a COCO json, lacks a class or repeats an id or a name; or an
-                annotation has no point or an unknown image or category.
+                annotation has no point, an unknown image or category, or not what its
+                ``supervision`` says.
         """
         content = self._read_json()
         if 'classes' not in self._metainfo:
@@ -75,15 +80,17 @@ class PointCocoDataset(PointDataset):
             label = labels.get(annotation['category_id'])
             if label is None or annotation.get('iscrowd', 0):
                 continue
+            where = annotation_place(self.ann_file, index, annotation)
             point = read_annotation_point(
-                annotation,
-                point_source=self.point_source,
-                shift=shift,
-                where=annotation_place(self.ann_file, index, annotation),
+                annotation, point_source=self.point_source, shift=shift, where=where
             )
-            instances[annotation['image_id']].append(
-                dict(point=point, bbox_label=label, point_id=annotation['id'])
+            kind, mask = read_given_mask(
+                {**annotation, 'point': point}, image=images[annotation['image_id']], where=where
             )
+            instance = dict(point=point, bbox_label=label, point_id=annotation['id'])
+            if kind != 'point':
+                instance.update(supervision=kind, mask=mask)
+            instances[annotation['image_id']].append(instance)
         return [
             self.image_entry(
                 img_id=image_id,
@@ -94,14 +101,22 @@ class PointCocoDataset(PointDataset):
                     image, where=f'{self.ann_file}: image {image_id}'
                 ),
                 size=_stated_size(image),
+                complete=all_objects_have_masks(
+                    image,
+                    (one.get('supervision', 'point') for one in instances[image_id]),
+                    where=f'{self.ann_file}: image {image_id}',
+                ),
             )
             for image_id, image in images.items()
         ]
 
     def _read_json(self) -> dict:
-        """Read the file without the keys that are not needed, such as masks, to save memory."""
+        """Read the file without the keys that are not needed, to save memory.
+
+        Only annotations that say so keep their masks and boxes.
+        """
         needed = {
-            'images': ('id', 'file_name', 'height', 'width', 'background_points'),
+            'images': ('id', 'file_name', 'height', 'width', 'background_points', 'supervision'),
             'annotations': ('id', 'image_id', 'category_id', 'iscrowd', self.point_source),
             'categories': ('id', 'name', 'supercategory'),
         }
@@ -111,7 +126,7 @@ class PointCocoDataset(PointDataset):
             if index is None:
                 content.setdefault(part, entry)
                 continue
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and not (part == 'annotations' and 'supervision' in entry):
                 entry = {key: entry[key] for key in needed[part] if key in entry}
             content[part].append(entry)
         check_coco_content(self.ann_file, content, annotation_keys=('id',), integer_ids=True)

@@ -13,8 +13,8 @@ from mmp2seg.files.text_reading import read_text
 class PointDataset(BaseDataset):
     """Images with points and weak semantic maps; subclasses implement ``load_data_list``.
 
-    Subclasses never read instance masks. Images without points are kept, because they train the
-    background.
+    Subclasses read an instance mask only if its annotation has the flag that says so. Images
+    without points are kept, because they train the background.
 
     Args:
         *args: forwarded to :class:`mmengine.dataset.BaseDataset`.
@@ -75,18 +75,22 @@ class PointDataset(BaseDataset):
         points_path: str,
         background_points: Sequence[Sequence[float]] = (),
         size: tuple[int, int] | None = None,
+        complete: bool = False,
     ) -> dict:
         """Return the data-list entry of an image.
 
         Args:
             img_id: id of the image in pseudo-label files.
             file_name: path of the image, relative to ``data_prefix['img']``.
-            instances: dicts with ``point`` (x, y), ``bbox_label`` and ``point_id``.
+            instances: dicts with ``point`` (x, y), ``bbox_label`` and ``point_id``; for a true mask
+                or box also ``supervision`` and ``mask``, see
+                :func:`mmp2seg.datasets.point_supervision.read_given_mask`.
             points_path: the file that the points were read from, for error messages.
             background_points: background clicks (x, y) in the frame of the file. No transform reads
                 or moves them.
             size: (H, W) of the image that the file states, which loading checks. None: it states
                 none.
+            complete: all objects of the image have true masks.
         """
         seg_folder = self.data_prefix.get('seg_map')
         seg_map = osp.splitext(file_name)[0] + self.seg_map_suffix
@@ -101,4 +105,5 @@ class PointDataset(BaseDataset):
             num_classes=self.num_classes,
             instances=instances,
             background_points=[list(point) for point in background_points],
+            complete=complete,
         )

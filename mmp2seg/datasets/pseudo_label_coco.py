@@ -11,6 +11,7 @@ from mmengine.fileio import get
 from mmp2seg.datasets.class_list import class_names
 from mmp2seg.datasets.coco_content import check_segmentations
 from mmp2seg.datasets.label_classes import category_names, require_label_classes
+from mmp2seg.datasets.point_supervision import supervision_kind
 from mmp2seg.files.json_reading import is_finite_number
 from mmp2seg.files.text_reading import decode_text
 from mmp2seg.ops.polygons import mask_to_polygons
@@ -20,9 +21,10 @@ from mmp2seg.registry import DATASETS
 
 @DATASETS.register_module()
 class PseudoLabelCocoDataset(CocoDataset):
-    """mmdet's ``CocoDataset`` with a ``score`` in each of the ``instances``.
+    """mmdet's ``CocoDataset`` with the ``score`` and ``supervision`` of each instance.
 
-    An annotation without a score, for example of a true instance, gets the score 1. If
+    An annotation without a score, for example of a true instance, gets the score 1. ``supervision``
+    says whether the mask is a true one (:mod:`mmp2seg.pseudo_labels.coco_json`). If
     ``data_prefix['seg']`` is set, the semantic map of an image is ``<name>.png`` in this folder.
 
     With ``poly2mask=False`` in the pipeline (RTMDet-Ins, CondInst), mmdet silently ignores every
@@ -79,8 +81,8 @@ class PseudoLabelCocoDataset(CocoDataset):
         """Return mmdet's entry of an image, with scores.
 
         Raises:
-            ValueError: a score is negative or not finite, or a mask cannot be decoded; the message
-                names file and annotation.
+            ValueError: a score is negative or not finite, ``supervision`` is unknown, or a mask
+                cannot be decoded; the message names file and annotation.
         """
         annotations = raw_data_info['raw_ann_info']
         check_segmentations(self.ann_file, [raw_data_info['raw_img_info']], annotations)
@@ -90,6 +92,9 @@ class PseudoLabelCocoDataset(CocoDataset):
             parsed = super().parse_data_info({**raw_data_info, 'raw_ann_info': [annotation]})
             for instance in parsed['instances']:
                 instance['score'] = self._score_of(annotation)
+                if 'supervision' in annotation:
+                    where = f'{self.ann_file}: annotation {annotation["id"]}'
+                    instance['supervision'] = supervision_kind(annotation, where=where)
                 entry['instances'].append(instance)
         return entry
 

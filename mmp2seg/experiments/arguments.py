@@ -11,6 +11,7 @@ from mmp2seg.apis.arguments import (
     add_cfg_options,
     add_device_argument,
     add_truth_arguments,
+    share,
 )
 from mmp2seg.experiments.commands import RunError, end_like_interrupted
 from mmp2seg.experiments.job_pool import Job
@@ -28,6 +29,7 @@ _PHOTOGRAPH_DEFAULTS = {
     'segmenter': None,
     'long_side': 352,
     'min_area': 0,
+    'test_photographs': None,
 }
 
 
@@ -115,7 +117,34 @@ def add_photograph_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='CONFIG',
         help=f'point segmenter that makes the maps (default: {SEGMENTER})',
     )
+    group.add_argument(
+        '--test-photographs',
+        nargs='+',
+        metavar='TRUTH.json IMAGES',
+        help='with --refine: photographs with true masks to test the segmentor on',
+    )
     add_truth_arguments(group)
+
+
+def add_kept_masks_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --keep-masks and --keep-by."""
+    group = parser.add_argument_group('true masks among the points')
+    group.add_argument(
+        '--keep-masks',
+        type=share,
+        nargs='+',
+        metavar='SHARE',
+        help='run every config with each of these shares of the objects with true masks, 0 to 1; '
+        'with --shapes or --photographs, and configs with a PointCocoDataset. The seed chooses the '
+        'objects; a larger share has those of a smaller one',
+    )
+    group.add_argument(
+        '--keep-by',
+        choices=('object', 'image'),
+        default='object',
+        help='shares of all objects, or of the images, all of whose objects have masks '
+        '(default: object)',
+    )
 
 
 def check_photograph_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -130,9 +159,16 @@ def check_photograph_arguments(parser: argparse.ArgumentParser, args: argparse.N
             f'--photographs: expected pairs TRUTH.json IMAGES, got {len(args.photographs)} '
             'arguments'
         )
-    for name in ('shapes', 'truth', 'refine'):
+    for name in ('shapes', 'truth'):
         if getattr(args, name):
             parser.error(f'--photographs: expected no --{name}')
+    if (args.refine is None) != (args.test_photographs is None):
+        parser.error('--photographs: expected --refine and --test-photographs together')
+    if args.test_photographs and len(args.test_photographs) % 2:
+        parser.error(
+            f'--test-photographs: expected pairs TRUTH.json IMAGES, got '
+            f'{len(args.test_photographs)} arguments'
+        )
     if args.segmenter is not None and args.maps != 'points':
         parser.error('--segmenter: expected --maps points')
     if not args.strength >= 0:

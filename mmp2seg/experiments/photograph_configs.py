@@ -11,7 +11,9 @@ from mmengine.config import Config
 from mmp2seg.analysis.point_segmentation.truth_images import TruthImages, TruthSource
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.pseudo_labels import stage1_model
-from mmp2seg.experiments.photographs import Photographs
+from mmp2seg.apis.runner import innermost_dataset
+from mmp2seg.experiments.phases import Phase
+from mmp2seg.experiments.photographs import Photographs, held_out_phase
 from mmp2seg.experiments.stage1_configs import load_configs
 from mmp2seg.experiments.stage2_configs import config_key
 
@@ -56,6 +58,70 @@ def open_photographs(args: argparse.Namespace, *, tools: Path) -> tuple[Photogra
         min_area=args.min_area,
     )
     return photographs, classes
+
+
+def open_held_out(args: argparse.Namespace, classes: Sequence[str], *, tools: Path) -> Phase:
+    """Return the phase that writes the photographs of ``--test-photographs``.
+
+    Args:
+        classes: of the photographs to train on.
+        tools: the folder of the tools.
+
+    Raises:
+        CommandError: a json or a folder is missing or malformed, or has other classes.
+    """
+    sources = [
+        TruthSource(Path(truth), Path(images))
+        for truth, images in zip(args.test_photographs[::2], args.test_photographs[1::2])
+    ]
+    try:
+        images = TruthImages(sources, long_side=args.long_side, min_area=args.min_area)
+    except (OSError, ValueError) as error:
+        raise CommandError(f'--test-photographs: {error}') from error
+    if list(images.classes) != list(classes):
+        raise CommandError(
+            f'--test-photographs: expected the classes {list(classes)}, got {list(images.classes)}'
+        )
+    content = {
+        'sources': [str(Path(text).resolve()) for text in args.test_photographs],
+        'truth': [hashlib.sha256(source.truth.read_bytes()).hexdigest() for source in sources],
+        **{name: getattr(args, name) for name in ('long_side', 'min_area')},
+    }
+    return held_out_phase(
+        args.work_dir / 'photographs',
+        content['sources'],
+        key=config_key(content),
+        tools=tools,
+        long_side=args.long_side,
+        min_area=args.min_area,
+    )
+
+
+def segmentor_on_photographs(cfg: Config, classes: Sequence[str]) -> Config:
+    """Return a config of stage 2 with the classes of photographs.
+
+    Every ``num_classes`` of its model becomes their number.
+
+    Args:
+        cfg: of a segmentor on a ``CocoDataset``.
+        classes: names of the classes, in the order of the labels.
+    """
+    cfg = copy.deepcopy(cfg)
+    for key in ('train_dataloader', 'test_dataloader'):
+        dataset = innermost_dataset(cfg[key].dataset)
+        dataset['metainfo'] = dict(classes=tuple(classes))
+        dataset['data_root'] = ''
+    _set_everywhere(cfg.model, 'num_classes', len(classes))
+    return cfg
+
+
+def _set_everywhere(node: object, key: str, value: object) -> None:
+    """Set every entry ``key`` in nested dicts and lists."""
+    if isinstance(node, dict) and key in node:
+        node[key] = value
+    for child in node.values() if isinstance(node, dict) else node:
+        if isinstance(child, (dict, list, tuple)):
+            _set_everywhere(child, key, value)
 
 
 def on_photographs(

@@ -109,7 +109,12 @@ class Photographs:
                 'analysis_tools/baseline_pseudo_labels.py',
                 *(config, '--rule', 'nearest', '--out', labels),
             )
-            command += cfg_options({'train_dataloader.dataset.data_root': folder})
+            command += cfg_options(
+                {
+                    'train_dataloader.dataset.data_root': folder,
+                    'train_dataloader.dataset.ann_file': 'points.json',  # without true masks
+                }
+            )
             phases.append(
                 Phase(
                     f'{folder.name}-start',
@@ -191,6 +196,32 @@ class Photographs:
             *(maps, true_maps, *classes, '--json', folder / 'maps.json'),
         )
         return [tool_command(self.tools, *command) for command in (write, draw, compare)]
+
+
+def held_out_phase(
+    root: Path,
+    sources: Sequence[str],
+    *,
+    key: str,
+    tools: Path,
+    long_side: int = 352,
+    min_area: int = 0,
+) -> Phase:
+    """Return the phase that writes the photographs that a segmentor is tested on.
+
+    Args:
+        root: folder of the data; the phase's folder is in it.
+        sources: ``TRUTH.json, IMAGES, ...``.
+        key: text that identifies everything the data depend on.
+        tools: the folder of the tools.
+        long_side, min_area: see :class:`Photographs`.
+    """
+    folder = root / f'test-{key}'
+    frame = ('--long-side', long_side, '--min-area', min_area)
+    command = tool_command(
+        tools, 'dataset_converters/coco_to_own_data.py', *sources, '--out', folder, *frame
+    )
+    return Phase(folder.name, 'write the photographs to test on', lambda: [command], folder)
 
 
 def describe_losses(results: Results, labels: Mapping[int, Path], *, start: str) -> list[str]:

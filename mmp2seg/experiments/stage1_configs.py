@@ -16,7 +16,13 @@ from mmengine.config import Config, ConfigDict
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.experiments.phases import file_name
 from mmp2seg.experiments.stage1_run import Stage1Run, Variant
-from mmp2seg.experiments.stage2_configs import config_key, segmentor_name, write_segmentor_config
+from mmp2seg.experiments.stage2_configs import (
+    SHAPES_LAYOUT,
+    DataLayout,
+    config_key,
+    segmentor_name,
+    write_segmentor_config,
+)
 from mmp2seg.files.atomic_write import write_text
 from mmp2seg.files.config_reading import read_config
 
@@ -124,6 +130,7 @@ def make_runs(
     test_data_of_seed: Mapping[int, Path] | None = None,
     truth: Path | None = None,
     refine: tuple[str, Config] | None = None,
+    layout: DataLayout = SHAPES_LAYOUT,
 ) -> list[Stage1Run]:
     """Return the runs of all configs and seeds, seed by seed, and write the configs they use.
 
@@ -132,6 +139,7 @@ def make_runs(
         test_data_of_seed: the same for the held-out images that stage 2 is tested on.
         truth: json of true instances to compare with; None = the truth of Shapes or of the config.
         refine: name and config of a segmentor to train on every label file.
+        layout: of the folders of the datasets.
     """
     trainings: dict[str, tuple[dict, list[Variant]]] = {}
     for name, cfg in configs.items():
@@ -165,6 +173,7 @@ def make_runs(
                         labels=run.labels(variant),
                         train_data=run.data,
                         test_data=test_data,
+                        layout=layout,
                     )
             runs.append(run)
     return runs

@@ -52,6 +52,8 @@ class Stage1Run:
         data_truth: json of the true instances, in ``data``.
         data_true_maps: folder of the true semantic maps, in ``data``, for the mIoU of the labels;
             None = it is not measured.
+        unmasked: point json in ``data``; the objects without true masks in it get a figure of their
+            own. None = the objects of the labels.
         refine: name of the stage-2 config that trains on the labels, see :meth:`stage2_run`; None =
             no stage 2.
     """
@@ -65,6 +67,7 @@ class Stage1Run:
     data: Path | None = None
     data_truth: str = 'annotations/instances_train.json'
     data_true_maps: str | None = None
+    unmasked: str | None = None
     refine: str | None = None
 
     @property
@@ -156,6 +159,7 @@ class Stage1Run:
             true_maps=self.data / self.data_true_maps if has_maps else None,
             figures_file=self.figures_file(variant),
             match=variant.match,
+            unmasked=None if self.data is None or not self.unmasked else self.data / self.unmasked,
         )
 
     def data_options(self) -> dict[str, object]:
@@ -191,11 +195,12 @@ def evaluation_phase(
     figures_file: Path,
     match: str | None = None,
     true_maps: Path | None = None,
+    unmasked: Path | None = None,
 ) -> Phase:
     """Return the phase that compares a label file with the truth and writes the figures.
 
     Args:
-        match, true_maps: options of ``eval_pseudo_labels.py``; None = without them.
+        match, true_maps, unmasked: options of ``eval_pseudo_labels.py``; None = without them.
     """
     command = tool_command(
         tools,
@@ -203,6 +208,7 @@ def evaluation_phase(
         *(labels, truth, '--json', figures_file),
         *([] if match is None else ['--match', match]),
         *([] if true_maps is None else ['--true-maps', true_maps]),
+        *([] if unmasked is None else ['--unmasked', unmasked]),
     )
     return Phase(name, title, lambda: [command], figures_file.parent)
 

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
@@ -25,6 +26,23 @@ def segmentor_name(name: str, cfg: Config, test_data: Path | None) -> str:
     return f'{name}-{config_key({**cfg.to_dict(), "test data": test_data and test_data.name})}'
 
 
+@dataclass(frozen=True)
+class DataLayout:
+    """Where the files of a data set are in its folder.
+
+    Attributes:
+        images: folder of the images.
+        test_truth: json of the true instances of a folder to test on.
+    """
+
+    images: str
+    test_truth: str
+
+
+SHAPES_LAYOUT = DataLayout('JPEGImages', 'annotations/instances_val.json')
+PHOTOGRAPHS_LAYOUT = DataLayout('images', 'truth.json')
+
+
 def write_segmentor_config(
     run: Stage2Run,
     cfg: Config,
@@ -32,24 +50,32 @@ def write_segmentor_config(
     labels: Path,
     train_data: Path | None = None,
     test_data: Path | None = None,
+    layout: DataLayout = SHAPES_LAYOUT,
 ) -> None:
     """Write the config of a run; for the arguments see :func:`refinement_config`."""
-    content = refinement_config(cfg, labels=labels, train_data=train_data, test_data=test_data)
+    content = refinement_config(
+        cfg, labels=labels, train_data=train_data, test_data=test_data, layout=layout
+    )
     write_text(run.config, content.pretty_text)
 
 
 def refinement_config(
-    cfg: Config, *, labels: Path, train_data: Path | None = None, test_data: Path | None = None
+    cfg: Config,
+    *,
+    labels: Path,
+    train_data: Path | None = None,
+    test_data: Path | None = None,
+    layout: DataLayout = SHAPES_LAYOUT,
 ) -> Config:
     """Return a stage-2 config that trains on ``labels`` and is tested once, after the training.
 
     Args:
         cfg: config of any segmentor on a ``CocoDataset``, which may be repeated.
         labels: the json to train on.
-        train_data: folder of the Shapes dataset that ``labels`` belongs to; None = the images of
-            the config.
-        test_data: folder of the Shapes dataset whose validation split to test on; None = the test
-            data of the config.
+        train_data: folder of the dataset that ``labels`` belongs to; None = the images of the
+            config.
+        test_data: folder of the dataset to test on; None = the test data of the config.
+        layout: of both folders.
 
     Raises:
         CommandError: the config has no training data, test data or test metric, or its training
@@ -69,13 +95,13 @@ def refinement_config(
         )
     dataset.ann_file = str(labels.resolve())  # else it is joined to the config's data_root
     if train_data is not None:
-        dataset.data_prefix.img = f'{train_data / "JPEGImages"}/'
+        dataset.data_prefix.img = f'{train_data / layout.images}/'
         if 'seg' in dataset.data_prefix:
             dataset.data_prefix.seg = f'{train_data / "WSSS_maps"}/'
     if test_data is not None:
-        truth = str(test_data / 'annotations' / 'instances_val.json')
+        truth = str(test_data / layout.test_truth)
         dataset = innermost_dataset(cfg.test_dataloader.dataset)
-        dataset.update(ann_file=truth, data_prefix=dict(img=f'{test_data / "JPEGImages"}/'))
+        dataset.update(ann_file=truth, data_prefix=dict(img=f'{test_data / layout.images}/'))
         metrics = cfg.test_evaluator
         for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
             metric.ann_file = truth

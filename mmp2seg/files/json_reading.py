@@ -20,7 +20,12 @@ class _BadValueError(ValueError):
 
 
 def parse_json(
-    text: str, path: str | Path, *, drop: Sequence[str] = (), allow_nan: bool = False
+    text: str,
+    path: str | Path,
+    *,
+    drop: Sequence[str] = (),
+    unless: str | None = None,
+    allow_nan: bool = False,
 ) -> Any:
     """Parse the text of a json file.
 
@@ -28,6 +33,7 @@ def parse_json(
         text: content of the file.
         path: path of the file, for error messages.
         drop: keys to remove from every object while parsing, to save memory.
+        unless: key of the objects that keep all; None: there are none.
         allow_nan: accept NaN and Infinity, which are not json but which Python writes.
 
     Raises:
@@ -44,7 +50,7 @@ def parse_json(
             raise _BadValueError(
                 f'expected each key once, got {twice!r:.60} twice in {entry!r:.60}'
             )
-        for key in drop:
+        for key in drop if unless not in entry else ():
             entry.pop(key, None)
         return entry
 
@@ -69,28 +75,40 @@ def parse_json(
         ) from error
 
 
-def read_json(path: str | Path, *, drop: Sequence[str] = (), allow_nan: bool = False) -> Any:
-    """Read a json file; for ``drop`` and ``allow_nan`` see :func:`parse_json`.
+def read_json(
+    path: str | Path,
+    *,
+    drop: Sequence[str] = (),
+    unless: str | None = None,
+    allow_nan: bool = False,
+) -> Any:
+    """Read a json file; for ``drop``, ``unless`` and ``allow_nan`` see :func:`parse_json`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not json, see :func:`parse_json`; the message names the file and the
             place.
     """
-    return parse_json(read_text(path), path, drop=drop, allow_nan=allow_nan)
+    return parse_json(read_text(path), path, drop=drop, unless=unless, allow_nan=allow_nan)
 
 
 def read_json_object(
-    path: str | Path, *, lists: Sequence[str] = (), drop: Sequence[str] = ()
+    path: str | Path,
+    *,
+    lists: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    unless: str | None = None,
 ) -> dict:
     """Read a json file whose top level is an object with the given lists.
+
+    For ``drop`` and ``unless`` see :func:`parse_json`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not json, its top level is not an object, or a list is missing; the
             message names the file and the place.
     """
-    content = read_json(path, drop=drop)
+    content = read_json(path, drop=drop, unless=unless)
     require_lists(path, content, lists)
     return content
 

@@ -59,6 +59,54 @@ def nearest_point(
     )
 
 
+def nearest_point_within(
+    positions_xy: Tensor,
+    points_xy: Tensor,
+    *,
+    position_groups: Tensor,
+    point_groups: Tensor,
+    limited: Tensor,
+    limits: Tensor,
+    max_distance: float = math.inf,
+) -> Tensor:
+    """Compute :func:`nearest_point` where some points are candidates for some pixels alone.
+
+    Args:
+        positions_xy, points_xy, position_groups, point_groups, max_distance: see
+            :func:`nearest_point`.
+        limited: ``(L,)`` int64, indices of the limited points, each once.
+        limits: ``(L, H, W)`` bool, the pixels of each of them.
+
+    Returns:
+        Tensor: ``(H, W)`` int32. Among equally near points, those without a limit win, and then
+        the first in ``limited``.
+    """
+    free = point_groups.index_fill(0, limited, 0)
+    instance_map = nearest_point(
+        positions_xy,
+        points_xy,
+        position_groups=position_groups,
+        point_groups=free,
+        max_distance=max_distance,
+    )
+    if not len(limited):
+        return instance_map
+    points = points_xy.float()
+    xs, ys = positions_xy.float()
+    owners = points[(instance_map.long() - 1).clamp_min(0)]  # (H, W, 2)
+    nearest = _squared_distance(xs - owners[..., 0], ys - owners[..., 1])
+    nearest = nearest.masked_fill(instance_map == 0, torch.inf)
+    for index, limit in zip(limited, limits, strict=True):
+        x, y = points[index]
+        squared = _squared_distance(xs - x, ys - y)
+        group = point_groups[index]
+        wins = limit & (position_groups == group) & (group > 0) & (squared < nearest)
+        wins &= _within(squared, max_distance)
+        nearest = torch.where(wins, squared, nearest)
+        instance_map = torch.where(wins, (index + 1).int(), instance_map)
+    return instance_map
+
+
 def nearest_point_streamed(
     positions_xy: Tensor,
     points_xy: Tensor,

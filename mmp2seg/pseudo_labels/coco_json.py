@@ -2,7 +2,7 @@
 
 Layout of a file, in addition to COCO's keys::
 
-    annotations[]: score, point [x, y], point_id, click_score (optional), candidates (optional)
+    annotations[]: score, point [x, y], point_id, and optional keys
     dropped_points[]: image_id, category_id, point [x, y], point_id, reason
 
 A point has the coordinates and the id of the annotation file, and it has exactly one entry, in one
@@ -12,6 +12,8 @@ of the two lists. The optional keys are
 - ``candidates``: the masks that a method had for the point, from the smallest to the largest, each
   with ``segmentation`` and ``score``; they may be empty and may overlap the masks of other points;
 - ``candidate``: the place among them of the one that ``segmentation`` was made of;
+- ``supervision``: what the mask is made of: ``'mask'`` is a true mask, unchanged, with the score 1;
+  ``'box'`` a point in a true box; ``'point'``, or no entry, a point alone;
 - ``refreshed``: the iteration or epoch of stage 2 that the mask is from
   (:func:`mmp2seg.pseudo_labels.refresh.refresh_image`).
 """
@@ -27,6 +29,7 @@ from torch import Tensor
 from mmp2seg.codecs import DROP_REASONS
 from mmp2seg.datasets.coco_content import check_image_sizes
 from mmp2seg.datasets.point_reading import is_box, parse_point
+from mmp2seg.datasets.point_supervision import supervision_kind
 from mmp2seg.files.json_reading import (
     is_finite_number,
     is_integer,
@@ -51,7 +54,7 @@ ANNOTATION_KEYS = (
     'point',
     'point_id',
 )
-OPTIONAL_KEYS = ('click_score', 'candidate', 'candidates', 'refreshed')
+OPTIONAL_KEYS = ('click_score', 'candidate', 'candidates', 'supervision', 'refreshed')
 DROPPED_KEYS = ('image_id', 'category_id', 'point', 'point_id', 'reason')
 _NUMBERS = ('area', 'score', 'click_score')
 _PARTS = ('images', 'categories', 'annotations', 'dropped_points')
@@ -93,6 +96,7 @@ def encode_image(
     if click_scores is not None:
         click_scores = to_numpy(click_scores)
     candidates = pred.get('candidates')
+    kinds = pred.get('supervision')
     for index, (mask, score, *point) in enumerate(
         _rows(pred, ('masks', 'scores', *fields), image_id)
     ):
@@ -112,6 +116,8 @@ def encode_image(
                 {'segmentation': each.rle, 'score': _short_float(np.float32(each.score))}
                 for each in candidates[index].masks
             ]
+        if kinds is not None:
+            entry['supervision'] = str(kinds[index])
         annotations.append(
             {
                 **entry,
@@ -217,6 +223,7 @@ def check_content(content: Mapping[str, Any], *, where: str | Path) -> Entry:
             parse_point(entry['point'], where=f'{path}: {part}[{index}]')
     for index, entry in enumerate(content['annotations']):
         _check_numbers(entry, where=f'{path}: annotations[{index}]')
+        supervision_kind(entry, where=f'{path}: annotations[{index}]')
     for index, entry in enumerate(content['dropped_points']):
         if entry['reason'] not in list(DROP_REASONS):  # a list: the reason may be one too
             known = ', '.join(DROP_REASONS)

@@ -21,7 +21,7 @@ def with_fallback(
 
     A point with a ``click_score`` below ``min_click_score``, or without a mask, gets the mask that
     it has in the other file, less the pixels of masks that stay. It keeps its own mask if it has
-    none there, or if nothing of that one is left.
+    none there, or if nothing of that one is left. True masks are not replaced.
 
     Args:
         labels_path: pseudo labels of the network, with ``click_score``.
@@ -48,7 +48,8 @@ def with_fallback(
                 f'{labels_path}: image {ann["image_id"]}, point {ann["point_id"]}: expected a '
                 'click_score, which a P2Seg network gives, got none'
             )
-        (unsure if ann['click_score'] < min_click_score else kept).append(ann)
+        is_true = ann.get('supervision') == 'mask'
+        (unsure if ann['click_score'] < min_click_score and not is_true else kept).append(ann)
     taken: list[Entry] = []
     dropped: list[Entry] = []
     occupied = _unions(kept)
@@ -56,8 +57,8 @@ def with_fallback(
         key = own['image_id'], own['point_id']
         replaced = _without(others[key], occupied.get(own['image_id'])) if key in others else None
         if replaced is not None:
-            click_score = {key: own[key] for key in ('click_score',) if key in own}
-            taken.append({**replaced, **click_score})
+            of_point = {key: own[key] for key in ('click_score', 'supervision') if key in own}
+            taken.append({**replaced, **of_point})
         elif 'reason' in own:
             dropped.append(own)
         else:

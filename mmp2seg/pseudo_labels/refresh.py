@@ -70,7 +70,7 @@ def refresh_image(
     score is taken. A point without a mask gets one under the same conditions, without the IoU,
     unless it is a duplicate or outside of the image. A pixel of several masks then belongs to the
     one with the highest score, so masks stay disjoint; a mask that would vanish keeps the pixels
-    that it had.
+    that it had. Objects with a true mask or box (``supervision``) keep their masks.
 
     Args:
         labels: the present labels of the image.
@@ -92,7 +92,7 @@ def refresh_image(
     for number, entry in enumerate(points):
         own = [index for index, owner in enumerate(owners) if owner == number]
         best = _best(entry, predictions, own, min_iou)
-        if best is not None:
+        if best is not None and entry.get('supervision', 'point') == 'point':
             changed.add(number)
             entry = {
                 **{key: value for key, value in entry.items() if key not in _OF_OLD_MASK},

@@ -331,3 +331,25 @@ def test_parse_points(value, message):
         parse_points(value)
     assert parse_points([dict(x=1, y=2.5, label='cat')]) == [Point(1, 2.5, 'cat')]
     assert parse_points([dict(x=1, y=2, label='cat', id='k')])[0].point_id == 'k'
+
+
+def test_true_masks_stay_with_their_points(path):
+    """A further point has no mask: the image's flag, that all have one, would be wrong."""
+    square = [[8, 18, 14, 18, 14, 24, 8, 24]]
+    content = dict(
+        images=[dict(id=7, file_name='a.png', height=40, width=60, supervision='mask')],
+        annotations=[
+            dict(id=2, image_id=7, category_id=1, point=[10.5, 20.5], segmentation=square)
+        ],
+        categories=[dict(id=1, name='cat'), dict(id=2, name='dog')],
+    )
+    content['annotations'][0]['supervision'] = 'mask'
+    path.write_text(json.dumps(content))
+    store = new_store(path)
+    (point,) = store.points('a.png').points
+    save(store, 'a.png', point)
+    assert entries(path) == content['annotations'] and entries(path, 'images') == content['images']
+    save(store, 'a.png', point, DOG)
+    assert entries(path)[0] == content['annotations'][0]
+    assert 'supervision' not in entries(path, 'images')[0]
+    assert len(new_store(path).points('a.png').points) == 2

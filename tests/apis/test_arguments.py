@@ -1,3 +1,4 @@
+import argparse
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from mmp2seg.apis.arguments import (
     parse_command,
     require_outputs,
     run_command,
+    share,
 )
 
 
@@ -220,3 +222,13 @@ def test_at_least(capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(['--count', text])
         assert f'argument --count: {message}' in capsys.readouterr().err
+
+
+def test_share(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--part', type=share)
+    assert [parser.parse_args(['--part', text]).part for text in ('0', '.25', '1')] == [0, 0.25, 1]
+    for text in ('1.01', '-1', 'nan', 'all'):
+        with pytest.raises(SystemExit):
+            parser.parse_args(['--part', text])
+    assert 'expected a number from 0 to 1, got 1.01' in capsys.readouterr().err

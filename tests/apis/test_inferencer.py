@@ -18,6 +18,8 @@ from mmp2seg.apis.point_masks import build_point_segmenter, write_point_masks
 from mmp2seg.apis.predictions import set_prediction_data, write_point_maps
 from mmp2seg.apis.stage1_network import Stage1Network
 from mmp2seg.converters.points_file import read_points
+from mmp2seg.datasets.point_supervision import read_given_mask
+from mmp2seg.ops.rle import decode_rle
 from mmp2seg.pseudo_labels.coco_json import load
 from mmp2seg.registry import DATASETS, MODELS
 from mmp2seg.segmenters.sam_network import SamNetwork
@@ -680,3 +682,67 @@ def test_a_random_sam_encodes_an_image_once(tmp_path, monkeypatch):
     assert len(annotation['candidates']) == 3
     with pytest.raises(ValueError, match='expected no object_size, which SamPointSegmenter does'):
         inferencer.predict([(10, 10)], ['cat'], object_size=9)
+
+
+def _given_points(folder, tmp_path):
+    """The points file of ``folder`` with a mask for point 11 and a box for point 12."""
+    content = json.loads((folder / 'points.json').read_text())
+    content['annotations'][0].update(
+        supervision='mask',
+        segmentation=[[4, 4, 30, 4, 30, 6, 4, 6], [40, 30, 44, 30, 44, 34, 40, 34]],
+    )
+    content['annotations'][1].update(supervision='box', bbox=[20, 6, 6, 5])
+    path = tmp_path / 'given.json'
+    path.write_text(json.dumps(content))
+    return path, content
+
+
+@pytest.mark.parametrize('name', ['network', 'segmenter'])
+def test_true_masks_of_a_points_file_are_kept(request, folder, tmp_path, name):
+    inferencer = request.getfixturevalue(name)
+    path, content = _given_points(folder, tmp_path)
+    result, *_ = inferencer(folder / 'JPEGImages', path)
+    kinds = dict(zip(result.point_ids.tolist(), result.supervision, strict=True))
+    assert kinds[11] == 'mask' and kinds.get(13, 'point') == 'point'
+    place = result.point_ids.tolist().index(11)
+    image = content['images'][0]
+    _, expected = read_given_mask(content['annotations'][0], image=image, where='x')
+    assert np.array_equal(result.masks[place], decode_rle(expected))
+    assert result.scores[place] == 1
+    if 12 in kinds:
+        rows, columns = np.nonzero(result.masks[result.point_ids.tolist().index(12)])
+        assert rows.min() >= 6 and rows.max() <= 10 and columns.min() >= 20 and columns.max() <= 25
+    assert {a['supervision'] for a in result.to_coco()['annotations']} == set(kinds.values())
+
+
+@pytest.mark.parametrize('name', ['network', 'segmenter'])
+def test_true_masks_of_a_call_are_kept(request, folder, name):
+    inferencer = request.getfixturevalue(name)
+    mask = np.zeros((40, 48), bool)
+    mask[2:9, 3:40] = True
+    inferencer.set_image(folder / 'JPEGImages' / 'img_1.jpg')
+    plain = inferencer.predict(POINTS, LABELS)
+    result = inferencer.predict(
+        POINTS, LABELS, masks=[mask, None, None], boxes=[None, None, (12, 22, 5, 6)]
+    )
+    assert np.array_equal(result.masks[0], mask) and result.supervision[0] == 'mask'
+    assert plain.supervision is None
+    again = inferencer.predict(POINTS, LABELS)  # nothing of the masks is remembered
+    assert np.array_equal(again.masks, plain.masks)
+    if 2 in result.point_indices:
+        rows, columns = np.nonzero(result.masks[result.point_indices.tolist().index(2)])
+        assert (rows.min(), columns.min()) >= (22, 12) and rows.max() <= 27 and columns.max() <= 16
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        (dict(masks=[None]), 'masks with an entry for each of 3 points, got 1'),
+        (dict(masks=[np.ones((4, 4), bool), None, None]), r'masks \(40, 48\) bool, got \(4, 4\)'),
+        (dict(boxes=[(20, 20, 2, 2), None, None]), 'a bbox around the point'),
+    ],
+)
+def test_masks_of_a_call_that_do_not_fit(segmenter, folder, given, message):
+    segmenter.set_image(folder / 'JPEGImages' / 'img_1.jpg')
+    with pytest.raises(ValueError, match=message):
+        segmenter.predict(POINTS, LABELS, **given)

@@ -289,3 +289,31 @@ def test_weights_of_sam():
     cfg.model.weights = '/none'
     with pytest.raises(CommandError, match=r'SAM'):
         build_point_segmenter(cfg)
+
+
+def test_true_masks_are_kept_as_they_are_and_boxes_limit(images, tmp_path):
+    """Two masks overlap; a third point has a box; the map of a whole image is the truth."""
+    large = [[0, 0, 20, 0, 20, 12, 0, 12]]
+    small = [[8, 8, 12, 8, 12, 11, 8, 11]]
+    points = point_json()
+    _, second, third, fourth = points['annotations']
+    boxed = dict(second, id=24, point=[35, 15], supervision='box', bbox=[34, 14, 4, 2])
+    points['annotations'].append(boxed)
+    second.update(supervision='mask', segmentation=large)
+    third.update(supervision='mask', segmentation=small)
+    fourth.update(supervision='mask', segmentation=[[0, 0, 9, 0, 9, 9, 0, 9]])
+    points['images'][1]['supervision'] = 'mask'
+    run = write(images, points=points, outfile=tmp_path / 'out.json', maps=tmp_path / 'maps')
+    by_id = {ann['point_id']: ann for ann in load(tmp_path / 'out.json')['annotations']}
+    assert [by_id[n]['supervision'] for n in (24, 21, 22, 23)] == ['box', *['mask'] * 3]
+    masks = {number: decode_rle(ann['segmentation']) for number, ann in by_id.items()}
+    assert masks[21][:12, :20].all() and masks[21].sum() == 240  # also below the small one
+    assert masks[22][8:11, 8:12].all() and masks[22].sum() == 12
+    assert by_id[21]['score'] == by_id[22]['score'] == 1
+    assert masks[24][14:16, 34:38].all() and masks[24].sum() == 8
+    semantic_map = read_index_png(tmp_path / 'maps' / 'a.png')
+    assert (semantic_map[masks[22]] == 1).all()
+    expected = np.zeros((30, 20), np.uint8)
+    expected[:9, :9] = 2
+    assert np.array_equal(read_index_png(tmp_path / 'maps' / 'sub' / 'b.png'), expected)
+    assert run.labels == load(tmp_path / 'out.json')

@@ -1,10 +1,18 @@
+import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
 from mmp2seg.codecs import PointInstances
-from mmp2seg.codecs.data_samples import add_instances, image_points, require_original_points
+from mmp2seg.codecs.data_samples import (
+    add_instances,
+    decode_given,
+    image_points,
+    original_given_masks,
+    require_original_points,
+)
+from mmp2seg.ops.rle import encode_rle
 
 POINTS = InstanceData(
     points=torch.tensor([[0.5, 1 / 3], [2.5, 0.1], [9.0, 9.0]], dtype=torch.float64),
@@ -55,3 +63,35 @@ def test_samples_of_other_pipelines_say_what_is_missing():
         image_points(DetDataSample())
     with pytest.raises(ValueError, match=r'ori_points: .* mmp2seg\.LoadPointAnnotations'):
         require_original_points(DetDataSample())
+
+
+def test_true_masks_of_the_original_points():
+    """One mask and one box, as RLE of the file; results say which is which."""
+    mask, box = np.eye(2, 4, dtype=bool), np.ones((2, 4), bool)
+    points = InstanceData(
+        **dict(POINTS.items()),
+        supervision=['point', 'mask', 'box'],
+        given=[None, encode_rle(mask), encode_rle(box)],
+    )
+    sample = DetDataSample(ori_points=points)
+    given = original_given_masks(sample, torch.device('cpu'))
+    assert given.points.tolist() == [1, 2] and given.is_mask.tolist() == [True, False]
+    assert np.array_equal(given.limits.numpy(), [mask, box])
+    add_instances(
+        sample,
+        PointInstances(
+            masks=torch.ones(2, 2, 4, dtype=torch.bool),
+            scores=torch.ones(2),
+            kept=torch.tensor([0, 2]),
+            dropped=torch.tensor([1]),
+            reasons=['no_pixels'],
+            semantic_map=torch.zeros(2, 4, dtype=torch.int64),
+            confidence=torch.ones(2, 4),
+        ),
+    )
+    assert sample.pred_instances.supervision == ['point', 'box']
+
+
+def test_points_alone_have_no_masks():
+    assert original_given_masks(DetDataSample(ori_points=POINTS), torch.device('cpu')) is None
+    assert decode_given(['point'], [None], device=torch.device('cpu')) is None

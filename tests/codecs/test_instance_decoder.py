@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from mmp2seg.codecs import DROP_REASONS, InstanceDecoder, InstanceScorer, PointPseudoLabeler
+from mmp2seg.codecs import (
+    DROP_REASONS,
+    GivenMasks,
+    InstanceDecoder,
+    InstanceScorer,
+    PointPseudoLabeler,
+)
 from mmp2seg.ops.components import find_regions
 from mmp2seg.ops.masks import masks_to_instance_map
 from mmp2seg.ops.offsets import offsets_to_points
@@ -253,3 +259,60 @@ def test_a_built_scorer_is_used_as_it_is():
     scorer = InstanceScorer()
     decoder = InstanceDecoder(labeler=LABELER, scorer=scorer)
     assert decoder.scorer is scorer and not decoder.needs_image
+
+
+def _given(point, rows, kind='mask'):
+    limits = torch.tensor([rows], dtype=torch.bool)
+    return GivenMasks(torch.tensor([point]), limits, torch.tensor([kind == 'mask']))
+
+
+SCORERS = [None, dict(click_radius=0), dict(affinity=dict(type='mmp2seg.GuidedAffinity'))]
+
+
+@pytest.mark.parametrize('scorer', SCORERS)
+@pytest.mark.parametrize('grouping', ['offset', 'nearest', 'region'])
+def test_a_true_mask_is_kept_as_it_is(scorer, grouping):
+    """The network sees the first object nowhere, and its mask has two parts."""
+    mask = [[1, 0, 1, 0, 0, 0, 0]]
+    probs, points = _probs([[0, 0, 0, 0, 1, 1, 1]]), torch.tensor([[0.5, 0.5], [5.5, 0.5]])
+    decoded = _decoder(scorer=scorer, grouping=grouping).decode(
+        probs,
+        torch.zeros(2, 1, 7),
+        points.double(),
+        torch.tensor([1, 0]),
+        image=torch.zeros(3, 1, 7),
+        given=_given(0, mask),
+    )
+    assert decoded.kept.tolist() == [0, 1] and not decoded.reasons
+    assert decoded.masks[0].long().tolist() == mask
+    assert decoded.scores[0] == 1
+
+
+@pytest.mark.parametrize('scorer', SCORERS)
+def test_a_mask_is_never_dropped(scorer):
+    """Points 0 and 1 are at one place; the mask of the second is outside the image's region."""
+    points = torch.tensor([[0.5, 0.5], [0.5, 0.5], [9.5, 0.5]], dtype=torch.float64)
+    decoded = _decoder(scorer=scorer).decode(
+        _probs([[1, 1, 0]]),
+        torch.zeros(2, 1, 3),
+        points,
+        torch.zeros(3, dtype=torch.int64),
+        image=torch.zeros(3, 1, 3),
+        given=_given(1, [[0, 0, 1]]),
+    )
+    assert decoded.kept.tolist() == [0, 1]
+    assert decoded.masks[1].long().tolist() == [[0, 0, 1]]
+    assert (decoded.dropped.tolist(), decoded.reasons) == ([2], ['outside_image'])
+
+
+@pytest.mark.parametrize('grouping', ['offset', 'nearest'])
+def test_a_box_limits_the_region(grouping):
+    decoded = _decoder(grouping=grouping).decode(
+        _probs([[1, 1, 1, 1, 1]]),
+        torch.zeros(2, 1, 5),
+        torch.tensor([[1.5, 0.5], [4.5, 0.5]]).double(),
+        torch.zeros(2, dtype=torch.int64),
+        given=_given(0, [[1, 1, 0, 0, 0]], kind='box'),
+    )
+    assert masks_to_instance_map(decoded.masks).tolist() == [[1, 1, 2, 2, 2]]
+    assert decoded.scores.tolist() == pytest.approx([0.9, 0.9])

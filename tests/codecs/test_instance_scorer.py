@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from mmp2seg.codecs import AssignmentMemo, InstanceScorer
+from mmp2seg.codecs import AssignmentMemo, GivenMasks, InstanceScorer
 from mmp2seg.codecs.affinities import GuidedAffinity
 from mmp2seg.ops.coords import pixel_centers
 from mmp2seg.registry import TASK_UTILS
@@ -264,3 +264,92 @@ def test_an_affinity_needs_an_image():
     scene = {**_scene(), 'image': None}
     with pytest.raises(ValueError, match='an image'):
         _assign(scene, affinity=GUIDED)
+
+
+def _with_given(scene, points, *, is_mask):
+    """Squares of 13 pixels around some points of a scene."""
+    height, width = scene['probs'].shape[1:]
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    limits = []
+    for x, y in scene['points_xy'][points]:
+        limits.append(((columns - x).abs() < 6.5) & ((rows - y).abs() < 6.5))
+    kinds = torch.full((len(points),), is_mask)
+    return {**scene, 'given': GivenMasks(torch.tensor(points), torch.stack(limits), kinds)}
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('affinity', [None, GUIDED])
+@pytest.mark.parametrize('connected', [False, True])
+def test_true_masks_are_the_instances(stride, affinity, connected):
+    scene = _with_given(_scene(num_points=12), [3, 7], is_mask=True)
+    scene['given'].limits[0, 1, 50] = True  # a part of its own
+    found = _assign(scene, stride=stride, affinity=affinity, connected=connected)
+    masks = scene['given'].limits
+    owned = masks.sum(0) == 1
+    for point, mask in zip([3, 7], masks):
+        assert torch.equal((found.instance_map == point + 1) & owned, mask & owned)
+        assert not ((found.instance_map == point + 1) & ~mask).any()
+        assert (found.channel_map[mask & owned] == scene['channels'][point]).all()
+        assert (found.confidence[mask & owned] == 1).all()
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_a_point_has_no_pixel_outside_of_its_box(stride):
+    scene = _scene(num_points=5)
+    boxed = _with_given(scene, [1], is_mask=False)
+    found = _assign(boxed, stride=stride, affinity=GUIDED)
+    pixels = found.instance_map == 2
+    assert pixels.any() and not (pixels & ~boxed['given'].limits[0]).any()
+    free = _assign(scene, stride=stride, affinity=GUIDED).instance_map == 2
+    assert (free & ~boxed['given'].limits[0]).any()  # the box does limit something
+
+
+@pytest.mark.parametrize('stride', [1, 3])
+@pytest.mark.parametrize('is_mask', [False, True])
+def test_windows_do_not_show_in_given_masks(stride, is_mask):
+    scene = _with_given(_scene(num_points=30), [3, 7, 20, 25], is_mask=is_mask)
+    options = dict(affinity=GUIDED, stride=stride, connected=False)
+    assert _agree(_assign(scene, window=7, **options), _assign(scene, window=1000, **options))
+
+
+def test_a_memo_knows_the_masks():
+    scene, memo = _scene(num_points=8), AssignmentMemo()
+    scorer = InstanceScorer(affinity=GUIDED)
+    for one in (
+        scene,
+        _with_given(scene, [2], is_mask=True),
+        _with_given(scene, [2], is_mask=False),
+    ):
+        found, expected = scorer.assign(**one, memo=memo), scorer.assign(**one)
+        assert torch.equal(found.instance_map, expected.instance_map)
+
+
+def test_a_mask_far_from_its_click_is_in_its_windows():
+    """Where it is, other points of its class are so much nearer that it has no share."""
+    points = torch.tensor([[9.0, 20.0], [150.0, 20.0], [165.0, 20.0]])
+    scene = _scene(points=points, size=(40, 180))
+    scene['channels'] = torch.ones(3, dtype=torch.long)
+    mask = torch.zeros(1, 40, 180, dtype=torch.bool)
+    mask[0, 5:9, 155:160] = True
+    given = GivenMasks(torch.tensor([0]), mask, torch.tensor([True]))
+    found = _assign({**scene, 'given': given}, affinity=GUIDED, window=24, connected=False)
+    assert torch.equal(found.instance_map == 1, mask[0])
+
+
+class Recorder:
+    """An affinity that changes nothing and notes which pixels it must not change."""
+
+    reach, needs_embedding = 0, False
+
+    def __call__(self, scores, *, fixed, **others):
+        self.fixed = fixed
+        return scores
+
+
+@pytest.mark.parametrize('radius', [None, 2.0])
+def test_masks_are_fixed_while_scores_propagate(radius):
+    scene, affinity = _with_given(_scene(num_points=4), [2], is_mask=True), Recorder()
+    _assign(scene, affinity=affinity, click_radius=radius)
+    assert affinity.fixed[scene['given'].limits[0]].all()
+    others = affinity.fixed & ~scene['given'].limits[0]
+    assert bool(others.any()) == (radius is not None)  # the clicks

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.codecs import GivenMasks, ImagePoints, PointPseudoLabeler
 from mmp2seg.ops.components import find_regions
 from mmp2seg.registry import TASK_UTILS
 
@@ -204,3 +204,38 @@ def test_targets_read_nothing_back_from_the_device(options, refined):
         )
     assert targets.offset.shape == (2, 64, 48)
     assert targets.offset.device.type == 'meta'
+
+
+class TestGivenMasks:
+    """Points 0 and 1 share a region of class 0; the weak map has too little of the first."""
+
+    SEMANTIC = [[0, 1, 1, 1, 1, 0]]
+    POINTS = torch.tensor([[1.5, 0.5], [4.5, 0.5]])
+
+    def _targets(self, given, offset=None, **options):
+        labels = torch.zeros(2, dtype=torch.int64)
+        regions = find_regions(np.array(self.SEMANTIC, np.uint8), labels.numpy())
+        image = ImagePoints(self.POINTS, labels, regions, given)
+        return _labeler(**options).image_targets(image, offset)
+
+    @pytest.mark.parametrize('options', [{}, dict(conflict='drop')])
+    @pytest.mark.parametrize('refined', [False, True])
+    def test_a_true_mask_is_the_instance_with_full_weight(self, options, refined):
+        mask = torch.tensor([[[1, 1, 1, 1, 0, 0]]], dtype=torch.bool)
+        given = GivenMasks(torch.tensor([0]), mask, torch.tensor([True]))
+        # offsets that all land on the other point do not change it
+        offset = None
+        if refined:
+            offset = torch.zeros(2, 1, 6)
+            offset[0] = 4.5 - (torch.arange(6) + 0.5)
+        targets = self._targets(given, offset, **options)
+        assert targets.instance_map[0, :4].tolist() == [1, 1, 1, 1]
+        assert targets.weight[0, :4].tolist() == [1, 1, 1, 1]
+        assert (targets.offset[0, 0, :4] + torch.arange(4) + 0.5).tolist() == [1.5] * 4
+        assert targets.instance_map[0, 4] == (0 if options and not refined else 2)
+
+    def test_a_box_limits_the_region_of_its_point_alone(self):
+        box = torch.tensor([[[1, 1, 0, 0, 0, 0]]], dtype=torch.bool)
+        given = GivenMasks(torch.tensor([0]), box, torch.tensor([False]))
+        assert self._targets(given).instance_map.tolist() == [[0, 1, 2, 2, 2, 0]]
+        assert self._targets(None).instance_map.tolist() == [[0, 1, 1, 2, 2, 0]]

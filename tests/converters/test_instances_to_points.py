@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmp2seg.converters.instances_to_points import convert_instances
+from mmp2seg.converters.kept_truth import KeptTruth
 from mmp2seg.converters.point_json import read_point_json
 from mmp2seg.converters.point_rules import PointRule
 from mmp2seg.datasets.point_coco import PointCocoDataset
@@ -319,3 +320,72 @@ def test_empty_parents_and_nothing_at_all(tmp_path):
         convert_instances(path, out, rule=PointRule('box-center'))
     assert not out.exists()
     convert_instances(path, out, rule=PointRule('box-center'), allow_empty=True)
+
+
+def _truth(path, **changes):
+    annotations = [
+        dict(id=n, image_id=image, category_id=1, segmentation=square(2, 3, 5), bbox=[2, 3, 5, 5])
+        for n, image in enumerate((1, 1, 2), start=1)
+    ]
+    annotations.append(
+        dict(id=9, image_id=2, category_id=1, iscrowd=1, segmentation=square(9, 9, 4))
+    )
+    images = [dict(id=n, file_name=f'{n}.png', height=30, width=40) for n in (1, 2)]
+    annotations[0].update(changes)
+    content = dict(images=images, categories=[dict(id=1, name='a')], annotations=annotations)
+    path.write_text(json.dumps(content))
+    return content
+
+
+def test_kept_masks_are_unchanged_and_flagged(tmp_path):
+    truth = _truth(tmp_path / 'truth.json')
+    report = convert_instances(
+        tmp_path / 'truth.json',
+        tmp_path / 'points.json',
+        rule=PointRule('mass-center'),
+        kept=KeptTruth(1),
+    )
+    content = json.loads((tmp_path / 'points.json').read_text())
+    assert [a['supervision'] for a in content['annotations']] == ['mask'] * 3
+    assert content['annotations'][0]['segmentation'] == truth['annotations'][0]['segmentation']
+    assert 'bbox' not in content['annotations'][0]
+    # the second image has a crowd: what is not masked may be objects
+    assert [image.get('supervision') for image in content['images']] == ['mask', None]
+    assert report.num_kept == dict(mask=3) and '3 with a true mask' in str(report)
+    assert content['info']['description'].endswith('1 of objects with masks (seed 0)')
+    entries = PointCocoDataset(ann_file=str(tmp_path / 'points.json')).load_data_list()
+    assert [entry['complete'] for entry in entries] == [True, False]
+
+
+def test_kept_boxes(tmp_path):
+    _truth(tmp_path / 'truth.json')
+    convert_instances(
+        tmp_path / 'truth.json',
+        tmp_path / 'points.json',
+        rule=PointRule('box-center'),
+        kept=KeptTruth(boxes=1),
+    )
+    content = json.loads((tmp_path / 'points.json').read_text())
+    assert [a['bbox'] for a in content['annotations']] == [[2, 3, 5, 5]] * 3
+    assert all('segmentation' not in a for a in content['annotations'])
+    assert all('supervision' not in image for image in content['images'])
+
+
+@pytest.mark.parametrize(
+    ('kept', 'changes', 'message'),
+    [
+        (KeptTruth(1), dict(segmentation=None), 'it has no segmentation to keep'),
+        (KeptTruth(boxes=1), dict(bbox=None), 'it has no bbox to keep'),
+        (KeptTruth(boxes=1), dict(bbox=[20, 3, 5, 5]), 'it keeps: .* a bbox around the point'),
+    ],
+)
+def test_what_cannot_be_kept(tmp_path, kept, changes, message):
+    _truth(tmp_path / 'truth.json', point=[4.5, 5.5], **changes)
+    for annotation in (content := json.loads((tmp_path / 'truth.json').read_text()))['annotations']:
+        annotation.setdefault('point', [4.5, 5.5])
+    (tmp_path / 'truth.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'truth.json: annotation 1: {message}'):
+        convert_instances(
+            tmp_path / 'truth.json', tmp_path / 'out.json', rule=PointRule('given'), kept=kept
+        )
+    assert not (tmp_path / 'out.json').exists()

@@ -163,3 +163,15 @@ def test_describe():
         'gaussian, sigma 0.15 root of the area around the centre of the box, '
         'not moved inside the mask, seed 0'
     )
+
+
+def test_the_given_point_is_taken_as_it_is():
+    rule = PointRule('given')
+    assert not rule.needs_mask and rule.describe() == 'given'
+    assert draw(rule, point=[0, 29.75], crop=None, box=None) == [[0.0, 29.75]]
+    for point, message in (
+        (None, 'its point: expected a point'),
+        ([40, 3], 'outside of the image, 40 x 30'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw(rule, point=point)

@@ -483,3 +483,29 @@ def test_missing_and_unknown_files(folder, write, tmp_path):
     for source in (CSV, CVAT, KEYPOINTS, POINT_JSON):
         with pytest.raises(ValueError, match='points.*a.png: expected an image file'):
             read_points(write(source), folder)
+
+
+def test_true_masks_and_boxes_are_kept(folder):
+    square = [[8, 18, 14, 18, 14, 24, 8, 24]]
+    first, second, third, crowd = POINT_JSON['annotations']
+    content = {
+        **POINT_JSON,
+        'images': [POINT_JSON['images'][0], dict(POINT_JSON['images'][1], supervision='mask')],
+        'annotations': [
+            dict(first, segmentation=square, supervision='mask', bbox=[0, 0, 1, 1]),
+            dict(second, segmentation=[[0, 0, 5, 0, 5, 5]], supervision='mask'),
+            dict(third, bbox=[2, 3, 4, 5], supervision='box'),
+            crowd,
+        ],
+    }
+    (folder.parent / 'masks.json').write_text(json.dumps(content))
+    found = read_points(folder.parent / 'masks.json', folder)
+    by_id = {a['id']: a for a in found['annotations']}
+    assert (by_id[5]['supervision'], by_id[5]['segmentation']) == ('mask', square)
+    assert 'bbox' not in by_id[5]
+    assert (by_id[2]['supervision'], by_id[2]['bbox']) == ('box', [2, 3, 4, 5])
+    assert [image.get('supervision') for image in found['images']] == [None, 'mask']
+    content['annotations'][2]['bbox'] = [9, 9, 1, 1]
+    (folder.parent / 'masks.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'masks.json: annotation 2: .* around the point'):
+        read_points(folder.parent / 'masks.json', folder)

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from mmp2seg.datasets import PointCocoDataset
+from mmp2seg.ops.rle import decode_rle
 
 CONTENT = dict(
     images=[
@@ -151,3 +152,42 @@ def test_an_empty_parent_category_is_no_class(tmp_path):
 def test_classes_are_no_str(tmp_path):
     with pytest.raises(ValueError, match=r"got the str 'cell': .*\('cell',\)"):
         PointCocoDataset(ann_file='none.json', metainfo=dict(classes='cell'))
+
+
+SQUARE = [[2, 1, 6, 1, 6, 4, 2, 4]]
+
+
+def test_true_masks_and_boxes_are_read_if_their_flags_say_so(build):
+    """The same content without the flags is points alone: masks are truth, not supervision."""
+    first, second, crowd = CONTENT['annotations']
+    first = dict(first, segmentation=SQUARE)
+    content = {**CONTENT, 'annotations': [first, second, crowd]}
+    expected = [
+        dict(point=[4.5, 2.0], bbox_label=1, point_id=11),
+        dict(point=[1.0, 1.0], bbox_label=0, point_id=12),
+    ]
+    assert build(content).get_data_info(0)['instances'] == expected
+    flagged = [dict(first, supervision='mask'), dict(second, supervision='box'), crowd]
+    masked, boxed = build({**content, 'annotations': flagged}).get_data_info(0)['instances']
+    assert masked.pop('supervision') == 'mask' and boxed.pop('supervision') == 'box'
+    mask, box = decode_rle(masked.pop('mask')), decode_rle(boxed.pop('mask'))
+    assert mask.shape == box.shape == (10, 20)
+    assert mask[1:4, 2:6].all() and mask.sum() == 12 and box[1:3, 1:3].all() and box.sum() == 4
+    assert [masked, boxed] == expected
+
+
+def test_an_image_whose_objects_all_have_masks(build):
+    annotation = dict(CONTENT['annotations'][0], segmentation=SQUARE, supervision='mask')
+    images = [dict(CONTENT['images'][0], supervision='mask'), CONTENT['images'][1]]
+    content = {**CONTENT, 'images': images, 'annotations': [annotation]}
+    dataset = build(content)
+    assert [dataset.get_data_info(n)['complete'] for n in range(2)] == [True, False]
+    content['annotations'] = [annotation, CONTENT['annotations'][1]]
+    with pytest.raises(ValueError, match=r'points.json: image 7: .*have masks, got 1 without'):
+        build(content)
+
+
+def test_a_flag_without_its_mask_names_the_annotation(build):
+    content = _with_annotation(supervision='mask', segmentation=[])
+    with pytest.raises(ValueError, match=r"points.json: annotation 11: supervision 'mask'"):
+        build(content)

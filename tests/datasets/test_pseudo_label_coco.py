@@ -124,3 +124,11 @@ def test_no_instance_at_all(make):
     options = dict(filter_cfg=dict(filter_empty_gt=True))
     with pytest.raises(ValueError, match=r'labels\.json: expected an image with an instance'):
         make([], **options)
+
+
+def test_the_kind_of_an_instance(make):
+    annotations = [annotation(1, 5, 9, supervision='mask'), annotation(2, 5, 9)]
+    first, second = make(annotations).load_data_list()[0]['instances']
+    assert first['supervision'] == 'mask' and 'supervision' not in second
+    with pytest.raises(ValueError, match=r'labels.json: annotation 1: expected supervision'):
+        make([annotation(1, 5, 9, supervision='full')]).load_data_list()

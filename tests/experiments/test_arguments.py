@@ -6,6 +6,7 @@ import pytest
 
 from mmp2seg.apis.arguments import CommandError
 from mmp2seg.experiments.arguments import (
+    add_kept_masks_arguments,
     add_photograph_arguments,
     add_run_arguments,
     check_photograph_arguments,
@@ -122,7 +123,12 @@ PAIR = ['--photographs', 't.json', 'images']
         (['--maps', 'points'], '--maps: expected --photographs'),
         ([*PAIR, '--shapes'], '--photographs: expected no --shapes'),
         ([*PAIR, '--truth', 'x.json'], '--photographs: expected no --truth'),
-        ([*PAIR, '--refine', 'x.py'], '--photographs: expected no --refine'),
+        ([*PAIR, '--refine', 'x.py'], 'expected --refine and --test-photographs together'),
+        ([*PAIR, '--test-photographs', *PAIR[1:]], 'expected --refine and --test-photographs'),
+        (
+            [*PAIR, '--refine', 'x.py', '--test-photographs', 't.json'],
+            '--test-photographs: expected pairs TRUTH.json IMAGES, got 1 arguments',
+        ),
         ([*PAIR, '--segmenter', 'x.py'], '--segmenter: expected --maps points'),
         ([*PAIR, '--strength', '-1'], '--strength: expected at least 0, got -1.0'),
         ([*PAIR, '--maps', 'points', '--strength', '1'], '--strength: expected --maps degraded'),
@@ -132,3 +138,12 @@ def test_arguments_of_photographs_that_do_not_fit(capsys, arguments, message):
     with pytest.raises(SystemExit):
         parse_photographs(*arguments)
     assert message in capsys.readouterr().err
+
+
+def test_true_masks_of_some_objects():
+    parser = argparse.ArgumentParser()
+    add_kept_masks_arguments(parser)
+    args = parser.parse_args(['--keep-masks', '0', '.05', '1', '--keep-by', 'image'])
+    assert (args.keep_masks, args.keep_by) == ([0, 0.05, 1], 'image')
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--keep-masks', '5'])

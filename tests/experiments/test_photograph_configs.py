@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.experiments.photograph_configs import on_photographs, open_photographs
+from mmp2seg.experiments.photograph_configs import (
+    on_photographs,
+    open_held_out,
+    open_photographs,
+    segmentor_on_photographs,
+)
 from mmp2seg.experiments.stage1_configs import load_configs, match_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -90,3 +95,29 @@ def test_the_data_of_a_config_are_replaced():
 def test_configs_that_cannot_read_the_data(config, message):
     with pytest.raises(CommandError, match=message):
         on_photographs(load_configs([CONFIGS / config]), ['a'], data='d')
+
+
+def test_held_out_photographs(args, tmp_path):
+    arguments = argparse.Namespace(**vars(args), test_photographs=args.photographs)
+    phase = open_held_out(arguments, ['cat', 'dog'], tools=Path('tools'))
+    assert phase.folder.parent == args.work_dir / 'photographs'
+    ((command,),) = [phase.commands()]
+    assert command[2:4] == args.photographs and '--long-side' in command
+    arguments.min_area = 7
+    assert open_held_out(arguments, ['cat', 'dog'], tools=Path('tools')).folder != phase.folder
+    with pytest.raises(CommandError, match=r"--test-photographs: expected the classes \['a'\]"):
+        open_held_out(arguments, ['a'], tools=Path('tools'))
+    arguments.test_photographs = [str(tmp_path / 'gone.json'), str(tmp_path)]
+    with pytest.raises(CommandError, match=r'--test-photographs: .*gone\.json'):
+        open_held_out(arguments, ['cat', 'dog'], tools=Path('tools'))
+
+
+def test_a_segmentor_has_the_classes_of_the_photographs():
+    name = 'mask-rcnn_efficientnet-lite0_own_data'
+    (cfg,) = load_configs([CONFIGS / 'refine' / f'{name}.py']).values()
+    changed = segmentor_on_photographs(cfg, ['a', 'b', 'c'])
+    heads = changed.model.roi_head
+    assert heads.bbox_head.num_classes == heads.mask_head.num_classes == 3
+    for loader in (changed.train_dataloader, changed.test_dataloader):
+        assert loader.dataset.metainfo.classes == ('a', 'b', 'c')
+    assert cfg.model.roi_head.bbox_head.num_classes == 2

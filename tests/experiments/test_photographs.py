@@ -8,6 +8,7 @@ from mmp2seg.experiments.photographs import (
     START_ROWS,
     Photographs,
     describe_losses,
+    held_out_phase,
 )
 from mmp2seg.experiments.stage1_run import Stage1Run, Variant
 
@@ -84,7 +85,9 @@ def test_the_start_on_degraded_maps_is_the_nearest_point_split(photographs):
     baseline, evaluation = calls_of(photographs)
     folder = photographs.folder(1)
     assert baseline.split()[:4] == ['baseline_pseudo_labels.py', 'c.py', '--rule', 'nearest']
-    assert baseline.endswith(f'train_dataloader.dataset.data_root={folder}')
+    assert f'train_dataloader.dataset.data_root={folder}' in baseline.split()
+    # also if the config trains on points with true masks
+    assert baseline.endswith('train_dataloader.dataset.ann_file=points.json')
     assert f'{photographs.start_labels(1)} {folder}/truth.json' in evaluation
     assert evaluation.endswith(f'--match point_id --true-maps {folder}/true_maps')
 
@@ -130,4 +133,15 @@ def test_configs_below_their_start_are_named():
     assert lines == [
         'worse: worse than its start by 4.0 mean IoU (with 1 of 2 seeds): '
         "use the start's masks, m.json"
+    ]
+
+
+def test_the_photographs_to_test_on(tmp_path):
+    phase = held_out_phase(
+        tmp_path, ['t.json', 'i'], key='k', tools=Path('tools'), long_side=9, min_area=3
+    )
+    ((command,),) = [phase.commands()]
+    assert command[2:] == [
+        *('t.json', 'i', '--out', str(tmp_path / 'test-k')),
+        *('--long-side', '9', '--min-area', '3'),
     ]

@@ -172,3 +172,10 @@ def test_other_data_have_their_own_truth_and_true_maps(make_run, tools):
     evaluation = calls_of(tools)[-1][1]
     assert evaluation[1] == '/data/truth.json'
     assert evaluation[-2:] == ['--true-maps', '/data/true_maps']
+
+
+def test_objects_without_masks_are_judged_by_the_points_of_the_data(make_run, tools):
+    run = make_run('a', truth=None, data=Path('/shapes'))
+    dataclasses.replace(run, unmasked='s/points.json').run(dict(os.environ))
+    *_, (_, evaluation) = calls_of(tools)
+    assert evaluation[-2:] == ['--unmasked', '/shapes/s/points.json']

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmp2seg.apis.arguments import CommandError
-from mmp2seg.experiments.stage2_configs import refinement_config
+from mmp2seg.experiments.stage2_configs import PHOTOGRAPHS_LAYOUT, refinement_config
 
 REFINE = Path(__file__).resolve().parents[2] / 'configs' / 'refine'
 LABELS = Path('/runs/labels.json')
@@ -71,3 +71,13 @@ def test_a_config_without_a_test_is_refused():
     cfg.test_evaluator = None
     with pytest.raises(CommandError, match='mask-rcnn_tiny_shapes.py: the config has no test_eval'):
         refinement_config(cfg, labels=LABELS)
+
+
+def test_photographs_have_another_layout():
+    cfg = Config.fromfile(REFINE / 'mask-rcnn_efficientnet-lite0_own_data.py')
+    data = dict(train_data=Path('/data/train'), test_data=Path('/data/test'))
+    refined = refinement_config(cfg, labels=LABELS, layout=PHOTOGRAPHS_LAYOUT, **data)
+    assert refined.train_dataloader.dataset.data_prefix.img == '/data/train/images/'
+    assert refined.test_dataloader.dataset.data_prefix.img == '/data/test/images/'
+    assert refined.test_dataloader.dataset.ann_file == '/data/test/truth.json'
+    assert refined.test_evaluator.ann_file == '/data/test/truth.json'

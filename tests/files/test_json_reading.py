@@ -87,3 +87,10 @@ def test_finite_numbers():
     assert all(map(is_finite_number, (0, -1.5, 10**300)))
     others = (float('nan'), float('inf'), 10**400, True, '1', None, [1])
     assert not any(map(is_finite_number, others))
+
+
+def test_objects_with_a_key_keep_all(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text('{"a": [{"id": 1, "mask": 2}, {"id": 3, "mask": 4, "kind": "true"}]}')
+    found = read_json_object(path, lists=('a',), drop=('mask',), unless='kind')
+    assert found == {'a': [{'id': 1}, {'id': 3, 'mask': 4, 'kind': 'true'}]}

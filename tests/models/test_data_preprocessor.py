@@ -45,3 +45,14 @@ def test_inference_keeps_the_maps_and_missing_fields_are_fine():
     preprocessor = MODELS.build(dict(type='mmp2seg.PointDataPreprocessor'))
     data = dict(inputs=[torch.zeros(3, 2, 2)], data_samples=[DetDataSample()])
     assert 'gt_sem_seg' not in preprocessor(data, training=True)['data_samples'][0]
+
+
+def test_pixels_of_true_masks_are_padded_with_none():
+    sample = _sample(4, 6)
+    sample.gt_given_masks = PixelData(limits=torch.ones(2, 4, 6, dtype=torch.bool))
+    preprocessor = MODELS.build(dict(type='mmp2seg.PointDataPreprocessor', pad_size_divisor=4))
+    data = dict(inputs=[torch.zeros(3, 4, 6, dtype=torch.uint8)], data_samples=[sample])
+    (padded,) = preprocessor(data, training=True)['data_samples']
+    limits = padded.gt_given_masks.limits
+    assert limits.shape == (2, 4, 8) and limits.dtype == torch.bool
+    assert limits[:, :, :6].all() and not limits[:, :, 6:].any()

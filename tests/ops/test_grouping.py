@@ -9,6 +9,7 @@ from mmp2seg.ops.grouping import (
     nearest_point,
     nearest_point_by_tiles,
     nearest_point_streamed,
+    nearest_point_within,
 )
 
 BOTH = pytest.mark.parametrize('find', [nearest_point_streamed, nearest_point_by_tiles])
@@ -144,3 +145,49 @@ def test_more_than_128_points():
     points = [[col + 0.5, 0.5] for col in range(300)]
     instance_map = _group(points, torch.ones(1, 300, dtype=torch.int64), [1] * 300)
     assert instance_map[0].tolist() == list(range(1, 301))
+
+
+def _random_limits(draw, size, points, limited):
+    limits = torch.rand(len(limited), *size, generator=draw) < 0.5
+    for index, point in enumerate(limited):
+        column, row = points[point].long()
+        limits[index, row, column] = True
+    return limits
+
+
+@pytest.mark.parametrize('max_distance', [math.inf, 6.0])
+def test_limited_points_against_a_table_of_all_distances(max_distance):
+    draw = torch.Generator().manual_seed(0)
+    size, points = (13, 17), torch.rand(9, 2, generator=torch.Generator().manual_seed(1)) * 13
+    groups = torch.randint(0, 3, size, generator=draw)
+    point_groups = torch.randint(0, 3, (9,), generator=draw)
+    limited = torch.tensor([1, 4, 8])
+    limits = _random_limits(draw, size, points, limited)
+    centers = pixel_centers(*size)
+    squared = (centers[None] - points[:, :, None, None]).square().sum(1)
+    allowed = (groups == point_groups[:, None, None]) & (groups > 0)
+    allowed &= squared <= max_distance**2
+    allowed[limited] &= limits
+    best, index = squared.masked_fill(~allowed, math.inf).min(0)
+    found = nearest_point_within(
+        centers,
+        points,
+        position_groups=groups,
+        point_groups=point_groups,
+        limited=limited,
+        limits=limits,
+        max_distance=max_distance,
+    )
+    assert torch.equal(found, ((index + 1) * best.isfinite()).int())
+
+
+def test_no_limits_and_no_points():
+    none, nothing = torch.zeros(0, dtype=torch.int64), torch.zeros(0, 1, 3, dtype=torch.bool)
+    options = dict(position_groups=torch.ones(1, 3, dtype=torch.int64), limited=none)
+    centers, points = pixel_centers(1, 3), torch.tensor([[0.5, 0.5]])
+    found = nearest_point_within(
+        centers, points, point_groups=torch.tensor([1]), limits=nothing, **options
+    )
+    assert found.tolist() == [[1, 1, 1]]
+    found = nearest_point_within(centers, points[:0], point_groups=none, limits=nothing, **options)
+    assert found.tolist() == [[0, 0, 0]]

@@ -460,3 +460,17 @@ def test_check_same_allows_more_in_the_second_file():
     check_same('a', first, 'b', second)
     with pytest.raises(ValueError, match='a: expected the images of b, got none with file_name'):
         check_same('b', second, 'a', first)
+
+
+def test_what_a_mask_is_made_of_is_written_if_it_is_known(tmp_path):
+    annotations = encode(supervision=['mask', 'point'])
+    assert [ann['supervision'] for ann in annotations] == ['mask', 'point']
+    content = assembled(annotations)
+    assert sorted(ann['supervision'] for ann in content['annotations']) == ['mask', 'point']
+    write_json(tmp_path / 'a.json', content)
+    assert load(tmp_path / 'a.json') == content
+    assert all('supervision' not in ann for ann in encode())
+    content['annotations'][1]['supervision'] = 'full'
+    write_json(tmp_path / 'a.json', content)
+    with pytest.raises(ValueError, match=r"annotations\[1\]: expected supervision .* got 'full'"):
+        load(tmp_path / 'a.json')

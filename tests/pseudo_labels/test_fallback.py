@@ -110,3 +110,12 @@ def test_labels_without_click_scores_are_refused(tmp_path):
     own = _write(tmp_path / 'own.json', [_annotation(1, [0])])
     with pytest.raises(ValueError, match=r'own.json: image 4, point 1: expected a click_score'):
         with_fallback(own, own)
+
+
+def test_a_true_mask_is_not_replaced(tmp_path):
+    own = [{**_annotation(1, [0, 1], 0.1), 'supervision': 'mask'}, _annotation(2, [5], 0.1)]
+    start = [_annotation(1, [3]), _annotation(2, [1, 2])]
+    paths = _write(tmp_path / 'own.json', own), _write(tmp_path / 'start.json', start)
+    content, taken = with_fallback(*paths)
+    assert taken == 1 and _columns(content) == {1: [0, 1], 2: [2]}
+    assert content['annotations'][0]['supervision'] == 'mask'

@@ -91,6 +91,18 @@ def test_what_replaces_no_mask(prediction, options):
     assert all('refreshed' not in ann for ann in image.annotations)
 
 
+@pytest.mark.parametrize(('kind', 'replaced'), [('mask', 0), ('box', 0), ('point', 1)])
+def test_true_masks_and_masks_in_true_boxes_stay(kind, replaced):
+    given = {**LEFT, 'supervision': kind}
+    assert refresh([(1, 0.9, columns(0, 4))], annotations=(given, RIGHT)).num_replaced == replaced
+
+
+def test_a_surer_mask_takes_no_pixel_of_a_true_one():
+    true = {**RIGHT, 'supervision': 'mask'}  # whatever its score
+    image = refresh([(1, 0.9, columns(0, 6))], annotations=(LEFT, true))
+    assert image.annotations[1] == true
+
+
 def test_the_new_mask_is_not_one_of_the_candidates():
     chosen = {**LEFT, 'candidates': [], 'candidate': 1}
     changed, _ = refresh([(1, 0.9, columns(0, 4))], annotations=(chosen, RIGHT)).annotations

@@ -100,3 +100,29 @@ def test_the_miou_of_the_map_that_the_masks_draw(tmp_path, capsys):
     assert '100.00 %' in out
     run_tool('eval_pseudo_labels', *files)
     assert 'mIoU' not in capsys.readouterr().out
+
+
+def test_objects_without_a_true_mask(tmp_path, capsys):
+    """Two objects side by side; the first has a true mask in a point json."""
+    masks = np.zeros((2, 4, 8), bool)
+    masks[0, :, :4], masks[1, :, 4:] = True, True
+    images = [{'id': 1, 'file_name': 'a.jpg', 'height': 4, 'width': 8}]
+    pred = dict(labels=[0, 0], scores=[1, 0.5], points=[[1, 1], [5, 1]], point_ids=[0, 1])
+    pred = {key: np.array(value) for key, value in pred.items()}
+    cut = masks.copy()
+    cut[1, :, 6:] = False
+    files = {}
+    for name, pixels in (('truth', masks), ('pred', cut)):
+        anns, _ = encode_image(dict(img_id=1, pred_instances=dict(pred, masks=pixels)), [1])
+        files[name] = tmp_path / f'{name}.json'
+        write_json(files[name], assemble(images, [{'id': 1, 'name': 'cat'}], anns, [], {}))
+    points = [dict(id=0, image_id=1, category_id=1, point=[1, 1], supervision='mask')]
+    write_json(tmp_path / 'points.json', dict(annotations=points))
+    command = ['eval_pseudo_labels', files['pred'], files['truth'], '--json', tmp_path / 'f.json']
+    run_tool(*command)
+    assert 'true mask' not in capsys.readouterr().out
+    run_tool(*command, '--unmasked', tmp_path / 'points.json')
+    out = capsys.readouterr().out
+    figures = json.loads((tmp_path / 'f.json').read_text())
+    assert (figures['mean_iou'], figures['mean_iou_unmasked']) == (0.75, 0.5)
+    assert figures['num_unmasked'] == 1 and 'objects without a true mask' in out

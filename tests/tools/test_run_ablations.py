@@ -17,6 +17,7 @@ from mmp2seg.experiments.photographs import START_ROWS
 from mmp2seg.experiments.stage1_configs import load_configs, make_runs
 from mmp2seg.experiments.stage1_run import shapes_phase
 from mmp2seg.ops.rle import encode_rle
+from mmp2seg.pseudo_labels.coco_json import load
 
 from .tool_runs import run_tool
 
@@ -302,3 +303,39 @@ def test_photographs(maps, photographs, light_tools_in_this_process, tmp_path, c
     assert ('tiny_own_data: worse than its start by' in table) == is_worse
     run_tool('run_ablations', *arguments)
     assert 'done in' not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_true_masks_of_some_objects(photographs, light_tools_in_this_process, tmp_path, capsys):
+    """The whole of it, with random weights: all masks are kept, half of them, none."""
+    arguments = [
+        *(ROOT / 'configs' / 'p2seg' / 'tiny_own_data.py', '--photographs', *photographs),
+        *('--long-side', 64, '--seeds', 1, '--keep-masks', 0, 0.5, 1),
+        *('--work-dir', tmp_path / 'work', '--device', 'cpu', *FEW_ITERATIONS),
+    ]
+    run_tool('run_ablations', *arguments)
+    table = (tmp_path / 'work' / 'table.md').read_text()
+    assert 'never masked' in table.splitlines()[0] and table in capsys.readouterr().out
+    results = json.loads((tmp_path / 'work' / 'results.json').read_text())
+    figures = [
+        results[f'tiny_own_data[masks={share}]']['seeds']['1'] for share in ('0', '0.5', '1')
+    ]
+    assert [one['num_unmasked'] for one in figures] == [3, 3, 3]  # 2 of 5 have masks
+    assert figures[2]['mean_iou'] == figures[2]['mean_iou_unmasked'] == 1
+    assert figures[0]['mean_iou'] < figures[1]['mean_iou'] < 1
+    labels = tmp_path.glob('work/runs/*masks-0.5*/seed1/*/labels/pseudo_labels.json')
+    kinds = [a.get('supervision') for a in load(next(labels))['annotations']]
+    assert kinds.count('mask') == 2
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([*CONFIGS, '--keep-masks', '.5'], '--keep-masks: expected --shapes or --photographs'),
+        ([*CONFIGS, '--shapes', '--keep-masks', '5'], 'expected a number from 0 to 1'),
+    ],
+)
+def test_mistakes_of_shares(tool, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        tool.main([str(argument) for argument in ['--work-dir', tmp_path / 'work', *arguments]])
+    assert message in capsys.readouterr().err

@@ -43,6 +43,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='also print the mIoU of the semantic maps that the masks draw, with these true maps '
         '(NAME.png: 0 background, 1..K the categories in the order of ids, 255 ignore)',
     )
+    parser.add_argument(
+        '--unmasked',
+        metavar='POINTS.json',
+        help='for the mean IoU of objects without a true mask: point json whose true masks count '
+        '(default: those of PRED.json)',
+    )
     add_json_argument(parser)
     return parser.parse_args(argv)
 
@@ -61,6 +67,11 @@ def format_table(figures: dict[str, float]) -> str:
         ('mean IoU of the smaller half', figures['mean_iou_small']),
         ('mean IoU of the larger half', figures['mean_iou_large']),
     ]
+    if 'num_unmasked' in figures:
+        rows += [
+            ('objects without a true mask', figures['num_unmasked']),
+            ('mean IoU of these', figures['mean_iou_unmasked']),
+        ]
     if 'miou' in figures:
         rows.append(('mIoU of the map that the masks draw', figures['miou']))
     return '\n'.join(f'{name:<36}{_format_value(value):>10}' for name, value in rows)
@@ -77,13 +88,26 @@ def main(argv: list[str]) -> None:
     require_outputs(files=[args.json])
     from mmp2seg.analysis.semantic_miou import compare_drawn_masks
     from mmp2seg.evaluation.functional.pseudo_masks import summarize_ious, summarize_sizes
-    from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files, object_areas
+    from mmp2seg.evaluation.functional.truth_file import (
+        TruthFile,
+        compare_files,
+        object_areas,
+        objects_with_masks,
+    )
     from mmp2seg.files.atomic_write import write_json
+    from mmp2seg.files.json_reading import read_json_object
     from mmp2seg.pseudo_labels.coco_json import load
 
     pred, truth = load(args.pred), TruthFile(args.truth)
     ious, touching = compare_files(pred, truth, match=args.match, gap=args.gap)
     figures = summarize_ious(ious, touching) | summarize_sizes(ious, object_areas(pred, truth))
+    supervised = pred
+    if args.unmasked:
+        supervised = read_json_object(args.unmasked, lists=('annotations',))
+    masked = objects_with_masks(supervised, pred, truth, match=args.match)
+    if args.unmasked or masked.any():
+        figures['num_unmasked'] = int((~masked).sum())
+        figures['mean_iou_unmasked'] = float(ious[~masked].mean()) if not masked.all() else math.nan
     if args.true_maps:
         figures['miou'] = compare_drawn_masks(pred, args.true_maps).miou
     if pred['annotations'] and figures['mean_iou'] == 0:

@@ -2,7 +2,8 @@
 
 For each config and seed: train, write the pseudo labels of the training images, compare them with
 the true instances; with --refine, also train a segmentor on the labels and test it. With --grid,
-every config is run with every combination of the given settings. Configs that differ only in test
+every config is run with every combination of the given settings; with --keep-masks, with true masks
+of several shares of the objects. Configs that differ only in test
 settings share a training. Started again, the command continues where it stopped and does not
 repeat finished steps.
 """
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs 
 from mmp2seg.apis.arguments import CommandError, make_parser, run_command
 from mmp2seg.apis.device import select_device
 from mmp2seg.experiments.arguments import (
+    add_kept_masks_arguments,
     add_photograph_arguments,
     add_run_arguments,
     check_photograph_arguments,
@@ -29,10 +31,9 @@ from mmp2seg.experiments.arguments import (
 )
 from mmp2seg.experiments.commands import children_environment
 from mmp2seg.experiments.job_pool import Job, run_jobs
-from mmp2seg.experiments.photographs import (
-    START_ROWS,
-    describe_losses,
-)
+from mmp2seg.experiments.kept_masks import KEPT_COLUMNS, KeptMasks
+from mmp2seg.experiments.phases import run_phases
+from mmp2seg.experiments.photographs import START_ROWS, describe_losses
 from mmp2seg.experiments.result_tables import (
     COLUMNS,
     MAP_COLUMNS,
@@ -73,8 +74,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     add_run_arguments(parser)
     add_photograph_arguments(parser)
+    add_kept_masks_arguments(parser)
     args = parse_run_arguments(parser, argv)
     check_photograph_arguments(parser, args)
+    if args.keep_masks and not (args.shapes or args.photographs):
+        parser.error('--keep-masks: expected --shapes or --photographs')
     return args
 
 
@@ -82,22 +86,31 @@ def run(args: argparse.Namespace) -> int:
     """Run everything and return the exit status."""
     from mmp2seg.experiments import stage1_configs
     from mmp2seg.experiments.grid import expand_grid, parse_axis
+    from mmp2seg.experiments.stage2_configs import PHOTOGRAPHS_LAYOUT, SHAPES_LAYOUT
 
     axes = [parse_axis(text) for text in args.grid]
     paths = [*args.configs, *(listed_configs(args.list) if args.list else [])]
     if not paths:
         raise CommandError('no config given')
     configs = stage1_configs.load_configs(paths, cfg_options=args.cfg_options)
-    photographs = None
-    if args.photographs is not None:
-        from mmp2seg.experiments.photograph_configs import on_photographs, open_photographs
-
-        photographs, classes = open_photographs(args, tools=TOOLS)
-        configs = on_photographs(configs, classes, data=photographs.name)
-    configs = expand_grid(configs, axes)
     refine = None
     if args.refine is not None:
         (refine,) = stage1_configs.load_configs([args.refine]).items()
+    photographs = held_out = kept = None
+    if args.photographs is not None:
+        from mmp2seg.experiments import photograph_configs
+
+        photographs, classes = photograph_configs.open_photographs(args, tools=TOOLS)
+        configs = photograph_configs.on_photographs(configs, classes, data=photographs.name)
+        if refine is not None:
+            held_out = photograph_configs.open_held_out(args, classes, tools=TOOLS)
+            refine = refine[0], photograph_configs.segmentor_on_photographs(refine[1], classes)
+    configs = expand_grid(configs, axes)
+    if args.keep_masks:
+        truth = 'annotations/instances_train.json' if photographs is None else 'truth.json'
+        shares = tuple(dict.fromkeys(args.keep_masks))
+        kept = KeptMasks(shares, args.keep_by, truth=truth, tools=TOOLS)
+        configs = kept.expand(configs)
     threads = str(threads_per_job(args.jobs))
     environment = children_environment(ROOT, OMP_NUM_THREADS=threads)
     data_of_seed = test_data_of_seed = None
@@ -108,6 +121,10 @@ def run(args: argparse.Namespace) -> int:
         data_of_seed = make_shapes(args, TOOLS, environment)
         if refine is not None:
             test_data_of_seed = make_shapes(args, TOOLS, environment, split='val')
+    if photographs is not None:
+        data_of_seed = {seed: photographs.folder(seed) for seed in args.seeds}
+        if held_out is not None:
+            test_data_of_seed = dict.fromkeys(args.seeds, held_out.folder)
     runs = stage1_configs.make_runs(
         configs,
         args.seeds,
@@ -118,13 +135,19 @@ def run(args: argparse.Namespace) -> int:
         test_data_of_seed=test_data_of_seed,
         truth=args.truth,
         refine=refine,
+        layout=SHAPES_LAYOUT if photographs is None else PHOTOGRAPHS_LAYOUT,
     )
     start = {}
     if photographs is not None:
+        if held_out is not None:
+            run_phases([held_out], photographs.root / 'logs', environment=environment)
         runs = [photographs.run_on(run) for run in runs]
         photographs.make(args.seeds, environment)
         config = runs[0].variants[0].config
         start = {START_ROWS[args.maps]: photographs.start_figures(args.seeds, config, environment)}
+    if kept is not None:
+        runs = kept.judge(runs)
+        kept.make(data_of_seed, args.work_dir / 'supervision-logs', environment)
     print(f'{len(configs)} configs, {len(args.seeds)} seeds: {len(runs)} trainings', flush=True)
     if args.jobs > 1:
         print(f'Progress: {args.work_dir}/runs/*/seed*/logs/progress.log', flush=True)
@@ -143,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
         results,
         collect_refine_results(finished, list(configs)) if refine is not None else None,
         args.work_dir,
-        columns=COLUMNS if photographs is None else MAP_COLUMNS,
+        columns=KEPT_COLUMNS if kept else COLUMNS if photographs is None else MAP_COLUMNS,
         notes=notes,
     )
     for title, error in errors.items():

@@ -16,6 +16,7 @@ from mmp2seg.apis.arguments import (
     at_least,
     make_parser,
     run_command,
+    share,
 )
 
 
@@ -25,10 +26,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('out', metavar='OUT.json', help='point json to write')
     parser.add_argument(
         '--rule',
-        choices=('box-center', 'mass-center', 'random', 'gaussian'),
+        choices=('box-center', 'mass-center', 'random', 'gaussian', 'given'),
         required=True,
         help='the centre of the box (needs no mask); the centre of mass, moved into the mask; a '
-        'random pixel of the mask; a normal distribution about a centre',
+        'random pixel of the mask; a normal distribution about a centre; the point that the '
+        'object has in the file',
     )
     parser.add_argument('--sigma', type=float, help='gaussian: standard deviation, in pixels')
     parser.add_argument(
@@ -54,6 +56,26 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=at_least(0), default=0)
     parser.add_argument(
+        '--keep-masks',
+        type=share,
+        default=0,
+        metavar='SHARE',
+        help='keep the true masks of this share of the objects, 0 to 1, as supervision',
+    )
+    parser.add_argument(
+        '--keep-boxes',
+        type=share,
+        default=0,
+        metavar='SHARE',
+        help='keep the true boxes of this share of the objects without a kept mask',
+    )
+    parser.add_argument(
+        '--keep-by',
+        choices=('object', 'image'),
+        default='object',
+        help='shares of all objects, or of the images, whose objects keep all (default: object)',
+    )
+    parser.add_argument(
         '--skip-refused',
         action='store_true',
         help='leave out objects without a possible point, instead of stopping',
@@ -67,6 +89,7 @@ def main(argv: list[str]) -> None:
     from mmengine.utils import track_iter_progress
 
     from mmp2seg.converters.instances_to_points import convert_instances
+    from mmp2seg.converters.kept_truth import KeptTruth
     from mmp2seg.converters.point_rules import PointRule
 
     rule = PointRule(
@@ -82,6 +105,7 @@ def main(argv: list[str]) -> None:
         args.instances,
         args.out,
         rule=rule,
+        kept=KeptTruth(args.keep_masks, args.keep_boxes, unit=args.keep_by, seed=args.seed),
         skip_refused=args.skip_refused,
         allow_empty=args.allow_empty,
         track=track_iter_progress,

@@ -15,9 +15,11 @@ from mmp2seg.analysis.dataset_check.point_positions import (
     places_of_points,
     regions_and_points,
 )
+from mmp2seg.datasets.point_supervision import draw_true_classes
 from mmp2seg.datasets.transforms.loading import read_semantic_map
 from mmp2seg.ops.coords import points_inside
 from mmp2seg.ops.image_edge import onto_last_pixel
+from mmp2seg.ops.rle import decode_rle
 from mmp2seg.ops.semantic_map import count_values, is_scaled, lacks_classes, resize_nearest
 
 # Ranges of the number of points of a region, by the name of the count.
@@ -75,6 +77,9 @@ class ImageChecker:
         clicks = np.array(entry.get('background_points', []), np.float64).reshape(-1, 2)
         findings.counts['background_points'] += len(clicks)
         findings.counts.update(('class', label) for label in labels.tolist())
+        kinds = [instance.get('supervision', 'point') for instance in entry['instances']]
+        findings.counts.update(('supervision', kind) for kind in kinds)
+        findings.counts['complete'] += entry.get('complete', False)
         self._find_duplicates(entry, findings)
         size = self._check_image(entry, findings)
         semantic_map = self._check_map(entry, size, findings)
@@ -85,7 +90,12 @@ class ImageChecker:
             names = [f'point {instance["point_id"]}' for instance in entry['instances']]
             self._find_outside(entry, points, names, size, findings)
             self._find_outside(entry, clicks, ['background click'] * len(clicks), size, findings)
+            self._find_off_mask(entry, points, size, findings)
         if semantic_map is not None:
+            if all(tuple(one['mask']['size']) == semantic_map.shape for one in _given(entry)):
+                semantic_map = draw_true_classes(
+                    semantic_map, entry['instances'], complete=entry.get('complete', False)
+                )
             self._compare(entry, points, labels, semantic_map, findings)
         return findings
 
@@ -172,6 +182,23 @@ class ImageChecker:
             )
             findings.problems.append(('outside', line))
 
+    def _find_off_mask(
+        self,
+        entry: dict,
+        points: np.ndarray,
+        size: tuple[int, int],
+        findings: ImageFindings,
+    ) -> None:
+        inside = points_inside(points, *size)
+        for index, instance in enumerate(entry['instances']):
+            is_mask = instance.get('supervision') == 'mask'
+            if not (is_mask and inside[index] and tuple(instance['mask']['size']) == size):
+                continue
+            column, row = np.floor(points[index]).astype(int)
+            if not decode_rle(instance['mask'])[row, column]:
+                line = f'{_where(entry)}: point {instance["point_id"]} is outside of its true mask'
+                findings.notes.append(('off_mask', line))
+
     def _compare(
         self,
         entry: dict,
@@ -213,6 +240,11 @@ class ImageChecker:
         if absent.size:
             names = ', '.join(self.classes[label] for label in absent)
             findings.notes.append(('classes_without_points', f'{entry["seg_map_path"]}: {names}'))
+
+
+def _given(entry: dict) -> list[dict]:
+    """Return the instances with a true mask or box."""
+    return [instance for instance in entry['instances'] if 'supervision' in instance]
 
 
 def _where(entry: dict) -> str:

@@ -1,6 +1,7 @@
 """Load the entries of a point dataset without stopping at the first broken one."""
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterator
 
 from mmengine.config import ConfigDict
@@ -10,6 +11,7 @@ from mmp2seg.datasets.coco_content import BACKGROUND, annotation_place, check_co
 from mmp2seg.datasets.point_coco import PointCocoDataset
 from mmp2seg.datasets.point_dataset import PointDataset
 from mmp2seg.datasets.point_reading import read_annotation_point
+from mmp2seg.datasets.point_supervision import all_objects_have_masks, read_given_mask
 from mmp2seg.datasets.point_voc import PointVOCDataset
 from mmp2seg.files.json_reading import parse_json
 from mmp2seg.files.text_reading import decode_text
@@ -100,7 +102,7 @@ class _TolerantCoco:
         check_coco_content(self.ann_file, {**content, 'images': [], 'annotations': []})
         images = list(self._sound_images(content['images'], categories))
         known = dict(
-            image_id={image['id'] for image in images},
+            image_id={image['id']: image for image in images},
             category_id={category['id'] for category in categories},
         )
         wanted = self._metainfo.get('classes', [category['name'] for category in categories])
@@ -113,7 +115,25 @@ class _TolerantCoco:
                 annotations.append(annotation)
             else:
                 self.problems.append(('points', reason))
+        images = self._with_sound_flags(images, annotations)
         return {**content, 'images': images, 'annotations': annotations}
+
+    def _with_sound_flags(self, images: list[dict], annotations: list[dict]) -> list[dict]:
+        """Take ``supervision`` away from images whose annotations contradict it."""
+        kinds = defaultdict(list)
+        for annotation in annotations:
+            if not annotation.get('iscrowd', 0):
+                kinds[annotation['image_id']].append(annotation.get('supervision', 'point'))
+        sound = []
+        for image in images:
+            where = f'{self.ann_file}: image {image["id"]}'
+            try:
+                all_objects_have_masks(image, kinds[image['id']], where=where)
+            except ValueError as error:
+                self.problems.append(('images', str(error)))
+                image = {key: value for key, value in image.items() if key != 'supervision'}
+            sound.append(image)
+        return sound
 
     def _read_lists(self) -> dict:
         text = decode_text(get(self.ann_file, self.backend_args), where=self.ann_file)
@@ -162,7 +182,11 @@ class _TolerantCoco:
             return f'{where}: expected a unique whole number as id, got {number!r:.60}'
         if annotation['category_id'] in wanted and not annotation.get('iscrowd', 0):
             try:
-                read_annotation_point(annotation, point_source=self.point_source, where=where)
+                point = read_annotation_point(
+                    annotation, point_source=self.point_source, where=where
+                )
+                image = known['image_id'][annotation['image_id']]
+                read_given_mask({**annotation, 'point': point}, image=image, where=where)
             except ValueError as error:
                 return str(error)
         seen.add(number)

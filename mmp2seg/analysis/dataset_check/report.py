@@ -7,6 +7,7 @@ from collections import Counter
 from mmp2seg.analysis.dataset_check.image import POINTS_PER_REGION
 from mmp2seg.analysis.dataset_check.point_positions import PLACES
 from mmp2seg.analysis.tables import format_count
+from mmp2seg.datasets.point_supervision import SUPERVISION_KINDS
 
 SHOWN_PROBLEMS = 10
 # Titles by kind of problem, in the order of the page.
@@ -44,7 +45,8 @@ class DatasetReport:
         problems: all lines by kind; a line names its file.
         notes: like ``problems``, for what is usual in weak maps: points off their class with a
             region nearby (``'off_class'``) and without one (``'lost'``), and maps with classes that
-            no point of their image has (``'classes_without_points'``).
+            no point of their image has (``'classes_without_points'``); and for points outside of
+            their true mask (``'off_mask'``).
         max_snap_distance: of the labeler, in pixels.
         min_region_area: of the labeler, in pixels.
     """
@@ -75,6 +77,8 @@ class DatasetReport:
                 name: counts['class', label] for label, name in enumerate(self.classes)
             },
             places={place: counts['place', place] for place in PLACES},
+            supervision={kind: counts['supervision', kind] for kind in SUPERVISION_KINDS},
+            images_with_all_masks=counts['complete'],
             points_per_region={
                 name: counts['points_per_region', name] for name in POINTS_PER_REGION
             },
@@ -94,11 +98,26 @@ class DatasetReport:
             f'{format_count(len(self.classes), "class", "classes")}:',
             *_wrapped(per_class),
         ]
+        lines += self._supervision()
         if counts['background_points']:
             lines.append(format_count(counts['background_points'], 'background click'))
         if counts['maps']:
             lines += [*self._points_on_maps(), *self._regions()]
         return '\n'.join([*lines, *self._problems()])
+
+    def _supervision(self) -> list[str]:
+        """Count the kinds of supervision, if there are others than points."""
+        counts = self.counts
+        numbers = {kind: counts['supervision', kind] for kind in SUPERVISION_KINDS}
+        if not numbers['mask'] + numbers['box']:
+            return []
+        off_mask = len(self.notes.get('off_mask', ()))
+        return [
+            f'supervision: {numbers["mask"]} with a true mask, {numbers["box"]} with a true box, '
+            f'{numbers["point"]} by the point alone; all masks in '
+            f'{format_count(counts["complete"], "image")}',
+            *([f'  points outside of their true mask: {off_mask}'] if off_mask else []),
+        ]
 
     def _points_on_maps(self) -> list[str]:
         counts = self.counts

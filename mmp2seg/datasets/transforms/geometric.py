@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmdet.datasets.transforms import CachedMosaic as MMDetCachedMosaic
 from mmdet.datasets.transforms import RandomAffine as MMDetRandomAffine
+from mmdet.structures.mask import BitmapMasks
 
 from mmp2seg.ops.components import IGNORE
 from mmp2seg.ops.semantic_map import resize_nearest
@@ -26,6 +27,7 @@ class RandomAffine(MMDetRandomAffine):
     - img
     - gt_bboxes (PointBoxes), gt_bboxes_labels, gt_instances_ids
     - gt_seg_map (optional)
+    - gt_masks (optional, of points with a true mask or box)
 
     Modified Keys:
 
@@ -60,6 +62,12 @@ class RandomAffine(MMDetRandomAffine):
         # OpenCV's matrix transforms pixel indices; in the points' coordinates, centres are at +0.5.
         results['gt_bboxes'].project_(_FROM_PIXEL_INDEX @ matrix @ _TO_PIXEL_INDEX)
         inside = results['gt_bboxes'].is_inside((height, width)).numpy()
+        if 'gt_masks' in results:
+            masks = [
+                cv2.warpPerspective(mask, matrix, dsize=size, flags=cv2.INTER_NEAREST)
+                for mask in results['gt_masks'].masks[inside]
+            ]
+            results['gt_masks'] = BitmapMasks(masks, height, width)
         for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_instances_ids'):
             results[key] = results[key][inside]
         results['gt_bboxes'].clip_((height, width))
@@ -89,10 +97,19 @@ class CachedMosaic(MMDetCachedMosaic):
     Args:
         *args: forwarded to :class:`mmdet.datasets.transforms.CachedMosaic`.
         **kwargs: forwarded to :class:`mmdet.datasets.transforms.CachedMosaic`.
+
+    Raises:
+        ValueError: when called with an image that has true masks or boxes of points, because the
+            ids of the four images' points can be the same.
     """
 
     def transform(self, results: dict) -> dict:
         """Transform ``results``."""
+        if 'gt_masks' in results:
+            raise ValueError(
+                f'{results.get("img_path")}: CachedMosaic expected points alone, got true masks or '
+                'boxes: take it out of the pipeline'
+            )
         self._indices, self._places = [], []  # filled by mmdet's method
         # mmdet's method joins and filters gt_ignore_flags with the points, so pass the ids as these
         results['gt_ignore_flags'] = results['gt_instances_ids']

@@ -3,12 +3,15 @@
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
+from mmdet.structures.mask import BitmapMasks
 from mmengine.fileio import get
 from mmengine.structures import InstanceData
 
+from mmp2seg.datasets.point_supervision import draw_true_classes
 from mmp2seg.files.index_png import decode_index_map
 from mmp2seg.ops.coords import keep_off_border, points_inside
 from mmp2seg.ops.image_edge import onto_last_pixel
+from mmp2seg.ops.rle import decode_rle
 from mmp2seg.ops.semantic_map import count_values, is_scaled, resize_nearest
 from mmp2seg.registry import TRANSFORMS
 from mmp2seg.structures import PointBoxes
@@ -22,7 +25,9 @@ class LoadPointAnnotations(BaseTransform):
 
     - img_path
     - img_shape
-    - instances (list of dict with ``point`` (x, y), ``bbox_label``, ``point_id``)
+    - instances (list of dict with ``point`` (x, y), ``bbox_label``, ``point_id``; for a true mask
+      or box also ``supervision`` and ``mask``)
+    - complete (optional, all objects of the image have true masks)
     - seg_map_path (if ``with_seg``)
     - points_path (optional, named in errors)
     - num_classes (optional, to check the map's values)
@@ -36,7 +41,9 @@ class LoadPointAnnotations(BaseTransform):
     - gt_bboxes (PointBoxes, (N, 2) float32; the same points, moved by later transforms)
     - gt_bboxes_labels ((N,) int64)
     - gt_instances_ids ((N,) int64, the point ids; mmdet's RandomCrop filters this key too)
-    - gt_seg_map ((H, W) uint8, if ``with_seg``)
+    - gt_masks (BitmapMasks (N, H, W), if an instance has a mask or a box: the pixels of the mask or
+      the filled box, none for a point alone)
+    - gt_seg_map ((H, W) uint8, if ``with_seg``; with the true masks drawn into it)
 
     Args:
         with_seg: load the semantic map. Training needs it, inference does not.
@@ -66,7 +73,7 @@ class LoadPointAnnotations(BaseTransform):
 
         Raises:
             ValueError: the annotation file states another size of the image, a point is outside the
-                image, the map has another size (see
+                image, a true mask has another size than the image, the map has another size (see
                 ``resize_seg_map``) or a value that is not a class, or the map file is not a
                 single-channel image.
             FileNotFoundError: the map file does not exist.
@@ -74,7 +81,11 @@ class LoadPointAnnotations(BaseTransform):
         _check_stated_size(results)
         self._load_points(results)
         if self.with_seg:
-            results['gt_seg_map'] = self._load_semantic_map(results)
+            results['gt_seg_map'] = draw_true_classes(
+                self._load_semantic_map(results),
+                results.get('instances', []),
+                complete=results.get('complete', False),
+            )
             results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
 
@@ -96,6 +107,27 @@ class LoadPointAnnotations(BaseTransform):
         results['gt_bboxes'] = PointBoxes(moved.float())
         results['gt_bboxes_labels'] = labels.copy()
         results['gt_instances_ids'] = point_ids.copy()
+        if any('supervision' in instance for instance in instances):
+            self._load_given_masks(results)
+
+    def _load_given_masks(self, results: dict) -> None:
+        instances, size = results['instances'], tuple(results['img_shape'][:2])
+        masks = np.zeros((len(instances), *size), np.uint8)
+        for index, instance in enumerate(instances):
+            if 'supervision' not in instance:
+                continue
+            if tuple(instance['mask']['size']) != size:
+                height, width = instance['mask']['size']
+                raise ValueError(
+                    f'{results.get("points_path", results["img_path"])}: point '
+                    f'{instance["point_id"]}: expected a mask of {size[1]} x {size[0]} pixels like '
+                    f'the image {results["img_path"]}, got {width} x {height}'
+                )
+            masks[index] = decode_rle(instance['mask'])
+        results['gt_masks'] = BitmapMasks(masks, *size)
+        points = results['ori_points']
+        points.supervision = [instance.get('supervision', 'point') for instance in instances]
+        points.given = [instance.get('mask') for instance in instances]
 
     def _load_semantic_map(self, results: dict) -> np.ndarray:
         path = results.get('seg_map_path')

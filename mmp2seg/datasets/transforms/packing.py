@@ -31,6 +31,7 @@ class PackPointInputs(BaseTransform):
     - ori_points (optional; inference needs them)
     - gt_seg_map (optional)
     - gt_regions (optional; training needs them)
+    - gt_masks, instances (optional; true masks and boxes of points)
 
     Args:
         meta_keys: keys of ``results`` that become the data sample's metainfo.
@@ -56,10 +57,25 @@ class PackPointInputs(BaseTransform):
             regions = results['gt_regions']
             sample.gt_region_map = PixelData(region_map=regions.region_map[None])
             sample.gt_regions = InstanceData(labels=regions.labels, areas=regions.areas)
+        if 'gt_masks' in results:
+            self._pack_given_masks(results, sample)
         if 'ori_points' in results:
             sample.ori_points = results['ori_points']
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
+
+    def _pack_given_masks(self, results: dict, sample: DetDataSample) -> None:
+        """Pack the masks and boxes of the points that are left."""
+        kinds = {one['point_id']: one.get('supervision') for one in results['instances']}
+        left = [kinds[number] for number in results['gt_instances_ids'].tolist()]
+        indices = [index for index, kind in enumerate(left) if kind is not None]
+        masks = results['gt_masks'].masks[indices]
+        # the image may be padded: mmdet's Pad pads the masks too
+        sample.gt_given_masks = PixelData(limits=torch.from_numpy(masks > 0))
+        sample.gt_given = InstanceData(
+            indices=torch.tensor(indices, dtype=torch.int64),
+            is_mask=torch.tensor([left[index] == 'mask' for index in indices], dtype=torch.bool),
+        )
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(meta_keys={self.meta_keys})'

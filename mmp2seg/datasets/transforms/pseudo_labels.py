@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from mmdet.datasets.transforms import FilterAnnotations, LoadAnnotations, PackDetInputs
 
+from mmp2seg.datasets.point_supervision import SUPERVISION_KINDS
 from mmp2seg.datasets.transforms.loading import read_semantic_map
 from mmp2seg.registry import TRANSFORMS
 
@@ -89,11 +90,15 @@ class FilterPseudoLabels(FilterAnnotations):
 
 @TRANSFORMS.register_module()
 class PackPseudoLabels(PackDetInputs):
-    """mmdet's PackDetInputs, for pseudo labels: adds ``scores``, (N,) float32, to ``gt_instances``.
+    """mmdet's PackDetInputs, for pseudo labels: it adds to ``gt_instances``.
+
+    ``scores``: (N,) float32. ``supervision``: (N,) int64, the place of an instance's kind in
+    :data:`mmp2seg.datasets.point_supervision.SUPERVISION_KINDS`.
 
     Required Keys, beyond mmdet's:
 
-    - instances (with ``score``, from :class:`mmp2seg.datasets.PseudoLabelCocoDataset`)
+    - instances (with ``score`` and, unless it is ``'point'``, ``supervision``, from
+      :class:`mmp2seg.datasets.PseudoLabelCocoDataset`)
     - gt_instances_ids (from :class:`LoadPseudoLabels`)
 
     Transforms that drop or add instances must update ``gt_instances_ids``. mmdet's RandomCrop and
@@ -117,7 +122,12 @@ class PackPseudoLabels(PackDetInputs):
         if 'gt_ignore_flags' in results:
             ids = ids[~results['gt_ignore_flags']]
         scores = [self._score_of(results, index) for index in ids]
-        packed['data_samples'].gt_instances.scores = torch.tensor(scores, dtype=torch.float32)
+        kinds = [results['instances'][index].get('supervision', 'point') for index in ids]
+        instances = packed['data_samples'].gt_instances
+        instances.scores = torch.tensor(scores, dtype=torch.float32)
+        instances.supervision = torch.tensor(
+            [SUPERVISION_KINDS.index(kind) for kind in kinds], dtype=torch.int64
+        )
         return packed
 
     def _ids_of(self, results: dict) -> np.ndarray:

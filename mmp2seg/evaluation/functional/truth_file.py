@@ -8,7 +8,7 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from mmp2seg.datasets.coco_content import check_coco_content, check_segmentations
-from mmp2seg.evaluation.functional.pseudo_masks import compare_image
+from mmp2seg.evaluation.functional.pseudo_masks import compare_image, match_points
 from mmp2seg.evaluation.functional.truth_maps import annotation_rle, is_crowd
 from mmp2seg.files.json_reading import is_integer, read_json_object
 
@@ -204,6 +204,38 @@ def object_areas(pred: dict, truth: TruthFile) -> np.ndarray:
         if ann['category_id'] in category_ids and not is_crowd(ann)
     ]
     return np.array(areas, np.int64)
+
+
+def objects_with_masks(
+    supervised: dict, pred: dict, truth: TruthFile, *, match: str = 'point'
+) -> np.ndarray:
+    """Return which of the objects of :func:`compare_files` have a true mask to train on.
+
+    Args:
+        supervised: content of a pseudo label json, or of a point json, whose annotations have
+            ``supervision`` ``'mask'`` (:mod:`mmp2seg.datasets.point_supervision`).
+        pred: content of the pseudo label json that is compared.
+        truth: see :func:`compare_files`.
+        match: see :func:`compare_files`. With ``'order'``, points of a point json have no object.
+
+    Returns:
+        np.ndarray: ``(N,)`` bool.
+    """
+    masked = defaultdict(list)
+    for ann in supervised['annotations']:
+        if ann.get('supervision') == 'mask':
+            masked[ann['image_id']].append({'point_id': ann['id'], **ann})
+    category_ids = {category['id'] for category in pred['categories']}
+    flags = [np.zeros(0, bool)]
+    for image in pred['images']:
+        objects = [
+            {**ann, 'segmentation': truth.rle_of(ann)}
+            for ann in truth.annotations_of(image['id'])
+            if ann['category_id'] in category_ids and not is_crowd(ann)
+        ]
+        found = match_points(masked[image['id']], objects, match=match)
+        flags.append(np.isin(np.arange(len(objects)), [n for n in found if n is not None]))
+    return np.concatenate(flags)
 
 
 def _check_category_ids(path: str | Path, categories: list[dict]) -> None:

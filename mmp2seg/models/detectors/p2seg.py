@@ -15,7 +15,12 @@ from torch import Tensor
 
 from mmp2seg.codecs import AssignmentMemo
 from mmp2seg.codecs.building import build_codecs, require_no_labeler
-from mmp2seg.codecs.data_samples import add_instances, image_points, require_original_points
+from mmp2seg.codecs.data_samples import (
+    add_instances,
+    image_points,
+    original_given_masks,
+    require_original_points,
+)
 from mmp2seg.deprecation import warn_deprecated
 from mmp2seg.models.detectors.original_frame import offset_factors, to_original_frame
 from mmp2seg.models.distillation import NetworkMaps, SemanticScorer
@@ -336,6 +341,7 @@ class P2Seg(BaseDetector):
             image=maps.image,
             embedding=maps.embedding,
             memo=memo,
+            given=original_given_masks(sample, maps.scores.device),
         )
         add_instances(sample, instances)
         if maps.own_scores is not None:

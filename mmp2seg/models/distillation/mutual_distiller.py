@@ -244,11 +244,13 @@ class MutualDistiller:
                 embedding=None if maps.embedding is None else maps.embedding[index],
                 valid=None if padding is None else ~padding[index],
                 connect=False,
+                given=image.given,
             )
             assignments.append(assigned)
         instance_maps = scorer.connect(
             torch.stack([assigned.instance_map for assigned in assignments]),
             [image.points_xy for image in images],
+            [image.given for image in images],
         )
         semantic_maps = torch.stack(
             [
@@ -285,6 +287,7 @@ class MutualDistiller:
                 region_map=image.regions.region_map,
                 point_regions=of_points,
                 offset=image_offset,
+                given=image.given,
             )
             for image, of_points, image_offset in zip(images, point_regions, offsets, strict=True)
         ]
@@ -308,7 +311,12 @@ class MutualDistiller:
                 weak_map=weak_maps[one],
                 align_corners=maps.align_corners,
             )
-            propagated.append(argmax_map(scores[0], values)[0])
+            semantic_map = argmax_map(scores[0], values)[0]
+            if image.given is not None and len(image.labels):
+                owners = image.given.owners.long()
+                known = image.labels[(owners - 1).clamp_min(0)] + 1
+                semantic_map = torch.where(owners > 0, known, semantic_map)
+            propagated.append(semantic_map)
         return torch.stack(propagated).masked_fill_(ignored, IGNORE)
 
 
@@ -319,15 +327,21 @@ def _has_begun(begin: int | None, iteration: int) -> bool:
 def _with_regions(image: ImagePoints, semantic_map: Tensor) -> ImagePoints:
     """Replace the regions of an image by those of an ``(H, W)`` semantic map, found on the CPU."""
     regions = find_regions(semantic_map.cpu().numpy(), image.labels.cpu().numpy())
-    return ImagePoints(image.points_xy, image.labels, regions.to(semantic_map.device))
+    return dataclasses.replace(image, regions=regions.to(semantic_map.device))
 
 
 def _without_orphans(
     semantic_maps: Tensor, images: Sequence[ImagePoints], point_regions: Sequence[Tensor]
 ) -> Tensor:
-    """Set regions without a point to ignore in ``(B, H, W)`` maps, as every object has a point."""
+    """Set regions without a point to ignore in ``(B, H, W)`` maps, as every object has a point.
+
+    A part of a true mask stays.
+    """
     with_point = [
         torch.isin(image.regions.region_map, of_points[of_points > 0])
         for image, of_points in zip(images, point_regions, strict=True)
     ]
+    for index, image in enumerate(images):
+        if image.given is not None:
+            with_point[index] |= image.given.owners > 0
     return semantic_maps.masked_fill((semantic_maps > 0) & ~torch.stack(with_point), IGNORE)

@@ -1,6 +1,7 @@
 """mmdet's Mask R-CNN and SOLOv2 with options for pseudo labels."""
 
 import copy
+from collections.abc import Mapping
 
 from mmdet.models.detectors import MaskRCNN, SOLOv2
 from mmdet.structures import DetDataSample
@@ -30,12 +31,16 @@ class PseudoLabelOptions:
         self,
         *,
         score_weight: float = 0.0,
+        supervision_weights: Mapping[str, float] | None = None,
         ignore_border: int = 0,
         ignore_semantic: str | None = None,
         **kwargs,
     ) -> None:
         weights = PseudoLabelWeights(
-            score_weight=score_weight, ignore_border=ignore_border, ignore_semantic=ignore_semantic
+            score_weight=score_weight,
+            supervision_weights=supervision_weights,
+            ignore_border=ignore_border,
+            ignore_semantic=ignore_semantic,
         )
         if weights.is_on:
             head = kwargs[self.head_key]
@@ -61,6 +66,9 @@ class MaskRCNNRefiner(PseudoLabelOptions, MaskRCNN):
     Args:
         score_weight: exponent of an instance's score in the weight of its mask loss and of its box
             regression.
+        supervision_weights: factors of these weights for masks of points, of boxes and for true
+            masks, such as ``dict(mask=2)``; see
+            :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
         ignore_border: width of the zone between two masks of one class that the mask loss ignores;
             see :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
         ignore_semantic: which pixels the mask loss ignores because of the semantic map; see
@@ -86,6 +94,9 @@ class SOLOv2Refiner(PseudoLabelOptions, SOLOv2):
 
     Args:
         score_weight: exponent of an instance's score in the weight of its mask loss.
+        supervision_weights: factors of these weights for masks of points, of boxes and for true
+            masks, such as ``dict(mask=2)``; see
+            :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
         ignore_border: width of the zone between two masks of one class that the mask loss ignores;
             see :class:`~mmp2seg.models.refiners.PseudoLabelWeights`.
         ignore_semantic: which pixels the mask loss ignores because of the semantic map; see

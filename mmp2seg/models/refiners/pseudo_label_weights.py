@@ -3,7 +3,8 @@
 :class:`PseudoLabelWeights` stores both in ``gt_instances``; the heads of the refiners read them.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmp2seg.datasets.point_supervision import SUPERVISION_KINDS
 from mmp2seg.ops.components import IGNORE
 
 SEMANTIC_RULES = ('void', 'disagreement')
@@ -23,6 +25,9 @@ class PseudoLabelWeights:
     Args:
         score_weight: exponent ``s`` of an instance's score in its weight ``score ** s``. 0: all
             instances have the same weight.
+        supervision_weights: a factor of the weight by what an instance's mask is made of:
+            ``'point'``, ``'box'``, ``'mask'`` (:mod:`mmp2seg.datasets.point_supervision`). A kind
+            that is not named has the factor 1. None: all have.
         ignore_border: the mask loss ignores pixels that are within this distance (Chebyshev, in
             pixels of the network's input) of two masks of one class. 0: it ignores none.
         ignore_semantic: which pixels the mask loss ignores because of the semantic map.
@@ -37,9 +42,16 @@ class PseudoLabelWeights:
         self,
         *,
         score_weight: float = 0.0,
+        supervision_weights: Mapping[str, float] | None = None,
         ignore_border: int = 0,
         ignore_semantic: str | None = None,
     ) -> None:
+        for kind, factor in (supervision_weights or {}).items():
+            if kind not in SUPERVISION_KINDS or not (math.isfinite(factor) and factor >= 0):
+                raise ValueError(
+                    f'expected supervision_weights of {SUPERVISION_KINDS}, each at least 0, '
+                    f'got {kind!r}: {factor}'
+                )
         if score_weight < 0:
             raise ValueError(f'expected a score_weight of at least 0, got {score_weight}')
         if ignore_border < 0 or ignore_border != int(ignore_border):
@@ -50,13 +62,21 @@ class PseudoLabelWeights:
                 f'got {ignore_semantic!r}'
             )
         self.score_weight = float(score_weight)
+        # by the place of the kind; None if all are equal, as weights have the mean 1
+        factors = [(supervision_weights or {}).get(kind, 1.0) for kind in SUPERVISION_KINDS]
+        self.factors = torch.tensor(factors) if len(set(factors)) > 1 else None
         self.ignore_border = int(ignore_border)
         self.ignore_semantic = ignore_semantic
 
     @property
     def is_on(self) -> bool:
         """Whether any option is on."""
-        return bool(self.score_weight or self.ignore_border or self.ignore_semantic)
+        return bool(
+            self.score_weight
+            or self.factors is not None
+            or self.ignore_border
+            or self.ignore_semantic
+        )
 
     def attach(self, data_samples: Sequence[DetDataSample]) -> None:
         """Add weights and ignored pixels to each ``gt_instances`` of a batch, in place.
@@ -66,12 +86,12 @@ class PseudoLabelWeights:
 
         Args:
             data_samples: samples with ``masks`` and ``labels`` in ``gt_instances``.
-                ``score_weight`` also needs ``scores`` there, and ``ignore_semantic`` needs
-                ``gt_sem_seg``.
+                ``score_weight`` also needs ``scores`` there, ``supervision_weights`` needs
+                ``supervision``, and ``ignore_semantic`` needs ``gt_sem_seg``.
 
         Raises:
-            ValueError: scores or the semantic map are missing, a score is below 0, or the map does
-                not have the size of its image.
+            ValueError: scores, kinds or the semantic map are missing, a score is below 0, or the
+                map does not have the size of its image.
         """
         weights = self._instance_weights(data_samples)
         for sample, weight in zip(data_samples, weights, strict=True):
@@ -80,16 +100,28 @@ class PseudoLabelWeights:
 
     def _instance_weights(self, data_samples: Sequence[DetDataSample]) -> list[Tensor]:
         instances = [sample.gt_instances for sample in data_samples]
-        if not self.score_weight:
+        if not self.score_weight and self.factors is None:
             return [torch.ones_like(one.labels, dtype=torch.float32) for one in instances]
+        needed = {
+            'score_weight': ('scores', bool(self.score_weight)),
+            'supervision_weights': ('supervision', self.factors is not None),
+        }
         for sample in data_samples:
-            if 'scores' not in sample.gt_instances:
-                raise ValueError(
-                    f'{sample.get("img_path", "a sample")}: score_weight expected scores of the '
-                    'pseudo labels; use mmp2seg.PseudoLabelCocoDataset, mmp2seg.LoadPseudoLabels '
-                    'and mmp2seg.PackPseudoLabels'
-                )
-        return weights_of_scores([one.scores for one in instances], power=self.score_weight)
+            for option, (field, is_on) in needed.items():
+                if is_on and field not in sample.gt_instances:
+                    raise ValueError(
+                        f'{sample.get("img_path", "a sample")}: {option} expected {field} of the '
+                        'pseudo labels; use mmp2seg.PseudoLabelCocoDataset, '
+                        'mmp2seg.LoadPseudoLabels and mmp2seg.PackPseudoLabels'
+                    )
+        factors = None
+        if self.factors is not None:
+            factors = [self.factors.to(one.labels.device)[one.supervision] for one in instances]
+        scores = [
+            one.scores if self.score_weight else torch.ones_like(one.labels, dtype=torch.float32)
+            for one in instances
+        ]
+        return weights_of_scores(scores, power=self.score_weight, factors=factors)
 
     def _ignored_pixels(self, sample: DetDataSample) -> np.ndarray:
         instances: InstanceData = sample.gt_instances
@@ -124,8 +156,10 @@ class PseudoLabelWeights:
         return ignored
 
 
-def weights_of_scores(scores: Sequence[Tensor], *, power: float) -> list[Tensor]:
-    """Compute ``score ** power`` of the instances of a batch, scaled to the mean 1.
+def weights_of_scores(
+    scores: Sequence[Tensor], *, power: float, factors: Sequence[Tensor] | None = None
+) -> list[Tensor]:
+    """Compute ``factor * score ** power`` of the instances of a batch, scaled to the mean 1.
 
     Because of the scaling, equal scores change nothing, and the loss keeps its magnitude relative
     to other losses.
@@ -133,9 +167,10 @@ def weights_of_scores(scores: Sequence[Tensor], *, power: float) -> list[Tensor]
     Args:
         scores: ``(N_i,)`` floats for each image, at least 0.
         power: exponent, at least 0.
+        factors: ``(N_i,)`` floats for each image, at least 0; None: 1.
 
     Returns:
-        list[Tensor]: ``(N_i,)`` float32 each; all 0 if all scores are 0.
+        list[Tensor]: ``(N_i,)`` float32 each; all 0 if all scores or factors are 0.
 
     Raises:
         ValueError: a score is below 0 or not finite.
@@ -144,6 +179,8 @@ def weights_of_scores(scores: Sequence[Tensor], *, power: float) -> list[Tensor]
     if not bool((torch.isfinite(flat) & (flat >= 0)).all()):
         raise ValueError(f'expected scores of at least 0, got {flat.tolist()}')
     weights = flat**power
+    if factors is not None:
+        weights = weights * torch.cat(list(factors))
     if len(weights):
         weights = weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny)
     return list(weights.split([len(score) for score in scores]))

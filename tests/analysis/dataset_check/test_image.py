@@ -6,6 +6,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmp2seg.analysis.dataset_check.image import ImageChecker
+from mmp2seg.ops.rle import encode_rle
 
 CLASSES = ('disc', 'ring')
 
@@ -221,3 +222,36 @@ def test_background_clicks(checker, entry):
     assert findings.counts['points'] == 1
     line = 'points.txt: a.jpg: background click at (20.5, 3.5), the image is 20 x 10'
     assert problem(findings) == ('outside', line)
+
+
+def _with_kinds(entry):
+    """A mask beside its point, a box, and a point alone."""
+    add(entry, (16.5, 1.5, 1), (12.5, 8.5, 1))
+    mask, box = np.zeros((10, 20), bool), np.zeros((10, 20), bool)
+    mask[7:9, 0:3], box[0:2, 15:18] = True, True
+    for instance, kind, pixels in zip(entry['instances'], ('mask', 'box'), (mask, box)):
+        instance.update(supervision=kind, mask=encode_rle(pixels))
+    return entry
+
+
+def test_kinds_of_supervision(checker, entry):
+    findings = checker(_with_kinds(entry))
+    counts = findings.counts
+    assert [counts['supervision', kind] for kind in ('point', 'box', 'mask')] == [1, 1, 1]
+    assert counts['complete'] == 0
+    assert findings.problems == []
+    assert ('off_mask', 'points.txt: a.jpg: point 0 is outside of its true mask') in findings.notes
+    # the map that training sees: with the mask in it
+    assert counts['regions'] == 3
+
+
+def test_an_image_with_all_masks_has_no_other_regions(checker, entry):
+    entry = _with_kinds(entry)
+    entry['instances'] = entry['instances'][:1]
+    counts = checker({**entry, 'complete': True}).counts
+    assert (counts['complete'], counts['regions'], counts['pixels']) == (1, 1, 6)
+
+
+def test_masks_of_another_size_than_the_image(checker, entry):
+    entry['instances'][0].update(supervision='mask', mask=encode_rle(np.ones((9, 20), bool)))
+    assert checker(entry).counts['regions'] == 2

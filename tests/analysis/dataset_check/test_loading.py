@@ -165,3 +165,22 @@ def test_background_clicks(coco):
     loaded = load_entries(coco(images=images, categories=categories, annotations=[]))
     message = "images[0]: expected no background_points in a file with a category 'background'"
     assert loaded.problems == [('images', f'{loaded.ann_file}: {message}, got 2')]
+
+
+def test_broken_masks_are_points_that_cannot_be_read(coco):
+    broken = annotation(7, supervision='mask', segmentation=[])
+    unknown = annotation(8, supervision='polygon')
+    sound = annotation(9, supervision='box', bbox=[0, 0, 6, 4], segmentation='not read')
+    loaded = load_entries(coco(annotations=[broken, unknown, sound]))
+    assert [i['supervision'] for i in loaded.entries[0]['instances']] == ['box']
+    lines = [line for _, line in loaded.problems]
+    assert "annotation 7: supervision 'mask': expected a polygon" in lines[0]
+    assert 'annotation 8: expected supervision to be one of' in lines[1]
+
+
+def test_an_image_that_has_not_all_masks_although_it_says_so(coco):
+    images = [dict(CONTENT['images'][0], supervision='mask'), CONTENT['images'][1]]
+    loaded = load_entries(coco(images=images))
+    ((kind, line),) = loaded.problems
+    assert kind == 'images' and 'image 1: supervision' in line and 'got 2 without' in line
+    assert [entry['complete'] for entry in loaded.entries] == [False, False]

@@ -124,3 +124,18 @@ def test_background_clicks():
     clicked = report(COUNTS | Counter(background_points=12))
     assert str(clicked).splitlines()[3:5] == ['  disc 5, traffic light 3', '12 background clicks']
     assert clicked.to_json()['counts']['background_points'] == 12
+
+
+def test_kinds_of_supervision_are_counted_if_there_are_others_than_points():
+    kinds = {('supervision', kind): n for kind, n in (('point', 5), ('box', 1), ('mask', 2))}
+    found = report(COUNTS | Counter(kinds) | Counter(complete=1))
+    found.notes['off_mask'] = ['a.txt: point 3']
+    lines = str(found).splitlines()
+    place = lines.index(
+        'supervision: 2 with a true mask, 1 with a true box, 5 by the point alone; all masks in '
+        '1 image'
+    )
+    assert lines[place + 1] == '  points outside of their true mask: 1'
+    assert found.to_json()['supervision'] == dict(point=5, box=1, mask=2)
+    assert found.to_json()['images_with_all_masks'] == 1
+    assert 'supervision' not in str(report(COUNTS | Counter({('supervision', 'point'): 8})))

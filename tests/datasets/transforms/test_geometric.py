@@ -8,6 +8,7 @@ import torch
 from mmcv.transforms import Compose
 from mmdet.datasets.transforms import CachedMosaic as MMDetCachedMosaic
 from mmdet.datasets.transforms import RandomAffine as MMDetRandomAffine
+from mmdet.structures.mask import BitmapMasks
 from mmengine.registry import DefaultScope
 
 from mmp2seg.codecs import PointPseudoLabeler
@@ -195,3 +196,24 @@ def test_mmdets_own_do_not_move_points_without_their_map(transform):
     with pytest.raises(KeyError, match='gt_ignore_flags'):
         for index in range(5):
             transform(picture(index))
+
+
+def _with_gt_masks(results):
+    """Each point has its square as a true mask."""
+    values = results['gt_bboxes_labels'] + 1
+    masks = (results['gt_seg_map'] == values[:, None, None]).astype(np.uint8)
+    return {**results, 'gt_masks': BitmapMasks(masks, *SIZE)}
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_true_masks_stay_with_their_points_in_an_affine_transform(seed):
+    random.seed(seed)
+    results = RandomAffine(border_val=(PAD,) * 3)(_with_gt_masks(picture(seed)))
+    assert len(results['gt_masks']) == len(results['gt_bboxes']) > 0
+    for mask, label in zip(results['gt_masks'].masks, results['gt_bboxes_labels'], strict=True):
+        assert np.array_equal(mask > 0, results['gt_seg_map'] == label + 1)
+
+
+def test_a_mosaic_of_true_masks_is_refused():
+    with pytest.raises(ValueError, match='CachedMosaic expected points alone'):
+        CachedMosaic()(_with_gt_masks(picture()))

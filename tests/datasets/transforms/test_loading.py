@@ -5,6 +5,7 @@ from PIL import Image
 from mmp2seg.datasets.transforms import LoadPointAnnotations
 from mmp2seg.datasets.transforms.loading import read_semantic_map
 from mmp2seg.ops.coords import points_to_pixels
+from mmp2seg.ops.rle import encode_rle
 from mmp2seg.structures import PointBoxes
 
 INSTANCES = [
@@ -169,3 +170,33 @@ def test_another_size_than_the_file_states_is_named(results):
     message = r'^photo\.jpg: expected 4 x 6 pixels \(width x height\) as in points\.txt, got 6 x 4$'
     with pytest.raises(ValueError, match=message):
         LoadPointAnnotations()({**results, 'height': 6, 'width': 4})
+
+
+MASKED = [
+    dict(INSTANCES[0], supervision='mask', mask=encode_rle(np.eye(4, 6, dtype=bool))),
+    dict(INSTANCES[1], supervision='box', mask=encode_rle(np.ones((4, 6), bool))),
+    dict(point=[1.5, 1.5], bbox_label=0, point_id=9),
+]
+
+
+def test_true_masks_are_loaded_and_drawn_into_the_map(results):
+    loaded = LoadPointAnnotations()({**results, 'instances': MASKED})
+    masks = loaded['gt_masks'].masks
+    assert [mask.sum() for mask in masks] == [4, 24, 0]
+    # the class of the first is 1
+    assert loaded['gt_seg_map'][:, 0].tolist() == [2, 2, 255, 0]
+    assert loaded['gt_seg_map'][2].tolist() == [255, 255, 2, 255, 255, 255]
+    assert loaded['ori_points'].supervision == ['mask', 'box', 'point']
+    complete = LoadPointAnnotations()({**results, 'instances': MASKED[:1], 'complete': True})
+    assert complete['gt_seg_map'][1].tolist() == [0, 2, 0, 0, 0, 0]
+
+
+def test_points_alone_load_no_masks(results):
+    loaded = LoadPointAnnotations()(results)
+    assert 'gt_masks' not in loaded and 'supervision' not in loaded['ori_points']
+
+
+def test_a_mask_of_another_size_than_its_image(results):
+    instances = [dict(MASKED[0], mask=encode_rle(np.ones((4, 5), bool)))]
+    with pytest.raises(ValueError, match=r'points.txt: point 5: .* 6 x 4 .* photo.jpg, got 5 x 4'):
+        LoadPointAnnotations(with_seg=False)({**results, 'instances': instances})

@@ -4,7 +4,9 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.registry import DefaultScope
 
+from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets import PointVOCDataset
+from mmp2seg.ops.rle import encode_rle
 from mmp2seg.testing import write_tiny_voc
 
 TRAIN = [
@@ -69,3 +71,54 @@ def test_flipped_views_are_copied(tmp_path):
     mirrored = {**results, 'img': results['img'][:, ::-1]}
     packed = Compose(TRAIN[-1:])(mirrored)
     assert np.array_equal(packed['inputs'][0].numpy(), results['img'][:, ::-1, 0])
+
+
+def _with_masks(info):
+    """The first point has a mask, the third a box; the second is a point alone."""
+    mask, box = np.zeros((40, 48), bool), np.zeros((40, 48), bool)
+    mask[4:13, 4:16], box[20:32, 10:20] = True, True
+    first, second, third = info['instances']
+    given = [
+        dict(first, supervision='mask', mask=encode_rle(mask)),
+        second,
+        dict(third, supervision='box', mask=encode_rle(box)),
+    ]
+    return {**info, 'instances': given}
+
+
+def test_true_masks_follow_their_points(tmp_path):
+    """Resized, cropped, flipped and padded; the second point and its neighbours are cut off."""
+    dataset = PointVOCDataset(**write_tiny_voc(tmp_path))
+    steps = [
+        dict(type='Resize', scale_factor=2.0),
+        dict(type='RandomCrop', crop_size=(40, 80), allow_negative_crop=True),
+        dict(type='RandomFlip', prob=1.0),
+        dict(type='Pad', size=(44, 84), pad_val=dict(img=0, seg=255)),
+    ]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        geometric = Compose(steps)
+    geometric.transforms[1]._rand_offset = lambda margin: (0, 0)
+    results = Compose(TRAIN[:2])(_with_masks(dataset.get_data_info(0)))
+    sample = Compose(TRAIN[2:])(geometric(results))['data_samples']
+    assert sample.gt_instances.point_ids.tolist() == [0, 2]
+    assert sample.gt_given.indices.tolist() == [0, 1]
+    assert sample.gt_given.is_mask.tolist() == [True, False]
+    limits = sample.gt_given_masks.limits
+    assert limits.shape == (2, 84, 44) and limits.dtype == torch.bool
+    expected = torch.zeros(2, 84, 44, dtype=torch.bool)
+    expected[0, 8:26, 8:32] = True  # the columns 8..32 of 40, mirrored
+    expected[1, 40:64, 0:20] = True
+    assert torch.equal(limits, expected)
+    assert (sample.gt_sem_seg.sem_seg[0][limits[0]] == 1).all()
+    given = image_points(sample).given
+    assert torch.equal(given.limits, limits)
+
+
+def test_a_crop_without_the_masks_has_none(tmp_path):
+    dataset = PointVOCDataset(**write_tiny_voc(tmp_path))
+    results = Compose(TRAIN[:2])(_with_masks(dataset.get_data_info(0)))
+    for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_instances_ids', 'gt_masks'):
+        results[key] = results[key][np.array([1])]
+    sample = Compose(TRAIN[2:])(results)['data_samples']
+    assert sample.gt_given_masks.limits.shape == (0, 40, 48)
+    assert image_points(sample).given is None

@@ -159,3 +159,10 @@ def test_packing_what_lost_its_ids_or_scores(results):
     del loaded['instances'][0]['score']
     with pytest.raises(ValueError, match='PseudoLabelCocoDataset'):
         PackPseudoLabels()(loaded)
+
+
+def test_kinds_are_packed(results):
+    for number, kind in ((1, 'mask'), (2, 'box'), (5, 'point')):
+        results['instances'][number]['supervision'] = kind
+    sample = pipeline(LOAD, PACK)(results)['data_samples']
+    assert sample.gt_instances.supervision.tolist() == [0, 2, 1, 0, 0, 0, 0, 0]

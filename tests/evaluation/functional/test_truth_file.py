@@ -3,7 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files, object_areas
+from mmp2seg.evaluation.functional.truth_file import (
+    TruthFile,
+    compare_files,
+    object_areas,
+    objects_with_masks,
+)
 from mmp2seg.ops.rle import encode_rle
 
 CATEGORIES = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
@@ -201,3 +206,22 @@ def test_areas_are_in_the_order_of_the_ious(truth_path):
     assert object_areas(pred, truth).tolist() == [16, 32, 32]
     assert len(compare_files(pred, truth)[0]) == 3
     assert object_areas(pseudo_labels([], []), truth).shape == (0,)
+
+
+@pytest.mark.parametrize('match', ['point', 'point_id'])
+def test_objects_with_true_masks(truth_path, match):
+    """Of pseudo labels, or of a point json, whose ids are those of the objects."""
+    truth = TruthFile(truth_path)
+    pred = pseudo_labels([image(1), image(3)], [])
+    anns = [
+        annotation(1, (0, 4), id=1, point_id=1),
+        annotation(1, (4, 8), id=3, point_id=3, supervision='mask'),
+        annotation(3, (0, 2), id=2, point_id=2, supervision='box'),
+    ]
+    points = [
+        {k: v for k, v in ann.items() if k not in ('segmentation', 'point_id')} for ann in anns
+    ]
+    for annotations in (anns, points):
+        found = objects_with_masks({'annotations': annotations}, pred, truth, match=match)
+        assert found.tolist() == [False, True, False]
+    assert objects_with_masks({'annotations': []}, pred, truth).tolist() == [False] * 3

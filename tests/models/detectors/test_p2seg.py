@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets import PointVOCDataset
+from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import tiny_p2seg_config, write_tiny_voc
 
@@ -523,3 +524,41 @@ def test_maps_on_request_have_their_confidence(dataset):
     confidence = sample.pred_sem_seg.confidence
     assert confidence.shape == sample.pred_sem_seg.sem_seg.shape
     assert (confidence > 0).all() and (confidence <= 1).all()
+
+
+def _mixed_dataset(dataset):
+    """The first image's points: a mask, a point, a box. Its mask has two parts."""
+    mask, box = np.zeros((40, 48), bool), np.zeros((40, 48), bool)
+    mask[5:12, 4:15], mask[36:39, 40:44], box[22:30, 11:18] = True, True, True
+    entries = [dataset.get_data_info(index) for index in range(3)]
+    for index, kind, pixels in ((0, 'mask', mask), (2, 'box', box)):
+        entries[0]['instances'][index].update(supervision=kind, mask=encode_rle(pixels))
+    return [dataset.pipeline(entry) for entry in entries], mask, box
+
+
+def test_true_masks_are_targets_and_results(dataset):
+    """Through packing, padding and the heads, with an image without masks in the batch."""
+    samples, mask, box = _mixed_dataset(dataset)
+    model = _model()
+    seen = {}
+    distill = model.distiller.distill
+    model.distiller.distill = lambda *args, **kw: seen.setdefault('t', distill(*args, **kw))
+    data = model.data_preprocessor(pseudo_collate(samples), True)
+    losses = model(**data, mode='loss')
+    assert all(loss.isfinite() for loss in losses.values())
+    for instance_map, (_, weight) in zip(
+        seen['t'].instance_maps[0], seen['t'].offsets, strict=True
+    ):
+        assert np.array_equal(instance_map[:40, :48].numpy() == 1, mask)
+        assert weight[0, :40, :48][torch.from_numpy(mask)].eq(1).all()
+        assert not ((instance_map[:40, :48].numpy() == 3) & ~box).any()
+    assert (seen['t'].instance_maps[0, 0] == 3).any()
+    assert seen['t'].semantic_maps[0][0, :40, :48][torch.from_numpy(mask)].eq(1).all()
+    model.eval()
+    data = model.data_preprocessor(pseudo_collate(samples), False)
+    with torch.no_grad():
+        predicted, *others = model(**data, mode='predict')
+    pred = predicted.pred_instances
+    assert pred.point_ids[0] == 0 and pred.supervision[0] == 'mask' and pred.scores[0] == 1
+    assert np.array_equal(pred.masks[0].numpy(), mask)
+    assert all('supervision' not in sample.pred_instances for sample in others)

@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 import torch
 
-from mmp2seg.codecs import ImagePoints, PointPseudoLabeler
+from mmp2seg.codecs import GivenMasks, ImagePoints, PointPseudoLabeler
 from mmp2seg.models import MutualDistiller, NetworkMaps
+from mmp2seg.models.distillation.mutual_distiller import _without_orphans
 from mmp2seg.ops.components import find_regions
 from mmp2seg.registry import MODELS
 
@@ -296,3 +299,39 @@ def test_a_round_of_an_image_without_points_gives_no_instance():
 def test_unknown_choices_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         _distiller(**options)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(rounds=0),
+        dict(rounds=1, semantic_use='semantic'),
+        dict(instance_scorer=dict(click_radius=0), semantic_use='semantic'),
+    ],
+)
+def test_a_true_mask_is_in_every_target(options):
+    """The mask of point 1 has what network and affinity call background, and not its click."""
+    mask = torch.tensor([[0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 0, 0]], dtype=torch.bool)
+    given = GivenMasks(torch.tensor([1]), mask[None], torch.tensor([True]))
+    weak = [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0]]  # as it is loaded: with the mask
+    logits = _inputs()['semantic_logits']
+    inputs = {**_inputs(weak=weak), 'semantic_logits': logits}
+    inputs['images'] = [dataclasses.replace(image, given=given) for image in inputs['images']]
+    targets = _distill(_distiller(**options), inputs)
+    assert len(targets.offsets) == 2
+    for instance_map, (_, weight) in zip(targets.instance_maps[0], targets.offsets):
+        assert torch.equal(instance_map == 2, mask)
+        assert weight[0][mask].eq(1).all()
+    for semantic_map in targets.semantic_maps:
+        assert semantic_map[0][mask].eq(1).all()
+
+
+def test_a_part_of_a_true_mask_without_its_point_stays_a_target():
+    """Three regions: of the point, of its mask's other part, and of nobody."""
+    semantic_map = torch.tensor([[1, 0, 1, 0, 1]])
+    image = _image([[0.5, 0.5]], semantic_map.byte())
+    mask = torch.tensor([[[1, 0, 1, 0, 0]]], dtype=torch.bool)
+    given = GivenMasks(torch.tensor([0]), mask, torch.tensor([True]))
+    image = dataclasses.replace(image, given=given)
+    found = _without_orphans(semantic_map[None], [image], [torch.tensor([1])])
+    assert found.tolist() == [[[1, 0, 1, 0, 255]]]

@@ -149,3 +149,22 @@ def test_type_is_replaced_in_a_copy(given):
 def test_type_may_be_a_class():
     head = replace_type(dict(type=StandardRoIHead), 'StandardRoIHead', 'Ours')
     assert head == dict(type='mmp2seg.Ours')
+
+
+def test_true_masks_weigh_more(case, build, make_batch, losses_of):
+    """The kinds change the losses that learn from masks; equal weights change nothing."""
+    batch = make_batch()
+    for sample in batch['data_samples']:
+        sample.gt_instances.supervision = torch.arange(len(sample.gt_instances)) % 3
+
+    def build_weighted(**weights):
+        return build(case.config, **case.options, supervision_weights=weights)
+
+    weighted = build_weighted(mask=3)
+    assert isinstance(getattr(weighted, case.head_key), case.weighted_head)
+    log, grads = losses_of(weighted, batch)
+    expected, _ = losses_of(build_weighted(point=2, box=2, mask=2), make_batch())
+    differing = {key for key in log if not torch.allclose(log[key], expected[key], rtol=1e-6)}
+    boxes = {'loss_bbox'} if case.refiner is MaskRCNNRefiner else set()
+    assert differing == {'loss', 'loss_mask'} | boxes
+    assert all(torch.isfinite(grad).all() for grad in grads.values())

@@ -173,3 +173,32 @@ def test_options():
 def test_options_outside_their_range(option):
     with pytest.raises(ValueError, match=f'expected.*{next(iter(option))}'):
         PseudoLabelWeights(**option)
+
+
+def test_kinds_have_their_own_weights(make_sample):
+    sample = make_sample(np.ones((3, 2, 2)), [0, 0, 1], scores=[0.5, 1.0, 0.5])
+    sample.gt_instances.supervision = torch.tensor([0, 2, 1])
+    weights = PseudoLabelWeights(supervision_weights=dict(mask=3, box=2))
+    assert weights.is_on
+    weights.attach([sample])
+    assert sample.gt_instances.loss_weights.tolist() == pytest.approx([0.5, 1.5, 1.0])
+    weights = PseudoLabelWeights(score_weight=1, supervision_weights=dict(point=2))
+    weights.attach([sample])  # 1, 1, .5 with the mean 2.5 / 3
+    assert sample.gt_instances.loss_weights.tolist() == pytest.approx([1.2, 1.2, 0.6])
+
+
+def test_equal_weights_of_all_kinds_are_none():
+    assert not PseudoLabelWeights(supervision_weights=dict(point=2, box=2, mask=2)).is_on
+    assert not PseudoLabelWeights(supervision_weights={}).is_on
+
+
+def test_kinds_are_needed_for_their_weights(make_sample):
+    sample = make_sample(np.ones((1, 2, 2)), [0])
+    with pytest.raises(ValueError, match='supervision_weights expected supervision of the pseudo'):
+        PseudoLabelWeights(supervision_weights=dict(mask=2)).attach([sample])
+
+
+@pytest.mark.parametrize('weights', [dict(masks=1), dict(mask=-1), dict(box=float('inf'))])
+def test_weights_of_kinds_that_are_none(weights):
+    with pytest.raises(ValueError, match='expected supervision_weights of'):
+        PseudoLabelWeights(supervision_weights=weights)
