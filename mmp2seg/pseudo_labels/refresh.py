@@ -150,9 +150,14 @@ def _best(
 
 
 def _make_disjoint(annotations: list[Entry], height: int, width: int) -> list[Entry]:
-    """Give a pixel of several masks to the one with the highest score."""
+    """Give a pixel of several masks to a true one, else to the one with the highest score."""
+
+    def rank(number: int) -> tuple[bool, float]:
+        ann = annotations[number]
+        return ann.get('supervision') == 'mask', ann['score']
+
     owner = np.zeros((height, width), np.int32)  # 0: none
-    for number in sorted(range(len(annotations)), key=lambda index: annotations[index]['score']):
+    for number in sorted(range(len(annotations)), key=rank):
         owner[decode_rle(annotations[number]['segmentation'])] = number + 1
     result = []
     for number, ann in enumerate(annotations, start=1):
