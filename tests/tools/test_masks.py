@@ -82,7 +82,9 @@ def test_a_table_of_background_clicks_and_no_points(folder, capsys):
     assert load('new/labels.json')['annotations'] == []
     assert not read_index_png('maps/a.png').any()
     Path('none.csv').write_text('file,x,y,class\n')
-    masks('--list-images', points='none.csv')
+    with pytest.raises(SystemExit, match='none.csv: expected a point, got none in 4 images'):
+        masks('--list-images', points='none.csv')
+    masks('--list-images', '--allow-empty', points='none.csv')
     assert len(load('new/labels.json')['images']) == 4
 
 
@@ -154,7 +156,7 @@ def test_an_interrupted_command_goes_on(folder, monkeypatch, capsys):
 def test_mistakes_end_with_one_line(folder, capsys, arguments, message):
     Path('none.csv').write_text('file,x,y,class\n')
     Path('twice.csv').write_text('file,x,y,class\na.jpg,1,1,cat\na.jpg,1,1,cat\n')
-    Path('outside.csv').write_text('file,x,y,class\na.jpg,50,1,cat\n')
+    Path('outside.csv').write_text('file,x,y,class\na.jpg,50.5,1,cat\n')
     Path('broken.csv').write_text('file,x,y,class\nbroken.png,1,1,cat\n')
     Path('missing.csv').write_text('file,x,y,class\nmissing.png,1,1,cat\n')
     Path('images/broken.png').write_bytes(b'no image')

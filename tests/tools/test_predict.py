@@ -43,7 +43,7 @@ def project(toy_project):
     write_tiny_voc(folder)
     Image.new('RGB', (30, 64), 'grey').save(folder / 'JPEGImages' / 'img_3.jpg')
     Image.fromarray(np.full((64, 30), 2, np.uint8)).save(folder / 'WSSS_maps' / 'img_3.png')
-    points = [(1, 1, 8.5, 8.5), (1, 1, 23.5, 8.5), (1, 1, 48, 1), (3, 1, 9, 60), (3, 2, 9, 60)]
+    points = [(1, 1, 8.5, 8.5), (1, 1, 23.5, 8.5), (1, 1, 48.5, 1), (3, 1, 9, 60), (3, 2, 9, 60)]
     sizes = [(40, 48), (40, 48), (64, 30)]
     content = dict(
         images=[
@@ -97,7 +97,7 @@ def test_masks_with_maps_and_of_the_network_alone(project):
         '  outside_image: 1',
         '  no_region: 1',
         '  no_pixels: 0',
-        'img_1.jpg: point 3 (bar, x 48, y 1): outside_image, the point is not inside the image',
+        'img_1.jpg: point 3 (bar, x 48.5, y 1): outside_image, the point is not inside the image',
         'img_3.jpg: point 5 (block, x 9, y 60): no_region, the semantic map has no pixels of its '
         'class around it',
     ]
