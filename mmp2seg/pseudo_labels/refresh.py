@@ -164,5 +164,7 @@ def _make_disjoint(annotations: list[Entry], height: int, width: int) -> list[En
         mask = owner == number
         rle = encode_rle(mask) if mask.any() else ann['segmentation']
         box = [float(side) for side in mask_utils.toBbox(rle)]
-        result.append({**ann, 'segmentation': rle, 'bbox': box, 'area': int(mask_utils.area(rle))})
+        area = int(mask_utils.area(rle))
+        is_true = ann.get('supervision') == 'mask'
+        result.append(ann if is_true else {**ann, 'segmentation': rle, 'bbox': box, 'area': area})
     return result
