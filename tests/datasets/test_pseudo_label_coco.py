@@ -99,3 +99,12 @@ def test_a_mask_that_cannot_be_decoded_is_named_before_the_training(make):
     message = r'labels\.json: image 7 \(7\.jpg\): annotation 3: expected runs that make up the 80'
     with pytest.raises(ValueError, match=message):
         make([annotation(1, 5, 9), broken])
+
+
+def test_an_annotation_without_a_mask_is_named_if_the_pipeline_reads_masks(make):
+    annotations = [annotation(1, 5, 9), annotation(2, 5, 9, segmentation=None)]
+    make(annotations).get_data_info(0)
+    pipeline = [dict(type='mmdet.LoadAnnotations', with_mask=True)]
+    dataset = make(annotations, pipeline=pipeline)
+    with pytest.raises(ValueError, match=r'labels\.json: image 5 \(photos/5\.jpg\): expected a'):
+        dataset.prepare_data(0)
