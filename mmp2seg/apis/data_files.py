@@ -7,12 +7,19 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, METRICS, Registry
 
 from mmp2seg.datasets.coco_content import (
+    check_file_names,
     check_image_files,
     check_image_sizes,
     check_segmentations,
 )
 from mmp2seg.datasets.point_reading import is_box
-from mmp2seg.files.json_reading import is_integer, read_json_object, require_keys
+from mmp2seg.files.json_reading import (
+    is_finite_number,
+    is_integer,
+    read_json_object,
+    require_keys,
+    require_lists,
+)
 
 # Of a dataset; the header of an image takes .2 ms, of a file on a network more.
 _MOST_IMAGES = 10_000
@@ -92,6 +99,7 @@ def _check_dataset(dataset: ConfigDict, kind: str | None, checked: set[str]) -> 
     else:  # the dataset checks it
         content = read_json_object(path, lists=('images',), drop=('segmentation', 'annotations'))
         require_keys(path, 'images', content['images'], ('file_name',))
+        check_file_names(path, content['images'])
     folder = osp.join(root, (dataset.get('data_prefix') or {}).get('img', ''))
     if content is not None and osp.isdir(folder):
         images = content['images']
@@ -127,14 +135,17 @@ def _check_json(path: str, checked: set[str]) -> dict | None:
         return None
     checked.add(real)
     content = read_json_object(path, lists=('images', 'categories'))
-    images, annotations = content['images'], content.get('annotations', [])
+    content.setdefault('annotations', [])  # of images that are only tested
+    require_lists(path, content, ('annotations',))
+    images, annotations = content['images'], content['annotations']
     require_keys(path, 'images', images, ('id', 'file_name', 'height', 'width'))
     require_keys(path, 'categories', content['categories'], ('id', 'name'))
     keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
     require_keys(path, 'annotations', annotations, keys)
+    check_file_names(path, images)
     check_image_sizes(path, images)
     for part, names in _IDS.items():
-        for index, entry in enumerate(content.get(part, [])):
+        for index, entry in enumerate(content[part]):
             for name in names:
                 if not (is_integer(entry[name]) or isinstance(entry[name], str)):
                     raise ValueError(
@@ -146,6 +157,11 @@ def _check_json(path: str, checked: set[str]) -> dict | None:
             raise ValueError(
                 f'{path}: annotations[{index}]: expected a bbox of four numbers, '
                 f'got {annotation["bbox"]!r:.60}'
+            )
+        if not is_finite_number(annotation['area']):
+            raise ValueError(
+                f'{path}: annotations[{index}]: expected area to be a number, '
+                f'got {annotation["area"]!r:.60}'
             )
     known = {image['id'] for image in images}
     check_segmentations(path, images, [a for a in annotations if a['image_id'] in known])

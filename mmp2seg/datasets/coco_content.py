@@ -52,12 +52,7 @@ def check_coco_content(
     for part, name in (('images', 'file_name'), ('categories', 'name')):
         _require_distinct(path, part, content[part], 'id', types=id_types)
         _require_distinct(path, part, content[part], name, types=(str,))
-    for index, image in enumerate(images):
-        if '\0' in image['file_name']:  # Python's functions of files raise without a name
-            where = f'{path}: images[{index}]'
-            raise ValueError(
-                f'{where}: expected the name of a file, got {image["file_name"]!r:.60}'
-            )
+    check_file_names(path, images)
     _check_background_points(path, images, categories)
     for index, category in enumerate(categories):
         if type(category['id']) is not type(categories[0]['id']):  # they could not be sorted
@@ -129,6 +124,20 @@ def check_image_sizes(path: str | Path, images: Sequence[Mapping]) -> None:
             raise ValueError(
                 f'{path}: images[{index}]: expected at most {MAX_PIXELS} pixels, '
                 f'got {image["width"]} x {image["height"]}'
+            )
+
+
+def check_file_names(path: str | Path, images: Sequence[Mapping]) -> None:
+    """Check that the ``file_name`` of images can be the name of a file.
+
+    Raises:
+        ValueError: one cannot; the message names the file, the place and the value.
+    """
+    for index, image in enumerate(images):
+        name = image['file_name']
+        if not isinstance(name, str) or '\0' in name:  # functions of files would not name it
+            raise ValueError(
+                f'{path}: images[{index}]: expected the name of a file, got {name!r:.60}'
             )
 
 

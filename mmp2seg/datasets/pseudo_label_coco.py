@@ -67,9 +67,19 @@ class PseudoLabelCocoDataset(CocoDataset):
         return data_list
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Convert the masks to the form that the pipeline reads, and run the pipeline."""
+        """Convert the masks to the form that the pipeline reads, and run the pipeline.
+
+        Raises:
+            ValueError: the pipeline reads masks, and an annotation has none.
+        """
         # convert here and not in get_data_info, which batch samplers call for every image
         entry = self.get_data_info(idx)
+        lacks_masks = not all('mask' in instance for instance in entry['instances'])
+        if lacks_masks and any(_reads_masks(step) for step in self.pipeline.transforms):
+            raise ValueError(
+                f'{self.ann_file}: image {entry["img_id"]} ({entry["img_path"]}): expected a mask '
+                'in each annotation, got one without'
+            )
         if any(_reads_polygons_alone(step) for step in self.pipeline.transforms):
             for instance in entry['instances']:
                 if isinstance(instance.get('mask'), dict):
@@ -109,4 +119,8 @@ class PseudoLabelCocoDataset(CocoDataset):
 
 
 def _reads_polygons_alone(step: object) -> bool:
-    return isinstance(step, LoadAnnotations) and step.with_mask and not step.poly2mask
+    return _reads_masks(step) and not step.poly2mask
+
+
+def _reads_masks(step: object) -> bool:
+    return isinstance(step, LoadAnnotations) and step.with_mask

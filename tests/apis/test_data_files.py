@@ -86,6 +86,15 @@ def test_sound_files_pass(check, kind, root):
         (dict(bbox=[1, 2, '3', 4]), r'annotations\[1\]: expected a bbox of four numbers, got'),
         (dict(bbox=None), r'annotations\[1\]: expected a bbox of four numbers, got None'),
         (dict(image_id=[2]), r'annotations\[1\]: expected image_id to be int or str, got \[2\]'),
+        (dict(area='6'), r"annotations\[1\]: expected area to be a number, got '6'"),
+        (
+            dict(text='{"images": [], "categories": [], "annotations": 7}'),
+            "expected a list 'annotations', got 7",
+        ),
+        (
+            dict(text=json.dumps(dict(images=[dict(id=1, file_name=7, **SIZE)], categories=[]))),
+            r'labels\.json: images\[0\]: expected the name of a file, got 7',
+        ),
         (dict(id=True), r'annotations\[1\]: expected id to be int or str, got True'),
         (dict(text='{"images": [NaN]}'), r'labels\.json: invalid json, line 1 column 13: NaN'),
         (dict(text='[]'), r'labels\.json: expected a json object, got a list'),

@@ -67,9 +67,7 @@ def test_category_ids_become_their_places(tmp_path):
     assert read_category_mapping(path) == {1: 1, 13: 2, 90: 3}
     for wrong in (0, 255, 13, '7'):
         path.write_text(json.dumps(dict(categories=[*categories, dict(id=wrong, name='d')])))
-        with pytest.raises(
-            ValueError, match=rf'json: categories\[3\]: (expected .* got|id) {wrong!r}'
-        ):
+        with pytest.raises(ValueError, match=rf'json: categories\[3\]: .*{wrong!r}'):
             read_category_mapping(path)
     path.write_text('{}')
     with pytest.raises(ValueError, match="instances.json: expected a list 'categories'"):

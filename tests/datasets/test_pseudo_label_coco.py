@@ -132,3 +132,12 @@ def test_the_kind_of_an_instance(make):
     assert first['supervision'] == 'mask' and 'supervision' not in second
     with pytest.raises(ValueError, match=r'labels.json: annotation 1: expected supervision'):
         make([annotation(1, 5, 9, supervision='full')]).load_data_list()
+
+
+def test_an_annotation_without_a_mask_is_named_if_the_pipeline_reads_masks(make):
+    annotations = [annotation(1, 5, 9), annotation(2, 5, 9, segmentation=None)]
+    make(annotations).get_data_info(0)
+    pipeline = [dict(type='mmdet.LoadAnnotations', with_mask=True)]
+    dataset = make(annotations, pipeline=pipeline)
+    with pytest.raises(ValueError, match=r'labels\.json: image 5 \(photos/5\.jpg\): expected a'):
+        dataset.prepare_data(0)

@@ -160,7 +160,7 @@ def test_wrong_images_are_refused(truth_folder):
     with pytest.raises(ValueError, match='2.png: expected 40 x 20 pixels as in the json, got 6 x'):
         images[1]
     path.write_bytes(b'no image')
-    with pytest.raises(ValueError, match='2.png: expected an image file'):
+    with pytest.raises(ValueError, match='2.png: expected an image'):
         images[1]
     path.unlink()
     with pytest.raises(FileNotFoundError, match='2.png: no such image'):
