@@ -28,7 +28,7 @@ test_cfg = dict()
 
 @pytest.fixture
 def checkpoint(toy_project):
-    process = toy_project.tool('train.py', toy_project.config, '--cfg-options', 'seed=1')
+    process = toy_project.tool('train.py', toy_project.config, '--cfg-options', 'randomness.seed=1')
     assert process.returncode == 0, process.stderr
     return toy_project.work_dir / 'iter_3.pth'
 

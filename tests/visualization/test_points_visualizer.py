@@ -97,7 +97,7 @@ def test_truth_of_the_sample_is_in_the_frame_of_the_input(make_visualizer, kind)
     sample = make_sample()
     sample.gt_instances = InstanceData(masks=kind(masks))
     visualizer = make_visualizer()
-    visualizer.add_datasample('x', IMAGE, sample)
+    visualizer.add_datasample('y', IMAGE, sample)
     assert np.array_equal(visualizer.get_image(), expected([TRUTH]))
 
 
@@ -116,7 +116,7 @@ def test_samples_without_points_are_drawn_as_in_mmdet(make_visualizer):
     sample.pred_instances = InstanceData(
         bboxes=torch.tensor([[5.0, 5, 30, 25]]), labels=torch.tensor([0]), scores=torch.ones(1)
     )
-    visualizer.add_datasample('x', IMAGE, sample)
+    visualizer.add_datasample('y', IMAGE, sample)
     before, after = np.split(visualizer.get_image(), 2, axis=1)  # truth and prediction
     assert np.array_equal(before, IMAGE)
     assert not np.array_equal(after, IMAGE)
@@ -140,7 +140,7 @@ def test_pictures_of_other_samples_are_written_atomically(make_visualizer, tmp_p
     sample = DetDataSample(metainfo=dict(img_id=7))
     visualizer.add_datasample('x', IMAGE, sample, out_file=str(tmp_path / 'a' / '1.png'))
     assert np.array_equal(read(tmp_path / 'a' / '1.png'), visualizer.get_image())
-    visualizer.add_datasample('x', IMAGE, sample)
+    visualizer.add_datasample('y', IMAGE, sample)
     assert len([*tmp_path.rglob('*.png')]) == 2  # the backends got the second one alone
 
     def full_disk(path, data):
