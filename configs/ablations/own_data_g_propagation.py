@@ -1,5 +1,5 @@
-# g_clicks, but the affinity is trained by the cross entropy of the scores that it propagates between
-# near cells.
+# g_clicks, but the affinity is trained by the cross entropy of the scores that it propagates
+# between near cells.
 _base_ = './own_data_g_clicks.py'
 
 model = dict(

@@ -83,7 +83,9 @@ class PropagationLoss(nn.Module):
         with torch.no_grad():
             logits = F.interpolate(semantic_logits.float(), size=grid, mode='area')
             probs = logits.softmax(1)
-        scores = local_propagation(embedding, probs, radius=self.radius, beta=self.beta, valid=valid)
+        scores = local_propagation(
+            embedding, probs, radius=self.radius, beta=self.beta, valid=valid
+        )
         logs = scores.clamp_min(_SMALLEST).log()
         counts = (targets != IGNORE).sum((2, 3))  # (B, M)
         sums = torch.stack(
