@@ -32,7 +32,9 @@ def test_another_plan_starts_again(tmp_path):
         assert journal.entries == {}
 
 
-@pytest.mark.parametrize('rest', [b'["b", [1, 2', b'["b", 1', b'nonsense\n["c", 1]\n', b'\xff\n'])
+@pytest.mark.parametrize(
+    'rest', [b'["b", [1, 2', b'["b", 1', b'["b", 1]', b'nonsense\n["c", 1]\n', b'\xff\n']
+)
 def test_a_broken_end_is_forgotten(tmp_path, rest):
     path = tmp_path / 'work.partial'
     with Journal(path, PLAN) as journal:
