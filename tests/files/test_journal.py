@@ -33,7 +33,16 @@ def test_another_plan_starts_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'rest', [b'["b", [1, 2', b'["b", 1', b'nonsense\n["c", 1]\n', b'\xff\n', b'7\n', b'["b"]\n']
+    'rest',
+    [
+        b'["b", [1, 2',
+        b'["b", 1',
+        b'["b", 1]',
+        b'nonsense\n["c", 1]\n',
+        b'\xff\n',
+        b'7\n',
+        b'["b"]\n',
+    ],
 )
 def test_a_broken_end_is_forgotten(tmp_path, rest):
     path = tmp_path / 'work.partial'

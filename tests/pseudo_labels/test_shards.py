@@ -106,6 +106,14 @@ def test_an_interrupted_run_goes_on_with_another_number_of_processes(tmp_path):
     assert [entries.image['id'] for entries in shards.joined([4])] == [1, 2, 3, 4, 5]
 
 
+def test_of_an_image_of_two_processes_the_first_counts(tmp_path):
+    for rank in (1, 0):
+        shards = LabelShards(tmp_path / 'a.json', rank=rank)
+        shards.add(ImageEntries(dict(id=4, rank=rank), [], []))
+        shards.close()
+    assert [entries.image['rank'] for entries in shards.joined([1, 1])] == [0]
+
+
 @pytest.mark.parametrize('other', [{**RUN, 'checkpoint': 'b'}, None])
 def test_results_of_another_run_are_forgotten(tmp_path, other):
     out = tmp_path / 'a.json'
