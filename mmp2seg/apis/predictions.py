@@ -3,7 +3,6 @@
 import copy
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import PurePath
 
 import numpy as np
 from mmengine.config import Config, ConfigDict
@@ -22,7 +21,7 @@ from mmp2seg.datasets.coco_content import (
     split_categories,
 )
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
-from mmp2seg.files.image_folder import relative_stem, shorten_names
+from mmp2seg.files.image_folder import names_a_file, relative_stem, shorten_names
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.files.text_reading import read_text
@@ -281,9 +280,9 @@ def _check_classes(points: str, found: Sequence[str], classes: Sequence[str]) ->
 
 
 def _check_files(folder: str, names: Sequence[str], kind: str) -> None:
-    outside = [n for n in names if PurePath(n).is_absolute() or '..' in PurePath(n).parts]
+    outside = [name for name in names if not names_a_file(name)]
     if outside:
-        raise ValueError(f'{folder}: expected {kind} below it, got {outside[0]}')
+        raise ValueError(f'{folder}: expected {kind} below it, got {outside[0]!r:.200}')
     missing = [name for name in names if not os.path.isfile(os.path.join(folder, name))]
     if missing:
         raise FileNotFoundError(

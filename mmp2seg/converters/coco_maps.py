@@ -18,6 +18,7 @@ from mmp2seg.datasets.coco_content import (
     split_categories,
 )
 from mmp2seg.files.folders import complete_folder
+from mmp2seg.files.image_folder import names_a_file
 from mmp2seg.files.index_png import write_palette_png
 from mmp2seg.files.json_reading import read_json_object
 from mmp2seg.ops.components import IGNORE
@@ -197,8 +198,9 @@ def _map_names(json_path: str | Path, images: Sequence[dict]) -> list[PurePosixP
     for index, image in enumerate(images):
         where = f'{json_path}: images[{index}]'
         name = PurePosixPath(image['file_name'])
-        if name.is_absolute() or '..' in name.parts or not name.name:
-            raise ValueError(f'{where}: expected a file in the image folder, got {str(name)!r}')
+        if not names_a_file(name):
+            shown = f'{str(name)!r:.200}'
+            raise ValueError(f'{where}: expected a file in the image folder, got {shown}')
         name = name.with_suffix('.png')
         if name in place_of:
             raise ValueError(f'{where}: its map {name} duplicates the map of {place_of[name]}')

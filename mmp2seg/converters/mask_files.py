@@ -33,7 +33,7 @@ import numpy as np
 from mmp2seg.converters.mask_assignment import ScoredMask
 from mmp2seg.converters.point_json import read_point_json
 from mmp2seg.datasets.coco_content import check_coco_content, split_categories
-from mmp2seg.files.image_folder import relative_stem
+from mmp2seg.files.image_folder import names_a_file, relative_stem
 from mmp2seg.files.json_reading import (
     is_finite_number,
     read_json,
@@ -75,16 +75,27 @@ def read_point_images(path: str | Path) -> list[PointImage]:
 
     Raises:
         FileNotFoundError, ValueError: see :func:`~mmp2seg.converters.point_json.read_point_json`.
-            Also for an annotation without an id.
+            Also for an annotation without an id, or with that of another one, and for a name that
+            leads out of the image folder.
     """
     sources, classes = read_point_json(path)
     label_of = {name: label for label, name in enumerate(classes)}
     images = []
+    known: set[int | str] = set()
     for source in sources:
+        if not names_a_file(source.file_name):
+            shown = f'{source.file_name!r:.200}'
+            raise ValueError(f'{source.where}: expected a file in the image folder, got {shown}')
         points = source.points
         for point in points:
             if point.point_id is None:
                 raise ValueError(f'{point.where}: expected an annotation with an id, got none')
+            if not isinstance(point.point_id, int | str) or point.point_id in known:
+                raise ValueError(
+                    f'{point.where}: expected an id of its own, int or str, got '
+                    f'{point.point_id!r:.60}'
+                )
+            known.add(point.point_id)
         images.append(
             PointImage(
                 source.image_id,

@@ -6,7 +6,7 @@ from mmdet.datasets import VOCDataset
 from mmengine.fileio import exists, get
 
 from mmp2seg.datasets.point_dataset import PointDataset
-from mmp2seg.datasets.voc_layout import numeric_image_ids, parse_point_line
+from mmp2seg.datasets.voc_layout import numeric_image_ids, parse_point_line, require_image_name
 from mmp2seg.files.text_reading import decode_text
 from mmp2seg.registry import DATASETS
 
@@ -38,14 +38,15 @@ class PointVOCDataset(PointDataset):
         """Return the entries of all images that ``ann_file`` lists.
 
         Raises:
-            ValueError: a line of a point file is malformed, a class is out of range, or a file is
-                not UTF-8.
+            ValueError: a line of a point file is malformed, a class is out of range, a name leads
+                out of the image folder, or a file is not UTF-8.
             FileNotFoundError: the list or a point file does not exist.
         """
         names = [line.split()[0] for line in self._read_lines(self.ann_file) if line.strip()]
         img_ids = numeric_image_ids(names)
         entries = []
         for name, img_id in zip(names, img_ids):
+            require_image_name(name, path=self.ann_file)
             points_path = osp.join(self.data_prefix.get('points', ''), f'{name}.txt')
             entries.append(
                 self.image_entry(

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 
 from mmp2seg.datasets.point_reading import parse_point
+from mmp2seg.files.image_folder import names_a_file
 from mmp2seg.files.text_reading import read_text
 
 _HALF = Decimal('0.5')
@@ -48,14 +49,14 @@ def parse_point_line(line: str, *, num_classes: int, where: str) -> tuple[float,
     """
     words = line.split()
     if len(words) not in (3, 4):
-        raise ValueError(f"{where}: expected 'x y class [confidence]', got {line!r}")
+        raise ValueError(f"{where}: expected 'x y class [confidence]', got {line!r:.60}")
     parse_point(words[:2], where=where, text=True)
     try:
         label = float(words[2])  # some files write classes as '3.0'
     except ValueError:
         label = float('nan')
     if not (label.is_integer() and 0 <= label < num_classes):
-        raise ValueError(f'{where}: expected a class 0..{num_classes - 1}, got {words[2]!r}')
+        raise ValueError(f'{where}: expected a class 0..{num_classes - 1}, got {words[2]!r:.60}')
     x, y = (float(_DECIMAL.add(Decimal(word), _HALF)) for word in words[:2])
     return x, y, int(label)
 
@@ -81,12 +82,21 @@ def read_image_list(path: str | Path) -> list[str]:
         raise ValueError(f'{path}: expected at least one image, got none')
     seen: set[str] = set()
     for name in names:
+        require_image_name(name, path=path)
         if name in seen:
             raise ValueError(f'{path}: expected each image once, got {name} twice')
-        if PurePath(name).is_absolute() or '..' in PurePath(name).parts:
-            raise ValueError(f'{path}: expected names of images in the image folder, got {name}')
         seen.add(name)
     return names
+
+
+def require_image_name(name: str, *, path: str | Path) -> None:
+    """Check a name of an image list.
+
+    Raises:
+        ValueError: it is not that of a file in a folder; the message names the list, ``path``.
+    """
+    if not names_a_file(name):
+        raise ValueError(f'{path}: expected names of images in the image folder, got {name!r:.200}')
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:

@@ -1,5 +1,7 @@
 """Find the images and maps in a folder, and read image sizes."""
 
+import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
@@ -12,6 +14,7 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 MAX_PIXELS = 178_956_970
 _EXIF_ORIENTATION = 0x0112
 _SHOWN_NAMES = 10
+_LONGEST_NAME = 255  # bytes, of Linux, macOS and Windows
 
 
 def image_names(folder: str | Path) -> list[str]:
@@ -71,16 +74,36 @@ def find_png_maps(folder: str | Path, *, subfolders: bool = True) -> dict[str, P
     return maps
 
 
+def names_a_file(file_name: str | PurePath) -> bool:
+    """Return whether a path that a file states can be that of a file in a folder.
+
+    It is not if it is absolute or a URL, has '..', control characters, or a part that is longer
+    than file systems take.
+    """
+    path = PurePath(file_name)
+    try:
+        longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    except UnicodeEncodeError:  # half of a character
+        return False
+    return not (
+        path.is_absolute()
+        or '..' in path.parts
+        or not path.name
+        or '://' in str(file_name)
+        or any(unicodedata.category(character) == 'Cc' for character in str(file_name))
+        or longest > _LONGEST_NAME
+    )
+
+
 def relative_stem(file_name: str | Path) -> str:
     """Return a path without suffix, ``'a/b.jpg'`` -> ``'a/b'``; it is equal for image and map.
 
     Raises:
-        ValueError: the path is absolute or has '..': a file named by it could be anywhere.
+        ValueError: the path is not that of a file in a folder, see :func:`names_a_file`.
     """
-    path = Path(file_name)
-    if path.is_absolute() or '..' in path.parts or not path.name:
-        raise ValueError(f'expected a file in the image folder, got {str(file_name)!r}')
-    return path.with_suffix('').as_posix()
+    if not names_a_file(file_name):
+        raise ValueError(f'expected a file in the image folder, got {str(file_name)!r:.200}')
+    return Path(file_name).with_suffix('').as_posix()
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

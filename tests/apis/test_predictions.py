@@ -157,7 +157,7 @@ def test_missing_files(cfg, folder):
 @pytest.mark.parametrize('name', ['../img_1.jpg', '/img_1.jpg'])
 def test_images_elsewhere(cfg, folder, name):
     edit(folder, lambda content: content['images'][0].update(file_name=name))
-    with pytest.raises(ValueError, match=f'JPEGImages: expected images below it, got {name}'):
+    with pytest.raises(ValueError, match=f'JPEGImages: expected images below it, got .{name}'):
         apis.set_prediction_data(cfg, **files(folder))
 
 

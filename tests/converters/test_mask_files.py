@@ -225,3 +225,22 @@ def test_a_point_on_the_edge_and_an_empty_parent_category(points_path):
     path = write(points_path.parent / 'm.json', masks)
     (mask,) = open_masks(path, images, points_path=points_path).masks_of(images[0])
     assert mask.label == images[0].labels[0] == 0
+
+
+@pytest.mark.parametrize('number', [[], {}, 1.5, None])
+def test_ids_of_points_are_numbers_or_words_of_their_own(points_path, tmp_path, number):
+    content = json.loads(points_path.read_text())
+    content['annotations'][1]['id'] = content['annotations'][0]['id'] if number is None else number
+    (tmp_path / 'masks').mkdir()
+    with pytest.raises(ValueError, match=r'points\.json: .*: expected an id of its own'):
+        masks_of(tmp_path / 'masks', write(points_path, content))
+
+
+def test_the_files_of_masks_stay_in_the_folder(points_path, tmp_path):
+    content = json.loads(points_path.read_text())
+    content['images'][0]['file_name'] = '../a.png'
+    (tmp_path / 'masks').mkdir()
+    with pytest.raises(
+        ValueError, match=r"images\[0\]: expected a file in the image folder, got '\.\."
+    ):
+        masks_of(tmp_path / 'masks', write(points_path, content))

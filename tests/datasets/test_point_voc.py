@@ -113,6 +113,16 @@ def test_no_images_at_all_is_an_error(tiny_voc):
         _build(arguments)
 
 
+@pytest.mark.parametrize('name', ['../img_1', '/img_1', 'a/../../img_1', 's3://a', 'a\x00'])
+def test_names_stay_in_the_folder(tiny_voc, name):
+    root, arguments = tiny_voc
+    (root / 'ImageSets' / 'train.txt').write_text(f'img_1\n{name}\n')
+    with pytest.raises(
+        ValueError, match=r'train\.txt: expected names of images in the image folder'
+    ):
+        _build(arguments)
+
+
 def test_only_the_listed_folders_are_read(tiny_voc):
     """Ground truth next to the weak maps is never used implicitly."""
     root, arguments = tiny_voc

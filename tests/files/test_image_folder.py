@@ -11,6 +11,7 @@ from mmp2seg.files.image_folder import (
     image_names,
     image_size,
     is_hidden,
+    names_a_file,
     relative_stem,
     shorten_names,
 )
@@ -62,8 +63,15 @@ def test_relative_stem():
     assert relative_stem('train/a.b.jpg') == 'train/a.b'
 
 
-@pytest.mark.parametrize('name', ['../a.jpg', 'a/../../b.jpg', '/etc/a.jpg', '.', ''])
+NO_FILES = [
+    *('../a.jpg', 'a/../../b.jpg', '/etc/a.jpg', '.', '', 'http://a/b.jpg'),
+    *('a\nb.jpg', 'a\x00.jpg', '\x1b[2J.jpg', 'a' * 256, 'a/' + 'é' * 128 + '/b.jpg', '\ud800'),
+]
+
+
+@pytest.mark.parametrize('name', NO_FILES)
 def test_a_name_does_not_leave_its_folder(name):
+    assert not names_a_file(name)
     with pytest.raises(ValueError, match='expected a file in the image folder'):
         relative_stem(name)
 

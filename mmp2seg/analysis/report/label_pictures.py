@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmp2seg.analysis.report.scored_points import ScoredPoint
 from mmp2seg.evaluation.functional.truth_maps import decode_masks
-from mmp2seg.files.image_folder import relative_stem
+from mmp2seg.files.image_folder import names_a_file, relative_stem
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import read_index_png
 from mmp2seg.visualization.object_crops import failure_crop, object_crop
@@ -36,8 +36,8 @@ class LabelPictures:
         self._maps = None if semantic_maps is None else Path(semantic_maps)
         self._names = {image['id']: str(image['file_name']) for image in labels['images']}
         for name in self._names.values():
-            if PurePath(name).is_absolute() or '..' in PurePath(name).parts:
-                raise ValueError(f'{images}: expected images below it, got {name}')
+            if not names_a_file(name):
+                raise ValueError(f'{images}: expected images below it, got {name!r:.200}')
         self._classes = {c['id']: k for k, c in enumerate(labels['categories'])}
         self._palette = distinct_colors(len(self._classes))
         self._entries = defaultdict(list)

@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 
 from mmp2seg.converters.point_json import SourceImage
 from mmp2seg.datasets.coco_content import BACKGROUND
-from mmp2seg.files.image_folder import IMAGE_SUFFIXES, image_size
+from mmp2seg.files.image_folder import IMAGE_SUFFIXES, image_size, names_a_file
 
 OTHER_SHAPES = ('error', 'skip', 'center')
 # Label Studio's data_import/models.py puts a part of a uuid4 in front of the name of an upload
@@ -89,8 +89,8 @@ def relative_name(file_name: str, *, where: str) -> str:
         ValueError: the path leaves the folder; the message begins with ``where``.
     """
     name = posixpath.normpath(file_name.replace('\\', '/'))
-    if name.split('/')[0] in ('', '.', '..') or PureWindowsPath(name).drive:
-        raise ValueError(f'{where}: expected a file in the image folder, got {file_name!r}')
+    if not names_a_file(name) or PureWindowsPath(name).drive:
+        raise ValueError(f'{where}: expected a file in the image folder, got {file_name!r:.200}')
     return name
 
 
