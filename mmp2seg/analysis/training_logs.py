@@ -123,12 +123,13 @@ def _read_lines(path: Path) -> list[dict]:
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, deep nesting
             if number == len(lines):
                 break  # the run was killed while it wrote
-            raise ValueError(f'{path}: line {number}: invalid json: {error.msg}') from error
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise ValueError(f'{path}: line {number}: invalid json: {reason}') from error
         if not isinstance(entry, dict):
-            raise ValueError(f'{path}: line {number}: expected an object, got {line:.60}')
+            raise ValueError(f'{path}: line {number}: expected an object, got {line!r:.60}')
         entries.append(entry)
     return entries
 

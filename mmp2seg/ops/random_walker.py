@@ -207,17 +207,18 @@ def _solve_cg(
     def dot(a: Tensor, b: Tensor) -> Tensor:
         return (a * b).sum((1, 2), keepdim=True)
 
-    right = strength * unary
-    limit = tolerance * unary.abs().amax((1, 2), keepdim=True)
-    x = unary.clone()
+    # Squares of small unaries, such as those of an improbable label, would underflow.
+    scale = unary.abs().amax((1, 2), keepdim=True).clamp_min(torch.finfo(unary.dtype).tiny)
+    x = unary / scale
+    right = strength * x
     residual = right - multiply(x)
     scaled = direction = residual / diagonal
     energy = dot(residual, direction)
     for _ in range(max_iterations):
         # a label that has converged stays as it is; the others go on
-        active = scaled.abs().amax((1, 2), keepdim=True) > limit
+        active = scaled.abs().amax((1, 2), keepdim=True) > tolerance
         if not bool(active.any()):
-            return x
+            return x * scale
         image = multiply(direction)
         length = torch.where(active, energy / dot(direction, image).clamp_min(1e-38), 0)
         x = x + length * direction

@@ -257,3 +257,16 @@ def test_errors_name_what_is_wrong():
         random_walker(unary, weights, 0 * strength)
     with pytest.raises(RuntimeError, match='did not converge.*in 1 iterations'):
         random_walker(unary, weights, strength, solver='cg', max_iterations=1)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('scale', [1e-30, 1e-37, 0.0, 1e30])
+def test_conjugate_gradients_solve_labels_of_any_scale(scale, dtype):
+    generator = torch.Generator().manual_seed(0)
+    unary = torch.rand(2, 6, 7, generator=generator, dtype=dtype)
+    weights = edge_weights(torch.rand(3, 6, 7, generator=generator, dtype=dtype))
+    strength = torch.full((6, 7), 0.01, dtype=dtype)
+    expected = random_walker(unary, weights, strength, solver='direct')
+    scales = torch.tensor([1, scale], dtype=dtype)[:, None, None]
+    found = random_walker(unary * scales, weights, strength, solver='cg')
+    torch.testing.assert_close(found, expected * scales, rtol=1e-4, atol=1e-5 * scale)
