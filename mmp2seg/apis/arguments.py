@@ -86,7 +86,7 @@ def _describe(error: Exception, mistakes: tuple[type[Exception], ...]) -> str:
     if isinstance(error, (CommandError, *mistakes)) or is_expected(error):
         return error_line(error)
     log = getattr(error, 'log_file', None)
-    where = f'run with {_DEBUG} for the traceback' + (f', or read {log}' if log else '')
+    where = 'run with --debug for the traceback' + (f', or read {log}' if log else '')
     return f'{bug_line(error)}\n{where}'
 
 

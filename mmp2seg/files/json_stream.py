@@ -49,7 +49,7 @@ def stream_json_object(
     """
     if data is None and not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such file')
-    with open(path, 'rb') if data is None else io.BytesIO(data) as file:
+    with _open_utf8(path, data) as file:
         seen: dict[str, list] = {}
         try:
             by_entry = {*lists, *optional}
@@ -68,6 +68,17 @@ def stream_json_object(
             require_lists(path, content, lists)
             raise ValueError(f'{path}: invalid json') from error
     require_lists(path, seen, lists)
+
+
+def _open_utf8(path: str | Path, data: bytes | None) -> BinaryIO:
+    """Open a text file in UTF-8; one in UTF-16 is converted in memory."""
+    file = open(path, 'rb') if data is None else io.BytesIO(data)  # noqa: SIM115, the caller closes
+    if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        with file:
+            file.seek(0)
+            return io.BytesIO(decode_text(file.read(), where=path).encode())
+    file.seek(0)
+    return file
 
 
 def read_json_without(path: str | Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -123,13 +134,26 @@ class _NotJsonError(Exception):
     """The file is not a json object."""
 
 
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        raise _NotJsonError
+    return entry
+
+
+def _refuse(name: str) -> float:
+    raise _NotJsonError
+
+
 class _Scanner:
     """Reads a json object from a file in chunks."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._decode = codecs.getincrementaldecoder('utf-8-sig')().decode
-        self._value = json.JSONDecoder().raw_decode
+        self._value = json.JSONDecoder(
+            object_pairs_hook=_without_twins, parse_constant=_refuse
+        ).raw_decode
         self._text = ''
         self._at = 0
         self._ended = False

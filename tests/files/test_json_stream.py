@@ -43,6 +43,30 @@ def test_the_content_does_not_depend_on_the_chunks(tmp_path, monkeypatch, chunk,
     assert collect(path, lists=('images',), data=path.read_bytes()) == CONTENT
 
 
+@pytest.mark.parametrize('encoding', ['utf-16', 'utf-8-sig'])
+def test_the_encodings_of_other_readers(tmp_path, encoding):
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps(CONTENT, ensure_ascii=False), encoding=encoding)
+    assert collect(path, lists=('images',)) == CONTENT
+
+
+@pytest.mark.parametrize('chunk', [1, 2**20])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('{"a": [{"x": 1}, {"x": NaN}]}', 'NaN is not a number of json'),
+        ('{"a": [-Infinity]}', '-Infinity is not a number of json'),
+        ('{"a": [{"x": 1, "x": 2}]}', "expected each key once, got 'x' twice"),
+    ],
+)
+def test_what_the_other_reader_refuses_is_refused(tmp_path, monkeypatch, chunk, text, message):
+    monkeypatch.setattr(json_stream, '_CHUNK', chunk)
+    path = tmp_path / 'a.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf'a\.json: .*{message}'):
+        collect(path, lists=('a',))
+
+
 def test_optional_lists(tmp_path):
     path = tmp_path / 'a.json'
     write_json(path, CONTENT)
