@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -186,12 +188,16 @@ def test_broken_and_missing_files_are_named(roots):
     objects = dict(Segmentation=OBJECTS, Categories=[1, 2, 3])
     savemat(inst, {'GTinst': objects}, do_compression=True)
     packed = inst.read_bytes()
-    for place in range(140, len(packed) - 5):  # scipy reads some of them, and crashes on others
+    for place in range(140, len(packed) - 5):
         inst.write_bytes(packed[:place] + bytes([packed[place] ^ 255]) + packed[place + 1 :])
         with pytest.raises(
             ValueError, match=r'inst/2008_1\.mat: expected a \.mat file with GTinst'
         ):
             read_sbd_maps(sbd, '2008_1', num_classes=3)
+    # without the check sum at its end, which scipy does not miss
+    inst.write_bytes(packed[:132] + struct.pack('<I', len(packed) - 140) + packed[136:-4])
+    with pytest.raises(ValueError, match=r'inst/2008_1\.mat: expected a \.mat file.*truncated'):
+        read_sbd_maps(sbd, '2008_1', num_classes=3)
     savemat(inst, {'GTinst': np.array([['x']], object)})
     with pytest.raises(ValueError, match=r'inst/2008_1\.mat: expected a struct GTinst, got'):
         merge(roots)
