@@ -142,7 +142,10 @@ def shorten_names(names: Sequence[str], *, shown: int = _SHOWN_NAMES) -> str:
 def _find(folder: Path, pattern: str, *, suffixes: Sequence[str], kind: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in _visible_files(folder, pattern, suffixes=suffixes):
-        name = relative_stem(path.relative_to(folder))
+        try:
+            name = relative_stem(path.relative_to(folder))
+        except ValueError as error:  # a name with control characters
+            raise ValueError(f'{folder}: {error}') from error
         if name in files:
             raise ValueError(f'{path}: expected one {kind} of this name, got {files[name]} as well')
         files[name] = path

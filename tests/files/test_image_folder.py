@@ -103,6 +103,16 @@ def test_long_lists_are_shortened():
     assert shorten_names(['a\n\x1b[2J', 'é\udcff']) == 'a\\n\\x1b[2J, é\\udcff'
 
 
+def test_names_with_control_characters_are_refused_with_the_folder(tmp_path):
+    (tmp_path / 'a\nb.png').touch()
+    for find in (find_images, find_png_maps):
+        with pytest.raises(ValueError) as error:
+            find(tmp_path)
+        assert (
+            str(error.value) == f"{tmp_path}: expected a file in the image folder, got 'a\\nb.png'"
+        )
+
+
 HIDDEN = ('.a.jpg', '._b.png', '.checkpoints/b.jpg', 'sub/.thumbs/deep/c.png')
 
 
