@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from mmp2seg.testing.fuzzing import fuzz, summarize
 
@@ -20,9 +21,9 @@ def main(argv):
     for name in args.readers:
         if name not in known:
             parser.error(f'expected readers of {", ".join(known)}, got {name!r}')
+    if args.keep and len(args.readers) != 1:
+        parser.error('--keep: expected one reader')
     if args.keep:
-        from pathlib import Path
-
         known[args.readers[0]].write(Path(args.keep) / 'files', seed=args.seeds[0])
         return 0
     total = 0
