@@ -1,7 +1,8 @@
 """Check the annotation files of a config, and the sizes of their images, before it runs."""
 
 import os.path as osp
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, METRICS, Registry
@@ -128,6 +129,17 @@ def _is_local(path: str | None, part: ConfigDict) -> bool:
     return bool(path) and part.get('backend_args') is None and '://' not in path
 
 
+def _require_unique_ids(path: str, part: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Check ids that pycocotools takes as keys: one of two would get the other's entry."""
+    seen: set[Any] = set()
+    for index, entry in enumerate(entries):
+        if entry['id'] in seen:
+            raise ValueError(
+                f'{path}: {part}[{index}]: expected an id of its own, got {entry["id"]!r:.60} again'
+            )
+        seen.add(entry['id'])
+
+
 def _check_json(path: str, checked: set[str]) -> dict | None:
     """Check a json as mmdet reads it; return its content, None if it was checked before."""
     real = osp.realpath(path)
@@ -152,6 +164,7 @@ def _check_json(path: str, checked: set[str]) -> dict | None:
                         f'{path}: {part}[{index}]: expected {name} to be int or str, '
                         f'got {entry[name]!r:.60}'
                     )
+        _require_unique_ids(path, part, content[part])
     for index, annotation in enumerate(annotations):
         if not is_box(annotation['bbox']):
             raise ValueError(

@@ -345,7 +345,7 @@ def no_point_message(
     )
     if not left_out:
         return message
-    return f'{message}\n{describe_problems(left_out, f"{len(left_out)} left out")}'
+    return describe_problems(left_out, f'{message}; {len(left_out)} left out')
 
 
 def describe_problems(problems: Sequence[str], title: str) -> str:

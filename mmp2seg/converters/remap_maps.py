@@ -93,6 +93,13 @@ def read_category_mapping(json_path: str | Path) -> dict[int, int]:
     annotations = content.get('annotations')
     if isinstance(annotations, list):
         require_keys(json_path, 'annotations', annotations, ('category_id',))
+        for index, annotation in enumerate(annotations):
+            if not is_integer(annotation['category_id']):
+                place = f'{json_path}: annotations[{index}]'
+                raise ValueError(
+                    f'{place}: expected category_id to be an integer, '
+                    f'got {annotation["category_id"]!r:.60}'
+                )
         categories, _ = split_categories(content)
     seen: set[int] = set()
     for index, category in enumerate(categories):

@@ -13,6 +13,7 @@ KEYPOINT_INDICES = 'points'
 _HALF_PIXEL = 0.5
 # A coordinate beyond this many pixels means a broken file; float32 would still hold it.
 FARTHEST = 1e6
+_LARGEST_SIDE = 1e9  # more than any image; integers of pycocotools and torch have an end
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)', re.I | re.A)
 
 
@@ -38,8 +39,12 @@ def number_pair(values: Any, *, where: str, text: bool = False) -> tuple[float, 
 
 
 def is_box(values: Any) -> bool:
-    """Return whether a value of a json is a list of four finite numbers."""
-    return isinstance(values, list) and len(values) == 4 and all(map(is_finite_number, values))
+    """Return whether a value of a json is a list of four finite numbers, none above 1e9."""
+    return (
+        isinstance(values, list)
+        and len(values) == 4
+        and all(is_finite_number(value) and abs(value) <= _LARGEST_SIDE for value in values)
+    )
 
 
 def parse_point(values: Any, *, where: str, text: bool = False) -> list[float]:

@@ -84,6 +84,8 @@ def test_sound_files_pass(check, kind, root):
         (dict(segmentation=dict(size=[6, 9], counts='f0')), r'annotation 2: expected a mask of'),
         (dict(segmentation=[[1, 2, '3', 4, 5, 6]]), 'annotation 2: expected polygons of finite'),
         (dict(bbox=[1, 2, '3', 4]), r'annotations\[1\]: expected a bbox of four numbers, got'),
+        (dict(bbox=[1, 2, 10**19, 4]), r'annotations\[1\]: expected a bbox of four numbers, got'),
+        (dict(id=1), r'annotations\[1\]: expected an id of its own, got 1 again'),
         (dict(bbox=None), r'annotations\[1\]: expected a bbox of four numbers, got None'),
         (dict(image_id=[2]), r'annotations\[1\]: expected image_id to be int or str, got \[2\]'),
         (dict(area='6'), r"annotations\[1\]: expected area to be a number, got '6'"),

@@ -338,9 +338,9 @@ def test_no_point_at_all_is_an_error_unless_allowed():
     with pytest.raises(ValueError, match=message):
         assemble_point_json(images, where='a.xml')
     images.append(SourceImage('3.jpg', 4, 6, [], 'src', left_out=['src: a polygon']))
-    with pytest.raises(ValueError, match='none in 3 images .*\n1 left out:\n  src: a polygon'):
+    with pytest.raises(ValueError, match='none in 3 images .*; 1 left out:\n  src: a polygon'):
         assemble_point_json(images)
-    with pytest.raises(ValueError, match=r"1 left out:\n  src:0: class 'cow' is not"):
+    with pytest.raises(ValueError, match=r"; 1 left out:\n  src:0: class 'cow' is not"):
         assemble_point_json([image('1.jpg', (1, 1, 'cow'))], classes=['cat'], skip_refused=True)
     content, report = assemble_point_json(images, allow_empty=True)
     assert content['annotations'] == [] and report.num_images == 3

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import scipy.io
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 
@@ -15,6 +16,9 @@ from mmp2seg.analysis.dataset_check.image_classes import read_image_classes
 from mmp2seg.analysis.report.settings import read_settings
 from mmp2seg.analysis.training_logs import read_training_log
 from mmp2seg.annotation.point_store import PointStore
+from mmp2seg.apis.config_classes import check_label_files
+from mmp2seg.apis.data_files import check_data_files
+from mmp2seg.apis.runner import load_images_by_name
 from mmp2seg.apis.stage1_network import load_weights
 from mmp2seg.converters.class_names import resolve_classes
 from mmp2seg.converters.coco_maps import coco_semantic_maps
@@ -230,8 +234,9 @@ def load_all(dataset):
 
 
 def stage2(folder):
-    dataset = build(
-        PseudoLabelCocoDataset,
+    """As a command does: the files of the config are checked before the data set is built."""
+    dataset = dict(
+        type='mmp2seg.PseudoLabelCocoDataset',
         data_root=str(folder),
         ann_file='labels.json',
         data_prefix=dict(img='img'),
@@ -243,8 +248,14 @@ def stage2(folder):
             dict(type='mmp2seg.PackPseudoLabels'),
         ],
     )
-    for index in range(len(dataset)):
-        dataset.prepare_data(index)
+    cfg = Config(dict(default_scope='mmdet', train_dataloader=dict(dataset=dataset)))
+    load_images_by_name(list(cfg.values()))
+    check_label_files(cfg)
+    check_data_files(cfg, ('train',))
+    options = {key: value for key, value in dataset.items() if key not in ('type', 'pipeline')}
+    built = build(PseudoLabelCocoDataset, **options, pipeline=cfg.train_dataloader.dataset.pipeline)
+    for index in range(len(built)):
+        built.prepare_data(index)
 
 
 def read_labels(folder):

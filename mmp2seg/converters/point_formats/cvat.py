@@ -120,7 +120,8 @@ def _image_elements(path: str | Path) -> Iterator[tuple[ET.Element, str]]:
                     'the export of a video'
                 )
         elif element.tag == 'image':
-            yield element, f'{path}: image {element.get("id")} ({element.get("name")})'
+            number, name = str(element.get('id')), str(element.get('name'))
+            yield element, f'{path}: image {number:.20} ({name:.200})'
             element.clear()
 
 

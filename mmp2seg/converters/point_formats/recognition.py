@@ -92,7 +92,7 @@ def _of_folder(path: Path) -> str:
 def _of_xml(path: Path) -> str:
     try:
         _, root = next(ET.iterparse(path, events=('start',)))
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # also an unknown encoding
         raise ValueError(f'{path}: invalid xml, {error}') from error
     if root.tag != 'annotations':
         raise _unknown(path, f'an XML of <{root.tag}>')

@@ -117,7 +117,8 @@ class Table:
                 where = f'{self.path}:{reader.line_num + self.first_line - 1}'
                 if len(row) != len(self.header):
                     raise ValueError(
-                        f'{where}: expected {len(self.header)} values, got {len(row)}: {row}'
+                        f'{where}: expected {len(self.header)} values, got {len(row)}: '
+                        f'{", ".join(row):.80}'
                     )
                 values = tuple(value.strip() for value in row)
                 yield TableRow(where, values, places, self.delimiter != ',')
