@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 from mmp2seg.converters.point_json import SourceImage
 from mmp2seg.datasets.coco_content import BACKGROUND
 from mmp2seg.files.image_folder import IMAGE_SUFFIXES, image_size, names_a_file
+from mmp2seg.files.text_reading import printable
 
 OTHER_SHAPES = ('error', 'skip', 'center')
 # Label Studio's data_import/models.py puts a part of a uuid4 in front of the name of an upload
@@ -121,14 +122,14 @@ def size_from_file(file_name: str, *, image_dir: str | Path | None, where: str) 
     """
     if image_dir is None:
         raise ValueError(
-            f'{where}: expected the size of {file_name}, got none (--image-dir DIR reads it from '
+            f'{where}: expected the size of {printable(file_name)}, got none (--image-dir DIR reads it from '
             'the image)'
         )
     path = Path(image_dir) / file_name
     try:
         return image_size(path)
     except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f'{where}: {error}') from error
+        raise type(error)(printable(f'{where}: {error}')) from error
 
 
 class ImageNames:

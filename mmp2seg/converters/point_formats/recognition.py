@@ -14,7 +14,7 @@ from mmp2seg.converters.point_formats.label_studio import IMAGE_KEYS
 from mmp2seg.converters.point_formats.labelme import json_files
 from mmp2seg.converters.point_formats.table_exports import recognize_table
 from mmp2seg.files.json_reading import parse_json
-from mmp2seg.files.text_reading import decode_text
+from mmp2seg.files.text_reading import decode_text, printable
 
 POINT_JSON = 'point-json'
 _COCO_LISTS = ('images', 'categories', 'annotations')
@@ -165,5 +165,5 @@ def _short(content: object) -> str:
 
 def _unknown(path: Path, found: str) -> ValueError:
     return ValueError(
-        f'{path}: expected {", ".join(_EXPECTED[:-1])} or {_EXPECTED[-1]}, got {found}'
+        f'{path}: expected {", ".join(_EXPECTED[:-1])} or {_EXPECTED[-1]}, got {printable(found)}'
     )
