@@ -122,8 +122,8 @@ def size_from_file(file_name: str, *, image_dir: str | Path | None, where: str) 
     """
     if image_dir is None:
         raise ValueError(
-            f'{where}: expected the size of {printable(file_name)}, got none (--image-dir DIR reads it from '
-            'the image)'
+            f'{where}: expected the size of {printable(file_name)}, got none (--image-dir DIR '
+            'reads it from the image)'
         )
     path = Path(image_dir) / file_name
     try:
