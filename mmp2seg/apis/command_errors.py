@@ -1,6 +1,6 @@
 """Describe an error in one line, and tell what a user can mend from a bug.
 
-This module imports only the standard library, as :mod:`mmp2seg.apis.arguments` does.
+This module imports neither torch nor the mm packages, as :mod:`mmp2seg.apis.arguments` does.
 """
 
 import errno
@@ -9,8 +9,11 @@ import re
 import traceback
 from pathlib import Path
 
+from mmp2seg.files.text_reading import printable
+
 PACKAGE = Path(__file__).resolve().parents[1]
 _LONGEST_MESSAGE = 400
+_LONGEST_LINE = 1000
 # The kinds of errors that mmp2seg raises for bad files, options and configs.
 _OF_INPUT = (OSError, ValueError, RuntimeError)
 # Causes outside of any program, whichever code met them.
@@ -25,8 +28,18 @@ def error_line(error: BaseException) -> str:
     """Return the message of an error, without the traceback that a data worker puts before it.
 
     A message of several lines remains so. An error of the operating system becomes ``PATH:
-    REASON``.
+    REASON``. Values of files in it are shown so that a terminal does not obey them, and long lines
+    are cut.
     """
+    return '\n'.join(_shown(line) for line in _message(error).split('\n'))
+
+
+def _shown(line: str) -> str:
+    line = printable(line)
+    return line if len(line) <= _LONGEST_LINE else f'{line[:_LONGEST_LINE]}...'
+
+
+def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f'{error.filename}: {error.strerror}'
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -18,18 +18,16 @@ import shutil
 import sys
 import tempfile
 import traceback
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from mmp2seg.apis.arguments import CommandError
+from mmp2seg.apis.command_errors import error_line
 from mmp2seg.testing.mutations import WORDS, mutate
 
 _KINDS = {'.json': 'json'} | dict.fromkeys(('.csv', '.tsv', '.txt', '.xml', '.py'), 'text')
-_LONGEST_LINE = 2000
-_UNSHOWN = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, surrogates, separators of lines
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Audit events that change a file system: positions of the paths that change, and of the descriptors
 # of the folders that they are relative to.
@@ -166,7 +164,7 @@ def try_seed(reader: Reader, seed: int, folder: Path) -> tuple[Finding | None, b
     try:
         reader.read(folder)
     except (ValueError, OSError, CommandError) as error:
-        wrong = _wrong_message(str(error), folder)
+        wrong = _wrong_message(error_line(error), folder)  # as a command shows it
         if wrong is None:
             return None, True
         return Finding(reader.name, seed, 'message', _place(error), f'{wrong}: {error}'), True
@@ -259,10 +257,6 @@ def _wrong_message(message: str, folder: Path) -> str | None:
         return 'names no file'
     if not all(line.startswith('  ') for line in others):
         return 'more than one line'
-    if any(unicodedata.category(character) in _UNSHOWN for character in message.replace('\n', '')):
-        return 'control characters'
-    if max(map(len, (first, *others))) > _LONGEST_LINE:
-        return f'a line of {max(map(len, (first, *others)))} characters'
     return None
 
 

@@ -88,3 +88,10 @@ def test_messages_in_one_line():
     assert bug_line(RuntimeError('one\n  two ')) == 'RuntimeError: one two'
     assert bug_line(AssertionError()) == 'AssertionError'
     assert len(bug_line(RuntimeError('x ' * 5000))) < 500
+
+
+def test_values_in_a_message_are_shown_and_cut():
+    line = error_line(ValueError(f'a.csv:2: got \x1b[2J\u2028{"x" * 5000}\n  and more'))
+    first, second = line.split('\n')
+    assert first.startswith(r'a.csv:2: got \x1b[2J\u2028xxx') and first.endswith('xxx...')
+    assert len(first) < 1010 and second == '  and more'
