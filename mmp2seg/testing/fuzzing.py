@@ -252,7 +252,7 @@ def _limited(memory: int) -> Iterator[None]:
 
 def _wrong_message(message: str, folder: Path) -> str | None:
     """Say what is wrong with the message of an error; None if nothing is."""
-    first, *others = message.split('\n')
+    others = message.split('\n')[1:]
     if str(folder.parent) not in message:  # a json can name a file outside of the folder
         return 'names no file'
     if not all(line.startswith('  ') for line in others):
