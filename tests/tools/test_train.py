@@ -273,7 +273,7 @@ def test_ctrl_c_of_a_terminal_is_one_line(toy_project):
         ),
         (
             f"_base_ = '{STAGE2}'",
-            'work_dirs/tiny_shapes/pseudo_labels.json: No such file or directory',
+            'work_dirs/tiny_shapes/pseudo_labels.json: there is no such file',
         ),
         ("_base_ = 'toy.py'\nwork_dir = 'toy.py/work'", 'toy.py/work: Not a directory'),
     ],

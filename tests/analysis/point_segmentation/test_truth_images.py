@@ -163,7 +163,7 @@ def test_wrong_images_are_refused(truth_folder):
     with pytest.raises(ValueError, match='2.png: expected an image'):
         images[1]
     path.unlink()
-    with pytest.raises(FileNotFoundError, match='2.png: no such image'):
+    with pytest.raises(FileNotFoundError, match='2.png: no such file'):
         images[1]
 
 
