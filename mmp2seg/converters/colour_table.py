@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmp2seg.datasets.coco_content import BACKGROUND
 from mmp2seg.files.index_png import Colour
-from mmp2seg.files.text_reading import read_text
+from mmp2seg.files.text_reading import read_text, whole_number
 from mmp2seg.ops.components import IGNORE
 
 _IGNORE_NAME = 'ignore'
@@ -77,8 +77,12 @@ def _split(text: str, separator: str) -> tuple[str, str]:
 
 
 def _colour(name: str, text: str, *, where: str) -> Colour:
-    numbers = [int(word) if word.strip().isdecimal() else -1 for word in text.split(',')]
-    if not name or len(numbers) != 3 or not all(0 <= number <= 255 for number in numbers):
+    numbers = [whole_number(word) for word in text.split(',')]
+    if (
+        not name
+        or len(numbers) != 3
+        or not all(number is not None and number <= 255 for number in numbers)
+    ):
         raise ValueError(
             f'{where}: expected a name and a colour R,G,B of 0..255, got {name!r}, {text!r:.60}'
         )

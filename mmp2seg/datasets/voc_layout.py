@@ -8,7 +8,7 @@ import numpy as np
 
 from mmp2seg.datasets.point_reading import parse_point
 from mmp2seg.files.image_folder import names_a_file
-from mmp2seg.files.text_reading import read_text
+from mmp2seg.files.text_reading import read_text, whole_number
 
 _HALF = Decimal('0.5')
 # Add and subtract 0.5 in decimal arithmetic; with floats, small coordinates would lose digits. The
@@ -117,9 +117,8 @@ def numeric_image_ids(names: Sequence[str]) -> list[int]:
     If a name contains other characters or two ids would be equal, the images are numbered from 1 in
     the order of the list. ``PointVOCDataset`` uses these ids.
     """
-    digits = [name.replace('_', '') for name in names]
-    if all(word.isdecimal() for word in digits):
-        numbers = [int(word) for word in digits]
-        if len(set(numbers)) == len(numbers):
-            return numbers
+    numbers = [whole_number(name.replace('_', '')) for name in names]
+    found = [number for number in numbers if number is not None]
+    if len(set(found)) == len(names):
+        return found
     return list(range(1, len(names) + 1))

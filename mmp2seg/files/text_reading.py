@@ -4,6 +4,7 @@ import codecs
 import unicodedata
 from pathlib import Path
 
+_MOST_DIGITS = 18  # of 64 bits; Python converts no thousands of them
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -59,3 +60,9 @@ def printable(text: str) -> str:
         else character
         for character in text
     )
+
+
+def whole_number(text: str) -> int | None:
+    """Return a text of digits as a number; None for other texts and for more than 18 digits."""
+    text = text.strip()
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None

@@ -1,6 +1,6 @@
 import pytest
 
-from mmp2seg.files.text_reading import decode_text, printable, read_text
+from mmp2seg.files.text_reading import decode_text, printable, read_text, whole_number
 
 
 def test_text_with_and_without_a_mark(tmp_path):
@@ -52,3 +52,8 @@ def test_missing_file(tmp_path):
 )
 def test_printable_escapes_what_a_terminal_obeys_or_does_not_show(text, shown):
     assert printable(text) == shown
+
+
+def test_whole_numbers():
+    assert [whole_number(text) for text in ('0', ' 12 ', '9' * 18)] == [0, 12, 10**18 - 1]
+    assert {whole_number(text) for text in ('', '-1', '1.0', 'a', '9' * 19, '1' * 5000)} == {None}

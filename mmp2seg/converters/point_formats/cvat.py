@@ -27,6 +27,7 @@ from mmp2seg.converters.point_formats.reading import (
 from mmp2seg.converters.point_json import SourceImage, SourcePoint
 from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.atomic_write import write_text
+from mmp2seg.files.text_reading import whole_number
 
 # attributes of two points of a shape; the centre is halfway between them
 _CENTERED = {'box': (('xtl', 'ytl'), ('xbr', 'ybr')), 'ellipse': (('cx', 'cy'), ('cx', 'cy'))}
@@ -221,6 +222,7 @@ def _attribute(element: ET.Element, name: str, *, where: str) -> str:
 
 def _whole(element: ET.Element, name: str, *, where: str) -> int:
     value = _attribute(element, name, where=where)
-    if not value.isdecimal():
+    number = whole_number(value)
+    if number is None:
         raise ValueError(f'{where}: expected {name} to be a whole number, got {value!r:.60}')
-    return int(value)
+    return number

@@ -32,6 +32,7 @@ from mmp2seg.converters.point_json import SourceImage
 from mmp2seg.datasets.point_reading import number_pair
 from mmp2seg.files.image_folder import image_names
 from mmp2seg.files.json_reading import parse_json
+from mmp2seg.files.text_reading import whole_number
 
 _PIXEL_CENTER = 0.5
 _BOX = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -172,10 +173,10 @@ def read_makesense(
     for row in table.rows(has_header=False):
         with points.reading(row.where):
             label, x, y, name, width, height = row.values
-            if not (width.isdecimal() and height.isdecimal()):
+            size = whole_number(height), whole_number(width)
+            if None in size:
                 raise ValueError(f'{row.where}: expected a size, got {width!r} x {height!r}')
             place = number_pair([x, y], where=row.where, text=True)
-            size = int(height), int(width)
             points.add(name, *place, _labelled(label, row), row, size=size)
     return points.images(path, list_images=list_images)
 

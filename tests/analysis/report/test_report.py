@@ -144,8 +144,6 @@ def test_mistakes(work_dir, label_folder, tmp_path):
         write_report(tmp_path / 'gone', 'r.html')
     label_folder.labels['annotations'][0]['score'] = None
     label_folder.write()
-    with pytest.raises(
-        ValueError, match=r'labels.json: annotations\[0\]: expected score to be a num'
-    ):
+    with pytest.raises(ValueError, match=r'labels.json: annotations\[0\]: expected score to be'):
         write_report(work_dir, tmp_path / 'r.html', files=files_of(label_folder))
     assert not (tmp_path / 'r.html').exists()
