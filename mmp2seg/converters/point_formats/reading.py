@@ -75,7 +75,9 @@ def takes_center(
     advice = '--other-shapes skip leaves it out'
     if kind in centered:
         advice += ', --other-shapes center takes its centre'
-    raise ValueError(f'{where}: expected a {" or ".join(wanted)}, got a {kind} ({advice})')
+    raise ValueError(
+        f'{where}: expected a {" or ".join(wanted)}, got a {printable(kind):.60} ({advice})'
+    )
 
 
 def base_name(path: str) -> str:
