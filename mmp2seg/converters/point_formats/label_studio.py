@@ -217,7 +217,13 @@ def read_tasks(path: str | Path, *, image_key: str | None = None) -> list[Task]:
 def image_name(url: str) -> str:
     """Return the file name in a URL or path: '/data/local-files/?d=a/b%20c.jpg' -> 'b c.jpg'."""
     local_file = _LOCAL_FILE.search(url)
-    return base_name(unquote(local_file[1] if local_file else urlsplit(url).path))
+    if local_file:
+        return base_name(unquote(local_file[1]))
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # such as 'http://[a.jpg'
+        path = url
+    return base_name(unquote(path))
 
 
 def _read_entries(path: str | Path) -> list:

@@ -182,6 +182,7 @@ def tasks_of(tmp_path):
         ('s3://bucket/x/a.jpg', 'a.jpg'),
         ('C:\\images\\a.jpg', 'a.jpg'),
         ('https://host/', ''),
+        ('http://[folder/a.jpg', 'a.jpg'),  # no URL
     ],
 )
 def test_image_name(url, name):
