@@ -207,17 +207,18 @@ def split_categories(content: Mapping[str, Sequence]) -> tuple[list[Mapping], li
     others and has no annotation. Taken for a class, it would shift the values of all others.
 
     Args:
-        content: the lists ``categories`` and ``annotations``, of checked entries.
+        content: the lists ``categories``, of checked entries, and ``annotations``.
     """
     categories = content['categories']
-    used = {annotation['category_id'] for annotation in content['annotations']}
+    used = [annotation['category_id'] for annotation in content['annotations']]
+    used_ids = {number for number in used if isinstance(number, int | str)}
     kept, lines = [], []
     for category in categories:
         name = category['name']
         is_parent = any(
             other.get('supercategory') == name and other is not category for other in categories
         )
-        if is_parent and category['id'] not in used:
+        if is_parent and category['id'] not in used_ids:
             lines.append(
                 f'category {name!r} is no class: it has no annotation and is the supercategory of '
                 'others'

@@ -100,11 +100,19 @@ def write_json(path: str | Path, content: Any) -> None:
         OSError: The folder cannot be written to, or the disk is full.
     """
     path = Path(os.path.realpath(path))
+    write_text(path, dump_json(content, path))
+
+
+def dump_json(content: Any, path: str | Path) -> str:
+    """Return the text of a json; nan and infinity are rejected, because they are not valid json.
+
+    Raises:
+        TypeError, ValueError: ``content`` cannot be written as json; the message names ``path``.
+    """
     try:
-        text = json.dumps(content, allow_nan=False)
+        return json.dumps(content, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise type(error)(f'{path}: not written, the content is not valid json: {error}') from error
-    write_text(path, text)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from mmp2seg.files.atomic_write import dump_json
 from mmp2seg.files.json_reading import parse_json
 
 _SYNC_SECONDS = 1.0  # a sync to the disk takes as long as a small image
@@ -72,6 +73,8 @@ class JournalEntries(Mapping[Hashable, Any]):
                 if number > 0:
                     if not (isinstance(content, list) and len(content) == 2):
                         return
+                    if isinstance(content[0], list | dict):  # not what :meth:`Journal.add` writes
+                        return
                     self._places[content[0]] = self.end
                 self.end += len(line)
 
@@ -134,7 +137,7 @@ class Journal:
     def _write(self, content: Any) -> int:
         """Write a line and return its place in the file."""
         place = self._file.tell()
-        self._file.write(json.dumps(content, allow_nan=False).encode() + b'\n')
+        self._file.write(dump_json(content, self.path).encode() + b'\n')
         self._file.flush()
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             os.fsync(self._file.fileno())

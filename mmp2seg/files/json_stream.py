@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmp2seg.files.atomic_write import replaced_file
+from mmp2seg.files.atomic_write import dump_json, replaced_file
 from mmp2seg.files.json_reading import parse_json, require_lists
 from mmp2seg.files.text_reading import decode_text
 
@@ -109,22 +109,15 @@ def write_json_object(path: str | Path, fields: Iterable[tuple[str, Any]]) -> No
         for number, (key, value) in enumerate(fields):
             file.write(f'{", " if number else ""}{json.dumps(key)}: ')
             if not isinstance(value, Iterator):
-                file.write(_dump(value, path))
+                file.write(dump_json(value, path))
                 continue
             file.write('[')
             for index, entry in enumerate(value):
-                file.write(f', {_dump(entry, path)}' if index else _dump(entry, path))
+                file.write(f', {dump_json(entry, path)}' if index else dump_json(entry, path))
             file.write(']')
         file.write('}')
         file.flush()
         os.fsync(file.fileno())
-
-
-def _dump(value: Any, path: str | Path) -> str:
-    try:
-        return json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f'{path}: not written, the content is not valid json: {error}') from error
 
 
 _STARTS = -1  # instead of a position: a key is found

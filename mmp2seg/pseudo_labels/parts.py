@@ -174,6 +174,8 @@ def _read_head(path: str | Path) -> _Head:
             categories.append(entry)
     content = {'images': images, 'categories': categories, 'annotations': []}
     check_coco_content(path, content)
+    if not isinstance(rest.get('info', {}), dict):
+        raise ValueError(f'{path}: expected an object info, got {rest["info"]!r:.60}')
     names = {image['id']: image['file_name'] for image in images}
     return _Head(path, list(keys), names, categories, rest, _DROPPED in keys or has_point_ids)
 
@@ -255,6 +257,9 @@ def _merge_points(heads: Sequence[_Head], outfile: str | Path, *, renumber: bool
                     head.path, index, entry, known_images=head.images,
                     known_categories=known_categories,
                 )  # fmt: skip
+                if not isinstance(entry['id'], int | str):
+                    where = f'{head.path}: annotations[{index}]'
+                    raise ValueError(f'{where}: expected an id, got {entry["id"]!r:.60}')
                 num_annotations += 1
                 if renumber:
                     entry['id'] = num_annotations

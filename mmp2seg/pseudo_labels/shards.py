@@ -16,8 +16,9 @@ from typing import Any
 
 from mmp2seg.files.folder_lock import folder_lock
 from mmp2seg.files.journal import Journal, JournalEntries
+from mmp2seg.files.json_reading import require_keys, require_lists
 from mmp2seg.files.json_stream import write_json_object
-from mmp2seg.pseudo_labels.coco_json import Entry, assemble
+from mmp2seg.pseudo_labels.coco_json import ANNOTATION_KEYS, DROPPED_KEYS, Entry, assemble
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class JoinedShards:
         for number, entries in enumerate(shards):
             for image_id in entries:
                 self._places.setdefault(image_id, number)
-        self._order = sorted(self._places)
+        self._order = sorted(self._places, key=_numbers_first)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -164,9 +165,14 @@ class JoinedShards:
         return image_id in self._places
 
     def __iter__(self) -> Iterator[ImageEntries]:
-        """Read the entries of the images, in the order of their ids."""
+        """Read the entries of the images, in the order of their ids.
+
+        Raises:
+            ValueError: a part of an entry is missing; the message names the shard and the image.
+        """
         for image_id in self._order:
-            yield ImageEntries(*self._shards[self._places[image_id]][image_id])
+            shard = self._shards[self._places[image_id]]
+            yield _image_entries(shard[image_id], where=f'{shard.path}: image {image_id!r:.60}')
 
     def close(self) -> None:
         """Close the files."""
@@ -195,7 +201,8 @@ def write_labels(
             ``results``.
 
     Raises:
-        ValueError: see :func:`mmp2seg.pseudo_labels.coco_json.assemble`.
+        ValueError: see :func:`mmp2seg.pseudo_labels.coco_json.assemble`; the message names the
+            file that is not written.
         OSError: the file cannot be written.
     """
     counts = LabelCounts()
@@ -208,7 +215,11 @@ def write_labels(
     def numbered_annotations() -> Iterator[Entry]:
         for found in results():
             parts = ([found.image], categories, found.annotations, found.dropped)
-            for annotation in assemble(*parts, {})['annotations']:
+            try:
+                annotations = assemble(*parts, {})['annotations']
+            except ValueError as error:
+                raise ValueError(f'{path}: not written, {error}') from error
+            for annotation in annotations:
                 counts.num_instances += 1
                 yield {**annotation, 'id': counts.num_instances}
 
@@ -227,6 +238,23 @@ def write_labels(
     )
     write_json_object(path, fields)
     return counts
+
+
+def _image_entries(entry: Any, *, where: str) -> ImageEntries:
+    """Check that nothing is missing in an entry of a shard, which a disk can have broken."""
+    if not (isinstance(entry, list) and len(entry) == 3):
+        raise ValueError(f'{where}: expected an image, annotations and dropped points')
+    image, annotations, dropped = entry
+    require_lists(where, dict(annotations=annotations, dropped=dropped), ('annotations', 'dropped'))
+    require_keys(where, 'images', [image], ('id', 'file_name', 'height', 'width'))
+    require_keys(where, 'annotations', annotations, ANNOTATION_KEYS[1:])
+    require_keys(where, 'dropped_points', dropped, DROPPED_KEYS)
+    return ImageEntries(image, annotations, dropped)
+
+
+def _numbers_first(image_id: Any) -> tuple[bool, Any]:
+    """Order the numbers before the words, which a broken shard can have among them."""
+    return isinstance(image_id, str), image_id
 
 
 def _plan(run: Any) -> Any:

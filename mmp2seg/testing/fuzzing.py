@@ -27,7 +27,8 @@ from mmp2seg.apis.arguments import CommandError
 from mmp2seg.apis.command_errors import error_line
 from mmp2seg.testing.mutations import WORDS, mutate
 
-_KINDS = {'.json': 'json'} | dict.fromkeys(('.csv', '.tsv', '.txt', '.xml', '.py'), 'text')
+_TEXTS = ('.csv', '.tsv', '.txt', '.xml', '.py', '.jsonl', '.partial')
+_KINDS = {'.json': 'json'} | dict.fromkeys(_TEXTS, 'text')
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Audit events that change a file system: positions of the paths that change, and of the descriptors
 # of the folders that they are relative to.

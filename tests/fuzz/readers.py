@@ -22,6 +22,7 @@ from mmp2seg.apis.runner import load_images_by_name
 from mmp2seg.apis.stage1_network import load_weights
 from mmp2seg.converters.class_names import resolve_classes
 from mmp2seg.converters.coco_maps import coco_semantic_maps
+from mmp2seg.converters.colour_table import read_colour_table
 from mmp2seg.converters.instances_to_points import convert_instances
 from mmp2seg.converters.point_formats import FORMATS
 from mmp2seg.converters.point_json import SourceImage, SourcePoint, assemble_point_json
@@ -38,15 +39,24 @@ from mmp2seg.datasets.transforms.loading import LoadPointAnnotations
 from mmp2seg.datasets.voc_layout import read_image_list
 from mmp2seg.evaluation.functional.prediction_file import PredictionFile
 from mmp2seg.evaluation.functional.truth_file import TruthFile, compare_files
+from mmp2seg.files.config_reading import read_config
 from mmp2seg.files.image_folder import image_size
 from mmp2seg.files.image_reading import read_rgb
 from mmp2seg.files.index_png import read_index_png, voc_palette
 from mmp2seg.files.journal import Journal
 from mmp2seg.files.json_reading import read_json
+from mmp2seg.files.json_stream import stream_json_object
 from mmp2seg.files.safe_checkpoints import require_weights
 from mmp2seg.files.weights_only import weights_only
 from mmp2seg.ops.rle import encode_rle
 from mmp2seg.pseudo_labels.labels import PseudoLabels
+from mmp2seg.pseudo_labels.parts import merge_files, split_file
+from mmp2seg.pseudo_labels.shards import (
+    ImageEntries,
+    LabelShards,
+    finished_images,
+    write_labels,
+)
 from mmp2seg.testing.fuzzing import Reader
 
 CLASSES = ('bar', 'block')
@@ -193,6 +203,32 @@ MINIMAL_ROWS = [
 ]
 
 
+TABLES = {
+    'decimal-comma': ('sep=;\nfile;x;y;class\na.png;4,5;3,5;bar\nb;1;2;block\n', 'utf-8'),
+    'utf-16': ('file\tx\ty\tclass\na.png\t4.5\t3.5\tbar\nb.png\t1\t2\tblock\n', 'utf-16'),
+    'qupath': (
+        'Image\tObject ID\tName\tClass\tParent\tROI\tCentroid X px\tCentroid Y px\n'
+        'a.png\t0f-1\tPathDetectionObject\tbar\tRoot\tPoint\t3.5\t2.5\n'
+        'b.png\t0f-2\t\tblock\tRoot\tPoint\t9\t6\n',
+        'utf-8',
+    ),
+    'imagej': (
+        ' ,Label,X,Y,Counter,Count\n1,a.png,3.5,2.5,0,1\n2,b.png:0001-0003,9,6,1,1\n',
+        'utf-8',
+    ),
+    'makesense': ('bar,4,3,a.png,16,12\nblock,12,8,b.png,16,12', 'utf-8'),
+    'via': (
+        'filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,'
+        'region_attributes\n'
+        'a.png,120,"{}",1,0,"{""name"":""point"",""cx"":4,""cy"":3}","{""class"":""bar""}"\n'
+        'b.png,120,"{}",1,0,"{""name"":""point"",""cx"":9,""cy"":6}",'
+        '"{""class"":{""block"":true,""bar"":false}}"\n',
+        'utf-8',
+    ),
+    'deepforest': ('image_path,x,y,label\na.png,3.5,2.5,bar\nb.png,9.0,6.0,block\n', 'utf-8'),
+}
+
+
 def build(dataset, **options):
     with DefaultScope.overwrite_default_scope('mmdet'):
         return dataset(**options)
@@ -301,6 +337,53 @@ def read_colour_map(folder):
         read_index_png(path, from_palette=True)
 
 
+def colour_table(folder):
+    colours, _ = read_colour_table([str(folder / 'labelmap.txt')])
+    import_semantic_maps(
+        folder / 'maps', folder / 'out', image_dir=folder / 'img', num_classes=2, colours=colours
+    )
+
+
+def merge_and_split(folder):
+    merge_files([folder / 'a.json', folder / 'b.json'], folder / 'out.json')
+    split_file(folder / 'out.json', 2, folder / 'parts')
+
+
+def stream(folder):
+    for _ in stream_json_object(folder / 'a.json', lists=('images', 'annotations'), skip=('info',)):
+        pass
+
+
+def shards_file():
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        shards = LabelShards(f'{folder}/out.json', run=['run', 1])
+        for image in LABELS['images']:
+            parts = (
+                [entry for entry in LABELS[part] if entry['image_id'] == image['id']]
+                for part in ('annotations', 'dropped_points')
+            )
+            shards.add(ImageEntries(image, *parts))
+        shards.close()
+        return Path(f'{folder}/out.json.shards/00000.jsonl').read_bytes()
+
+
+def go_on_with_shards(folder):
+    """Go on with a label run that was killed, as generate_pseudo_labels.py does."""
+    outfile = folder / 'out.json'
+    finished = finished_images(outfile, ['run', 1])
+    shards = LabelShards(outfile, run=['run', 1])
+    for image in LABELS['images']:
+        if image['id'] not in finished:
+            shards.add(ImageEntries(image, [], []))
+    shards.close()
+    joined = shards.joined([len(shards)])
+    write_labels(outfile, lambda: joined, categories=LABELS['categories'], info={})
+    PseudoLabels.load(outfile)
+
+
 def import_maps(folder):
     import_semantic_maps(folder / 'maps', folder / 'out', image_dir=folder / 'img', num_classes=2)
 
@@ -355,6 +438,25 @@ def mat(name, **fields):
     return file.getvalue()
 
 
+COLOURS = np.array([[0, 0, 0], [250, 0, 10], [0, 128, 255]], np.uint8)
+
+
+def halves(content):
+    """A json of points or labels as two, each with one of the images."""
+    lists = [part for part in ('annotations', 'dropped_points') if part in content]
+    return [
+        {
+            **content,
+            'images': [image],
+            **{
+                part: [entry for entry in content[part] if entry['image_id'] == image['id']]
+                for part in lists
+            },
+        }
+        for image in content['images']
+    ]
+
+
 STATE = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)).state_dict()
 CONTENT = dict(meta=dict(epoch=1, dataset_meta=dict(classes=CLASSES)), state_dict=STATE)
 _JPEG = encoded(PIXELS, '.jpg')
@@ -376,6 +478,7 @@ READERS = [
     points_of('label-studio', written('label-studio', '.json')),
     points_of('label-studio-min', {'points.json': as_json(MINIMAL_ROWS)}),
     points_of('coco-keypoints', written('coco-keypoints', '.json')),
+    *(points_of(name, {'points.csv': text.encode(code)}) for name, (text, code) in TABLES.items()),
     Reader(
         'point-coco-dataset',
         {**IMAGES, **MAPS, 'points.json': as_json(POINT_JSON)},
@@ -536,6 +639,41 @@ READERS = [
         'settings',
         {'config.py': b"a = dict(b=[1, 2.5, 'c'], d=None)\ne = 'f'\n_base_ = ['x.py']\n"},
         lambda folder: read_settings(folder / 'config.py'),
+    ),
+    Reader(
+        'colour-table',
+        {
+            **IMAGES,
+            'labelmap.txt': b'# label:color:parts:actions\nbackground:0,0,0::\nbar:250,0,10::\n'
+            b'block:0,128,255::\n',
+            'maps/a.png': encoded(COLOURS[MAP % 255]),
+            'maps/b.png': encoded(COLOURS[MAP % 255]),
+        },
+        colour_table,
+        fuzzed=('labelmap.txt', 'labelmap.txt', 'maps/a.png'),
+    ),
+    Reader(
+        'merged-labels',
+        {f'{name}.json': as_json(part) for name, part in zip('ab', halves(LABELS), strict=True)},
+        merge_and_split,
+    ),
+    Reader(
+        'merged-points',
+        {
+            f'{name}.json': as_json(part)
+            for name, part in zip('ab', halves(POINT_JSON), strict=True)
+        },
+        merge_and_split,
+    ),
+    Reader('json-stream', {'a.json': as_json(LABELS)}, stream),
+    Reader('label-shards', {'out.json.shards/00000.jsonl': shards_file()}, go_on_with_shards),
+    Reader(
+        'config',
+        {
+            'config.py': b"_base_ = ['base.py']\na = dict(b=[1, 2.5, 'c'], d=None)\ne = 'f'\n",
+            'base.py': b'a = dict(g={1: 2})\nh = [dict(i=1), (2, 3)]\n',
+        },
+        lambda folder: read_config(folder / 'config.py'),
     ),
     Reader('json', {'a.json': as_json(LABELS)}, lambda folder: read_json(folder / 'a.json')),
 ]

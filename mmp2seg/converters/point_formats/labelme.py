@@ -143,6 +143,8 @@ def _read_image(
     for index, shape in enumerate(shapes):
         where = f'{file}: shapes[{index}]'
         kind = shape.get('shape_type') or 'polygon'
+        if not isinstance(kind, str):
+            raise ValueError(f'{where}: expected a shape_type, got {kind!r:.60}')
         with collected(left_out, skip=skip_refused):
             if kind != 'point' and not takes_center(
                 kind, centered=tuple(_CORNERS), other_shapes=other_shapes, where=where
