@@ -246,7 +246,8 @@ def _image_entries(entry: Any, *, where: str) -> ImageEntries:
         raise ValueError(f'{where}: expected an image, annotations and dropped points')
     image, annotations, dropped = entry
     require_lists(where, dict(annotations=annotations, dropped=dropped), ('annotations', 'dropped'))
-    require_keys(where, 'images', [image], ('id', 'file_name', 'height', 'width'))
+    keys = ('id', 'file_name', 'height', 'width') if annotations else ('id',)
+    require_keys(where, 'images', [image], keys)
     require_keys(where, 'annotations', annotations, ANNOTATION_KEYS[1:])
     require_keys(where, 'dropped_points', dropped, DROPPED_KEYS)
     return ImageEntries(image, annotations, dropped)

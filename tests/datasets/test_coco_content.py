@@ -220,5 +220,7 @@ def test_an_empty_parent_is_no_class():
 def test_other_categories_are_kept():
     used = roboflow(annotations=[dict(category_id=0)])
     assert len(split_categories(used)[0]) == 3
+    for odd in ([], {}, None):  # what is no id is for another check to say
+        assert len(split_categories(roboflow(annotations=[dict(category_id=odd)]))[0]) == 2
     own = [dict(id=1, name='person', supercategory='person'), dict(id=2, name='dog')]
     assert split_categories(dict(categories=own, annotations=[])) == (own, [])

@@ -42,6 +42,7 @@ def test_another_plan_starts_again(tmp_path):
         b'\xff\n',
         b'7\n',
         b'["b"]\n',
+        b'[["b"], 1]\n',
     ],
 )
 def test_a_broken_end_is_forgotten(tmp_path, rest):
@@ -68,7 +69,7 @@ def test_a_file_without_a_plan_is_replaced(tmp_path, content):
 def test_what_is_no_json_is_not_written(tmp_path):
     path = tmp_path / 'work.partial'
     with Journal(path, PLAN) as journal:
-        with pytest.raises(ValueError, match='JSON'):
+        with pytest.raises(ValueError, match='work.partial: not written, .*JSON'):
             journal.add('a', float('nan'))
         assert journal.entries == {}
     assert len(path.read_text().splitlines()) == 1

@@ -144,13 +144,14 @@ def changed(content, **values):
         (dict(categories=CATEGORIES[::-1]), r'a\.json and .*b\.json: expected the same categories'),
         (dict(image_id=99), r'b\.json: .*99'),
         (dict(category_id=99), r'b\.json: .*99'),
+        (dict(info='labels'), r"b\.json: expected an object info, got 'labels'"),
     ],
 )
 def test_files_that_do_not_fit(write, tmp_path, make, change, message):
     other = make(points_of([7, 1]))
     for key, value in change.items():
         entries = other['images' if key == 'file_name' else 'annotations']
-        if key == 'categories':
+        if key in ('categories', 'info'):
             other[key] = value
         else:
             entries[-1][key] = value
@@ -158,6 +159,13 @@ def test_files_that_do_not_fit(write, tmp_path, make, change, message):
     with pytest.raises(ValueError, match=message):
         merge_files(paths, tmp_path / 'out.json')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.json', 'b.json']
+
+
+def test_ids_of_points_are_numbers_or_words(write, tmp_path):
+    points = points_of([7])
+    points['annotations'][0]['id'] = [3]
+    with pytest.raises(ValueError, match=r'a\.json: annotations\[0\]: expected an id, got \[3\]'):
+        merge_files([write('a.json', points)], tmp_path / 'out.json')
 
 
 def test_annotation_ids_that_collide(write, tmp_path):

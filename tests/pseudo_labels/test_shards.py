@@ -157,3 +157,49 @@ def test_one_command_at_a_time(tmp_path):
         LabelShards(tmp_path / 'a.json', run=RUN)
     shards.remove()
     LabelShards(tmp_path / 'a.json', run=RUN).remove()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda entry: entry.pop(), 'image 2: expected an image, annotations and dropped points'),
+        (lambda entry: entry[0].pop('width'), r"image 2: images\[0\] lacks \['width'\]"),
+        (
+            lambda entry: entry.insert(1, {}) or entry.pop(),
+            "image 2: expected a list 'annotations'",
+        ),
+        (lambda entry: entry[1][0].pop('bbox'), r"image 2: annotations\[0\] lacks \['bbox'\]"),
+        (lambda entry: entry[2][0].pop('reason'), r"dropped_points\[0\] lacks \['reason'\]"),
+    ],
+)
+def test_a_broken_shard_is_named(tmp_path, change, message):
+    out = tmp_path / 'a.json'
+    add_all(out, [[1, 2]])
+    (path,) = shard_folder(out).glob('*.jsonl')
+    *lines, last = path.read_text().splitlines()
+    number, entry = json.loads(last)
+    change(entry)
+    path.write_text('\n'.join([*lines, json.dumps([number, entry]), '']))
+    shards = LabelShards(out, run=RUN)
+    with pytest.raises(ValueError, match=f'00000.jsonl: {message}' if '2' in message else message):
+        list(shards.joined([2]))
+    shards.remove()
+
+
+def test_words_among_the_ids_of_a_shard_are_an_error_of_the_entry(tmp_path):
+    out = tmp_path / 'a.json'
+    add_all(out, [[1, 2]])
+    (path,) = shard_folder(out).glob('*.jsonl')
+    path.write_text(path.read_text().replace('[2, [', '["2", ['))
+    shards = LabelShards(out, run=RUN)
+    joined = shards.joined([2])
+    assert [entries.image['id'] for entries in joined] == [1, 2]
+    shards.remove()
+
+
+def test_entries_that_do_not_fit_are_named_with_the_file_that_is_not_written(tmp_path):
+    found = entries_of(1)
+    found.annotations[0]['category_id'] = 99
+    with pytest.raises(ValueError, match=r'a\.json: not written, image 1, point .*: category 99'):
+        write_labels(tmp_path / 'a.json', lambda: [found], categories=CATEGORIES, info={})
+    assert not (tmp_path / 'a.json').exists()

@@ -91,6 +91,8 @@ def test_other_shapes(folder):
         (dict(shapes=[shape('point')]), r'a.json: shapes\[0\]: expected points of 1 \[x, y\]'),
         (dict(shapes=[shape('point', (1, 2), (3, 4))]), r'shapes\[0\]: expected points of 1'),
         (dict(shapes=[shape('point', (1, 2), label='')]), r'a.json: shapes\[0\]: expected a label'),
+        (dict(shapes=[shape(3.5, (1, 2))]), r'shapes\[0\]: expected a shape_type, got 3\.5'),
+        (dict(shapes=[shape(['point'], (1, 2))]), r'shapes\[0\]: expected a shape_type, got \['),
         (dict(imagePath=None), 'a.json: expected an imagePath, got None'),
         (dict(imageHeight=None), 'a.json: expected the size of a.jpg, got none .--image-dir DIR'),
     ],
