@@ -1,3 +1,4 @@
+import mmap
 import os
 import subprocess
 import sys
@@ -15,7 +16,8 @@ def test_memory_files_and_processes_are_counted(tmp_path):
     assert (before.seconds, before.steps) == (1.0, 2)
     code = 'import subprocess, sys; subprocess.run(["cat"], stdin=sys.stdin)'
     with open(tmp_path / 'file', 'w'):
-        block = bytearray(64 * 2**20)
+        block = mmap.mmap(-1, 64 * 2**20)  # malloc may reuse what earlier tests left resident
+        block[::4096] = bytes(len(block[::4096]))
         child = subprocess.Popen(
             [sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
