@@ -124,6 +124,8 @@ def _broken_file(path: Path, users: tuple[Path, ...]) -> str | None:
         return str(error) if str(path) in str(error) else f'{path}: {error}'
     except SyntaxError as error:
         return f'{path}:{error.lineno}: {error.msg}'
+    except (RecursionError, MemoryError):  # of Python's parser
+        return f'{path}: expected the Python of a config, got one that is nested too deeply'
     for line, base in _bases(tree):
         if '::' in base:
             try:

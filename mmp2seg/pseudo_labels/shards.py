@@ -154,7 +154,7 @@ class JoinedShards:
         for number, entries in enumerate(shards):
             for image_id in entries:
                 self._places.setdefault(image_id, number)
-        self._order = sorted(self._places, key=_numbers_first)
+        self._order = sorted(self._places, key=_by_kind)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -253,9 +253,9 @@ def _image_entries(entry: Any, *, where: str) -> ImageEntries:
     return ImageEntries(image, annotations, dropped)
 
 
-def _numbers_first(image_id: Any) -> tuple[bool, Any]:
-    """Order the numbers before the words, which a broken shard can have among them."""
-    return isinstance(image_id, str), image_id
+def _by_kind(image_id: Any) -> tuple[bool, str, Any]:
+    """Order the numbers before the words and others, which a broken shard can have among them."""
+    return not isinstance(image_id, int), type(image_id).__name__, image_id
 
 
 def _plan(run: Any) -> Any:

@@ -48,6 +48,7 @@ def test_a_config_with_its_base_and_options(write):
         ("_base_ = 'nobody::x.py'", "a.py:1: _base_ 'nobody::x.py': .*package"),
         ('a = 1\n\nb = undefined', r"a.py:3: NameError: name 'undefined' is not defined"),
         ('a = 1\nb = {}["key"]', 'a.py:2: KeyError: key'),
+        (f'a = {"-" * 200_000}1', 'a.py: .* nested too deeply'),
         ("_base_ = 'fails.py'", 'fails.py:2: ZeroDivisionError: division by zero'),
         ('# voil\xe0', 'a.py: expected text in UTF-8, got the byte 0xe0 in line 1'),
         ("_base_ = ['base.py', 'base.py']", 'a.py: KeyError: Duplicate key is not allowed'),

@@ -105,8 +105,8 @@ class TruthFile:
                 )
             if Path(known['file_name']).name != Path(image['file_name']).name:
                 raise ValueError(
-                    f'{where}: expected image {image["id"]} to be {known["file_name"]} as in '
-                    f'{self.path}, got {image["file_name"]}'
+                    f'{where}: expected image {image["id"]} to be '
+                    f'{known["file_name"]:.200} as in {self.path}, got {image["file_name"]:.200}'
                 )
 
     def compare(

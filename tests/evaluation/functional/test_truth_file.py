@@ -95,6 +95,10 @@ def test_compare_no_images(truth_path):
             'labels: expected image 1 to be 1.jpg as in .*truth.json, got x.jpg',
         ),
         (
+            pseudo_labels([image(1, f'{"x" * 999}.jpg')], []),
+            r'to be 1.jpg as in .*truth.json, got x{200}$',
+        ),
+        (
             pseudo_labels([], [], [{'id': 2, 'name': 'cow'}]),
             "labels: expected category 2 to be 'dog' as in .*truth.json, got 'cow'",
         ),
