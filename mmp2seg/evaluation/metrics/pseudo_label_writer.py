@@ -44,7 +44,9 @@ class PseudoLabelWriter(BaseMetric):
         ann_file: COCO json whose ``images`` and ``categories`` are copied (its annotations are not
             read). Without it the images are those of the results and the categories are ``1..K`` in
             the order of the dataset's classes.
-        collect_device, prefix, collect_dir: arguments of mmengine's ``BaseMetric``.
+        prefix: argument of mmengine's ``BaseMetric``.
+        collect_device, collect_dir: of the same, without effect: the processes exchange their
+            results in the shards.
 
     Raises:
         ValueError: if ``outfile`` is not named ``*.json``, or ``ann_file`` is malformed. At the
