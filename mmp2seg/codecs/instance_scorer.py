@@ -212,7 +212,9 @@ class InstanceScorer:
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
         windows = list(self._windows(height, width))
         for inner, outer in windows:
-            local_xy = points_xy - points_xy.new_tensor([outer[1].start, outer[0].start])
+            x, y = points_xy.unbind(1)
+            # not a tensor of the corner: to copy it to a GPU, the host waits
+            local_xy = torch.stack([x - outer[1].start, y - outer[0].start], dim=1)
             parts = _crop(probs, outer).float(), _crop(landing, outer)
             near = torch.arange(len(anchors), device=probs.device)
             if len(windows) > 1:  # on a GPU, the host has to wait for their number

@@ -3,12 +3,13 @@
 Dimensions: ``H, W`` pixels of a frame; ``N`` points; ``M <= N`` instances.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.ops.components import Regions
+from mmp2seg.ops.semantic_scores import image_values
 
 # Reasons for a point without an instance, with an explanation for the user.
 DROP_REASONS = {
@@ -23,17 +24,25 @@ DROP_REASONS = {
 class ImagePoints:
     """The points of a training image and the regions of its weak map, in the input frame.
 
+    Make it before the network's forward pass: the host waits for the device to count the classes.
+
     Attributes:
         points_xy: ``(N, 2)`` float32 ``(x, y)``, all inside the image.
         labels: ``(N,)`` int64, classes ``0..K-1``.
         regions: the regions of the weak map.
         given: masks and boxes of some of the points; None: there are none.
+        values: ``(V,)`` int64, the semantic values that the image can have
+            (:func:`mmp2seg.ops.semantic_scores.image_values`).
     """
 
     points_xy: Tensor
     labels: Tensor
     regions: Regions
     given: GivenMasks | None = None
+    values: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'values', image_values(self.labels))
 
 
 @dataclass(frozen=True)

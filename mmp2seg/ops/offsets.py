@@ -57,8 +57,11 @@ def offsets_at_points(offset: Tensor, points_xy: Tensor) -> Tensor:
     Returns:
         Tensor: ``(N, 2)`` float32 ``(dx, dy)``.
     """
-    size = points_xy.new_tensor([offset.shape[2], offset.shape[1]])  # W, H
-    grid = (2 * points_xy / size - 1).float()  # pixel edges are at -1 and 1: corners not aligned
+    height, width = offset.shape[1:]
+    # not a tensor of the size: to copy it to a GPU, the host waits
+    x, y = points_xy.unbind(1)
+    # pixel edges are at -1 and 1: corners not aligned
+    grid = (torch.stack([2 * x / width, 2 * y / height], dim=1) - 1).float()
     sampled = F.grid_sample(
         offset[None].float(), grid[None, None], padding_mode='border', align_corners=False
     )

@@ -16,7 +16,7 @@ from mmp2seg.codecs import ImagePoints, InstanceScorer, PointPseudoLabeler, Poin
 from mmp2seg.models.distillation.semantic_scorer import SemanticScorer
 from mmp2seg.ops.affinity import mask_unknown
 from mmp2seg.ops.components import IGNORE, find_regions
-from mmp2seg.ops.semantic_scores import argmax_map, image_values
+from mmp2seg.ops.semantic_scores import argmax_map
 from mmp2seg.registry import MODELS, TASK_UTILS
 
 SEMANTIC_INPUTS = ('network', 'weak')
@@ -224,13 +224,13 @@ class MutualDistiller:
         scorer = self.instance_scorer
         assert scorer is not None
         mixed = dataclasses.replace(self.scorer, rounds=0, use_weak_map=True)
-        all_values, assignments = [image_values(image.labels) for image in images], []
-        for index, (image, values) in enumerate(zip(images, all_values, strict=True)):
+        assignments = []
+        for index, image in enumerate(images):
             one = slice(index, index + 1)
             probs = mixed(
                 maps.semantic_logits[one],
                 None,
-                values,
+                image.values,
                 ignored=weak_maps[one] == IGNORE,
                 weak_map=weak_maps[one],
                 align_corners=maps.align_corners,
@@ -239,7 +239,7 @@ class MutualDistiller:
                 probs[0],
                 maps.offset[index],
                 image.points_xy,
-                torch.searchsorted(values, image.labels + 1),
+                torch.searchsorted(image.values, image.labels + 1),
                 image=None if maps.inputs is None else maps.inputs[index],
                 embedding=None if maps.embedding is None else maps.embedding[index],
                 valid=None if padding is None else ~padding[index],
@@ -254,8 +254,8 @@ class MutualDistiller:
         )
         semantic_maps = torch.stack(
             [
-                values.take(assigned.channel_map)
-                for values, assigned in zip(all_values, assignments, strict=True)
+                image.values.take(assigned.channel_map)
+                for image, assigned in zip(images, assignments, strict=True)
             ]
         )
         ignored = weak_maps == IGNORE
@@ -302,16 +302,15 @@ class MutualDistiller:
         ignored, propagated = weak_maps == IGNORE, []
         for index, image in enumerate(images):
             one = slice(index, index + 1)
-            values = image_values(image.labels)
             scores = self.scorer(
                 maps.semantic_logits[one],
                 maps.embedding[one],
-                values,
+                image.values,
                 ignored=ignored[one],
                 weak_map=weak_maps[one],
                 align_corners=maps.align_corners,
             )
-            semantic_map = argmax_map(scores[0], values)[0]
+            semantic_map = argmax_map(scores[0], image.values)[0]
             if image.given is not None and len(image.labels):
                 owners = image.given.owners.long()
                 known = image.labels[(owners - 1).clamp_min(0)] + 1

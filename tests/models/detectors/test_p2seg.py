@@ -10,9 +10,11 @@ from mmengine.registry import DefaultScope
 from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets import PointVOCDataset
+from mmp2seg.ops import grouping
 from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import MODELS
 from mmp2seg.testing import tiny_p2seg_config, write_tiny_voc
+from mmp2seg.testing.host_waits import host_waits
 
 LOAD = [dict(type='mmcv.LoadImageFromFile'), dict(type='mmp2seg.LoadPointAnnotations')]
 PACK = dict(type='mmp2seg.PackPointInputs')
@@ -154,6 +156,25 @@ def test_refined_targets_begin_at_their_iteration(dataset, hub):
     model.distiller.refine_begin = None
     assert before != after
     assert _offset_loss() == before
+
+
+@pytest.mark.parametrize('click_weight', [0.0, 0.1])
+def test_what_the_host_waits_for_in_a_training_step(dataset, monkeypatch, click_weight):
+    # as on a GPU, where the affinity losses have their own kernels
+    monkeypatch.setattr(grouping, 'nearest_point_by_tiles', grouping.nearest_point_streamed)
+    guided = dict(type='mmp2seg.GuidedAffinity')
+    scorer = dict(affinity=guided, click_weight=click_weight)
+    distiller = dict(type='mmp2seg.MutualDistiller', semantic_use='semantic')
+    model = _model(distiller=dict(distiller, instance_scorer=scorer))
+    monkeypatch.setattr(model.mdm_loss.loss_affinity, 'forward', lambda rows, _: rows.sum() * 0)
+    data = model.data_preprocessor(_batch(dataset, [0, 1]), True)
+    with host_waits() as waits:
+        losses = model(**data, mode='loss')
+        sum(losses.values()).backward()
+    first, second, *others = waits
+    assert 'semantic_scores.py' in first and 'semantic_scores.py' in second  # before the network
+    # the parts that hang together are found on the CPU, for the batch at once
+    assert others and all('components.py' in wait for wait in others)
 
 
 def test_mixed_precision(dataset):
