@@ -1,3 +1,4 @@
+import logging
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from mmengine.logging import MMLogger
 
 from mmp2seg.apis import runner as apis
 from mmp2seg.apis.arguments import CommandError
+
+
+class FakeRunner:
+    logger = logging.getLogger('fake')
 
 
 @pytest.fixture
@@ -211,6 +216,30 @@ def test_images_are_loaded_by_name():
     assert first == dict(type='mmp2seg.LoadImageFromFile', to_float32=True)
     loaded = [step.type for (step,) in second.transforms]
     assert loaded == ['mmp2seg.LoadImageFromFile'] * 2 + ['own.LoadImageFromFile', 'Resize']
+
+
+def test_a_loaded_config_has_our_image_loader(tmp_path):
+    path = tmp_path / 'own.py'
+    path.write_text("pipeline = [dict(type='LoadImageFromFile')]\n")
+    assert apis.load_config(str(path)).pipeline == [dict(type='mmp2seg.LoadImageFromFile')]
+
+
+@pytest.mark.parametrize(('run', 'loader'), [(apis.run_training, 'train'), (apis.run_test, 'test')])
+def test_data_files_are_checked_before_the_runner_is_built(tmp_path, monkeypatch, run, loader):
+    (tmp_path / 'l.json').write_text('{"images": 3, "categories": []}')
+    monkeypatch.setattr(apis, 'build_runner', pytest.fail)
+    dataset = dict(type='mmdet.CocoDataset', ann_file=str(tmp_path / 'l.json'))
+    cfg = Config({'work_dir': str(tmp_path), f'{loader}_dataloader': dict(dataset=dataset)})
+    with pytest.raises(ValueError, match=r'l\.json: expected .*images'):
+        run(cfg)
+
+
+def test_a_runner_saves_checkpoints_atomically(tmp_path, monkeypatch):
+    built = []
+    monkeypatch.setattr(apis.Runner, 'from_cfg', lambda cfg: built.append(cfg) or FakeRunner)
+    apis.build_runner(Config(dict(work_dir=str(tmp_path))))
+    (cfg,) = built
+    assert cfg.default_hooks.checkpoint.type == 'mmp2seg.AtomicCheckpointHook'
 
 
 def test_classes_of_a_config_are_a_list(tmp_path):
