@@ -88,8 +88,9 @@ def add_mim_content(*, linked: bool) -> None:
 
 
 def main() -> None:
-    runtime, tests, mim, pretrained, sam = (
-        read_requirements(name) for name in ('runtime', 'tests', 'mminstall', 'pretrained', 'sam')
+    runtime, tests, mim, pretrained, sam, napari = (
+        read_requirements(name)
+        for name in ('runtime', 'tests', 'mminstall', 'pretrained', 'sam', 'napari')
     )
     setup(
         name='mmp2seg',
@@ -115,16 +116,20 @@ def main() -> None:
         python_requires='>=3.10',
         packages=find_packages(include=['mmp2seg', 'mmp2seg.*']),
         include_package_data=True,
-        package_data={'mmp2seg': ['py.typed', 'annotation/page/*']},
+        package_data={'mmp2seg': ['py.typed', 'annotation/page/*', 'napari_plugin/napari.yaml']},
         install_requires=runtime,
         extras_require={
             'mim': mim,
             'pretrained': pretrained,
             'sam': sam,
+            'napari': napari,
             'tests': tests,
             'all': runtime + mim + pretrained + sam + tests,
         },
-        entry_points={'console_scripts': ['mmp2seg = mmp2seg.apis.cli:main']},
+        entry_points={
+            'console_scripts': ['mmp2seg = mmp2seg.apis.cli:main'],
+            'napari.manifest': ['mmp2seg = mmp2seg.napari_plugin:napari.yaml'],
+        },
         zip_safe=False,
     )
 

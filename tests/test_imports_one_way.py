@@ -30,6 +30,7 @@ LAYERS = [
     'engine',
     'apis',
     'annotation',
+    'napari_plugin',
     'analysis',
     'experiments',
     'testing',
