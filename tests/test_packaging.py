@@ -69,7 +69,7 @@ def test_metadata(metadata):
     assert re.search(rf'^Version: {re.escape(mmp2seg.__version__)}$', info, re.M)
     assert re.search(r'^Requires-Python: >=3\.10$', info, re.M)
     assert re.search(r'^License(-Expression)?: Apache-2\.0$', info, re.M)
-    extras = {'mim', 'pretrained', 'sam', 'tests', 'all'}
+    extras = {'mim', 'napari', 'pretrained', 'sam', 'tests', 'all'}
     assert set(re.findall(r'^Provides-Extra: (.*)$', info, re.M)) == extras
 
 
@@ -193,7 +193,7 @@ def test_wheel_and_sdist_hold_package_configs_and_tools_alone(built):
     content = {'model-index.yml', 'configs/README.md'}
     content |= files_below(root, 'configs') | files_below(root, 'tools')
     expected = {f'mmp2seg/.mim/{name}' for name in content} | files_below(root, 'mmp2seg')
-    expected.add('mmp2seg/py.typed')
+    expected |= {'mmp2seg/py.typed', 'mmp2seg/napari_plugin/napari.yaml'}
     expected |= {
         f'mmp2seg/annotation/page/{name}' for name in ('index.html', 'page.css', 'page.js')
     }
@@ -267,7 +267,8 @@ ALL_COMMANDS = """
 import json, sys
 from importlib.metadata import distribution
 
-main = next(iter(distribution('mmp2seg').entry_points)).load()
+(script,) = distribution('mmp2seg').entry_points.select(group='console_scripts')
+main = script.load()
 for argv in json.loads(sys.argv[1]):
     try:
         main(argv)
