@@ -88,8 +88,9 @@ def add_mim_content(*, linked: bool) -> None:
 
 
 def main() -> None:
-    runtime, tests, mim, pretrained, sam = (
-        read_requirements(name) for name in ('runtime', 'tests', 'mminstall', 'pretrained', 'sam')
+    runtime, tests, mim, pretrained, sam, label_studio = (
+        read_requirements(name)
+        for name in ('runtime', 'tests', 'mminstall', 'pretrained', 'sam', 'label-studio')
     )
     setup(
         name='mmp2seg',
@@ -121,6 +122,7 @@ def main() -> None:
             'mim': mim,
             'pretrained': pretrained,
             'sam': sam,
+            'label-studio': label_studio,
             'tests': tests,
             'all': runtime + mim + pretrained + sam + tests,
         },

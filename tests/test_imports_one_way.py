@@ -30,6 +30,7 @@ LAYERS = [
     'engine',
     'apis',
     'annotation',
+    'label_studio',
     'analysis',
     'experiments',
     'testing',
