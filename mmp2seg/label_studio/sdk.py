@@ -5,6 +5,7 @@ backends import the same functions.
 """
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,9 @@ def encode_brush(mask: npt.NDArray[np.bool_]) -> list[int]:
 def fetch(url: str, folder: Path, *, task_id: int | None) -> Path:
     """Download a file of a task into a folder, by way of Label Studio where it is stored there.
 
-    ``LABEL_STUDIO_URL`` and ``LABEL_STUDIO_API_KEY`` name the server and the user. The key is sent
-    to that server alone. A server that does not answer is given up after half a minute.
+    ``LABEL_STUDIO_URL`` and ``LABEL_STUDIO_API_KEY`` name the server and the user. The key, a
+    legacy token or a personal access token, is sent to that server alone. A server that does not
+    answer is given up after half a minute.
 
     Args:
         url: as in the task's data.
@@ -76,11 +78,24 @@ def fetch(url: str, folder: Path, *, task_id: int | None) -> Path:
     """
     import requests
     from label_studio_sdk._extensions.label_studio_tools.core.utils import io
+    from label_studio_sdk.tokens.client_ext import TokensClientExt
 
     class Session(requests.Session):
         def request(self, *args: Any, **kwargs: Any) -> requests.Response:
             kwargs['timeout'] = _TIMEOUT
             return super().request(*args, **kwargs)
 
+    server, key = server_url(), os.environ.get('LABEL_STUDIO_API_KEY')
+    if server and key:  # a personal access token only gives tokens that last some minutes
+        key = TokensClientExt(base_url=server, api_key=key).api_key
     with Session() as session, io.http_session(session):
-        return Path(io.get_local_path(url, cache_dir=str(folder), task_id=task_id))
+        return Path(
+            io.get_local_path(
+                url, cache_dir=str(folder), hostname=server, access_token=key, task_id=task_id
+            )
+        )
+
+
+def server_url() -> str | None:
+    """Return the address of Label Studio in the environment, None if there is none."""
+    return os.environ.get('LABEL_STUDIO_URL') or os.environ.get('LABEL_STUDIO_HOST') or None

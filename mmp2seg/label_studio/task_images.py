@@ -10,7 +10,6 @@ Whoever can write a task or send a request chooses the URL. Therefore nothing is
 
 import contextlib
 import dataclasses
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from mmp2seg.files.text_reading import printable
-from mmp2seg.label_studio.sdk import fetch
+from mmp2seg.label_studio.sdk import fetch, server_url
 
 _CLOUD = ('s3', 'gs', 'azure-blob')
 # paths that Label Studio serves; 'upload/...' is the key of an uploaded file
@@ -136,5 +135,4 @@ class TaskImages:
 
 def _server() -> str | None:
     """Return host and port of Label Studio."""
-    url = os.environ.get('LABEL_STUDIO_URL') or os.environ.get('LABEL_STUDIO_HOST')
-    return (urlsplit(url).netloc.lower() or None) if url else None
+    return urlsplit(server_url() or '').netloc.lower() or None
