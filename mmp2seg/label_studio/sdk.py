@@ -78,7 +78,6 @@ def fetch(url: str, folder: Path, *, task_id: int | None) -> Path:
     """
     import requests
     from label_studio_sdk._extensions.label_studio_tools.core.utils import io
-    from label_studio_sdk.tokens.client_ext import TokensClientExt
 
     class Session(requests.Session):
         def request(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -86,9 +85,14 @@ def fetch(url: str, folder: Path, *, task_id: int | None) -> Path:
             return super().request(*args, **kwargs)
 
     server, key = server_url(), os.environ.get('LABEL_STUDIO_API_KEY')
-    if server and key:  # a personal access token only gives tokens that last some minutes
-        key = TokensClientExt(base_url=server, api_key=key).api_key
     with Session() as session, io.http_session(session):
+        if server and key and io.is_jwt_well_formed(key):
+            # a personal access token, which is good for a token of some minutes alone
+            answer = session.post(
+                io.concat_urls(server, 'api/token/refresh/'), json={'refresh': key}
+            )
+            answer.raise_for_status()
+            key = answer.json()['access']
         return Path(
             io.get_local_path(
                 url, cache_dir=str(folder), hostname=server, access_token=key, task_id=task_id

@@ -123,7 +123,7 @@ class TaskImages:
         assert self._root is not None
         try:
             path = (self._root / name.lstrip('/')).resolve()
-        except (OSError, ValueError):  # a loop of links, a NUL
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
             raise ValueError(f'expected the address of an image, got {url:.60}') from None
         if not path.is_relative_to(self._root):
             raise ValueError(f'{url:.100}: not inside {self._root}, the --local-files-root')

@@ -1,3 +1,4 @@
+import re
 import threading
 from pathlib import Path
 
@@ -68,14 +69,15 @@ def masks(prediction):
     return found
 
 
-A, B = keypoint(16, 16, 'block'), keypoint(50, 30, 'bar')
+A, B = keypoint(12, 16, 'block'), keypoint(50, 30, 'bar')
+NEAR = keypoint(20, 16, 'block')  # on the object of A
 
 
 def test_clicks_get_masks_that_compete(backend, inferencer, folder):
     answer = backend.predict(predict_body(task(), clicks=[A, B]))
     (prediction,) = answer['results']
     assert answer['model_version'] == prediction['model_version'] == 'mmp2seg test'
-    expected = inferencer(folder / 'a.png', [(16, 16), (50, 30)], ['block', 'bar'])
+    expected = inferencer(folder / 'a.png', [(12, 16), (50, 30)], ['block', 'bar'])
     found = masks(prediction)
     assert list(found) == [A['id'], B['id']]
     assert (found[A['id']] == expected.masks[0]).all() and (
@@ -90,17 +92,17 @@ def test_clicks_get_masks_that_compete(backend, inferencer, folder):
 
 def test_keypoints_of_the_draft_compete_and_get_no_mask(backend):
     stale = dict(A, value=dict(A['value'], x=90))  # clicked A is where the context says
-    drafts = [dict(result=[stale, B])]
+    drafts = [dict(result=[stale, NEAR])]
     (alone,) = backend.predict(predict_body(task(), clicks=[A]))['results']
     (prediction,) = backend.predict(predict_body(task(drafts=drafts), clicks=[A]))['results']
-    (both,) = backend.predict(predict_body(task(), clicks=[A, B]))['results']
+    (both,) = backend.predict(predict_body(task(), clicks=[A, NEAR]))['results']
     assert list(masks(prediction)) == [A['id']]
     assert (masks(prediction)[A['id']] == masks(both)[A['id']]).all()
     assert (masks(prediction)[A['id']] != masks(alone)[A['id']]).any()
 
 
 def test_background_clicks_change_masks(backend):
-    others = [keypoint(30, 16, is_positive=False), keypoint(16, 30, 'background')]
+    others = [keypoint(20, 16, is_positive=False), keypoint(16, 22, 'background')]
     (prediction,) = backend.predict(predict_body(task(), clicks=[A, *others]))['results']
     (alone,) = backend.predict(predict_body(task(), clicks=[A]))['results']
     assert list(masks(prediction)) == [A['id']]
@@ -170,7 +172,7 @@ def test_stored_keypoints_and_tasks_that_fail(backend):
         answer['errors'],
         ['task 3: .*broken.png', 'task 4: .*not inside', 'task 5: .*address', 'tasks.5.: .*a task'],
     ):
-        assert __import__('re').match(message, error['message'])
+        assert re.match(message, error['message'])
     assert set(backend.lines) > {error['message'] for error in answer['errors']}
 
 
@@ -212,14 +214,23 @@ def test_a_network_has_its_own_classes(inferencer, monkeypatch):
     assert backend('class 0', 'class 1')._tags(CONFIG)[1] == dict(block=0, bar=1)
 
 
-def test_a_second_project_with_other_classes(backend, inferencer):
-    backend.predict(predict_body(task(), clicks=[A]))
-    other = dict(point=tag('KeyPointLabels', 'cat'), mask=tag('BrushLabels', 'cat'))
-    backend = LabelStudioBackend(
-        inferencer, backend._images, version='', parse=lambda text: other, encode=list
+def test_a_second_project_with_other_classes(inferencer, folder):
+    """What a point segmenter has learned of one project does not bind the next."""
+    projects = dict(
+        one=TAGS, two=dict(point=tag('KeyPointLabels', 'cat'), mask=tag('BrushLabels', 'cat'))
     )
-    backend._known = ()  # as in a new process
-    backend.check('<View/>')
+    backend = LabelStudioBackend(
+        P2SegInferencer(Config(dict(default_scope='mmdet', model=SEGMENTER)), device='cpu'),
+        TaskImages(local_root=folder),
+        version='',
+        parse=projects.get,
+        encode=lambda mask: [],
+        log=lambda line: None,
+    )
+    for config, label in (('one', 'bar'), ('two', 'cat'), ('one', 'block')):
+        body = predict_body(task(), config=config, clicks=[keypoint(12, 16, label)])
+        (found,) = backend.predict(body)['results']
+        assert found['result'][0]['value']['brushlabels'] == [label]
 
 
 def test_clicks_at_once_get_the_masks_of_their_images(backend, inferencer):

@@ -1,4 +1,6 @@
+import base64
 import importlib.util
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -72,6 +74,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'image')
 
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+        self.server.seen.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"access": "short"}')
+
     def log_message(self, *args):
         pass
 
@@ -103,6 +112,26 @@ def test_files_of_label_studio_are_fetched_with_the_key(label_studio, tmp_path, 
     assert sdk.fetch(url, tmp_path, task_id=1).read_bytes() == b'image'
     assert label_studio.seen == [(path, 'Token key')]
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b'image']
+
+
+@needs_sdk
+def test_a_personal_access_token_is_exchanged(label_studio, tmp_path, monkeypatch):
+    parts = (dict(alg='HS256', typ='JWT'), dict(token_type='refresh', exp=1 << 40), 'signature')
+    token = '.'.join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip('=') for part in parts
+    )
+    monkeypatch.setenv('LABEL_STUDIO_API_KEY', token)
+    sdk.fetch('/data/local-files/?d=good.png', tmp_path, task_id=1)
+    (path, body), (_, sent) = label_studio.seen
+    assert (path, body) == ('/api/token/refresh/', dict(refresh=token))
+    assert sent == 'Token short'  # 'Bearer' if Label Studio answers with another such token
+
+
+@needs_sdk
+def test_the_key_goes_to_no_other_host(label_studio, tmp_path, monkeypatch):
+    monkeypatch.setenv('LABEL_STUDIO_URL', f'http://localhost:{label_studio.server_port}')
+    sdk.fetch(f'http://127.0.0.1:{label_studio.server_port}/good.png', tmp_path, task_id=1)
+    assert label_studio.seen == [('/good.png', None)]
 
 
 @needs_sdk
