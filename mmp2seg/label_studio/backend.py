@@ -228,12 +228,19 @@ def _clicked(
 ) -> tuple[list[dict], list[dict]]:
     """Return the keypoints of a click, and the user's others, which compete for the pixels.
 
-    The others are those of her draft. Those of annotations can be another user's.
+    The others are those of her draft; those of annotations can be another user's. Label Studio
+    sends all keypoints of the clicked label, so that what the draft, which is saved seconds later,
+    has more of that label is gone. The same can be true of other labels, so that they get no masks.
     """
     clicked = keypoint_results(results, config)
-    ids = {result.get('id') for result in clicked}
+    labels = [_labels(result) for result in clicked]
     drafted = newest_results(task, 'drafts', config)
-    return clicked, [result for result in drafted if result.get('id') not in ids]
+    return clicked, [result for result in drafted if _labels(result) not in labels]
+
+
+def _labels(result: dict) -> Any:
+    value = result.get('value')
+    return value.get('keypointlabels') if isinstance(value, dict) else None
 
 
 def _name(task: Any, index: int) -> str:

@@ -79,21 +79,23 @@ def read_label_config(tags: Mapping[str, Mapping[str, Any]]) -> LabelConfig:
 
 
 def example_label_config(classes: Sequence[str]) -> str:
-    """Return a labelling config for points and masks of some classes, and background clicks."""
+    """Return a labelling config for points and masks of some classes.
+
+    It has no label for background: after a click on one, Label Studio would show the masks of that
+    label alone, which are none. A click with Alt is on background.
+    """
     colors = ['#{:02x}{:02x}{:02x}'.format(*rgb) for rgb in distinct_colors(len(classes))]
     labels = [
         f'    <Label value={quoteattr(name)} background="{color}"/>'
         for name, color in zip(classes, colors, strict=True)
         if name != BACKGROUND
     ]
-    background = f'    <Label value="{BACKGROUND}" background="#808080"/>'
     return '\n'.join(
         [
             '<View>',
             '  <Image name="image" value="$image" zoom="true"/>',
             '  <KeyPointLabels name="point" toName="image" smart="true">',
             *labels,
-            background,
             '  </KeyPointLabels>',
             '  <BrushLabels name="mask" toName="image">',
             *labels,

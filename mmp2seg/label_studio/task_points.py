@@ -1,10 +1,10 @@
 """The keypoints of a task, as Label Studio sends them.
 
 https://labelstud.io/guide/ml_create describes the request. In an interactive one, ``context`` holds
-the smart keypoints of the clicked label that the user has not yet made masks of; Label Studio
-leaves out those of other labels (``getConnectedDynamicRegions`` in
-web/libs/editor/src/mixins/Regions.js of https://github.com/HumanSignal/label-studio). A click with
-Alt has ``is_positive`` false.
+all keypoints of the user's annotation with the label that was clicked; Label Studio leaves out those
+of other labels (``getConnectedDynamicRegions`` in web/libs/editor/src/mixins/Regions.js of
+https://github.com/HumanSignal/label-studio; also observed with 1.23.2). A click with Alt has
+``is_positive`` false. A keypoint that was loaded from a draft has no ``is_positive``.
 """
 
 import dataclasses

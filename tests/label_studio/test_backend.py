@@ -70,7 +70,6 @@ def masks(prediction):
 
 
 A, B = keypoint(12, 16, 'block'), keypoint(50, 30, 'bar')
-NEAR = keypoint(20, 16, 'block')  # on the object of A
 
 
 def test_clicks_get_masks_that_compete(backend, inferencer, folder):
@@ -91,14 +90,30 @@ def test_clicks_get_masks_that_compete(backend, inferencer, folder):
 
 
 def test_keypoints_of_the_draft_compete_and_get_no_mask(backend):
-    stale = dict(A, value=dict(A['value'], x=90))  # clicked A is where the context says
-    drafts = [dict(result=[stale, NEAR])]
+    other = keypoint(20, 16, 'bar')  # on the object of A
     (alone,) = backend.predict(predict_body(task(), clicks=[A]))['results']
-    (prediction,) = backend.predict(predict_body(task(drafts=drafts), clicks=[A]))['results']
-    (both,) = backend.predict(predict_body(task(), clicks=[A, NEAR]))['results']
-    assert list(masks(prediction)) == [A['id']]
-    assert (masks(prediction)[A['id']] == masks(both)[A['id']]).all()
-    assert (masks(prediction)[A['id']] != masks(alone)[A['id']]).any()
+    (both,) = backend.predict(predict_body(task(), clicks=[A, other]))['results']
+    drafts = [dict(result=[A, other])]
+    (found,) = backend.predict(predict_body(task(drafts=drafts), clicks=[A]))['results']
+    assert list(masks(found)) == [A['id']]
+    assert (masks(found)[A['id']] == masks(both)[A['id']]).all()
+    assert (masks(found)[A['id']] != masks(alone)[A['id']]).any()
+
+
+def test_keypoints_of_the_clicked_label_are_those_of_the_click_alone(backend):
+    gone = [keypoint(20, 16, 'block'), keypoint(16, 22, 'block', is_positive=False)]
+    (alone,) = backend.predict(predict_body(task(), clicks=[A]))['results']
+    body = predict_body(task(drafts=[dict(result=gone)]), clicks=[A])
+    (found,) = backend.predict(body)['results']
+    assert (masks(found)[A['id']] == masks(alone)[A['id']]).all()
+
+
+def test_keypoints_of_other_annotations_do_not_compete(backend):
+    others = [dict(result=[keypoint(20, 16, 'bar')])]
+    (alone,) = backend.predict(predict_body(task(), clicks=[A]))['results']
+    body = predict_body(task(annotations=others, predictions=others), clicks=[A])
+    (found,) = backend.predict(body)['results']
+    assert (masks(found)[A['id']] == masks(alone)[A['id']]).all()
 
 
 def test_background_clicks_change_masks(backend):
