@@ -1,7 +1,7 @@
 """The keypoints of a task, as Label Studio sends them.
 
 https://labelstud.io/guide/ml_create describes the request. In an interactive one, ``context`` holds
-all keypoints of the user's annotation with the label that was clicked; Label Studio leaves out those
+all keypoints of the annotation with the label that was clicked; Label Studio leaves out those
 of other labels (``getConnectedDynamicRegions`` in web/libs/editor/src/mixins/Regions.js of
 https://github.com/HumanSignal/label-studio; also observed with 1.23.2). A click with Alt has
 ``is_positive`` false. A keypoint that was loaded from a draft has no ``is_positive``.
@@ -113,7 +113,7 @@ def read_clicks(
                 f'Label Studio showed, got one of {size[1]} x {size[0]}'
             )
         label = region_label(region)
-        if result.get('is_positive') in (False, 0) and 'is_positive' in result:
+        if result.get('is_positive') in (False, 0):  # not None
             label = BACKGROUND
         if label != BACKGROUND and label not in config.labels:
             raise ValueError(

@@ -1,5 +1,6 @@
 import re
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -154,7 +155,7 @@ def test_an_image_is_looked_at_once(backend, inferencer, folder, monkeypatch):
         'set_image',
         lambda self, path: looked.append(Path(path).name) or set_image(self, path),
     )
-    for name in ('a.png', 'a.png', 'b.png', 'broken.png', 'b.png'):
+    for name in ('a.png', 'a.png', 'b.png', 'broken.png', 'broken.png', 'b.png'):
         if name == 'broken.png':
             with pytest.raises(TaskError, match='task 7: .*broken.png: expected an image'):
                 backend.predict(predict_body(task(name), clicks=[A]))
@@ -248,7 +249,19 @@ def test_a_second_project_with_other_classes(inferencer, folder):
         assert found['result'][0]['value']['brushlabels'] == [label]
 
 
-def test_clicks_at_once_get_the_masks_of_their_images(backend, inferencer):
+def test_clicks_at_once_get_the_masks_of_their_images(backend, monkeypatch):
+    at_work, most = [], []
+    predict_one = P2SegInferencer.predict
+
+    def predict(self, *args, **kwargs):
+        at_work.append(args)
+        most.append(len(at_work))
+        time.sleep(0.02)  # others could begin
+        result = predict_one(self, *args, **kwargs)
+        at_work.pop()
+        return result
+
+    monkeypatch.setattr(P2SegInferencer, 'predict', predict)
     found, expected = {}, {}
 
     def click(number):
@@ -266,3 +279,4 @@ def test_clicks_at_once_get_the_masks_of_their_images(backend, inferencer):
     for number in range(2, 8):
         (mask,), (wanted,) = masks(found[number]).values(), expected[number % 2].values()
         assert (mask == wanted).all()
+    assert set(most) == {1}
