@@ -88,9 +88,17 @@ def add_mim_content(*, linked: bool) -> None:
 
 
 def main() -> None:
-    runtime, tests, mim, pretrained, sam, napari = (
+    runtime, tests, mim, pretrained, sam, napari, label_studio = (
         read_requirements(name)
-        for name in ('runtime', 'tests', 'mminstall', 'pretrained', 'sam', 'napari')
+        for name in (
+            'runtime',
+            'tests',
+            'mminstall',
+            'pretrained',
+            'sam',
+            'napari',
+            'label-studio',
+        )
     )
     setup(
         name='mmp2seg',
@@ -123,6 +131,7 @@ def main() -> None:
             'pretrained': pretrained,
             'sam': sam,
             'napari': napari,
+            'label-studio': label_studio,
             'tests': tests,
             'all': runtime + mim + pretrained + sam + tests,
         },

@@ -34,7 +34,17 @@ BLOCK = re.compile(
     r'(?:<!-- needs: (?P<needs>[^\n]+) -->\n)?```(?P<language>\S*)\n(?P<code>.*?)```', re.DOTALL
 )
 # programs in shell blocks beside the tools
-PROGRAMS = ('cd', 'git', 'grep', 'napari', 'pip', 'pre-commit', 'printf', 'source')
+PROGRAMS = (
+    'cd',
+    'git',
+    'grep',
+    'label-studio',
+    'napari',
+    'pip',
+    'pre-commit',
+    'printf',
+    'source',
+)
 
 
 def read_blocks(name, language):

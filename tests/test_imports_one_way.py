@@ -31,6 +31,7 @@ LAYERS = [
     'apis',
     'annotation',
     'napari_plugin',
+    'label_studio',
     'analysis',
     'experiments',
     'testing',

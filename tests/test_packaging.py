@@ -69,7 +69,7 @@ def test_metadata(metadata):
     assert re.search(rf'^Version: {re.escape(mmp2seg.__version__)}$', info, re.M)
     assert re.search(r'^Requires-Python: >=3\.10$', info, re.M)
     assert re.search(r'^License(-Expression)?: Apache-2\.0$', info, re.M)
-    extras = {'mim', 'napari', 'pretrained', 'sam', 'tests', 'all'}
+    extras = {'mim', 'label-studio', 'napari', 'pretrained', 'sam', 'tests', 'all'}
     assert set(re.findall(r'^Provides-Extra: (.*)$', info, re.M)) == extras
 
 

@@ -45,15 +45,7 @@ def load_predictor(
         ValueError: see :class:`mmp2seg.P2SegInferencer`, or the network has other classes.
     """
     inferencer = P2SegInferencer(config, checkpoint, device)
-    known = inferencer.classes
-    labels: dict[str, Any] = {name: name for name in classes}
-    if known == tuple(f'class {k}' for k in range(len(classes))):
-        labels = {name: number for number, name in enumerate(classes)}
-    elif known and not set(classes) <= set(known):  # a point segmenter takes any
-        raise ValueError(
-            f'{checkpoint}: expected classes of the network, which are {shorten_names(known)}; got '
-            f'{shorten_names(classes)}'
-        )
+    labels = class_labels(inferencer.classes, classes, where=str(checkpoint))
     last: Path | None = None
 
     def predict(name: str, points: Sequence[Point]) -> dict[str, Any]:
@@ -85,6 +77,30 @@ def load_predictor(
         return dict(masks=masks, dropped=dropped)
 
     return predict
+
+
+def class_labels(
+    known: Sequence[str], classes: Sequence[str], *, where: str
+) -> dict[str, str | int]:
+    """Return what to call each class in a call of the inferencer.
+
+    Args:
+        known: the inferencer's classes when it was built. A point segmenter has none and takes any
+            name; a network without names has those of ``classes``, in this order.
+        classes: names of the classes.
+        where: for the message.
+
+    Raises:
+        ValueError: a network was trained on other names.
+    """
+    if tuple(known) == tuple(f'class {k}' for k in range(len(classes))):
+        return {name: number for number, name in enumerate(classes)}
+    if known and not set(classes) <= set(known):
+        raise ValueError(
+            f'{where}: expected classes of the network, which are {shorten_names(known)}; got '
+            f'{shorten_names(classes)}'
+        )
+    return {name: name for name in classes}
 
 
 def svg_path(mask: npt.NDArray[np.bool_]) -> str:

@@ -30,6 +30,10 @@ COMMANDS = {
     ),
     'convert': (None, 'convert points, semantic maps, datasets and checkpoints between formats'),
     'annotate': ('annotate.py', 'click points on your own images, on a page that shows masks'),
+    'label-studio': (
+        'label_studio_backend.py',
+        'answer keypoints in Label Studio with masks, as its ML backend',
+    ),
     'masks': ('masks.py', 'write a mask for every point of your own images, without training'),
     'predict': (
         'predict.py',

@@ -57,6 +57,7 @@ def run(capsys, *argv):
         ('pseudo-labels', 'generate_pseudo_labels.py'),
         ('check', 'check_dataset.py'),
         ('annotate', 'annotate.py'),
+        ('label-studio', 'label_studio_backend.py'),
         ('masks', 'masks.py'),
         ('predict', 'predict.py'),
         ('report', 'report.py'),

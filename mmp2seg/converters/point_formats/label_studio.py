@@ -131,7 +131,7 @@ def read(
         with collected(problems, skip=skip_refused):
             name = name if names is None else names.find(name, where=task.where)
             regions = _choose(task, annotation)
-            size = _size(regions)
+            size = stated_size(regions)
             if size is None:
                 size = size_from_file(name, image_dir=image_dir, where=task.where)
             options = dict(other_shapes=other_shapes, skip_refused=skip_refused)
@@ -252,13 +252,21 @@ def _full_task(entry: dict, *, where: str, image_key: str | None) -> Task:
         if annotation.get('was_cancelled') or annotation.get('skipped'):
             left_out.append(f'{place}: cancelled')
             continue
-        regions = [_region(result, f'{place}.result[{i}]') for i, result in enumerate(results)]
+        regions = [read_region(result, f'{place}.result[{i}]') for i, result in enumerate(results)]
         kept.append([region for region in regions if region is not None])
     return Task(_image_of(data, where=where, image_key=image_key), kept, left_out, where)
 
 
-def _region(result: object, where: str) -> Region | None:
-    """Return the region of a result, or None if it describes the whole image."""
+def read_region(result: object, where: str) -> Region | None:
+    """Return the region of a result, or None if it describes the whole image.
+
+    Args:
+        result: an entry of a ``result`` list.
+        where: file and place, for messages.
+
+    Raises:
+        ValueError: it is not an object with a ``type`` and a ``value``.
+    """
     if not isinstance(result, dict) or not isinstance(result.get('type'), str):
         raise ValueError(f"{where}: expected an object with a 'type', got {result!r:.60}")
     value = result.get('value')
@@ -319,7 +327,7 @@ def _choose(task: Task, annotation: str) -> Sequence[Region]:
     return task.annotations[-1 if annotation == 'last' else 0]
 
 
-def _size(regions: Sequence[Region]) -> tuple[int, int] | None:
+def stated_size(regions: Sequence[Region]) -> tuple[int, int] | None:
     """Return the image size ``(H, W)`` that the regions state, or None if no region states one.
 
     Raises:
@@ -353,11 +361,7 @@ def _read_image(
     points, left_out = [], list(task.left_out)
     for region in regions:
         with collected(left_out, skip=skip_refused):
-            if region.rotation:
-                raise ValueError(
-                    f'{region.where}: expected an image without rotation, got image_rotation '
-                    f'{region.rotation!r}'
-                )
+            require_upright(region)
             centered = _CENTERED[1:] if region.value.get('rotation') else _CENTERED
             if region.kind != _POINT and not takes_center(
                 region.kind,
@@ -368,10 +372,32 @@ def _read_image(
             ):
                 left_out.append(f'{region.where}: a {region.kind}')
                 continue
-            x, y = _per_cent(region)
-            label = _label(region)
-            points.append(SourcePoint(x / 100 * width, y / 100 * height, label, region.where))
+            x, y = region_point(region, height, width)
+            points.append(SourcePoint(x, y, region_label(region), region.where))
     return SourceImage(name, height, width, points, task.where, left_out)
+
+
+def require_upright(region: Region) -> None:
+    """Check that the user has not rotated the image.
+
+    Raises:
+        ValueError: it is rotated.
+    """
+    if region.rotation:
+        raise ValueError(
+            f'{region.where}: expected an image without rotation, got image_rotation '
+            f'{region.rotation!r}'
+        )
+
+
+def region_point(region: Region, height: int, width: int) -> tuple[float, float]:
+    """Return a point, or the centre of a rectangle or ellipse, as ``(x, y)`` in pixels.
+
+    Raises:
+        ValueError: the region has no two numbers.
+    """
+    x, y = _per_cent(region)
+    return x / 100 * width, y / 100 * height
 
 
 def _per_cent(region: Region) -> tuple[float, float]:
@@ -387,7 +413,12 @@ def _per_cent(region: Region) -> tuple[float, float]:
     return x, y
 
 
-def _label(region: Region) -> str:
+def region_label(region: Region) -> str:
+    """Return the class of a region.
+
+    Raises:
+        ValueError: it has none or several.
+    """
     labels = region.value.get(region.kind)
     if not isinstance(labels, list) or len(labels) != 1 or not isinstance(labels[0], str):
         raise ValueError(

@@ -1,0 +1,1 @@
+"""A Label Studio ML backend that answers keypoints with masks."""
