@@ -36,7 +36,7 @@ def test_mistakes_are_named(capsys, monkeypatch, tmp_path):
     message = fail(capsys)
     assert message.startswith(
         'label_studio_backend.py: error: the Label Studio backend needs the package '
-        "label-studio-sdk: pip install 'mmp2seg[label-studio]'"
+        "label-studio-sdk: pip install 'label-studio-sdk>="
     )
     assert '\n' not in message
     monkeypatch.setattr('mmp2seg.label_studio.sdk.require_sdk', lambda: None)
