@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from mmp2seg.datasets.coco_content import BACKGROUND
+from mmp2seg.napari_plugin.points_file import save_points
 from mmp2seg.napari_plugin.segmentation import (
     ModelChoice,
     PointMaskModel,
@@ -114,6 +116,9 @@ class P2SegWidget(QWidget):
         self.run_button.clicked.connect(self.run)
         self.cancel_button = QPushButton('Cancel')
         self.cancel_button.clicked.connect(self.cancel)
+        self.save_button = QPushButton('Save points …')
+        self.save_button.setToolTip('into a point json, which the commands of mmp2seg read')
+        self.save_button.clicked.connect(self._ask_where_to_save)
         self.progress = QProgressBar()
         self.message = QLabel()
         self.message.setWordWrap(True)
@@ -138,6 +143,7 @@ class P2SegWidget(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button)
         buttons.addWidget(self.cancel_button)
+        buttons.addWidget(self.save_button)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addLayout(buttons)
@@ -191,14 +197,54 @@ class P2SegWidget(QWidget):
         self.cancel()
         super().closeEvent(event)
 
+    def save(self, path: str | Path) -> None:
+        """Write the points of an image file to a point json; an error is shown.
+
+        See :func:`mmp2seg.napari_plugin.points_file.save_points`.
+        """
+        try:
+            image, points = self._layers()
+            if image.ndim != 2 or image.source.path is None:
+                raise ValueError(
+                    f'expected a 2D image that was opened from a file, got the layer {image.name}'
+                )
+            (one,) = self._slices(image, points)
+            saved = save_points(path, image.source.path, one, size=_shape(image))
+        except (OSError, ValueError) as error:
+            self._fail(error)
+            return
+        self.message.setText(f'{len(saved.points)} points saved to {path}')
+
     def _new_job(self) -> _Job:
+        image, points = self._layers()
+        limits = None if image.rgb else tuple(image.contrast_limits)
+        device = self.device.currentText()
+        return _Job(
+            image,
+            points,
+            self._slices(image, points),
+            SliceImages(_full(image), image.rgb, limits),
+            ModelChoice(
+                self.config.text().strip(),
+                self.checkpoint.text().strip() or None,
+                None if device == 'auto' else device,
+            ),
+            self.object_size.value() or None,
+            self.with_classes.isChecked(),
+        )
+
+    def _layers(self) -> tuple[Image, Points]:
+        """Return the chosen layers.
+
+        Raises:
+            ValueError: there are none, or they do not fit.
+        """
         image, points = self._chosen(self.image, Image), self._chosen(self.points, Points)
         if image is None or points is None:
             raise ValueError('expected an Image layer and a Points layer, choose them first')
-        num_axes = image.ndim
-        if points.ndim > num_axes:
+        if points.ndim > image.ndim:
             raise ValueError(
-                f'expected points of at most {num_axes} axes, as {image.name} has, got '
+                f'expected points of at most {image.ndim} axes, as {image.name} has, got '
                 f'{points.ndim} in {points.name}'
             )
         displayed = tuple(self._viewer.dims.displayed)
@@ -207,10 +253,17 @@ class P2SegWidget(QWidget):
                 'expected the last two axes to be displayed, as rows and columns: switch off the '
                 f'3D view and roll the axes back, got the axes {displayed}'
             )
+        return image, points
+
+    def _slices(self, image: Image, points: Points) -> list[SlicePoints]:
+        """Return the points that are shown, by slice of the image.
+
+        Raises:
+            ValueError: there are none, or one has no class.
+        """
         rows = np.flatnonzero(points.shown)
         if not len(rows):
             raise ValueError(f'expected points in {points.name}, got none that are shown')
-        data = image.data[0] if image.multiscale else image.data
         current = np.floor(_to_data(image, self._viewer.dims.point)[:-2] + 0.5).astype(int)
         slices = points_by_slice(
             [_to_data(image, points.data_to_world(points.data[row])) for row in rows],
@@ -222,21 +275,7 @@ class P2SegWidget(QWidget):
         )
         if not slices:
             raise ValueError(f'expected points of {points.name} in the current slice, got none')
-        limits = None if image.rgb else tuple(image.contrast_limits)
-        device = self.device.currentText()
-        return _Job(
-            image,
-            points,
-            slices,
-            SliceImages(data, image.rgb, limits),
-            ModelChoice(
-                self.config.text().strip(),
-                self.checkpoint.text().strip() or None,
-                None if device == 'auto' else device,
-            ),
-            self.object_size.value() or None,
-            self.with_classes.isChecked(),
-        )
+        return slices
 
     def _classes(self, points: Points, rows: npt.NDArray[np.int64]) -> tuple[str, ...]:
         column = self.class_column.currentText()
@@ -338,6 +377,17 @@ class P2SegWidget(QWidget):
         if path:
             self.checkpoint.setText(path)
 
+    def _ask_where_to_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self,
+            'Point json: other images in it stay',
+            'points.json',
+            '*.json',
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if path:
+            self.save(path)
+
     def _chosen(self, field: QComboBox, kind: type[Layer]) -> Any:
         layer = field.currentData()
         return layer if isinstance(layer, kind) and layer in self._viewer.layers else None
@@ -378,10 +428,15 @@ def _place(field: QComboBox, layer: Layer | None) -> int:
     return next((k for k in range(field.count()) if field.itemData(k) is layer), -1)
 
 
+def _full(image: Image) -> Any:
+    """Return the array of an image; of a pyramid, that of the full resolution."""
+    return image.data[0] if image.multiscale else image.data
+
+
 def _shape(image: Image) -> tuple[int, ...]:
-    """Return the size of an image at its full resolution, without colours."""
-    data = image.data[0] if image.multiscale else image.data
-    return tuple(data.shape[:-1] if image.rgb else data.shape)
+    """Return the size of this array without colours."""
+    shape = _full(image).shape
+    return tuple(shape[:-1] if image.rgb else shape)
 
 
 def _to_data(image: Image, world: Sequence[float]) -> npt.NDArray[np.float64]:

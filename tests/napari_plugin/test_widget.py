@@ -1,3 +1,4 @@
+import json
 import os
 from importlib import metadata
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 pytest.importorskip('napari', reason='napari is not installed')
 os.environ.setdefault('QT_QPA_PLATFORM', 'offscreen')  # before Qt is started
 
+import cv2
 import pandas
 from napari.components import ViewerModel
+from napari.layers._source import layer_source
 from qtpy.QtWidgets import QApplication
 
 import mmp2seg
@@ -230,6 +233,29 @@ def test_layers_are_listed_by_kind_and_name(viewer, widget):
     assert widget.image.itemText(0) == 'c'
     viewer.layers.remove(image)
     assert widget.image.count() == 1 and widget.image.currentText() == 'b'
+
+
+def test_points_are_saved_for_the_commands(viewer, widget, tmp_path, messages):
+    path = tmp_path / 'cells.png'
+    cv2.imwrite(str(path), np.zeros((20, 30), np.uint8))
+    with layer_source(path=str(path)):
+        viewer.add_image(np.zeros((20, 30), np.uint8))
+    points = viewer.add_points([[5, 6]], features=dict(kind=['dog']))
+    widget.class_column.setCurrentIndex(1)
+    widget.save(tmp_path / 'points.json')
+    assert widget.message.text() == f'1 points saved to {tmp_path / "points.json"}'
+    content = json.loads((tmp_path / 'points.json').read_text())
+    assert content['images'] == [dict(id=1, file_name='cells.png', height=20, width=30)]
+    assert content['annotations'] == [dict(id=1, image_id=1, category_id=1, point=[6.5, 5.5])]
+    points.data = [[50, 6]]
+    widget.save(tmp_path / 'points.json')
+    assert len(messages) == 1 and 'cells.png' in messages[0]  # outside of the image
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((20, 30), np.uint8), name='array')
+    viewer.add_points([[5, 6]])
+    widget.save(tmp_path / 'points.json')
+    assert messages[1:] == ['expected a 2D image that was opened from a file, got the layer array']
+    assert json.loads((tmp_path / 'points.json').read_text()) == content
 
 
 @pytest.mark.parametrize(
