@@ -98,7 +98,7 @@ class MaskWorker:
             predict = self._load()
         except Exception as error:  # of the config, the checkpoint, a missing package, ...
             with self._changed:
-                self._failure = _message(error)
+                self._failure = message_of(error)
                 self._changed.notify_all()
             print(f'no masks: {self._failure}', file=sys.stderr)
             return
@@ -115,7 +115,7 @@ class MaskWorker:
             try:
                 result = dict(status='ready', **predict(name, points.points))
             except Exception as error:  # one image must not end the masks of the others
-                result = dict(status='error', message=_message(error))
+                result = dict(status='error', message=message_of(error))
             with self._changed:
                 self._running = None
                 self._results.pop(name, None)
@@ -125,7 +125,7 @@ class MaskWorker:
                 self._changed.notify_all()
 
 
-def _message(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return the text of an error of a user; others are also printed with their traceback."""
     if isinstance(error, ValueError | OSError) or type(error).__name__ == 'CommandError':
         return str(error)

@@ -53,9 +53,16 @@ def points_by_slice(
         list: the slices with points, in the order of their indices.
 
     Raises:
-        ValueError: a point is in no slice.
+        ValueError: a point is in no slice, or its row or column is not finite.
     """
     values = np.asarray(positions, np.float64).reshape(len(rows), len(shape))
+    broken = np.flatnonzero(~np.isfinite(values[:, -2:]).all(1))
+    if len(broken):
+        row, column = values[broken[0], -2:]
+        raise ValueError(
+            f'expected points with finite rows and columns, got ({row:g}, {column:g}) of point '
+            f'{rows[broken[0]]}'
+        )
     leading = np.where(np.isnan(values[:, :-2]), np.array(current, float), values[:, :-2])
     indices = np.floor(leading + 0.5).astype(np.int64)
     groups: dict[tuple[int, ...], list[int]] = {}

@@ -27,6 +27,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from mmp2seg.annotation.mask_worker import message_of
 from mmp2seg.datasets.coco_content import BACKGROUND
 from mmp2seg.napari_plugin.points_file import save_points
 from mmp2seg.napari_plugin.segmentation import (
@@ -42,6 +43,8 @@ from mmp2seg.napari_plugin.slices import SlicePoints, class_names_of, points_by_
 _CONFIG = 'point_segmenter/efficientnet-lite0'
 _ONE_CLASS = '(one class for all)'
 _CURRENT, _ALL = 'current slice', 'all slices with points'
+# What places a layer in the world.
+_PLACEMENT = ('scale', 'translate', 'rotate', 'shear', 'affine')
 # Key of a layer's metadata: what this widget made, and of which Points layer.
 _MADE_BY = 'mmp2seg'
 # Messages that the widget shows; the rest is in the features of the Labels layer.
@@ -77,8 +80,8 @@ class P2SegWidget(QWidget):
     """Masks of the points of a layer, as labels ``n + 1`` for point n.
 
     The work is done in a thread. Its slices are shown one by one; *Cancel* ends it after the slice
-    that it is at. A further run with the same layers replaces what this widget has made before, in
-    the slices that it looks at.
+    that it is at, whose masks are discarded. A further run with the same layers replaces what this
+    widget has made before, in the slices that it looks at.
 
     Args:
         viewer: napari's viewer, or its model.
@@ -90,8 +93,9 @@ class P2SegWidget(QWidget):
         self._model = PointMaskModel()
         self._worker: GeneratorWorker | None = None
         self._outcomes: list[PointOutcome] = []
+        self._is_cancelled = False
         self._job: _Job | None = None
-        self._error: Exception | None = None
+        self._failure: str | None = None
 
         self.image = QComboBox()
         self.points = QComboBox()
@@ -167,7 +171,7 @@ class P2SegWidget(QWidget):
         except ValueError as error:
             self._fail(error)
             return
-        self._outcomes, self._error = [], None
+        self._outcomes, self._failure, self._is_cancelled = [], None, False
         self.progress.setRange(0, len(self._job.slices))
         self.progress.setValue(0)
         self.message.setText('loading the model …')
@@ -187,8 +191,9 @@ class P2SegWidget(QWidget):
         worker.start()
 
     def cancel(self) -> None:
-        """End the run after the slice that it is at; finished slices stay."""
+        """End the run after the slice that it is at, and discard it; finished slices stay."""
         if self._worker is not None:
+            self._is_cancelled = True
             self.message.setText('ending after this slice …')
             self._worker.quit()
 
@@ -289,23 +294,27 @@ class P2SegWidget(QWidget):
     def _take(self, result: SliceResult) -> None:
         """Show the masks of a slice."""
         assert self._job is not None
+        if self._is_cancelled:
+            return
         self._outcomes += result.outcomes
         self.progress.setValue(self.progress.value() + 1)
-        self._write(self._job, 'masks', result.index, result.instances)
+        self._write(self._job, 'masks', result, result.instances)
         if self._job.with_classes:
             classes = class_map(result.instances, self._job.class_of_row)
-            self._write(self._job, 'classes', result.index, classes)
+            self._write(self._job, 'classes', result, classes)
         self.message.setText(f'{self.progress.value()} of {self.progress.maximum()} slices')
 
     def _write(
-        self, job: _Job, kind: str, index: tuple[int, ...], values: npt.NDArray[np.int32]
+        self, job: _Job, kind: str, result: SliceResult, values: npt.NDArray[np.int32]
     ) -> None:
         layer = self._made(job, kind)
         if layer is None:
             layer = self._new_layer(job, kind)
-        layer.data[index] = values
+        layer.data[result.index] = values
+        for name in _PLACEMENT:  # the image may have been moved since the last run
+            setattr(layer, name, getattr(job.image, name))
         if kind == 'masks':
-            layer.features = self._features(layer)
+            layer.features = _features(layer, result)
         layer.refresh()
 
     def _made(self, job: _Job, kind: str) -> Labels | None:
@@ -319,48 +328,30 @@ class P2SegWidget(QWidget):
         return None
 
     def _new_layer(self, job: _Job, kind: str) -> Labels:
-        image = job.image
-        return self._viewer.add_labels(
-            np.zeros(_shape(image), np.int32),
+        layers = self._viewer.layers
+        selected, active = set(layers.selection), layers.selection.active
+        layer = Labels(
+            np.zeros(_shape(job.image), np.int32),
             name=f'{kind} of {job.points.name}',
-            scale=image.scale,
-            translate=image.translate,
-            rotate=image.rotate,
-            shear=image.shear,
-            affine=image.affine,
             metadata={_MADE_BY: _mark(job, kind)},
         )
-
-    def _features(self, layer: Labels) -> pandas.DataFrame:
-        """Return the table of the layer: a row for each label, and for each point without one."""
-        new = pandas.DataFrame(
-            [
-                dict(
-                    index=outcome.row + 1,
-                    point=outcome.row,
-                    class_name=outcome.class_name,
-                    score=np.nan if outcome.score is None else outcome.score,
-                    message=outcome.message,
-                )
-                for outcome in self._outcomes
-            ]
-        )
-        if 'point' not in layer.features or not len(new):
-            return new
-        old = layer.features
-        kept = old[~old['point'].isin(new['point'])]
-        return pandas.concat([kept, new] if len(kept) else [new], ignore_index=True)
+        # below the points, which stay selected: the next click adds a point
+        layers.insert(layers.index(job.points) if job.points in layers else len(layers), layer)
+        if selected:
+            layers.selection = selected
+            layers.selection.active = active
+        return layer
 
     def _fail(self, error: Exception) -> None:
-        self._error = error
-        self.message.setText(str(error))
-        show_error(str(error))
+        self._failure = message_of(error)
+        self.message.setText(self._failure)
+        show_error(self._failure)
 
     def _finish(self) -> None:
         self._worker = None
         self._show_state()
         done, wanted = self.progress.value(), self.progress.maximum()
-        lines = [] if self._error is None else [str(self._error)]
+        lines = [] if self._failure is None else [self._failure]
         if done < wanted:
             lines.append(f'ended after {done} of {wanted} slices')
         without = [outcome for outcome in self._outcomes if outcome.score is None]
@@ -446,6 +437,25 @@ def _to_data(image: Image, world: Sequence[float]) -> npt.NDArray[np.float64]:
     position = np.array(image.world_to_data([0.0] * missing + list(world)), np.float64)
     position[:missing] = np.nan
     return position[-num_axes:]
+
+
+def _features(layer: Labels, result: SliceResult) -> pandas.DataFrame:
+    """Return the table of a layer, with the rows of a slice replaced by those of its new result.
+
+    It has a row for each label, and for each point without one. Rows of points that are gone go
+    with the others of their slice.
+    """
+    place = ', '.join(map(str, result.index))
+    new = pandas.DataFrame(
+        [
+            (one.row + 1, one.row, place, one.class_name, one.score, one.message)
+            for one in result.outcomes
+        ],
+        columns=['index', 'point', 'slice', 'class_name', 'score', 'message'],
+    ).astype({'score': float})
+    old = layer.features
+    parts = [old[old['slice'] != place], new] if 'slice' in old else [new]
+    return pandas.concat([part for part in parts if len(part)] or [new], ignore_index=True)
 
 
 def _mark(job: _Job, kind: str) -> dict[str, str]:

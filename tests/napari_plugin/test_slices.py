@@ -53,6 +53,12 @@ def test_a_point_in_no_slice_is_an_error(place):
         split([[0, 1, 1], [place, 5, 6]], (3, 20, 30), current=(1,))
 
 
+@pytest.mark.parametrize('place', [(np.nan, 3), (5, np.inf)])
+def test_a_point_without_a_place_is_an_error(place):
+    with pytest.raises(ValueError, match=r'finite rows and columns, got .* of point 11$'):
+        split([[1, 1], place], (20, 30))
+
+
 def test_names_of_classes():
     values = ['cell', ' dirt ', 3, 2.0, 2.5, np.int64(7), np.str_('x')]
     names = class_names_of(values, range(len(values)))

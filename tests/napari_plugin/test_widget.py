@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 from importlib import metadata
 from pathlib import Path
 
@@ -75,10 +76,11 @@ def widget(app, viewer, messages):
     made.close()
 
 
-def wait(widget):
+def wait(widget, *, until=lambda: False):
+    """Handle events until the run ends, or something else."""
     for _ in range(2000):
         QApplication.processEvents()
-        if widget._worker is None:
+        if widget._worker is None or until():
             return
         QApplication.instance().thread().msleep(5)
     raise TimeoutError('the run did not end')
@@ -143,6 +145,64 @@ def test_a_second_run_replaces_what_the_first_made(viewer, widget):
     assert made.features['point'].tolist() == [0, 1]
 
 
+def test_the_table_forgets_points_that_are_gone(viewer, widget):
+    viewer.add_image(np.zeros((3, 20, 30), np.uint8), name='stack')
+    points = viewer.add_points([[0, 5, 5], [2, 5, 5], [2, 14, 20], [2, 5, 20]], name='p')
+    widget.slices.setCurrentText('all slices with points')
+    run(widget)
+    points.data = points.data[:2]
+    run(widget)
+    table = viewer.layers['masks of p'].features
+    assert table[['point', 'slice', 'class_name']].to_numpy().tolist() == [
+        [0, '0', 'object'],
+        [1, '2', 'object'],
+    ]
+
+
+def test_the_points_stay_above_the_masks_and_selected(viewer, widget):
+    image = viewer.add_image(np.zeros((20, 30), np.uint8), name='cells')
+    points = viewer.add_points([[5, 5]], name='p')
+    viewer.add_points([[5, 5]], name='q')
+    widget.points.setCurrentText('p')
+    viewer.layers.selection = {points}
+    run(widget)
+    assert [layer.name for layer in viewer.layers] == ['cells', 'masks of p', 'p', 'q']
+    assert viewer.layers.selection == {points} and viewer.layers.selection.active is points
+    assert widget.image.currentData() is image and widget.points.currentData() is points
+
+
+def test_the_masks_follow_an_image_that_was_moved(viewer, widget):
+    image = viewer.add_image(np.zeros((20, 30), np.uint8))
+    viewer.add_points([[5, 5]], name='p')
+    run(widget)
+    image.translate, image.scale, image.rotate = (3, 4), (0.5, 2), 30
+    run(widget)
+    made = viewer.layers['masks of p']
+    for pixel in ((0, 0), (7, 11)):
+        assert made.data_to_world(pixel) == pytest.approx(image.data_to_world(pixel))
+
+
+@pytest.mark.parametrize(
+    'placement',
+    [
+        dict(translate=(-5, 7.25)),
+        dict(rotate=30, scale=(2, 2)),
+        dict(affine=np.array([[1, 0.2, 3], [0, 1.5, -2], [0, 0, 1]])),
+    ],
+    ids=lambda placement: next(iter(placement)),
+)
+def test_points_come_back_to_their_pixel(viewer, widget, placement):
+    image = viewer.add_image(np.zeros((20, 30), np.uint8), **placement)
+    pixels = [(0, 0), (19, 29), (0, 29), (7, 11)]
+    world = np.array([image.data_to_world(pixel) for pixel in pixels])
+    viewer.add_points(world / [2, 0.5], scale=(2, 0.5), name='p')
+    found = []
+    widget._model.on_slice = lambda one: found.extend(one.points_xy.tolist())
+    run(widget)
+    expected = [[column + 0.5, row + 0.5] for row, column in pixels]
+    assert np.allclose(found, expected, atol=1e-4)
+
+
 def test_slices_of_a_stack(viewer, widget):
     viewer.add_image(np.zeros((4, 20, 30), np.uint8), name='stack')
     viewer.add_points([[0, 5, 5], [2, 5, 5], [2, 14, 20]], name='p')
@@ -187,13 +247,39 @@ def test_cancel_keeps_the_finished_slices(viewer, widget):
     viewer.add_image(np.zeros((4, 20, 30), np.uint8), name='stack')
     viewer.add_points([[k, 5, 5] for k in range(4)], name='p')
     widget.slices.setCurrentText('all slices with points')
-    # from the thread: the user's click comes while the second slice is at work
-    widget._model.on_slice = lambda one: one.index == (1,) and widget._worker.quit()
-    run(widget)
+    shown, cancelled = threading.Event(), threading.Event()
+    viewer.layers.events.inserted.connect(lambda event: shown.set())  # the first slice is there
+
+    def wait_for_the_click(one):
+        if one.index == (1,):
+            shown.wait(10)
+            cancelled.wait(10)
+
+    widget._model.on_slice = wait_for_the_click
+    widget.run()
+    wait(widget, until=shown.is_set)
+    widget.cancel()
+    cancelled.set()
+    wait(widget)
     made = viewer.layers['masks of p'].data
-    assert [int(one.max()) for one in made] == [1, 2, 0, 0]
-    assert widget.message.text().splitlines()[0] == 'ended after 2 of 4 slices'
+    assert [int(one.max()) for one in made] == [1, 0, 0, 0]
+    assert widget.message.text().splitlines()[0] == 'ended after 1 of 4 slices'
     assert widget.run_button.isEnabled()
+    widget._model.on_slice = lambda one: None
+    run(widget)  # a cancelled run does not spoil the next one
+    assert [int(one.max()) for one in made] == [1, 2, 3, 4]
+
+
+def test_a_cancelled_image_keeps_its_labels(viewer, widget):
+    viewer.add_image(np.zeros((20, 30), np.uint8))
+    points = viewer.add_points([[5, 5]], name='p')
+    run(widget)
+    points.data = [[14, 20]]
+    widget.run()
+    widget.cancel()
+    wait(widget)
+    made = viewer.layers['masks of p'].data
+    assert made[5, 5] == 1 and made[14, 20] == 0
 
 
 def test_an_error_of_the_model_is_shown_and_the_next_run_works(viewer, widget, messages):
@@ -210,6 +296,20 @@ def test_an_error_of_the_model_is_shown_and_the_next_run_works(viewer, widget, m
     widget._model.on_slice = lambda one: None
     run(widget)
     assert viewer.layers['masks of p'].data[5, 5] == 1
+
+
+def test_an_unexpected_error_has_its_type(viewer, widget, messages, capsys):
+    viewer.add_image(np.zeros((20, 30), np.uint8))
+    viewer.add_points([[5, 5]], name='p')
+
+    def fail(one):
+        raise KeyError('x')
+
+    widget._model.on_slice = fail
+    run(widget)
+    assert messages == ["KeyError: 'x'"]
+    assert widget.message.text().splitlines()[0] == "KeyError: 'x'"
+    assert 'Traceback' in capsys.readouterr().err
 
 
 def test_the_layers_can_go_while_it_runs(viewer, widget):
