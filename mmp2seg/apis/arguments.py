@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from mmp2seg.apis.command_errors import bug_line, error_line, is_expected
+from mmp2seg.apis.command_errors import bug_line, error_line, is_expected, is_of_interrupt
 from mmp2seg.files.folders import require_writable
 from mmp2seg.files.weights_only import weights_only
 
@@ -68,7 +68,9 @@ def run_command(
             _print_traceback()
         except Exception as error:
             status = error_status
-            if not _is_of_closed_output(error):
+            if is_of_interrupt(error):
+                status, message = _INTERRUPTED, f'{_tool()}: interrupted'
+            elif not _is_of_closed_output(error):
                 message = f'{_tool()}: error: {_describe(error, mistakes)}'
             _print_traceback()
     if message and status == 1:

@@ -75,6 +75,20 @@ def is_expected(error: BaseException) -> bool:
     )
 
 
+def is_of_interrupt(error: BaseException) -> bool:
+    """Return whether an error was raised while Ctrl-C was handled.
+
+    Code that catches everything makes another error of it, such as mmengine's ``pretty_text``,
+    which each checkpoint has.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, KeyboardInterrupt):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
+
+
 def bug_line(error: BaseException) -> str:
     """Return an error in one line, with its type and where it was raised, shortened if long."""
     text = ' '.join(error_line(error).split())

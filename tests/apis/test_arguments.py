@@ -117,10 +117,19 @@ def test_debug_shows_the_traceback_of_any_error_here_and_in_children(monkeypatch
     assert capsys.readouterr().err == ''
 
 
-def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys):
-    def main(argv):
-        raise KeyboardInterrupt
+def interrupted(argv):
+    raise KeyboardInterrupt
 
+
+def interrupted_in_code_that_catches_all(argv):
+    try:
+        interrupted(argv)
+    except BaseException:  # as mmengine's pretty_text does
+        raise SyntaxError('failed to format the config file')  # noqa: B904
+
+
+@pytest.mark.parametrize('main', [interrupted, interrupted_in_code_that_catches_all])
+def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys, main):
     try:
         assert exit_of(main, monkeypatch) == 130
     except KeyboardInterrupt:  # which would end pytest

@@ -5,7 +5,7 @@ import pytest
 from torch._utils import ExceptionWrapper
 
 from mmp2seg.apis.arguments import at_least
-from mmp2seg.apis.command_errors import bug_line, error_line, is_expected
+from mmp2seg.apis.command_errors import bug_line, error_line, is_expected, is_of_interrupt
 from mmp2seg.files.folder_lock import FolderInUse
 from mmp2seg.files.image_folder import relative_stem
 from mmp2seg.files.text_reading import read_text
@@ -80,6 +80,14 @@ def test_errors_of_the_machine_and_our_own_types():
     assert is_expected(FolderInUse('work: another command is at work'))
     assert not is_expected(OSError('cannot identify the file'))
     assert not is_expected(AssertionError())
+
+
+def test_an_error_while_ctrl_c_is_handled_is_of_it():
+    outer, cause = ValueError(), ValueError()
+    outer.__cause__, cause.__context__ = cause, KeyboardInterrupt()
+    assert is_of_interrupt(outer) and is_of_interrupt(KeyboardInterrupt())
+    cause.__context__ = OSError()
+    assert not is_of_interrupt(outer)
 
 
 def test_messages_in_one_line():

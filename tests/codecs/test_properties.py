@@ -30,15 +30,16 @@ SCORERS = {
 
 
 def _without_ties(points, labels, height, width):
-    """Return the pixels that are clearly nearer to one point of each class than to the others."""
+    """Return the pixels that no two points of a class are equally near to.
+
+    All pairs count: the nearest point may have no region.
+    """
     clear = torch.ones(height, width, dtype=torch.bool)
     centers = pixel_centers(height, width).double()
     for label in labels.unique():
         of_class = points[labels == label].double()
         distance = (centers - of_class[..., None, None]).square().sum(1)
-        if len(of_class) > 1:
-            two = distance.topk(2, dim=0, largest=False).values
-            clear &= two[1] - two[0] > 1e-3
+        clear &= (distance.sort(0).values.diff(dim=0) > 1e-3).all(0)
     return clear
 
 

@@ -170,7 +170,8 @@ torch.cuda.set_device = lambda device: None
 dist.init_dist('slurm', backend='gloo')
 ranks = torch.tensor([float(dist.get_rank())])
 dist.all_reduce(ranks)
-print(dist.get_rank(), dist.get_world_size(), ranks.item(), os.environ['LOCAL_RANK'], flush=True)
+line = f"{dist.get_rank()} {dist.get_world_size()} {ranks.item()} {os.environ['LOCAL_RANK']}\\n"
+os.write(1, line.encode())  # at once: four processes write to one pipe
 torch.distributed.destroy_process_group()
 """
 

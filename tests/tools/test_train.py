@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 import shutil
@@ -250,13 +251,20 @@ def test_ctrl_c_of_a_terminal_is_one_line(toy_project):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a test run in the background of a shell ignores SIGINT, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while not toy_project.work_dir.joinpath('iter_3.pth').is_file():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.stderr.read() == 'train.py: interrupted\n'
-    assert process.wait() == 130
+    try:
+        while not toy_project.work_dir.joinpath('iter_3.pth').is_file():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert errors == 'train.py: interrupted\n'
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize(
