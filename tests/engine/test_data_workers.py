@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mmp2seg.engine.data_workers import init_worker
+from mmp2seg.engine.data_workers import init_worker, report_in_worker
 from mmp2seg.registry import FUNCTIONS
 
 # A loader whose worker blocks, as the results do not fit into the pipe and nobody reads them.
@@ -76,6 +76,24 @@ def test_workers_have_different_seeds():
         float(value) for value in DataLoader(Numbers(), num_workers=2, worker_init_fn=init_worker)
     ]
     assert len(set(numbers)) == 2
+
+
+class Hooks(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return sys.excepthook.__name__
+
+
+def test_a_worker_whose_training_has_gone_prints_no_traceback(capsys):
+    loader = DataLoader(Hooks(), num_workers=1, worker_init_fn=init_worker, collate_fn=list)
+    assert list(loader) == [['report_in_worker']]
+    for error in (EOFError(), ConnectionResetError(104, 'reset')):
+        report_in_worker(type(error), error, None)
+    assert capsys.readouterr().err == ''
+    report_in_worker(ValueError, ValueError('a bug'), None)
+    assert capsys.readouterr().err == 'ValueError: a bug\n'
 
 
 def test_it_is_registered():
