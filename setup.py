@@ -133,6 +133,7 @@ def main() -> None:
             'napari': napari,
             'label-studio': label_studio,
             'tests': tests,
+            # without label-studio, which brings a second OpenCV, and napari, which brings Qt
             'all': runtime + mim + pretrained + sam + tests,
         },
         entry_points={

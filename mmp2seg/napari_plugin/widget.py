@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from mmp2seg.annotation.mask_worker import message_of
+from mmp2seg.annotation.point_store import FileChangedError
 from mmp2seg.datasets.coco_content import BACKGROUND
 from mmp2seg.napari_plugin.points_file import save_points
 from mmp2seg.napari_plugin.segmentation import (
@@ -215,7 +216,7 @@ class P2SegWidget(QWidget):
                 )
             (one,) = self._slices(image, points)
             saved = save_points(path, image.source.path, one, size=_shape(image))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, FileChangedError) as error:
             self._fail(error)
             return
         self.message.setText(f'{len(saved.points)} points saved to {path}')
@@ -283,13 +284,13 @@ class P2SegWidget(QWidget):
         return slices
 
     def _classes(self, points: Points, rows: npt.NDArray[np.int64]) -> tuple[str, ...]:
-        column = self.class_column.currentText()
-        if self.class_column.currentIndex() <= 0:
+        column = self.class_column.currentIndex() - 1  # the first entry is one class for all
+        if column < 0:
             name = self.class_name.text().strip()
             if not name:
                 raise ValueError('expected a name of the class, got none')
             return (name,) * len(rows)
-        return class_names_of(points.features[column].iloc[rows].tolist(), rows.tolist())
+        return class_names_of(points.features.iloc[rows, column].tolist(), rows.tolist())
 
     def _take(self, result: SliceResult) -> None:
         """Show the masks of a slice."""

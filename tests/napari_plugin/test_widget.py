@@ -132,6 +132,14 @@ def test_classes_come_from_a_column_and_failures_are_shown(viewer, widget, messa
     assert messages == ['1 points without a mask: see the widget']
 
 
+def test_a_column_whose_name_is_a_number(viewer, widget):
+    viewer.add_image(np.zeros((20, 30), np.uint8))
+    viewer.add_points([[5, 5]], features=pandas.DataFrame({0: ['dog']}), name='p')
+    widget.class_column.setCurrentIndex(1)
+    run(widget)
+    assert viewer.layers['masks of p'].features['class_name'].tolist() == ['dog']
+
+
 def test_a_second_run_replaces_what_the_first_made(viewer, widget):
     viewer.add_image(np.zeros((20, 30), np.uint8))
     mine = viewer.add_labels(np.full((20, 30), 9), name='masks of p')
