@@ -1,8 +1,9 @@
 """Measure accuracy and speed of the fused affinity on a GPU, compared with the other paths."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -198,6 +199,61 @@ def dense_loss_and_grad(rows: Tensor, codes: Tensor, weights: Tensor) -> tuple[T
     loss = (parts + mixed * mixed_weight * affinity).sum(dim=(1, 2, 3))
     (grad,) = torch.autograd.grad(loss.sum(), rows)
     return loss.detach(), grad
+
+
+def blocks_errors(
+    sizes: tuple[int, ...], options: Mapping[str, Any], device: str = 'cuda'
+) -> dict[str, tuple[float, bool] | None]:
+    """Compute both kernels with a block size on a device, and compare with float64.
+
+    Args:
+        sizes: of :class:`mmp2seg.ops.affinity.fused.Blocks`.
+        options: of :func:`make_case`.
+        device: of both.
+
+    Returns:
+        dict: by kernel and dtype, the relative error and whether it is small enough; None if a
+        program of this size needs more than the device has.
+    """
+    blocks, case, found = Blocks(*sizes), make_case(**options), {}
+    for dtype, limit in GRAD_LIMITS.items():
+        exact = case.to('cpu', dtype, torch.float64).to(device, torch.float64, torch.float64)
+        expected = {
+            'loss and gradient': streamed.pair_loss_and_grad(
+                *exact.pair_arguments, needs_grad=True
+            )[1],
+            'propagation': streamed.propagate(
+                exact.rows, exact.values.double(), beta=2.0, threshold=0.0
+            ),
+        }
+        for what, call in fused_calls(case, dtype, device=device).items():
+            try:
+                result = call(blocks=blocks)
+            except Exception as error:
+                if type(error).__name__ != 'OutOfResources':  # of triton, which is optional
+                    raise
+                found[f'{what}, {dtype}'] = None
+                continue
+            value = result[1] if isinstance(result, tuple) else result
+            reference = expected[what]
+            assert reference is not None
+            error = relative_error(value, reference.cpu())
+            allowed = limit if what == 'loss and gradient' else VALUE_LIMIT
+            found[f'{what}, {dtype}'] = error, error <= allowed
+    return found
+
+
+def block_times(sizes: tuple[int, ...], options: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the median milliseconds of both kernels on CUDA, by kernel and dtype.
+
+    For the arguments see :func:`blocks_errors`.
+    """
+    case, found = make_case(**options), {}
+    for dtype in GRAD_LIMITS:
+        for what, call in fused_calls(case, dtype).items():
+            measured = measure(functools.partial(call, blocks=Blocks(*sizes)))
+            found[f'{what}, {dtype}'] = None if measured is None else measured[0]
+    return found
 
 
 def measure(call: Callable[[], object]) -> tuple[float, float] | None:

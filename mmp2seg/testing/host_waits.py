@@ -1,11 +1,11 @@
-"""Find, on a CPU, the operations for which the host would wait for a GPU.
+"""Find the operations for which the host waits for a GPU, or, on a CPU, would wait.
 
 A GPU works through a queue that the host fills. Where the host needs a value or a shape from the
-device, or copies its own numbers there, the queue runs empty. On a GPU,
-``torch.cuda.set_sync_debug_mode`` finds the same.
+device, or copies its own numbers there, the queue runs empty.
 """
 
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +79,30 @@ def host_waits() -> Iterator[list[str]]:
     methods = {name: listed(name, getattr(Tensor, name)) for name in _METHODS}
     with mock.patch.multiple(Tensor, **methods), _Recorder(found):
         yield found
+
+
+@contextmanager
+def device_waits() -> Iterator[list[str]]:
+    """Collect where the host waits for a GPU in the block, as :func:`host_waits` does on a CPU.
+
+    ``torch.cuda.set_sync_debug_mode`` finds them; copies of memory that is not pinned are among
+    them, calls of ``torch.cuda.synchronize`` are not.
+    """
+    found: list[str] = []
+
+    def note(message: Warning | str, *_: Any, **__: Any) -> None:
+        if 'synchronizing CUDA operation' in str(message):
+            found.append(_described('wait'))
+
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter('always')
+        warnings.showwarning = note
+        torch.cuda.set_sync_debug_mode('warn')
+        try:
+            yield found
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
 
 
 def _waits_to_index(args: tuple) -> bool:

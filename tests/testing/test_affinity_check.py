@@ -93,3 +93,32 @@ def test_blocks_that_are_chosen_are_candidates():
     candidates = affinity_check.candidate_blocks()
     assert set(fused.BLOCKS) < set(candidates)
     assert all(blocks.rows % blocks.cols == 0 for blocks in candidates)
+
+
+class OutOfResources(Exception):
+    """As triton's."""
+
+
+def test_a_block_size_is_compared_with_float64(monkeypatch, fused_in_torch):
+    asked = []
+
+    def with_blocks(call):
+        def called(*arguments, blocks, **options):
+            asked.append(tuple(blocks))
+            if arguments[0].dtype == torch.float16:
+                raise OutOfResources
+            return call(*arguments, **options)
+
+        return called
+
+    for name in ('pair_loss_and_grad', 'propagate'):
+        monkeypatch.setattr(fused, name, with_blocks(getattr(fused, name)))
+    options = dict(size=6, channels=8, maps=1, batch=1)
+    found = affinity_check.blocks_errors((16, 16, 4, 1), options, device='cpu')
+    assert set(asked) == {(16, 16, 4, 1)} and len(found) == len(asked) == 6
+    assert [one is None for one in found.values()] == [False, False, True, True, False, False]
+    assert all(error < 1e-6 and right for error, right in filter(None, found.values()))
+    fused_in_torch.update(grad_factor=1.1)
+    found = affinity_check.blocks_errors((16, 16, 4, 1), options, device='cpu')
+    assert found['loss and gradient, torch.float32'] == (pytest.approx(0.1, rel=1e-2), False)
+    assert found['propagation, torch.float32'][1]

@@ -1,8 +1,10 @@
+import warnings
+
 import pytest
 import torch
 
 from mmp2seg.ops.semantic_scores import image_values
-from mmp2seg.testing.host_waits import host_waits
+from mmp2seg.testing.host_waits import device_waits, host_waits
 
 
 def assign(values, place, value):
@@ -57,3 +59,15 @@ def test_the_place_in_the_package_is_named():
         image_values(torch.tensor(3)[None])
     assert len(found) == 1
     assert found[0].startswith('_unique2 (') and 'semantic_scores.py:' in found[0]
+
+
+def test_on_a_gpu_the_warnings_of_waits_are_collected(monkeypatch):
+    modes = []
+    monkeypatch.setattr(torch.cuda, 'get_sync_debug_mode', lambda: 0)
+    monkeypatch.setattr(torch.cuda, 'set_sync_debug_mode', modes.append)
+    with device_waits() as found:
+        for _ in range(2):  # the same place counts again
+            warnings.warn('called a synchronizing CUDA operation', stacklevel=1)
+        warnings.warn('something else', stacklevel=1)
+    assert found == ['wait (outside of mmp2seg)'] * 2
+    assert modes == ['warn', 0]

@@ -1,20 +1,22 @@
 """The parts of tools/analysis_tools/cuda_check.{py,sh} that need no CUDA device."""
 
-import json
 import os
 import runpy
 import subprocess
 import sys
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from mmp2seg.analysis.benchmarks import network
 from mmp2seg.ops.affinity import fused
-from mmp2seg.testing import affinity_check
+from mmp2seg.testing import affinity_check, host_waits
 from mmp2seg.testing.affinity_check import Finding
+from mmp2seg.testing.training_check import Group, Training, judge
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'cuda_check.py'
@@ -104,110 +106,92 @@ def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, m
     assert (tmp_path / 'cuda_check.md').read_text() == 'a machine\n'
 
 
-def write_scalars(folder, *losses):
-    folder.mkdir(parents=True)
-    lines = [
-        json.dumps({'lr': 1.0, 'loss': a + b, 'loss_a': a, 'loss_b': b, 'iter': index})
-        for index, (a, b) in enumerate(losses)
-    ]
-    (folder / 'scalars.json').write_text('\n'.join(lines) + '\n')
-
-
-def test_losses_of_the_last_run_are_compared(tool, tmp_path):
-    write_scalars(tmp_path / 'cpu' / '20261122_120000' / 'vis_data', (3.0, 1.0), (2.0, 2.0))
-    write_scalars(tmp_path / 'gpu' / '20261122_120000' / 'vis_data', (9.0, 9.0))
-    write_scalars(tmp_path / 'gpu' / '20261122_120100' / 'vis_data', (3.0, 1.0), (2.2, 1.9))
-    cpu, gpu = (tool.read_losses(tmp_path / name) for name in ('cpu', 'gpu'))
-    assert cpu[0] == {'loss': 4.0, 'loss_a': 3.0, 'loss_b': 1.0}
-    assert tool.largest_difference(gpu, cpu) == pytest.approx(0.2 / 4)
-    assert tool.largest_difference(cpu, cpu) == 0
-    for other in ([], cpu[:1], [{'loss': 4.0}, {'loss': 4.0}]):
-        assert torch.tensor(tool.largest_difference(other, cpu)).isnan()
-    assert torch.tensor(tool.largest_difference([], [])).isnan()
-    assert tool.read_losses(tmp_path / 'none') == []
-
-
-def test_trainings_are_judged(tool, tmp_path):
-    def run_of(*losses):
-        return [{'loss': loss, 'loss_a': loss} for loss in losses]
-
-    answers = {'CPU': run_of(4.0, 3.0), 'float32': run_of(4.0, float('nan'))}
-    answers |= {'float16': run_of(4.05, 9.0), 'bfloat16': run_of(4.5, 3.0)}
-    answers['float32, distributed'] = []
+def test_verdicts_become_a_table(tool, tmp_path):
+    losses = {'CPU': [{'loss': 4.0}], 'float32': [{'loss': 4.02}]}
+    group = Group('x/y.py', (Training('CPU', reference=None), Training('float32')))
     names = tool.check_training.__globals__
-    names['run_logged'] = lambda command, log: True
-    names['write_start'] = lambda config, file: None
-    names['train'] = lambda name, *arguments: answers[name]
-    report = tool.Report()
-    tool.check_training(tool.parse_args(['--work-dir', str(tmp_path)]), report)
-    failed = ('float32', 'bfloat16', 'float32, distributed')
-    assert report.failures == [f'training in {name}' for name in failed]
-    *_, float16, _, _ = report.parts[0].splitlines()
-    cells = [cell.strip() for cell in float16.split('|')[3:8]]
-    assert cells == ['9.0000', '2.0e+00', '1.2e-02', '2e-02', 'ok']
-
-
-def test_a_failed_command_shows_the_end_of_its_output(tool, tmp_path, capsys):
-    command = [sys.executable, '-c', 'print("oh no"); exit(3)']
-    assert not tool.run_logged(command, tmp_path / 'logs' / 'x.log')
-    printed = capsys.readouterr().out
-    assert printed.startswith('status 3: ') and printed.endswith('oh no\n')
-    assert tool.run_logged([sys.executable, '-c', ''], tmp_path / 'y.log')
-
-
-def test_the_commands_of_the_trainings_are_those_of_the_tools(tool, tmp_path):
-    commands = {}
-    names = tool.train.__globals__
-    names['run_logged'] = lambda command, log: commands.setdefault(log.stem, command) is None
-    args = tool.parse_args(['--iterations', '3'])
-    for name in ('CPU', *tool.TRAININGS):
-        tool.train(name, args, tmp_path / 'data', tmp_path / 'start.pth', tmp_path)
-    assert [Path(command[1]).name for command in commands.values()] == [
-        *['train.py'] * 4,
-        'dist_train.sh',
-    ]
-    for name, command in commands.items():
-        device = command[command.index('--device') + 1]
-        assert device == ('cpu' if name == 'CPU' else 'cuda')
-        assert ('--amp' in command) is (name in ('float16', 'bfloat16'))
-        assert 'train_cfg.max_iters=3' in command
-        assert f'load_from={tmp_path / "start.pth"}' in command
-    assert 'optim_wrapper.dtype=bfloat16' in commands['bfloat16']
-
-
-def test_blocks_are_timed_by_kernel_and_dtype(tool, monkeypatch):
-    seen = []
-    monkeypatch.setattr(affinity_check, 'measure', lambda call: call())
-    monkeypatch.setattr(
-        affinity_check,
-        'fused_calls',
-        lambda case, dtype: {'loss': lambda blocks: seen.append((dtype, blocks))},
+    names['GROUPS'] = (group,)
+    names['Runner'] = lambda *options: SimpleNamespace(
+        run=lambda groups: {one.config: judge(one, losses) for one in groups}
     )
     report = tool.Report()
-    tool.add_block_times(None, report, 'a case')
-    candidates = affinity_check.candidate_blocks()
-    assert len(seen) == 3 * len(candidates) and {blocks for _, blocks in seen} == set(candidates)
-    assert len(report.parts[0].splitlines()) == 2 + 2 + len(candidates)
+    tool.check_training(tool.parse_args(['--work-dir', str(tmp_path)]), report)
+    assert report.failures == []
+    *_, cpu, float32 = (
+        [cell.strip() for cell in line.split('|')[1:-1]] for line in report.parts[0].splitlines()
+    )
+    assert cpu == ['CPU', 'loss 4.0000', '4.0000', '', '', '', '', 'ok']
+    assert float32[3:] == ['CPU', '5.0e-03', '5.0e-03', '1.0e-02', 'ok']
+    losses['float32'] = []
+    tool.check_training(tool.parse_args(['--work-dir', str(tmp_path)]), report)
+    assert report.failures == ['training of x/y.py in float32']
 
 
-def test_blocks_that_break_cuda_are_named(tool, monkeypatch):
-    def measure(call):
-        raise RuntimeError('illegal access')
+def test_waits_are_counted_by_place(tool, monkeypatch):
+    @contextmanager
+    def device_waits():
+        found = []
+        waits.append(found)
+        yield found
 
-    monkeypatch.setattr(affinity_check, 'measure', measure)
-    calls = {'loss': lambda blocks: None}
-    monkeypatch.setattr(affinity_check, 'fused_calls', lambda case, dtype: calls)
-    first = ' '.join(map(str, affinity_check.candidate_blocks()[0]))
-    with pytest.raises(tool.CommandError, match=f'loss.*with the blocks {first}: illegal access'):
-        tool.add_block_times(None, tool.Report(), 'a case')
+    waits, steps = [], []
+    monkeypatch.setattr(host_waits, 'device_waits', device_waits)
+    monkeypatch.setattr(
+        network,
+        'make_training_step',
+        lambda options: (
+            lambda: (
+                steps.append(options['step']),
+                [found.append('wait (a.py:1)') for found in waits[-1:]],
+            )
+        ),
+    )
+    report = tool.Report()
+    tool.check_waits(tool.parse_args([]), report)
+    assert steps == [name for name in network.STEPS for _ in range(2)]
+    rows = report.parts[0].splitlines()[4:]
+    assert len(rows) == len(network.STEPS)
+    assert all(row.split('|')[2].strip() == 'wait (a.py:1)' for row in rows)
 
 
-def test_all_trainings_start_from_the_same_weights(tool, tmp_path):
-    config = ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py'
-    files = [tmp_path / name for name in ('one.pth', 'two.pth')]
-    for seed, file in enumerate(files):
-        torch.manual_seed(seed)
-        tool.write_start(config, file)
-    one, two = (torch.load(file)['state_dict'] for file in files)
-    assert len(one) > 50
-    assert all(torch.equal(one[key], two[key]) for key in one)
+def test_blocks_are_timed_in_processes_of_their_own(tool, monkeypatch):
+    candidates, asked = affinity_check.candidate_blocks(), []
+
+    def in_own_process(function, sizes, options):
+        asked.append((function, sizes))
+        return 'illegal access' if sizes == candidates[1] else {'loss': 1.5, 'propagation': None}
+
+    tool.add_block_times.__globals__['in_own_process'] = in_own_process
+    report = tool.Report()
+    tool.add_block_times(tool.parse_args([]), report, 'a case')
+    assert asked == [(affinity_check.block_times, tuple(blocks)) for blocks in candidates]
+    rows = [line.split('|')[1:-1] for line in report.parts[0].splitlines()[2:]]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert cells[0][1:] == ['loss', 'propagation'] and len(cells) == 2 + len(candidates)
+    assert cells[2][1:] == ['1.500', '-'] and cells[3][1:] == ['illegal access', '-']
+
+
+def test_blocks_in_use_must_be_right(tool):
+    used, candidates = fused.BLOCKS, affinity_check.candidate_blocks()
+    results = {tuple(one): {'loss': (1e-6, True), 'other': None} for one in candidates}
+    results[used[0]] = {'loss': (0.5, False)}
+    results[used[1]] = results[candidates[-1]] = 'illegal access'
+    check = tool.check_blocks
+    check.__globals__['in_own_process'] = lambda function, sizes, options: results[sizes]
+    report = tool.Report()
+    check(tool.parse_args([]), report)
+    assert report.failures == [f'blocks {" ".join(map(str, blocks))}' for blocks in used[:2]]
+    rows = [
+        [cell.strip() for cell in line.split('|')[1:-1]]
+        for line in report.parts[0].splitlines()[4:]
+    ]
+    assert rows[0][1:] == ['yes', '1 of 1 fit; loss: 5.0e-01', 'FAILED']
+    assert rows[1][1:] == ['yes', 'illegal access', 'FAILED']
+    assert rows[2][1:] == ['yes', '1 of 2 fit', 'ok']
+    assert rows[-1][1:] == ['no', 'illegal access', 'fails']
+
+
+def test_a_broken_process_leaves_its_error(tool):
+    assert tool.in_own_process(divmod, 7, 2) == (3, 1)
+    assert 'zero' in tool.in_own_process(divmod, 7, 0)
+    assert 'terminated' in tool.in_own_process(os._exit, 3)

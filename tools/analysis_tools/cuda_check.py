@@ -1,65 +1,55 @@
-"""Check what needs a CUDA device: the fused affinity, propagation, and training.
+"""Check what needs a CUDA device: the fused affinity, propagation, training, and waits of the host.
 
 Prints and writes tables: the error of the fused affinity against float64 on CPU; its time and
 memory compared with torch's streamed and dense versions; the affinities that propagate scores
-compared with CPU; the losses of short trainings on CUDA (float32, mixed precision, one distributed
-process) compared with CPU. Exit status: 1 if a check fails.
+compared with CPU; what the host waits for in a training step; the losses of short trainings of both
+stages on CUDA (float32, mixed precision, one distributed process, resumed) compared with CPU. With
+--blocks, also which tile sizes of the fused kernels run. Exit status: 1 if a check fails.
 """
 
 import argparse
+import collections
 import datetime
-import functools
-import json
-import math
-import socket
-import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
 from mmp2seg.analysis.tables import format_table
 from mmp2seg.apis.arguments import CommandError, at_least, make_parser, run_command
-from mmp2seg.experiments.commands import cfg_options, children_environment, tool_command
 from mmp2seg.files.atomic_write import write_text
+from mmp2seg.testing.training_check import GROUPS, Losses, Runner, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ROOT / 'tools'
-# Options of train.py, settings of the config, and the largest allowed relative difference of the
-# losses of the first iteration from those on CPU: convolutions run in tf32 by default, or in half
-# precision. Later iterations are shown but not checked: their targets are argmax and argmin of the
-# outputs of a nearly random network, so small differences grow.
-TRAININGS = {
-    'float32': (['--device', 'cuda'], {}, 0.01),
-    'float16': (['--device', 'cuda', '--amp'], {'optim_wrapper.dtype': 'float16'}, 0.02),
-    'bfloat16': (['--device', 'cuda', '--amp'], {'optim_wrapper.dtype': 'bfloat16'}, 0.02),
-    'float32, distributed': (['--device', 'cuda'], {}, 0.01),
-}
+CONFIG = ROOT / 'configs' / 'p2seg' / 'hrnet48_voc.py'
+PARTS = ('affinity', 'propagation', 'waits', 'training', 'blocks')
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/cuda_check'))
-    parser.add_argument(
-        '--only', choices=['affinity', 'propagation', 'training'], help='run one of the checks'
-    )
+    parser.add_argument('--only', choices=PARTS, nargs='+', help='run these checks')
     parser.add_argument('--size', type=int, default=104, help='side of the maps (default: 104)')
     parser.add_argument('--channels', type=int, default=256, help='channels (default: 256)')
     parser.add_argument('--maps', type=int, default=2, help='label maps per image (default: 2)')
     parser.add_argument('--batch', type=int, default=1, help='images (default: 1)')
     parser.add_argument('--tune', action='store_true', help='also time other block sizes')
     parser.add_argument(
-        '--config',
-        type=Path,
-        default=ROOT / 'configs' / 'p2seg' / 'tiny_shapes.py',
-        help='config to train (default: configs/p2seg/tiny_shapes.py)',
+        '--blocks', action='store_true', help='also run all block sizes, each in its own process'
     )
     parser.add_argument(
         '--iterations',
-        type=at_least(1),
+        type=at_least(2),
         default=4,
-        help='iterations of each training (default: 4)',
+        help='iterations of each training, an even number (default: 4)',
+    )
+    parser.add_argument(
+        '--jobs', type=at_least(1), default=4, help='trainings at the same time (default: 4)'
     )
     return parser.parse_args(argv)
 
@@ -113,7 +103,7 @@ def check_affinity(args: argparse.Namespace, report: Report) -> None:
             calls |= {f'{what}, fused, {dtype}': call for what, call in fused.items()}
         add_times(calls, report, title)
         if args.tune and share == 1:
-            add_block_times(case, report, title)
+            add_block_times(args, report, title)
             calls = affinity_check.variant_calls(case)
             add_times(calls, report, f'float32, variants: {title}')
 
@@ -145,28 +135,37 @@ def add_times(calls: dict, report: Report, title: str) -> None:
     report.add_table(f'Time and memory: {title}', ['a call on CUDA', 'ms', 'extra MB'], rows)
 
 
-def add_block_times(case, report: Report, title: str) -> None:
+def add_block_times(args: argparse.Namespace, report: Report, title: str) -> None:
     """Add a table of the milliseconds of both kernels by block size."""
     from mmp2seg.testing import affinity_check
 
-    calls = {
-        f'{what}, {dtype}': call
-        for dtype in affinity_check.GRAD_LIMITS
-        for what, call in affinity_check.fused_calls(case, dtype).items()
-    }
-    rows = []
+    rows, head = [], ['rows columns warps stages']
     for blocks in affinity_check.candidate_blocks():
-        sizes = ' '.join(map(str, blocks))
-        row = [sizes]
-        for name, call in calls.items():
-            try:
-                found = affinity_check.measure(functools.partial(call, blocks=blocks))
-            except RuntimeError as error:  # CUDA cannot go on after it
-                raise CommandError(f'{name} with the blocks {sizes}: {error}') from error
-            row.append('-' if found is None else f'{found[0]:.3f}')
-        rows.append(row)
-    head = ['rows columns warps stages', *calls]
+        found = in_own_process(affinity_check.block_times, tuple(blocks), case_options(args))
+        cells = [found]
+        if isinstance(found, dict):
+            cells = ['-' if time is None else f'{time:.3f}' for time in found.values()]
+            head[1:] = found
+        rows.append([' '.join(map(str, blocks)), *cells])
+    rows = [[*row, *['-'] * (len(head) - len(row))] for row in rows]
     report.add_table(f'Milliseconds by blocks: {title}', head, rows)
+
+
+def case_options(args: argparse.Namespace) -> dict[str, int]:
+    """Return the options of ``affinity_check.make_case``."""
+    return dict(size=args.size, channels=args.channels, maps=args.maps, batch=args.batch)
+
+
+def in_own_process(function: Callable, *arguments: object) -> Any:
+    """Return the result of a call in a new process, or the first line of its error's text.
+
+    CUDA cannot go on after some errors.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except Exception as error:  # whatever breaks the process
+            return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def check_propagation(args: argparse.Namespace, report: Report, device: str = 'cuda') -> None:
@@ -184,131 +183,73 @@ def check_propagation(args: argparse.Namespace, report: Report, device: str = 'c
     add_times(propagation_check.timed_calls(scene, device), report, title)
 
 
+def check_waits(args: argparse.Namespace, report: Report) -> None:
+    """Add a table of what the host waits for in training steps, after the first one."""
+    from mmp2seg.analysis.benchmarks.network import STEPS, make_training_step
+    from mmp2seg.testing.host_waits import device_waits
+
+    rows = []
+    for name in STEPS:
+        options = dict(config=CONFIG, cfg_options={}, step=name, size=4 * args.size, points=12)
+        step = make_training_step({**options, 'batch': 2, 'device': 'cuda', 'dense': False})
+        step()  # compiles kernels and fills caches
+        with device_waits() as found:
+            step()
+        for place, times in collections.Counter(found).items():
+            rows.append([name, place, str(times)])
+    report.add_table(f'Waits of the host, {CONFIG.stem}, 2 images', ['step', 'at', 'times'], rows)
+
+
 def check_training(args: argparse.Namespace, report: Report) -> None:
-    """Add a table of the losses of short trainings."""
-    folder = args.work_dir.resolve()
-    data = folder / 'shapes'
-    make = tool_command(TOOLS, 'dataset_converters/make_shapes.py', data, '--size', '96')
-    run_logged([*make, '--num-train', '16', '--num-val', '2', '--overwrite'], folder / 'shapes.log')
-    # A seed gives other random weights on CUDA than on the CPU, so all start from the same file.
-    start = folder / 'start.pth'
-    write_start(args.config, start)
-    names = {'CPU': (['--device', 'cpu'], {}, None), **TRAININGS}
-    losses = {name: train(name, args, data, start, folder) for name in names}
-    rows = [
-        [name, *describe_losses(losses[name]), *judge_losses(name, limit, losses, report)]
-        for name, (_, _, limit) in names.items()
-    ]
-    head = ['training', 'first losses', 'last loss', 'difference, all', 'first', 'limit', '']
-    report.add_table(f'{args.config.stem}, {args.iterations} iterations', head, rows)
+    """Add tables of the losses of short trainings."""
+    runner = Runner(ROOT, args.work_dir.resolve(), args.iterations, args.jobs)
+    for config, verdicts in runner.run(GROUPS).items():
+        rows = [training_row(config, verdict, report) for verdict in verdicts]
+        head = ['training', 'first losses', 'last loss', 'compared with', 'all', 'first', 'limit']
+        report.add_table(f'{config}, {args.iterations} iterations', [*head, ''], rows)
 
 
-def judge_losses(
-    name: str, limit: float | None, losses: dict[str, list[dict]], report: Report
-) -> list[str]:
-    """Cells with the differences from the training on CPU and the verdict.
+def training_row(config: str, verdict: Verdict, report: Report) -> list[str]:
+    """Return the cells of a training."""
+    training, differences = verdict.training, ['', '', '', '']
+    if verdict.first is not None:
+        numbers = (verdict.all, verdict.first, training.limit)
+        differences = [str(training.reference), *(f'{number:.1e}' for number in numbers)]
+    said = report.verdict(verdict.ok, f'training of {config} in {training.name}')
+    return [training.name, *describe_losses(verdict.losses), *differences, said]
 
-    The training on CPU itself passes if its losses are finite.
+
+def check_blocks(args: argparse.Namespace, report: Report) -> None:
+    """Add a table of the block sizes: whether the kernels run with them, and are right.
+
+    Sizes that no call chooses may fail.
     """
-    finite = bool(losses[name]) and all(
-        math.isfinite(value) for values in losses[name] for value in values.values()
-    )
-    if limit is None:
-        return ['', '', '', report.verdict(finite, f'training on the {name}')]
-    everywhere = largest_difference(losses[name], losses['CPU'])
-    first = largest_difference(losses[name][:1], losses['CPU'][:1])
-    verdict = report.verdict(finite and first <= limit, f'training in {name}')
-    return [f'{everywhere:.1e}', f'{first:.1e}', f'{limit:.0e}', verdict]
+    from mmp2seg.ops.affinity import fused
+    from mmp2seg.testing import affinity_check
+
+    def tried(blocks: tuple[int, ...]) -> dict | str:
+        return in_own_process(affinity_check.blocks_errors, tuple(blocks), case_options(args))
+
+    candidates, rows = affinity_check.candidate_blocks(), []
+    with ThreadPoolExecutor(args.jobs) as pool:
+        results = list(pool.map(tried, candidates))
+    for blocks, result in zip(candidates, results, strict=True):
+        name, in_use, text, ok = ' '.join(map(str, blocks)), blocks in fused.BLOCKS, result, False
+        if isinstance(result, dict):
+            fitting = {what: found for what, found in result.items() if found}
+            wrong = [
+                f'{what}: {error:.1e}' for what, (error, right) in fitting.items() if not right
+            ]
+            text, ok = '; '.join([f'{len(fitting)} of {len(result)} fit', *wrong]), not wrong
+        verdict = 'ok' if ok else 'fails'
+        if in_use:
+            verdict = report.verdict(ok, f'blocks {name}')
+        rows.append([name, 'yes' if in_use else 'no', text, verdict])
+    head = ['rows columns warps stages', 'in use', 'kernels, or error', '']
+    report.add_table(f'Block sizes: {args.size} x {args.size} pixels', head, rows)
 
 
-def write_start(config: Path, file: Path) -> None:
-    """Write a checkpoint of a config's network with random weights."""
-    import torch
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
-
-    from mmp2seg.registry import MODELS
-
-    cfg = Config.fromfile(config)
-    init_default_scope(cfg.default_scope)
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    torch.save(dict(state_dict=model.state_dict()), file)
-
-
-def train(name: str, args: argparse.Namespace, data: Path, start: Path, folder: Path) -> list[dict]:
-    """Run a training from a checkpoint; return the losses of its iterations, none if it failed."""
-    options, settings, _ = TRAININGS.get(name, (['--device', 'cpu'], {}, None))
-    work_dir = folder / name.replace(', ', '_')
-    settings = {
-        'train_dataloader.dataset.data_root': data,
-        'train_dataloader.batch_size': 4,
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
-        'train_cfg.max_iters': args.iterations,
-        'default_hooks.logger.interval': 1,
-        'log_processor.window_size': 1,
-        'load_from': start,
-        **settings,
-    }
-    command = tool_command(TOOLS, 'train.py', args.config)
-    if 'distributed' in name:
-        command = ['bash', str(TOOLS / 'dist_train.sh'), str(args.config), '1']
-    command += ['--work-dir', str(work_dir), *options, *cfg_options(settings)]
-    if not run_logged(command, folder / f'{work_dir.name}.log'):
-        return []
-    return read_losses(work_dir)
-
-
-def run_logged(command: list[str], log: Path) -> bool:
-    """Run a command with its output in a file; print the end of it if the command fails.
-
-    Returns:
-        bool: whether the command succeeded.
-    """
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = str(probe.getsockname()[1])
-    environment = children_environment(ROOT) | {'PYTHON': sys.executable, 'PORT': port}
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('w') as file:
-        status = subprocess.run(
-            command, env=environment, stdout=file, stderr=subprocess.STDOUT
-        ).returncode
-    if status:
-        print(
-            f'status {status}: {" ".join(command)}', *log.read_text().splitlines()[-25:], sep='\n'
-        )
-    return status == 0
-
-
-def read_losses(work_dir: Path) -> list[dict[str, float]]:
-    """Losses by name of each logged iteration of the last run in a work dir."""
-    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    lines = logs[-1].read_text().splitlines() if logs else []
-    return [
-        {key: value for key, value in json.loads(line).items() if key.startswith('loss')}
-        for line in lines
-    ]
-
-
-def largest_difference(losses: list[dict], reference: list[dict]) -> float:
-    """Largest difference of any loss, relative to the total loss of ``reference``.
-
-    nan if the names of the losses differ.
-    """
-    names = [[sorted(values) for values in run] for run in (losses, reference)]
-    if not reference or names[0] != names[1]:
-        return float('nan')
-    return max(
-        abs(values[name] - expected[name]) / abs(expected['loss'])
-        for values, expected in zip(losses, reference)
-        for name in values
-    )
-
-
-def describe_losses(losses: list[dict]) -> list[str]:
+def describe_losses(losses: Losses) -> list[str]:
     """Cells with all losses of the first iteration and the total loss of the last one."""
     if not losses:
         return ['-', '-']
@@ -339,9 +280,16 @@ def main(argv: list[str]) -> None:
     if not fused.triton_available(torch.device('cuda')):
         raise CommandError('triton does not run on the CUDA device')
     report.add(describe_machine())
-    checks = dict(affinity=check_affinity, propagation=check_propagation, training=check_training)
+    checks = dict(
+        affinity=check_affinity,
+        propagation=check_propagation,
+        waits=check_waits,
+        training=check_training,
+        blocks=check_blocks,
+    )
+    wanted = args.only or [name for name in PARTS if name != 'blocks' or args.blocks]
     for name, check in checks.items():
-        if args.only in (None, name):
+        if name in wanted:
             check(args, report)
     out_file = args.work_dir / 'cuda_check.md'
     write_text(out_file, '\n\n'.join(report.parts) + '\n')
