@@ -10,7 +10,15 @@ from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.codecs.instance_decoder import GROUPINGS, InstanceDecoder
 from mmp2seg.codecs.instance_scorer import AssignmentMemo, InstanceAssignment, InstanceScorer
 from mmp2seg.codecs.point_pseudo_labeler import PointPseudoLabeler
-from mmp2seg.codecs.point_results import DROP_REASONS, ImagePoints, PointInstances, PointTargets
+from mmp2seg.codecs.point_results import (
+    DROP_REASONS,
+    ImagePoints,
+    PointBatch,
+    PointInstances,
+    PointTargets,
+    pad_points,
+    pad_regions,
+)
 
 __all__ = [
     'DROP_REASONS',
@@ -24,8 +32,11 @@ __all__ = [
     'InstanceDecoder',
     'InstanceScorer',
     'PairwiseAffinity',
+    'PointBatch',
     'PointInstances',
     'PointPseudoLabeler',
     'PointTargets',
     'RandomWalkerAffinity',
+    'pad_points',
+    'pad_regions',
 ]

@@ -82,9 +82,14 @@ class GuidedAffinity:
             to the image.
         beta: power of this factor, at least 0.
 
+    Attributes:
+        takes_batches: True: all tensors of a call can have a leading dimension of images.
+
     Raises:
         ValueError: an option is out of its range.
     """
+
+    takes_batches = True
 
     def __init__(
         self,
@@ -133,11 +138,12 @@ class GuidedAffinity:
         """Propagate the scores of an image, see :class:`Affinity`."""
         features = None
         if self.use_embedding:
-            embedding = _require_embedding(self, embedding)
-            features = resize_scores(
-                embedding[None].to(torch.promote_types(embedding.dtype, torch.float32)),
-                (scores.shape[-2], scores.shape[-1]),
-            )[0]
+            embedding = _require_embedding(self, embedding, num_dims=scores.dim())
+            maps = embedding.to(torch.promote_types(embedding.dtype, torch.float32))
+            batch = maps if maps.dim() == 4 else maps[None]
+            features = resize_scores(batch, (scores.shape[-2], scores.shape[-1])).view(
+                *maps.shape[:-2], *scores.shape[-2:]
+            )
         return guided_propagation(
             scores,
             image,
@@ -367,8 +373,42 @@ def _require_one_size(scores: Tensor, image: Tensor) -> None:
         )
 
 
-def _require_embedding(affinity: Affinity, embedding: Tensor | None) -> Tensor:
-    if embedding is None or embedding.dim() != 3:
+def propagate_batch(
+    affinity: Affinity,
+    scores: Tensor,
+    *,
+    image: Tensor,
+    embedding: Tensor | None = None,
+    valid: Tensor | None = None,
+    fixed: Tensor | None = None,
+) -> Tensor:
+    """Propagate the scores of a batch, at once if the affinity ``takes_batches``.
+
+    Args: as those of :class:`Affinity`, all with a leading dimension of the images.
+
+    Returns:
+        Tensor: ``(B, N, H, W)``.
+    """
+    if getattr(affinity, 'takes_batches', False):
+        return affinity(scores, image=image, embedding=embedding, valid=valid, fixed=fixed)
+    return torch.stack(
+        [
+            affinity(
+                one,
+                image=image[index],
+                embedding=None if embedding is None else embedding[index],
+                valid=None if valid is None else valid[index],
+                fixed=None if fixed is None else fixed[index],
+            )
+            for index, one in enumerate(scores)
+        ]
+    )
+
+
+def _require_embedding(
+    affinity: Affinity, embedding: Tensor | None, *, num_dims: int = 3
+) -> Tensor:
+    if embedding is None or embedding.dim() != num_dims:
         got = 'None' if embedding is None else f'the shape {tuple(embedding.shape)}'
         raise ValueError(
             f'expected an embedding (D, h, w) for {type(affinity).__name__}, got {got}'

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmp2seg.codecs.affinities import Affinity
+from mmp2seg.codecs.affinities import Affinity, propagate_batch
 from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.ops.components import keep_connected
 from mmp2seg.ops.instance_scores import (
@@ -256,13 +256,76 @@ class InstanceScorer:
             numbers = torch.cat([near.new_zeros(1), near + 1]).int()
             instance_map[inner] = numbers[owners.long()]
         if connect:
-            instance_map = self.connect(instance_map[None], [points_xy], [given])[0]
+            instance_map = self.connect(instance_map[None], points_xy[None], [given])[0]
+        return InstanceAssignment(instance_map, channel_map, confidence)
+
+    @torch.no_grad()
+    def assign_batch(
+        self,
+        probs: Tensor,
+        offset: Tensor,
+        points_xy: Tensor,
+        channels: Tensor,
+        *,
+        image: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> InstanceAssignment:
+        """Assign the pixels of a batch; the result is that of :meth:`assign`, image by image.
+
+        On a GPU, this takes as many operations as one image. Not for a scorer that needs an
+        embedding. Instances are not :meth:`connect`-ed yet.
+
+        Args:
+            probs: ``(B, V, H, W)`` floats >= 0, background first; 0 for padded values.
+            offset: ``(B, 2, H, W)``.
+            points_xy, channels: see :class:`mmp2seg.codecs.PointBatch`.
+            image: ``(B, C, H, W)``; needed for an affinity.
+            valid: ``(B, H, W)`` bool.
+
+        Returns:
+            InstanceAssignment: with maps of ``(B, H, W)``.
+
+        Raises:
+            ValueError: the scorer needs an embedding, or there is an affinity and no image.
+        """
+        if self.needs_embedding:
+            raise ValueError('expected a scorer without an embedding for a batch')
+        if self.affinity is not None and image is None:
+            raise ValueError('expected an image for the propagation of instance scores, got none')
+        height, width = probs.shape[-2:]
+        partial = self.landing_weight * offset.float()
+        points_xy = points_xy.to(partial)
+        anchors = points_xy
+        if self.anchor == 'landing' and points_xy.shape[1]:
+            anchors = points_xy + offsets_at_points(partial, points_xy)
+        landing = landing_positions(partial)
+        instance_map = probs.new_zeros(len(probs), height, width, dtype=torch.int32)
+        channel_map = torch.zeros_like(instance_map, dtype=torch.int64)
+        confidence = torch.zeros_like(instance_map, dtype=torch.float32)
+        for inner, outer in self._windows(height, width):
+            x, y = points_xy.unbind(-1)
+            scores = self._window_scores(
+                _crop(probs, outer).float(),
+                _crop(landing, outer),
+                anchors,
+                torch.stack([x - outer[1].start, y - outer[0].start], dim=-1),
+                channels,
+                image=None if image is None else _crop(image, outer),
+                valid=None if valid is None else _crop(valid, outer),
+            )
+            rows, columns = (
+                slice(one.start - other.start, one.stop - other.start)
+                for one, other in zip(inner, outer, strict=True)
+            )
+            found = best_instances(scores[..., rows, columns], channels, probs.shape[1])
+            for whole, part in zip((instance_map, channel_map, confidence), found, strict=True):
+                whole[:, inner[0], inner[1]] = part
         return InstanceAssignment(instance_map, channel_map, confidence)
 
     def connect(
         self,
         instance_maps: Tensor,
-        points_xy: Sequence[Tensor],
+        points_xy: Tensor,
         given: Sequence[GivenMasks | None],
     ) -> Tensor:
         """Take away what is not connected with its click, if ``connected``, but for masks.
@@ -328,21 +391,24 @@ class InstanceScorer:
         channels: Tensor,
         *,
         image: Tensor | None,
-        embedding: Tensor | None,
-        click_vectors: Tensor | None,
+        embedding: Tensor | None = None,
+        click_vectors: Tensor | None = None,
         valid: Tensor | None,
-        memo: dict[str, Any] | None,
-        given: GivenMasks | None,
+        memo: dict[str, Any] | None = None,
+        given: GivenMasks | None = None,
     ) -> Tensor:
-        """Return the instance scores of a window for the points that have a share of it."""
-        height, width = probs.shape[1:]
+        """Return the instance scores of a window for the points that have a share of it.
+
+        Of a batch, all with a leading dimension; without embedding, memo and given.
+        """
+        height, width = probs.shape[-2:]
         options = dict(sigma=self.sigma)
         if self.stride > 1:
             probs, landing = _pooled(probs, self.stride), _pooled(landing, self.stride)
             image = None if image is None else _pooled(image, self.stride)
             if valid is not None:
-                valid = _pooled(valid[None].float(), self.stride)[0] > 0.5
-        probs = probs / probs.sum(0).clamp_min(1e-12)
+                valid = _pooled(valid.unsqueeze(-3).float(), self.stride).squeeze(-3) > 0.5
+        probs = probs / probs.sum(-3, keepdim=True).clamp_min(1e-12)
         scores = instance_scores(probs, landing, anchors, channels, **options)
         if self.click_weight > 0:
             assert embedding is not None and click_vectors is not None
@@ -365,13 +431,19 @@ class InstanceScorer:
             fixed = known if fixed is None else fixed | known
         if self.affinity is not None:
             assert image is not None
-            scores = self.affinity(
-                scores, image=image, embedding=embedding, valid=valid, fixed=fixed, memo=memo
-            )
+            if scores.dim() == 4:
+                scores = propagate_batch(
+                    self.affinity, scores, image=image, valid=valid, fixed=fixed
+                )
+            else:
+                scores = self.affinity(
+                    scores, image=image, embedding=embedding, valid=valid, fixed=fixed, memo=memo
+                )
         if self.stride > 1:
             # by the stride and not to the size: the last cells may have fewer pixels
-            scores = F.interpolate(scores[None], scale_factor=self.stride, mode='bilinear')[0]
-            scores = scores[:, :height, :width]
+            batch = scores.view(-1, *scores.shape[-3:])
+            batch = F.interpolate(batch, scale_factor=self.stride, mode='bilinear')
+            scores = batch.view(*scores.shape[:-2], *batch.shape[-2:])[..., :height, :width]
         return scores if given is None else given.fix(scores)[0]
 
 
@@ -385,10 +457,12 @@ def _same(first: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
 
 
 def _crop(values: Tensor, box: Box) -> Tensor:
-    """Cut rows and columns out of ``(C, H, W)`` maps."""
-    return values[:, box[0], box[1]]
+    """Cut rows and columns out of ``(..., H, W)`` maps."""
+    return values[..., box[0], box[1]]
 
 
 def _pooled(values: Tensor, stride: int) -> Tensor:
-    """Average ``(C, H, W)`` maps over cells; those at the border may have fewer pixels."""
-    return F.avg_pool2d(values[None], stride, ceil_mode=True, count_include_pad=False)[0]
+    """Average ``(..., C, H, W)`` maps over cells; those at the border may have fewer pixels."""
+    batch = values.reshape(-1, *values.shape[-3:])
+    pooled = F.avg_pool2d(batch, stride, ceil_mode=True, count_include_pad=False)
+    return pooled.view(*values.shape[:-2], *pooled.shape[-2:])

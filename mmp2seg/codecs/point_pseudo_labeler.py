@@ -67,12 +67,13 @@ class PointPseudoLabeler:
         """Find the region of each point by the labeler's rules, without a device sync.
 
         Args:
-            points_xy: ``(N, 2)`` floats in the frame of the regions, all inside it.
+            points_xy: ``(N, 2)`` floats in the frame of the regions, all inside it. All of these
+                can have a leading dimension, as in :class:`mmp2seg.codecs.PointBatch`.
             labels: ``(N,)`` int64 ``0..K-1``.
             regions: the regions of the image, on the points' device.
 
         Returns:
-            Tensor: ``(N,)`` int64, 0 = none.
+            Tensor: ``(N,)`` int64, 0 = none; ``(B, N)`` for a batch.
         """
         return regions_of_points(
             points_xy,
@@ -91,10 +92,11 @@ class PointPseudoLabeler:
         offset: Tensor | None = None,
         given: GivenMasks | None = None,
     ) -> PointTargets:
-        """Compute the targets of one image, without gradient and device sync.
+        """Compute the targets of an image or a batch, without gradient and device sync.
 
         Args:
-            points_xy: ``(N, 2)`` floats in this frame.
+            points_xy: ``(N, 2)`` floats in this frame. All of these, except ``given``, can have a
+                leading dimension, as in :class:`mmp2seg.codecs.PointBatch`.
             region_map: ``(H, W)`` integers, 0 = none.
             point_regions: ``(N,)`` int64, as returned by :meth:`point_regions`.
             offset: ``(2, H, W)`` floats ``(dx, dy)`` in pixels of this frame, for refined targets;
@@ -106,7 +108,7 @@ class PointPseudoLabeler:
             PointTargets: on the points' device; all zero for an image without points.
         """
         if offset is None:
-            height, width = region_map.shape
+            height, width = region_map.shape[-2:]
             positions = pixel_centers(height, width, device=points_xy.device)
             if self.conflict == 'drop':
                 point_regions = point_regions * (_count_equal(point_regions) == 1)
@@ -122,16 +124,16 @@ class PointPseudoLabeler:
         return self.targets_of_instances(points_xy, instance_map)
 
     def targets_of_instances(self, points_xy: Tensor, instance_map: Tensor) -> PointTargets:
-        """Compute the targets of one image whose instances are known, without gradient.
+        """Compute the targets of an image or a batch whose instances are known, without gradient.
 
         Args:
-            points_xy: ``(N, 2)`` floats in this frame.
-            instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = point ``n``.
+            points_xy: ``(..., N, 2)`` floats in this frame.
+            instance_map: ``(..., H, W)`` int32, 0 = none, ``n + 1`` = point ``n``.
         """
         aims = points_xy
         if self.offset_target == 'centroid':
             # The centroid of an instance without pixels is nan; no pixel refers to it.
-            aims = instance_centroids(instance_map, points_xy.shape[0]).nan_to_num()
+            aims = instance_centroids(instance_map, points_xy.shape[-2]).nan_to_num()
         return PointTargets(instance_map, *offsets_to_points(instance_map, aims))
 
     def image_targets(self, image: ImagePoints, offset: Tensor | None = None) -> PointTargets:
@@ -180,5 +182,5 @@ class PointPseudoLabeler:
 
 
 def _count_equal(values: Tensor) -> Tensor:
-    """Count how often each of ``(N,)`` values occurs; return ``(N,)`` int64."""
-    return (values[:, None] == values).sum(dim=1)
+    """Count how often each of ``(..., N)`` values occurs; return ``(..., N)`` int64."""
+    return (values[..., :, None] == values[..., None, :]).sum(dim=-1)

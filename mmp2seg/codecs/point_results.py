@@ -3,9 +3,12 @@
 Dimensions: ``H, W`` pixels of a frame; ``N`` points; ``M <= N`` instances.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.ops.components import Regions
@@ -44,10 +47,77 @@ class ImagePoints:
     def __post_init__(self) -> None:
         object.__setattr__(self, 'values', image_values(self.labels))
 
+    @property
+    def channels(self) -> Tensor:
+        """``(N,)`` int64, the place of each point's class in ``values``."""
+        return torch.searchsorted(self.values, self.labels + 1)
+
+
+# Where the points lie that pad a batch: outside of every frame.
+_OUTSIDE = -1e6
+
+
+@dataclass(frozen=True)
+class PointBatch:
+    """:class:`ImagePoints` of ``B`` images, for a GPU: an operation computes all of them at once.
+
+    Make it before the network's forward pass, as :class:`ImagePoints`.
+
+    Attributes:
+        points_xy: ``(B, N, 2)`` float32; padding is far outside of the frame.
+        labels: ``(B, N)`` int64; -1 for padding.
+        regions: ``(B, H, W)``, ``(B, R)`` and ``(B, R)``; labels of -1 and areas of 0 for padding.
+        values: ``(B, V)`` int64; -1 for padding.
+        channels: ``(B, N)`` int64; 0 for padding.
+        given: None.
+    """
+
+    points_xy: Tensor
+    labels: Tensor
+    regions: Regions
+    values: Tensor
+    channels: Tensor
+    given: None = None
+
+    @classmethod
+    def of(cls, images: Sequence[ImagePoints]) -> 'PointBatch':
+        """Join images of one size.
+
+        Raises:
+            ValueError: an image has given masks or boxes.
+        """
+        if any(image.given is not None for image in images):
+            raise ValueError('expected images without given masks and boxes')
+        return cls(
+            points_xy=_padded([image.points_xy for image in images], _OUTSIDE),
+            labels=_padded([image.labels for image in images], -1),
+            regions=pad_regions([image.regions for image in images]),
+            values=_padded([image.values for image in images], -1),
+            channels=_padded([image.channels for image in images], 0),
+        )
+
+
+def pad_points(points_xy: Sequence[Tensor]) -> Tensor:
+    """Join the points of images, ``(N, 2)`` each, to ``(B, N, 2)``, as in a :class:`PointBatch`."""
+    return _padded(points_xy, _OUTSIDE)
+
+
+def pad_regions(regions: Sequence[Regions]) -> Regions:
+    """Join the regions of images as in a :class:`PointBatch`."""
+    return Regions(
+        torch.stack([of_image.region_map for of_image in regions]),
+        _padded([of_image.labels for of_image in regions], -1),
+        _padded([of_image.areas for of_image in regions], 0),
+    )
+
+
+def _padded(values: Sequence[Tensor], padding: float) -> Tensor:
+    return pad_sequence(list(values), batch_first=True, padding_value=padding)
+
 
 @dataclass(frozen=True)
 class PointTargets:
-    """Targets of the offset head for one image.
+    """Targets of the offset head for one image, or for a batch, with a leading dimension B.
 
     Attributes:
         instance_map: ``(H, W)`` int32, 0 = none, ``n + 1`` = pixels of point ``n``.

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
@@ -74,6 +75,45 @@ def find_regions(semantic_map: npt.NDArray[np.integer], labels: npt.NDArray[np.i
     )
 
 
+def find_regions_of_batch(semantic_maps: Tensor, labels: Sequence[Tensor]) -> list[Regions]:
+    """:func:`find_regions` of a batch, on the CPU: maps of another device are copied at once.
+
+    Args:
+        semantic_maps: ``(B, H, W)`` integers, see :func:`find_regions`.
+        labels: of each image ``(N,)`` int64 classes; negative ones are padding.
+
+    Returns:
+        list: the regions of each image, on the device of the maps.
+    """
+    counts = [len(of_image) for of_image in labels]
+    maps = semantic_maps.byte().cpu().numpy()
+    classes = torch.cat(list(labels)).cpu().split(counts)
+    threads = 1 if semantic_maps.device.type == 'cpu' else _num_threads(len(maps))
+    pairs = [
+        (one, of_image[of_image >= 0].numpy()) for one, of_image in zip(maps, classes, strict=True)
+    ]
+    if threads == 1:
+        found = [find_regions(*pair) for pair in pairs]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(lambda pair: find_regions(*pair), pairs))
+    device = semantic_maps.device
+    region_maps = torch.stack([regions.region_map for regions in found]).to(device)
+    sizes = [len(regions.labels) for regions in found]
+    numbers = torch.stack(
+        [torch.cat([r.labels for r in found]), torch.cat([r.areas for r in found])]
+    )
+    of_regions = numbers.to(device).split(sizes, dim=1)
+    return [
+        Regions(region_map, *of_image)
+        for region_map, of_image in zip(region_maps, of_regions, strict=True)
+    ]
+
+
+def _num_threads(num_images: int) -> int:
+    return min(num_images, os.cpu_count() or 1)
+
+
 def regions_of_points(
     points_xy: Tensor,
     labels: Tensor,
@@ -88,31 +128,39 @@ def regions_of_points(
     belongs to the region of its class with the nearest pixel centre, if that is at most
     ``max_snap_distance`` away. Among equally near pixels, the first in row order wins.
 
+    ``...`` is nothing, or the images of a batch, padded to one number of points and of regions.
+
     Args:
-        points_xy: ``(N, 2)`` floats ``(x, y)``, all inside the map.
-        labels: ``(N,)`` int64, the class ``0..K-1`` of each point.
-        regions: the regions of the map, on the points' device.
+        points_xy: ``(..., N, 2)`` floats ``(x, y)``, all inside the map, except padding.
+        labels: ``(..., N)`` int64, the class ``0..K-1`` of each point; -1 for padding.
+        regions: the regions of the map, on the points' device; of a batch, ``(..., H, W)`` and
+            ``(..., R)``, with labels of -1 for padding.
         min_area: regions with fewer pixels get no points.
         max_snap_distance: in pixels; 0 disables snapping.
 
     Returns:
-        Tensor: ``(N,)`` int64 region of each point, 0 = none.
+        Tensor: ``(..., N)`` int64 region of each point, 0 = none.
     """
     kept_labels = regions.labels.masked_fill(regions.areas < min_area, -1)
-    label_of_region = torch.cat([kept_labels.new_full((1,), -1), kept_labels])  # by number
+    label_of_region = F.pad(kept_labels, (1, 0), value=-1)  # by number
     points_xy = points_xy.double()
-    cols, rows = points_xy.floor().long().unbind(dim=1)
-    own = regions.region_map[rows, cols].long()
-    own = own * (label_of_region[own] == labels)
-    if max_snap_distance <= 0 or not len(points_xy):
+    height, width = regions.region_map.shape[-2:]
+    cols, rows = points_xy.floor().long().unbind(-1)
+    place = rows.clamp(0, height - 1) * width + cols.clamp(0, width - 1)
+    flat = regions.region_map.flatten(-2)
+    own = flat.gather(-1, place).long()
+    own = own * ((label_of_region.gather(-1, own) == labels) & (labels >= 0))
+    if max_snap_distance <= 0 or not points_xy.numel():
         return own
-    shape = (regions.region_map.shape[0], regions.region_map.shape[1])
-    step = max(_BLOCK_ELEMENTS // math.prod(_window(shape, max_snap_distance)), 1)
+    window = math.prod(_window((height, width), max_snap_distance))
+    step = max(_BLOCK_ELEMENTS // (window * (points_xy[..., 0, 0].numel())), 1)
     nearest = [
         _nearest_regions(*block, regions.region_map, label_of_region, max_snap_distance)
-        for block in zip(torch.split(points_xy, step), torch.split(labels, step), strict=True)
+        for block in zip(
+            torch.split(points_xy, step, -2), torch.split(labels, step, -1), strict=True
+        )
     ]
-    return torch.where(own > 0, own, torch.cat(nearest))
+    return torch.where(own > 0, own, torch.cat(nearest, -1))
 
 
 def keep_connected(
@@ -180,23 +228,28 @@ def _nearest_regions(
     label_of_region: Tensor,
     max_distance: float,
 ) -> Tensor:
-    """Region of the nearest pixel of each point's class within a distance, ``(N,)`` int64."""
-    height, width = region_map.shape
+    """Region of the nearest pixel of each point's class within a distance, ``(..., N)`` int64."""
+    height, width = region_map.shape[-2:]
     window_height, window_width = _window((height, width), max_distance)
-    cols, rows = points_xy.floor().long().unbind(dim=1)
+    cols, rows = points_xy.floor().long().unbind(-1)
     top = (rows - window_height // 2).clamp(0, height - window_height)
     left = (cols - window_width // 2).clamp(0, width - window_width)
-    # All pixels of a window around each point, (N, S) each, in row order.
-    near_rows = top[:, None] + torch.arange(window_height, device=top.device)
-    near_cols = left[:, None] + torch.arange(window_width, device=top.device)
-    near_rows = near_rows.repeat_interleave(window_width, dim=1)
-    near_cols = near_cols.repeat(1, window_height)
-    numbers = region_map[near_rows, near_cols].long()
-    x, y = points_xy[:, :1], points_xy[:, 1:]
+    # All pixels of a window around each point, (..., N, S) each, in row order.
+    near_rows = top[..., None] + torch.arange(window_height, device=top.device)
+    near_cols = left[..., None] + torch.arange(window_width, device=top.device)
+    near_rows = near_rows.repeat_interleave(window_width, dim=-1)
+    near_cols = near_cols.repeat(*(1,) * (near_cols.dim() - 1), window_height)
+    places = (near_rows * width + near_cols).flatten(-2)
+    numbers = region_map.flatten(-2).gather(-1, places).long()
+    found = label_of_region.gather(-1, numbers).view(near_rows.shape)
+    numbers = numbers.view(near_rows.shape)
+    x, y = points_xy[..., :1], points_xy[..., 1:]
     squared = (near_cols + 0.5 - x).square() + (near_rows + 0.5 - y).square()
-    candidate = (label_of_region[numbers] == labels[:, None]) & (squared <= max_distance**2)
+    # not the label of padding, which is that of no region
+    candidate = (found == labels[..., None]) & (labels >= 0)[..., None]
+    candidate &= squared <= max_distance**2
     squared = squared.masked_fill(~candidate, torch.inf)
-    is_nearest = candidate & (squared == squared.amin(dim=1, keepdim=True))
-    place = torch.arange(is_nearest.shape[1], device=top.device)
-    first = place.where(is_nearest, is_nearest.shape[1] - 1).amin(dim=1, keepdim=True)
-    return (numbers * candidate).gather(1, first)[:, 0]
+    is_nearest = candidate & (squared == squared.amin(dim=-1, keepdim=True))
+    place = torch.arange(is_nearest.shape[-1], device=top.device)
+    first = place.where(is_nearest, is_nearest.shape[-1] - 1).amin(dim=-1, keepdim=True)
+    return (numbers * candidate).gather(-1, first)[..., 0]

@@ -33,24 +33,48 @@ def nearest_point(
     Uses :func:`nearest_point_by_tiles` on a CPU, and elsewhere :func:`nearest_point_streamed`,
     which does not synchronise with the device. Both return the same map.
 
+    ``...`` is nothing, or the images of a batch, whose points are padded to one number by points of
+    group 0.
+
     Args:
-        positions_xy: ``(2, H, W)`` floats ``(x, y)``: pixel centres, or landing positions of
-            offsets.
-        points_xy: ``(N, 2)`` floats ``(x, y)`` in the same frame.
-        position_groups: ``(H, W)`` integers >= 0; a position of group 0 gets no point.
-        point_groups: ``(N,)`` int64 >= 0; a point is a candidate for the positions of the same
+        positions_xy: ``(..., 2, H, W)`` floats ``(x, y)``: landing positions of offsets; or ``(2,
+            H, W)`` for all images, such as pixel centres.
+        points_xy: ``(..., N, 2)`` floats ``(x, y)`` in the same frame.
+        position_groups: ``(..., H, W)`` integers >= 0; a position of group 0 gets no point.
+        point_groups: ``(..., N)`` int64 >= 0; a point is a candidate for the positions of the same
             non-zero group.
         max_distance: points farther away than this are not candidates.
 
     Returns:
-        Tensor: ``(H, W)`` int32 instance map, 0 = no candidate, ``n + 1`` = point ``n``. Among
+        Tensor: ``(..., H, W)`` int32 instance map, 0 = no candidate, ``n + 1`` = point ``n``. Among
         equally near points, the first wins.
     """
-    if points_xy.shape[0] == 0 or position_groups.numel() == 0:
+    if points_xy.shape[-2] == 0 or position_groups.numel() == 0:
         return position_groups.new_zeros(position_groups.shape, dtype=torch.int32)
-    on_cpu = positions_xy.device.type == 'cpu'
-    find = nearest_point_by_tiles if on_cpu else nearest_point_streamed
-    return find(
+    if positions_xy.device.type != 'cpu':
+        return nearest_point_streamed(
+            positions_xy,
+            points_xy,
+            position_groups=position_groups,
+            point_groups=point_groups,
+            max_distance=max_distance,
+        )
+    if point_groups.dim() > 1:
+        positions_xy = positions_xy.expand(len(points_xy), -1, -1, -1)
+        images = zip(positions_xy, points_xy, position_groups, point_groups, strict=True)
+        return torch.stack(
+            [
+                nearest_point(
+                    positions,
+                    points,
+                    position_groups=of_positions,
+                    point_groups=of_points,
+                    max_distance=max_distance,
+                )
+                for positions, points, of_positions, of_points in images
+            ]
+        )
+    return nearest_point_by_tiles(
         positions_xy,
         points_xy,
         position_groups=position_groups,
@@ -121,19 +145,19 @@ def nearest_point_streamed(
     Needs at least one point and one pixel, and O(H W N) time. ``block_elements`` limits the number
     of distances in memory at a time; the result does not depend on it.
     """
-    xs, ys = positions_xy.reshape(2, -1).float()
-    groups = position_groups.reshape(-1)
-    point_x, point_y = points_xy.float().T[..., None]  # (N, 1) each
+    xs, ys = positions_xy.float().flatten(-2).unsqueeze(-2).unbind(-3)  # (..., 1, P) each
+    groups = position_groups.flatten(-2).unsqueeze(-2)
+    point_x, point_y = points_xy.float().unsqueeze(-1).unbind(-2)  # (..., N, 1) each
     # Points without a group get -1, which no position has.
-    candidates = torch.where(point_groups == 0, -1, point_groups)[:, None]
-    instance_map = torch.empty_like(groups, dtype=torch.int32)
-    step = max(block_elements // points_xy.shape[0], 1)
-    for start in range(0, groups.numel(), step):
+    candidates = torch.where(point_groups == 0, -1, point_groups).unsqueeze(-1)
+    instance_map = torch.empty_like(groups.squeeze(-2), dtype=torch.int32)
+    step = max(block_elements // candidates.numel(), 1)
+    for start in range(0, groups.shape[-1], step):
         block = slice(start, start + step)
-        squared = _squared_distance(xs[block] - point_x, ys[block] - point_y)  # (N, P)
-        squared.masked_fill_(candidates != groups[block], torch.inf)
-        nearest, index = squared.min(dim=0)
-        instance_map[block] = (index.int() + 1) * _within(nearest, max_distance)
+        squared = _squared_distance(xs[..., block] - point_x, ys[..., block] - point_y)
+        squared.masked_fill_(candidates != groups[..., block], torch.inf)  # (..., N, P)
+        nearest, index = squared.min(dim=-2)
+        instance_map[..., block] = (index.int() + 1) * _within(nearest, max_distance)
     return instance_map.view(position_groups.shape)
 
 

@@ -5,12 +5,15 @@ scores (S2I, semantic to instance); an affinity propagates them; their sums per 
 scores again (I2S, instance to semantic).
 
 Dimensions: ``N`` points; ``V`` semantic values of the image, background first; ``H, W`` pixels.
-Instance scores are ``(N + 1, H, W)``, background last; they are at least 0.
+Instance scores are ``(N + 1, H, W)``, background last; they are at least 0. ``...`` is nothing, or
+the images of a batch, whose points are padded to one number with points far outside of the frame,
+of channel 0.
 """
 
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # Probabilities are kept off 0 and 1 by this before a logarithm.
@@ -27,29 +30,33 @@ def instance_scores(
     score is its probability.
 
     Args:
-        probs: ``(V, H, W)`` floats, background first.
-        landing_xy: ``(2, H, W)`` floats, where the offset of each pixel lands.
-        anchors_xy: ``(N, 2)`` floats, the position of each point that landings are compared with.
-        channels: ``(N,)`` int64, the channel of ``probs`` of each point's class.
+        probs: ``(..., V, H, W)`` floats, background first.
+        landing_xy: ``(..., 2, H, W)`` floats, where the offset of each pixel lands.
+        anchors_xy: ``(..., N, 2)`` floats, the position of each point that landings are compared
+            with.
+        channels: ``(..., N)`` int64, the channel of ``probs`` of each point's class.
         sigma: in pixels, above 0.
 
     Returns:
-        Tensor: ``(N + 1, H, W)`` float32, background last. Its sum per pixel is that of the
+        Tensor: ``(..., N + 1, H, W)`` float32, background last. Its sum per pixel is that of the
         background and of the classes that have points.
     """
-    num_points = len(anchors_xy)
-    scores = probs.new_zeros(num_points + 1, *probs.shape[1:], dtype=torch.float32)
-    scores[-1] = probs[0]
+    *lead, num_values, height, width = probs.shape
+    num_points = anchors_xy.shape[-2]
+    scores = probs.new_zeros(*lead, num_points + 1, height, width, dtype=torch.float32)
+    scores[..., -1, :, :] = probs[..., 0, :, :]
     if num_points == 0:
         return scores
-    squared = (landing_xy[0] - anchors_xy[:, 0, None, None]).float().square_()
-    squared += (landing_xy[1] - anchors_xy[:, 1, None, None]).square()  # (N, H, W)
+    xs, ys = (landing_xy[..., axis, None, :, :] for axis in range(2))
+    squared = (xs - anchors_xy[..., 0, None, None]).float().square_()
+    squared += (ys - anchors_xy[..., 1, None, None]).square()  # (..., N, H, W)
     logits = squared.mul_(-0.5 / sigma**2)
-    for channel in range(1, len(probs)):
+    for channel in range(1, num_values):
         # a mask and not a selection of the points: their number is on the device
-        others = (channels != channel)[:, None, None]
-        shares = logits.masked_fill(others, -torch.inf).softmax(0)
-        scores[:-1] += shares.nan_to_num_() * probs[channel]  # nan: the class has no points
+        others = (channels != channel)[..., None, None]
+        shares = logits.masked_fill(others, -torch.inf).softmax(-3)
+        # nan: the class has no points
+        scores[..., :-1, :, :] += shares.nan_to_num_() * probs[..., channel, None, :, :]
     return scores
 
 
@@ -111,53 +118,59 @@ def fix_clicks(scores: Tensor, points_xy: Tensor, *, radius: float) -> tuple[Ten
     points. The pixel that contains a point counts as nearest to it, so that it is always fixed.
 
     Args:
-        scores: ``(N + 1, H, W)`` floats, background last.
-        points_xy: ``(N, 2)`` floats; points outside the frame have a disc too.
+        scores: ``(..., N + 1, H, W)`` floats, background last.
+        points_xy: ``(..., N, 2)`` floats; points outside the frame have a disc too.
         radius: largest distance of a pixel's centre from the point, in pixels; with 0 only the
             pixel that contains the point.
 
     Returns:
-        tuple: scores that are 1 for the point and 0 for all else at these pixels, and ``(H, W)``
-        bool, these pixels.
+        tuple: scores that are 1 for the point and 0 for all else at these pixels, and ``(..., H,
+        W)`` bool, these pixels.
     """
-    height, width = scores.shape[1:]
-    num_points = len(points_xy)
+    *lead, _, height, width = scores.shape
+    num_points = points_xy.shape[-2]
     if num_points == 0:
-        return scores.clone(), scores.new_zeros(height, width, dtype=torch.bool)
+        return scores.clone(), scores.new_zeros(*lead, height, width, dtype=torch.bool)
     reach = math.ceil(radius)
     steps = torch.arange(-reach, reach + 1, device=scores.device)
     cells = points_xy.floor().long()
-    columns = cells[:, 0, None, None] + steps  # (N, 1, S)
-    rows = cells[:, 1, None, None] + steps[:, None]  # (N, S, 1)
-    squared = (columns + 0.5 - points_xy[:, 0, None, None]).square() + (
-        rows + 0.5 - points_xy[:, 1, None, None]
+    columns = cells[..., 0, None, None] + steps  # (..., N, 1, S)
+    rows = cells[..., 1, None, None] + steps[:, None]  # (..., N, S, 1)
+    squared = (columns + 0.5 - points_xy[..., 0, None, None]).square() + (
+        rows + 0.5 - points_xy[..., 1, None, None]
     ).square()
     own = (steps == 0) & (steps[:, None] == 0)
     squared = torch.where(own, 0.0, squared.masked_fill(squared > radius**2, torch.inf))
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    squared = squared.masked_fill(~inside, torch.inf).flatten().float()
-    index = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten()
-    nearest = scores.new_full((height * width,), torch.inf, dtype=torch.float32)
-    nearest.scatter_reduce_(0, index, squared, 'amin')
+    squared = squared.masked_fill(~inside, torch.inf).flatten(-3).float()
+    index = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(-3)
+    nearest = scores.new_full((*lead, height * width), torch.inf, dtype=torch.float32)
+    nearest.scatter_reduce_(-1, index, squared, 'amin')
     owners = torch.arange(num_points, device=scores.device).repeat_interleave(len(steps) ** 2)
-    wins = squared.isfinite() & (squared == nearest[index])
+    wins = squared.isfinite() & (squared == nearest.gather(-1, index))
     owner = torch.full_like(nearest, num_points, dtype=torch.int64)
-    owner.scatter_reduce_(0, index, owners.where(wins, num_points), 'amin')
-    fixed = (owner < num_points).view(height, width)
-    one_hot = torch.zeros_like(scores).scatter_(0, owner.view(1, height, width), 1)
-    return torch.where(fixed, one_hot, scores), fixed
+    owner.scatter_reduce_(-1, index, owners.where(wins, num_points), 'amin')
+    fixed = (owner < num_points).view(*lead, height, width)
+    one_hot = torch.zeros_like(scores).scatter_(-3, owner.view(*lead, 1, height, width), 1)
+    return torch.where(fixed.unsqueeze(-3), one_hot, scores), fixed
 
 
 def class_scores(scores: Tensor, channels: Tensor, num_values: int) -> Tensor:
-    """Return the sum of the instance scores of each semantic value, ``(V, H, W)``.
+    """Return the sum of the instance scores of each semantic value, ``(..., V, H, W)``.
 
     Args:
-        scores: ``(N + 1, H, W)`` floats, background last.
-        channels: ``(N,)`` int64 in ``1..num_values - 1``.
+        scores: ``(..., N + 1, H, W)`` floats, background last.
+        channels: ``(..., N)`` int64 in ``1..num_values - 1``; 0 for padding.
         num_values: V.
     """
-    sums = scores.new_zeros(num_values, *scores.shape[1:])
-    return sums.index_add_(0, torch.cat([channels, channels.new_zeros(1)]), scores)
+    channels = F.pad(channels, (0, 1))  # of the background
+    if channels.dim() == 1:
+        sums = scores.new_zeros(num_values, *scores.shape[1:])
+        return sums.index_add_(0, channels, scores)
+    parts = [
+        scores.where((channels == value)[..., None, None], 0).sum(-3) for value in range(num_values)
+    ]
+    return torch.stack(parts, -3)
 
 
 def best_instances(
@@ -168,13 +181,13 @@ def best_instances(
     Args: see :func:`class_scores`.
 
     Returns:
-        tuple: ``(H, W)`` int32 instance map, 0 none, ``n + 1`` point ``n``; ``(H, W)`` int64
-        channel of the value; ``(H, W)`` the value's score.
+        tuple: ``(..., H, W)`` int32 instance map, 0 none, ``n + 1`` point ``n``; ``(..., H, W)``
+        int64 channel of the value; ``(..., H, W)`` the value's score.
     """
-    best, channel = class_scores(scores, channels, num_values).max(0)
-    if len(channels) == 0:
+    best, channel = class_scores(scores, channels, num_values).max(-3)
+    if channels.shape[-1] == 0:
         return torch.zeros_like(channel, dtype=torch.int32), channel, best
-    of_value = channels[:, None, None] == channel
+    of_value = channels[..., None, None] == channel.unsqueeze(-3)
     # not argmax, which is ten times as slow on a CPU
-    owner = scores[:-1].masked_fill(~of_value, -1).max(0).indices
+    owner = scores[..., :-1, :, :].masked_fill(~of_value, -1).max(-3).indices
     return ((owner + 1) * (channel > 0)).int(), channel, best

@@ -15,21 +15,27 @@ def offsets_to_points(instance_map: Tensor, points_xy: Tensor) -> tuple[Tensor, 
     """Compute the offsets from each pixel's centre to the point of its instance.
 
     Args:
-        instance_map: ``(H, W)`` integers, 0 = none, ``n + 1`` = instance of point ``n``.
-        points_xy: ``(N, 2)`` floats ``(x, y)`` in the map's frame.
+        instance_map: ``(..., H, W)`` integers, 0 = none, ``n + 1`` = instance of point ``n``.
+        points_xy: ``(..., N, 2)`` floats ``(x, y)`` in the map's frame.
 
     Returns:
-        tuple: ``offset`` ``(2, H, W)`` float32, 0 where there is no instance; ``weight``
-        ``(H, W)`` float32, 1 on instances, 0 elsewhere (the W of the offset loss L_off).
+        tuple: ``offset`` ``(..., 2, H, W)`` float32, 0 where there is no instance; ``weight``
+        ``(..., H, W)`` float32, 1 on instances, 0 elsewhere (the W of the offset loss L_off).
     """
-    height, width = instance_map.shape
+    *lead, height, width = instance_map.shape
     # Column 0 means 'no instance', so that the gather needs no mask.
-    table = torch.cat([points_xy.new_zeros(1, 2), points_xy]).float().T.contiguous()
+    table = F.pad(points_xy, (0, 0, 1, 0)).float()  # (..., N + 1, 2)
+    index = instance_map.flatten(-2).int()
+    if lead:
+        step = table.shape[-2]
+        table, numbers = table.flatten(0, -2), index.flatten(0, -2)
+        index = numbers + step * torch.arange(len(numbers), device=index.device)[:, None]
     # index_select: several times faster than indexing on a CPU
-    targets = table.index_select(1, instance_map.reshape(-1).int()).view(2, height, width)
+    targets = table.T.contiguous().index_select(1, index.reshape(-1).int())
+    targets = targets.view(2, *lead, height, width).movedim(0, -3).contiguous()
     weight = (instance_map > 0).float()
     targets -= pixel_centers(height, width, device=instance_map.device)
-    return targets.mul_(weight), weight
+    return targets.mul_(weight.unsqueeze(-3)), weight
 
 
 def landing_positions(offset: Tensor) -> Tensor:
@@ -51,36 +57,40 @@ def offsets_at_points(offset: Tensor, points_xy: Tensor) -> Tensor:
     The sampling is bilinear between pixel centres and constant beyond the outermost centres.
 
     Args:
-        offset: ``(2, H, W)`` ``(dx, dy)`` in pixels of this grid.
-        points_xy: ``(N, 2)`` floats ``(x, y)``.
+        offset: ``(2, H, W)`` or ``(B, 2, H, W)``, ``(dx, dy)`` in pixels of this grid.
+        points_xy: ``(N, 2)`` or ``(B, N, 2)`` floats ``(x, y)``.
 
     Returns:
-        Tensor: ``(N, 2)`` float32 ``(dx, dy)``.
+        Tensor: ``(N, 2)`` or ``(B, N, 2)`` float32 ``(dx, dy)``.
     """
-    height, width = offset.shape[1:]
+    if offset.dim() == 3:
+        return offsets_at_points(offset[None], points_xy[None])[0]
+    height, width = offset.shape[-2:]
     # not a tensor of the size: to copy it to a GPU, the host waits
-    x, y = points_xy.unbind(1)
+    x, y = points_xy.unbind(-1)
     # pixel edges are at -1 and 1: corners not aligned
-    grid = (torch.stack([2 * x / width, 2 * y / height], dim=1) - 1).float()
+    grid = (torch.stack([2 * x / width, 2 * y / height], dim=-1) - 1).float()
     sampled = F.grid_sample(
-        offset[None].float(), grid[None, None], padding_mode='border', align_corners=False
+        offset.float(), grid[:, None], padding_mode='border', align_corners=False
     )
-    return sampled[0, :, 0].T  # (1, 2, 1, N) -> (N, 2)
+    return sampled[:, :, 0].mT  # (B, 2, 1, N) -> (B, N, 2)
 
 
 def instance_centroids(instance_map: Tensor, num_instances: int) -> Tensor:
     """Return the mean pixel centre of each instance.
 
     Args:
-        instance_map: ``(H, W)`` integers, 0 = none, ``1..num_instances``.
+        instance_map: ``(..., H, W)`` integers, 0 = none, ``1..num_instances``.
 
     Returns:
-        Tensor: ``(num_instances, 2)`` float32 ``(x, y)``; nan for an instance without pixels.
+        Tensor: ``(..., num_instances, 2)`` float32 ``(x, y)``; nan for an instance without pixels.
     """
-    height, width = instance_map.shape
-    flat = instance_map.reshape(-1).long()
-    centers = pixel_centers(height, width, device=flat.device).reshape(2, -1).double()
-    sums = centers.new_zeros(2, num_instances + 1).index_add_(1, flat, centers)
+    *lead, height, width = instance_map.shape
+    flat = instance_map.flatten(-2).long()
+    centers = pixel_centers(height, width, device=flat.device).flatten(1).double()
+    values = torch.cat([centers, torch.ones_like(centers[:1])])  # (3, H * W)
+    index = flat.unsqueeze(-2).expand(*lead, *values.shape)
     # Not bincount: the size of its result depends on the values, so it would synchronise.
-    counts = centers.new_zeros(num_instances + 1).index_add_(0, flat, torch.ones_like(centers[0]))
-    return (sums / counts)[:, 1:].T.float()
+    sums = values.new_zeros(*lead, 3, num_instances + 1)
+    sums.scatter_add_(-1, index, values.expand_as(index))
+    return (sums[..., :2, 1:] / sums[..., 2:, 1:]).mT.float()

@@ -50,7 +50,8 @@ def value_probs(
 
     Args:
         logits: ``(B, K + 1, h, w)`` floats.
-        values: ``(V,)`` int64 channels to return.
+        values: ``(V,)`` int64 channels to return, or ``(B, V)`` of each image, padded with -1,
+            whose probability is 0.
         size: ``(H, W)``.
         align_corners: option of the upsampling.
         chunk: number of channels that are upsampled at a time; changes only rounding.
@@ -63,11 +64,21 @@ def value_probs(
         return resize_scores(part.float(), size, align_corners=align_corners)
 
     if logits.shape[1] <= chunk:
-        return upsample(logits).softmax(dim=1).index_select(1, values)
+        return _channels(upsample(logits).softmax(dim=1), values)
     total = torch.full((), -torch.inf, device=logits.device)
     for part in torch.split(logits, chunk, dim=1):
         total = torch.logaddexp(total, upsample(part).logsumexp(dim=1, keepdim=True))
-    return upsample(logits.index_select(1, values)).sub_(total).exp_()
+    probs = upsample(_channels(logits, values)).sub_(total).exp_()
+    return probs if values.dim() == 1 else probs.masked_fill_((values < 0)[..., None, None], 0)
+
+
+def _channels(maps: Tensor, values: Tensor) -> Tensor:
+    """Select channels of ``(B, C, H, W)`` maps; those of padding are 0."""
+    if values.dim() == 1:
+        return maps.index_select(1, values)
+    index = values.clamp(min=0)[..., None, None]
+    selected = maps.gather(1, index.expand(-1, -1, *maps.shape[2:]))
+    return selected.masked_fill_((values < 0)[..., None, None], 0)
 
 
 def map_shares(
@@ -77,7 +88,7 @@ def map_shares(
 
     Args:
         semantic_map: ``(B, H, W)`` integers, 0 background, ``k + 1`` class ``k``.
-        values: ``(V,)`` int64 values.
+        values: ``(V,)`` int64 values, or ``(B, V)`` of each image, padded with -1.
         ignored: ``(B, H, W)`` bool, the pixels that are not counted.
         grid: ``(h, w)``; the map is pooled adaptively where its side is no multiple of the grid's.
 
@@ -86,7 +97,9 @@ def map_shares(
         cell add up to less than 1 if the map has values there that are not in ``values``.
     """
     labelled = ~ignored[:, None]
-    matches = (semantic_map[:, None] == values[:, None, None]) & labelled  # (B, V, H, W)
+    matches = (semantic_map[:, None] == values[..., None, None]) & labelled  # (B, V, H, W)
+    if tuple(semantic_map.shape[-2:]) == tuple(grid):
+        return matches.float()
     shares = F.interpolate(matches.float(), size=grid, mode='area')
     return shares / F.interpolate(labelled.float(), size=grid, mode='area').clamp(min=1e-6)
 

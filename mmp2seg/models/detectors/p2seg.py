@@ -194,7 +194,7 @@ class P2Seg(BaseDetector):
                 padded to H x W; see :mod:`mmp2seg.structures.fields`.
         """
         size = tuple(batch_inputs.shape[-2:])
-        images = [image_points(sample) for sample in batch_data_samples]
+        images = self.distiller.joined([image_points(sample) for sample in batch_data_samples])
         logits, offset, embedding = self._forward(batch_inputs)
         offset = self.offset_head.predict_by_feat(offset, size)
         targets = self.distiller.distill(

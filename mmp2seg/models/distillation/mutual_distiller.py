@@ -12,11 +12,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmp2seg.codecs import ImagePoints, InstanceScorer, PointPseudoLabeler, PointTargets
+from mmp2seg.codecs import (
+    GivenMasks,
+    ImagePoints,
+    InstanceAssignment,
+    InstanceScorer,
+    PointBatch,
+    PointPseudoLabeler,
+    PointTargets,
+    pad_points,
+    pad_regions,
+)
 from mmp2seg.models.distillation.semantic_scorer import SemanticScorer
 from mmp2seg.ops.affinity import mask_unknown
-from mmp2seg.ops.components import IGNORE, find_regions
-from mmp2seg.ops.semantic_scores import argmax_map
+from mmp2seg.ops.components import IGNORE, find_regions_of_batch
 from mmp2seg.registry import MODELS, TASK_UTILS
 
 SEMANTIC_INPUTS = ('network', 'weak')
@@ -56,6 +65,27 @@ class DistilledTargets:
     semantic_maps: list[Tensor]
     offsets: list[tuple[Tensor, Tensor]]
     instance_maps: Tensor
+
+
+class _Group(NamedTuple):
+    """Images of a batch that are computed together, and their points.
+
+    Attributes:
+        images: their places in the batch.
+        points: of one image, or of several.
+    """
+
+    images: slice
+    points: ImagePoints | PointBatch
+
+    @property
+    def given(self) -> list[GivenMasks | None]:
+        """The given masks of each image."""
+        return [self.points.given] * (self.images.stop - self.images.start)
+
+    def of(self, maps: Tensor) -> Tensor:
+        """Return their part of ``(B, ...)`` maps; that of a single image has no dimension B."""
+        return maps[self.images if isinstance(self.points, PointBatch) else self.images.start]
 
 
 @MODELS.register_module()
@@ -149,7 +179,7 @@ class MutualDistiller:
         self,
         maps: NetworkMaps,
         weak_maps: Tensor,
-        images: Sequence[ImagePoints],
+        images: Sequence[ImagePoints] | PointBatch,
         *,
         iteration: int,
         padding: Tensor | None = None,
@@ -159,44 +189,54 @@ class MutualDistiller:
         Args:
             maps: output of the heads.
             weak_maps: ``(B, H, W)`` integers, 0 background, k + 1 class k; padding is 255.
-            images: points and regions of the weak map of each image.
+            images: points and regions of the weak map of each image; see :meth:`joined`.
             iteration: the runner's iteration, counted from 0.
             padding: ``(B, H, W)`` bool, the pixels outside the images; None: there are none.
 
         Returns:
             DistilledTargets: on the device of the predictions.
         """
-        point_regions = [self._point_regions(image) for image in images]
-        initial = self._targets(images, point_regions)
+        groups = _groups(images)
+        point_regions = self._point_regions(groups)
+        initial = self._targets(groups, point_regions)
         targets, semantic_maps = [(initial, weak_maps)], [weak_maps]
         if _has_begun(self.refine_begin, iteration) and self._assigns(iteration):
-            refined, source = self._assigned_targets(maps, weak_maps, images, padding)
+            refined, source = self._assigned_targets(maps, weak_maps, groups, padding)
             if self._has_semantic_target(iteration):
                 semantic_maps.append(source)
             targets.append((refined, source))
         elif _has_begun(self.refine_begin, iteration):
             source = weak_maps
             if maps.embedding is not None and self._propagates(iteration):
-                source = self._propagated_maps(maps, weak_maps, images)
-                images = [_with_regions(*pair) for pair in zip(images, source, strict=True)]
-                point_regions = [self._point_regions(image) for image in images]
+                source = self._propagated_maps(maps, weak_maps, groups)
+                groups = _with_regions(groups, source)
+                point_regions = self._point_regions(groups)
                 if self._has_semantic_target(iteration):
-                    semantic_maps.append(_without_orphans(source, images, point_regions))
-            targets.append((self._targets(images, point_regions, maps.offset), source))
+                    semantic_maps.append(_without_orphans(source, groups, point_regions))
+            targets.append((self._targets(groups, point_regions, maps.offset), source))
         return DistilledTargets(
             semantic_maps=semantic_maps,
-            offsets=[
-                (torch.stack([t.offset for t in batch]), torch.stack([t.weight for t in batch]))
-                for batch, _ in targets
-            ],
+            offsets=[(of_maps.offset, of_maps.weight) for of_maps, _ in targets],
             instance_maps=torch.stack(
                 [
-                    mask_unknown(torch.stack([t.instance_map for t in batch]), semantic_map)
-                    for batch, semantic_map in targets
+                    mask_unknown(of_maps.instance_map, semantic_map)
+                    for of_maps, semantic_map in targets
                 ],
                 dim=1,
             ),
         )
+
+    def joined(self, images: Sequence[ImagePoints]) -> Sequence[ImagePoints] | PointBatch:
+        """Join the points of a batch on a GPU, so that :meth:`distill` takes fewer operations.
+
+        Call it before the network's forward pass. On a CPU, and for given masks and boxes and a
+        scorer that needs an embedding, the images stay as they are, and are computed one by one.
+        """
+        single = self.instance_scorer is not None and self.instance_scorer.needs_embedding
+        on_gpu = all(image.labels.device.type != 'cpu' for image in images)
+        if single or not on_gpu or any(image.given is not None for image in images):
+            return images
+        return PointBatch.of(images)
 
     def _propagates(self, iteration: int) -> bool:
         wanted = self.scorer.rounds > 0 and self.semantic_use != 'none'
@@ -213,10 +253,10 @@ class MutualDistiller:
         self,
         maps: NetworkMaps,
         weak_maps: Tensor,
-        images: Sequence[ImagePoints],
+        groups: Sequence[_Group],
         padding: Tensor | None,
-    ) -> tuple[list[PointTargets], Tensor]:
-        """Return the refined targets of each image by the instance scorer, and ``(B, H, W)`` S.
+    ) -> tuple[PointTargets, Tensor]:
+        """Return the refined targets of a batch by the instance scorer, and ``(B, H, W)`` S.
 
         Pixels that are 255 in the weak map are 255 in S. So are pixels that S is not sure of, and
         those of a class that do not hang together with one of its points.
@@ -224,123 +264,188 @@ class MutualDistiller:
         scorer = self.instance_scorer
         assert scorer is not None
         mixed = dataclasses.replace(self.scorer, rounds=0, use_weak_map=True)
-        assignments = []
-        for index, image in enumerate(images):
-            one = slice(index, index + 1)
+        found = []
+        for group in groups:
             probs = mixed(
-                maps.semantic_logits[one],
+                maps.semantic_logits[group.images],
                 None,
-                image.values,
-                ignored=weak_maps[one] == IGNORE,
-                weak_map=weak_maps[one],
+                group.points.values,
+                ignored=weak_maps[group.images] == IGNORE,
+                weak_map=weak_maps[group.images],
                 align_corners=maps.align_corners,
             )
+            found.append(self._assign(scorer, group, probs, maps, padding))
+        instance_maps, semantic_maps, confidence = (torch.cat(values) for values in zip(*found))
+        points_xy = _joined_points(groups)
+        instance_maps = scorer.connect(
+            instance_maps,
+            points_xy,
+            [given for group in groups for given in group.given],
+        )
+        ignored = weak_maps == IGNORE
+        unknown = ignored | (confidence < self.min_confidence)
+        unknown |= (semantic_maps > 0) & (instance_maps == 0)
+        targets = self.labeler.targets_of_instances(
+            points_xy, instance_maps.masked_fill(ignored, 0)
+        )
+        return targets, semantic_maps.masked_fill(unknown, IGNORE)
+
+    def _assign(
+        self,
+        scorer: InstanceScorer,
+        group: _Group,
+        probs: Tensor,
+        maps: NetworkMaps,
+        padding: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return instances, not connected, semantic values and confidence; ``(b, H, W)`` each."""
+        points, inputs = group.points, maps.inputs
+        valid = None if padding is None else ~padding[group.images]
+        if isinstance(points, PointBatch):
+            assigned = scorer.assign_batch(
+                probs,
+                maps.offset[group.images],
+                points.points_xy,
+                points.channels,
+                image=None if inputs is None else inputs[group.images],
+                valid=valid,
+            )
+            instance_map, channel_map, confidence = _maps_of(assigned)
+        else:
+            index = group.images.start
             assigned = scorer.assign(
                 probs[0],
                 maps.offset[index],
-                image.points_xy,
-                torch.searchsorted(image.values, image.labels + 1),
-                image=None if maps.inputs is None else maps.inputs[index],
+                points.points_xy,
+                points.channels,
+                image=None if inputs is None else inputs[index],
                 embedding=None if maps.embedding is None else maps.embedding[index],
-                valid=None if padding is None else ~padding[index],
+                valid=None if valid is None else valid[0],
                 connect=False,
-                given=image.given,
+                given=points.given,
             )
-            assignments.append(assigned)
-        instance_maps = scorer.connect(
-            torch.stack([assigned.instance_map for assigned in assignments]),
-            [image.points_xy for image in images],
-            [image.given for image in images],
-        )
-        semantic_maps = torch.stack(
-            [
-                image.values.take(assigned.channel_map)
-                for image, assigned in zip(images, assignments, strict=True)
-            ]
-        )
-        ignored = weak_maps == IGNORE
-        confidence = torch.stack([assigned.confidence for assigned in assignments])
-        unknown = ignored | (confidence < self.min_confidence)
-        unknown |= (semantic_maps > 0) & (instance_maps == 0)
-        targets = [
-            self.labeler.targets_of_instances(image.points_xy, instance_map)
-            for image, instance_map in zip(
-                images, instance_maps.masked_fill(ignored, 0), strict=True
-            )
-        ]
-        return targets, semantic_maps.masked_fill(unknown, IGNORE)
+            instance_map, channel_map, confidence = (one[None] for one in _maps_of(assigned))
+        return instance_map, _values_of(points, channel_map), confidence
 
-    def _point_regions(self, image: ImagePoints) -> Tensor:
-        return self.labeler.point_regions(image.points_xy, image.labels, image.regions)
+    def _point_regions(self, groups: Sequence[_Group]) -> list[Tensor]:
+        return [
+            self.labeler.point_regions(points.points_xy, points.labels, points.regions)
+            for points in (group.points for group in groups)
+        ]
 
     def _targets(
         self,
-        images: Sequence[ImagePoints],
+        groups: Sequence[_Group],
         point_regions: Sequence[Tensor],
         offset: Tensor | None = None,
-    ) -> list[PointTargets]:
-        """Compute the targets of each image: initial, or refined by ``(B, 2, H, W)`` offsets."""
-        offsets = [None] * len(images) if offset is None else offset
-        return [
-            self.labeler.targets(
-                image.points_xy,
-                region_map=image.regions.region_map,
+    ) -> PointTargets:
+        """Compute the targets of a batch: initial, or refined by ``(B, 2, H, W)`` offsets."""
+        found = []
+        for group, of_points in zip(groups, point_regions, strict=True):
+            points = group.points
+            targets = self.labeler.targets(
+                points.points_xy,
+                region_map=points.regions.region_map,
                 point_regions=of_points,
-                offset=image_offset,
-                given=image.given,
+                offset=None if offset is None else group.of(offset),
+                given=points.given,
             )
-            for image, of_points, image_offset in zip(images, point_regions, offsets, strict=True)
-        ]
+            values = targets.instance_map, targets.offset, targets.weight
+            if not isinstance(points, PointBatch):
+                values = tuple(value[None] for value in values)
+            found.append(values)
+        return PointTargets(*(torch.cat(values) for values in zip(*found)))
 
     def _propagated_maps(
-        self, maps: NetworkMaps, weak_maps: Tensor, images: Sequence[ImagePoints]
+        self, maps: NetworkMaps, weak_maps: Tensor, groups: Sequence[_Group]
     ) -> Tensor:
         """Return the ``(B, H, W)`` argmax of S over each image's classes.
 
         Pixels that are 255 in the weak map are 255 here too.
         """
         ignored, propagated = weak_maps == IGNORE, []
-        for index, image in enumerate(images):
-            one = slice(index, index + 1)
+        for group in groups:
+            points = group.points
             scores = self.scorer(
-                maps.semantic_logits[one],
-                maps.embedding[one],
-                image.values,
-                ignored=ignored[one],
-                weak_map=weak_maps[one],
+                maps.semantic_logits[group.images],
+                maps.embedding[group.images],
+                points.values,
+                ignored=ignored[group.images],
+                weak_map=weak_maps[group.images],
                 align_corners=maps.align_corners,
             )
-            semantic_map = argmax_map(scores[0], image.values)[0]
-            if image.given is not None and len(image.labels):
-                owners = image.given.owners.long()
-                known = image.labels[(owners - 1).clamp_min(0)] + 1
+            semantic_map = _values_of(points, scores.max(dim=1).indices)
+            if points.given is not None and len(points.labels):
+                owners = points.given.owners.long()
+                known = points.labels[(owners - 1).clamp_min(0)] + 1
                 semantic_map = torch.where(owners > 0, known, semantic_map)
             propagated.append(semantic_map)
-        return torch.stack(propagated).masked_fill_(ignored, IGNORE)
+        return torch.cat(propagated).masked_fill_(ignored, IGNORE)
+
+
+def _groups(images: Sequence[ImagePoints] | PointBatch) -> list[_Group]:
+    if isinstance(images, PointBatch):
+        return [_Group(slice(0, len(images.labels)), images)]
+    return [_Group(slice(index, index + 1), image) for index, image in enumerate(images)]
+
+
+def _joined_points(groups: Sequence[_Group]) -> Tensor:
+    """Return the points of all images, ``(B, N, 2)``."""
+    points = [group.points for group in groups]
+    if isinstance(points[0], PointBatch):
+        return points[0].points_xy
+    return pad_points([of_image.points_xy for of_image in points])
+
+
+def _maps_of(assigned: InstanceAssignment) -> tuple[Tensor, Tensor, Tensor]:
+    return assigned.instance_map, assigned.channel_map, assigned.confidence
+
+
+def _values_of(points: ImagePoints | PointBatch, channel_maps: Tensor) -> Tensor:
+    """Return the semantic values of ``(b, H, W)`` channels."""
+    if isinstance(points, PointBatch):
+        return points.values.gather(1, channel_maps.flatten(1)).view(channel_maps.shape)
+    return points.values.take(channel_maps)
 
 
 def _has_begun(begin: int | None, iteration: int) -> bool:
     return begin is not None and iteration >= begin
 
 
-def _with_regions(image: ImagePoints, semantic_map: Tensor) -> ImagePoints:
-    """Replace the regions of an image by those of an ``(H, W)`` semantic map, found on the CPU."""
-    regions = find_regions(semantic_map.cpu().numpy(), image.labels.cpu().numpy())
-    return dataclasses.replace(image, regions=regions.to(semantic_map.device))
+def _with_regions(groups: Sequence[_Group], semantic_maps: Tensor) -> list[_Group]:
+    """Replace the regions of the images by those of ``(B, H, W)`` maps, found on the CPU."""
+    labels: list[Tensor] = []
+    for group in groups:
+        labels += (
+            group.points.labels if isinstance(group.points, PointBatch) else [group.points.labels]
+        )
+    regions = find_regions_of_batch(semantic_maps, labels)
+    (first, *_) = groups
+    if isinstance(first.points, PointBatch):
+        points = dataclasses.replace(first.points, regions=pad_regions(regions))
+        return [first._replace(points=points)]
+    return [
+        group._replace(points=dataclasses.replace(group.points, regions=of_image))
+        for group, of_image in zip(groups, regions, strict=True)
+    ]
 
 
 def _without_orphans(
-    semantic_maps: Tensor, images: Sequence[ImagePoints], point_regions: Sequence[Tensor]
+    semantic_maps: Tensor, groups: Sequence[_Group], point_regions: Sequence[Tensor]
 ) -> Tensor:
     """Set regions without a point to ignore in ``(B, H, W)`` maps, as every object has a point.
 
     A part of a true mask stays.
     """
-    with_point = [
-        torch.isin(image.regions.region_map, of_points[of_points > 0])
-        for image, of_points in zip(images, point_regions, strict=True)
-    ]
-    for index, image in enumerate(images):
-        if image.given is not None:
-            with_point[index] |= image.given.owners > 0
-    return semantic_maps.masked_fill((semantic_maps > 0) & ~torch.stack(with_point), IGNORE)
+    found = []
+    for group, of_points in zip(groups, point_regions, strict=True):
+        regions = group.points.regions
+        size = (*regions.labels.shape[:-1], regions.labels.shape[-1] + 1)
+        has_point = of_points.new_zeros(size, dtype=torch.bool).scatter_(-1, of_points, True)
+        has_point[..., 0] = False  # no region
+        flat = regions.region_map.flatten(-2).long()
+        with_point = has_point.gather(-1, flat).view(regions.region_map.shape)
+        if group.points.given is not None:
+            with_point = with_point | (group.points.given.owners > 0)
+        found.append(with_point if isinstance(group.points, PointBatch) else with_point[None])
+    return semantic_maps.masked_fill((semantic_maps > 0) & ~torch.cat(found), IGNORE)

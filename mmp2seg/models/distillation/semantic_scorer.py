@@ -70,7 +70,8 @@ class SemanticScorer:
         Args:
             logits: ``(B, K + 1, h, w)`` raw map of the semantic head.
             embedding: ``(B, D, h', w')``; None if ``rounds`` is 0.
-            values: ``(V,)`` int64, see :func:`mmp2seg.ops.semantic_scores.image_values`.
+            values: ``(V,)`` int64, see :func:`mmp2seg.ops.semantic_scores.image_values`, or ``(B,
+                V)`` of each image, padded with -1, whose scores are 0.
             ignored: ``(B, H, W)`` bool, pixels that propagate nothing, such as padding.
             weak_map: ``(B, H, W)`` integers, 255 = ignore; None if the images have none.
             align_corners: option of the head's upsampling; applies to what comes from the logits,
@@ -105,7 +106,9 @@ class SemanticScorer:
         grid = size if self.rounds == 0 else (embedding.shape[-2], embedding.shape[-1])
         ignored = ignored | (weak_map == IGNORE)
         shares = map_shares(weak_map, values, ignored, grid)
-        labelled = F.interpolate((~ignored)[:, None].float(), size=grid, mode='area') > 0
+        labelled = ~ignored[:, None]
+        if grid != size:
+            labelled = F.interpolate(labelled.float(), size=grid, mode='area') > 0
         # One more channel shows where labelled cells contribute; it is 0 where none does.
         scores = torch.cat([shares, labelled.float()], dim=1)
         if self.rounds > 0:

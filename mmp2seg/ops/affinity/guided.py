@@ -12,7 +12,7 @@ import math
 import statistics
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +52,8 @@ def guided_propagation(
     rows of A are divided by their sum. At the border, the outermost pixel repeats.
 
     Args:
-        scores: ``(N, H, W)`` floats.
+        scores: ``(N, H, W)`` floats. All of these can have a leading dimension of the images of a
+            batch, as ``(B, N, H, W)``: on CUDA, the fused kernels compute them at once.
         image: ``(C, H, W)`` floats; neither the scale nor the offset of a channel matters. It gets
             no gradient.
         iterations: number of steps; 0 returns the scores.
@@ -74,7 +75,7 @@ def guided_propagation(
             time.
 
     Returns:
-        Tensor: ``(N, H, W)`` with the dtype of ``scores``; computed in float32 (float64 for float64
+        Tensor: of the shape and the dtype of ``scores``; computed in float32 (float64 for float64
         scores), also under autocast. Between the smallest and the largest score of the map; if the
         N scores of each pixel sum to 1, they still do.
 
@@ -82,20 +83,29 @@ def guided_propagation(
         ValueError: sizes differ, there are no dilations, ``iterations`` or ``beta`` is negative or
             ``block`` is below 1.
     """
-    if scores.dim() != 3 or image.dim() != 3 or scores.shape[1:] != image.shape[1:]:
+    num_dims, size = scores.dim(), (scores.shape[-2], scores.shape[-1])
+    lead = scores.shape[:-3]
+    if (
+        num_dims not in (3, 4)
+        or image.dim() != num_dims
+        or (image.shape[:-3], tuple(image.shape[-2:])) != (lead, size)
+    ):
         raise ValueError(
-            'expected scores (N, H, W) and an image (C, H, W) of one size, got '
+            'expected scores ([B,] N, H, W) and an image ([B,] C, H, W) of one size, got '
             f'{tuple(scores.shape)} and {tuple(image.shape)}'
         )
-    size = (scores.shape[1], scores.shape[2])
     for name, mask in (('valid', valid), ('fixed', fixed)):
-        if mask is not None and (mask.shape != size or mask.dtype != torch.bool):
+        if mask is not None and (mask.shape != (*lead, *size) or mask.dtype != torch.bool):
             raise ValueError(
-                f'expected {name} as bool of shape {size}, got {mask.dtype} of {tuple(mask.shape)}'
+                f'expected {name} as bool of shape {(*lead, *size)}, got {mask.dtype} of '
+                f'{tuple(mask.shape)}'
             )
-    if embedding is not None and (embedding.dim() != 3 or embedding.shape[1:] != size):
+    if embedding is not None and (
+        embedding.dim() != num_dims
+        or (embedding.shape[:-3], tuple(embedding.shape[-2:])) != (lead, size)
+    ):
         raise ValueError(
-            f'expected an embedding (D, {size[0]}, {size[1]}), got {tuple(embedding.shape)}'
+            f'expected an embedding ([B,] D, {size[0]}, {size[1]}), got {tuple(embedding.shape)}'
         )
     if not dilations or min(dilations) < 1:
         raise ValueError(f'expected dilations of at least 1, got {tuple(dilations)}')
@@ -105,45 +115,103 @@ def guided_propagation(
         raise ValueError(f'expected beta >= 0, got {beta}')
     if iterations == 0 or scores.numel() == 0:
         return scores.clone()
-    dtype = torch.promote_types(scores.dtype, torch.float32)
-    grid = _Grid(*size, tuple(dilations))
-    fused = guided_fused.supports(scores, image)
+    batch = _Batch(scores, image, valid, fixed, embedding)
+    options = _Options(
+        _Grid(size[0], size[1], tuple(dilations)),
+        iterations,
+        color_scale,
+        position_weight,
+        beta,
+        block,
+    )
+    memo = {} if memo is None else memo
     with torch.autocast(scores.device.type, enabled=False):
-        memo = {} if memo is None else memo
-        kind = 'fused' if fused else 'matrix'
-        if kind not in memo:
-            with torch.no_grad():
-                memo[kind] = _weights(
-                    grid,
-                    image.to(dtype),
-                    fused=fused,
-                    valid=valid,
-                    embedding=None if embedding is None else embedding.to(dtype),
-                    color_scale=color_scale,
-                    position_weight=position_weight,
-                    beta=beta,
-                )
-        weights, own = memo[kind]
-        held = None if fixed is None or fused else fixed.to(dtype)
-        out = torch.empty_like(scores)
-        block = len(scores) if fused else block
-        for start in range(0, len(scores), block):
-            part = scores[start : start + block]
-            # a weight of 0 does not remove what is not finite
-            values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
-            if fused:
-                values = guided_fused.propagate(
-                    values, weights, grid.steps, fixed=fixed, iterations=iterations
-                )
-            else:
-                for _ in range(iterations):
-                    after = _step(grid, values, weights, own)
-                    # not where, which is six times as slow on a CPU
-                    values = (
-                        after if held is None else torch.addcmul(after * (1 - held), values, held)
-                    )
-            result = values.to(scores.dtype)
-            out[start : start + block] = result if valid is None else result.where(valid, part)
+        if guided_fused.supports(scores, image):
+            whole = batch if lead else batch.unsqueezed()
+            out = _propagate_fused(whole, options, memo)
+            return out if lead else out[0]
+        if not lead:
+            return _propagate_blocks(batch, options, memo)
+        memos = [memo.setdefault(str(index), {}) for index in range(len(scores))]
+        images = zip(batch.images(), memos, strict=True)
+        return torch.stack([_propagate_blocks(one, options, memo) for one, memo in images])
+
+
+class _Batch(NamedTuple):
+    """Scores, and what they are propagated along; with or without the dimension of a batch."""
+
+    scores: Tensor
+    image: Tensor
+    valid: Tensor | None
+    fixed: Tensor | None
+    embedding: Tensor | None
+
+    def unsqueezed(self) -> '_Batch':
+        """Return a batch of one image."""
+        return _Batch(
+            self.scores[None],
+            self.image[None],
+            *(None if value is None else value[None] for value in self[2:]),
+        )
+
+    def images(self) -> list['_Batch']:
+        """Return the images of a batch."""
+        return [
+            _Batch(
+                scores,
+                self.image[index],
+                *(None if value is None else value[index] for value in self[2:]),
+            )
+            for index, scores in enumerate(self.scores)
+        ]
+
+
+class _Options(NamedTuple):
+    grid: '_Grid'
+    iterations: int
+    color_scale: float
+    position_weight: float
+    beta: float
+    block: int
+
+
+def _propagate_fused(batch: _Batch, options: _Options, memo: MutableMapping[str, Any]) -> Tensor:
+    """Propagate all scores of a batch at once, by the fused kernels."""
+    scores, valid, dtype = batch.scores, batch.valid, torch.float32
+    if 'fused' not in memo:
+        memo['fused'] = _fused_weights(batch, options)
+    known = None if valid is None else valid[:, None]
+    # a weight of 0 does not remove what is not finite
+    values = scores.to(dtype) if known is None else scores.to(dtype).where(known, 0)
+    result = guided_fused.propagate(
+        values,
+        memo['fused'],
+        options.grid.steps,
+        fixed=batch.fixed,
+        iterations=options.iterations,
+    ).to(scores.dtype)
+    return result if known is None else result.where(known, scores)
+
+
+def _propagate_blocks(image: _Batch, options: _Options, memo: MutableMapping[str, Any]) -> Tensor:
+    """Propagate the scores of one image, ``options.block`` maps at a time."""
+    scores, valid, grid = image.scores, image.valid, options.grid
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    if 'matrix' not in memo:
+        memo['matrix'] = _matrix(image, options, dtype)
+    weights, own = memo['matrix']
+    held = None if image.fixed is None else image.fixed.to(dtype)
+    out = torch.empty_like(scores)
+    for start in range(0, len(scores), options.block):
+        part = scores[start : start + options.block]
+        # a weight of 0 does not remove what is not finite
+        values = part.to(dtype) if valid is None else part.to(dtype).where(valid, 0)
+        for _ in range(options.iterations):
+            after = _step(grid, values, weights, own)
+            # not where, which is six times as slow on a CPU
+            values = after if held is None else torch.addcmul(after * (1 - held), values, held)
+        result = values.to(scores.dtype)
+        out[start : start + options.block] = result if valid is None else result.where(valid, part)
     return out
 
 
@@ -228,73 +296,60 @@ def _step(grid: _Grid, scores: Tensor, weights: Tensor, own: Tensor | None) -> T
     return grid.unpad(torch.cat(parts, 1))
 
 
-def _weights(
-    grid: _Grid,
-    image: Tensor,
-    *,
-    fused: bool,
-    valid: Tensor | None,
-    embedding: Tensor | None,
-    color_scale: float,
-    position_weight: float,
-    beta: float,
-) -> tuple[Tensor, Tensor | None]:
-    """Return :func:`_matrix`, or for the fused kernels all weights in one tensor, and None."""
-    near_weights = [position_weight * share for share in _near_shares(grid.lengths, color_scale)]
-    if fused and embedding is None:
-        weights = guided_fused.neighbor_weights(
-            image, grid.steps, near_weights, valid=valid, color_scale=color_scale
-        )
-        return weights, None
-    weights, own = _matrix(
-        grid,
-        image,
-        near_weights,
-        valid=valid,
-        embedding=embedding,
-        color_scale=color_scale,
-        beta=beta,
-    )
-    if not fused:
-        return weights, own
-    own = torch.zeros_like(weights[0]) if own is None else own
-    return grid.unpad(torch.cat([own[None], weights])).contiguous(), None
+def _fused_weights(batch: _Batch, options: _Options) -> Tensor:
+    """Return the weights for the fused kernels, ``(B, 1 + P, H, W)``: of the pixel itself first."""
+    grid = options.grid
+    if batch.embedding is None:
+        with torch.no_grad():
+            return guided_fused.neighbor_weights(
+                batch.image.float(),
+                grid.steps,
+                _near_weights(options),
+                valid=batch.valid,
+                color_scale=options.color_scale,
+            )
+    of_images = []
+    for image in batch.images():
+        weights, own = _matrix(image, options, torch.float32)
+        own = torch.zeros_like(weights[0]) if own is None else own
+        of_images.append(grid.unpad(torch.cat([own[None], weights])))
+    return torch.stack(of_images).contiguous()
 
 
-def _matrix(
-    grid: _Grid,
-    image: Tensor,
-    near_weights: Sequence[float],
-    *,
-    valid: Tensor | None,
-    embedding: Tensor | None,
-    color_scale: float,
-    beta: float,
-) -> tuple[Tensor, Tensor | None]:
+def _near_weights(options: _Options) -> list[float]:
+    shares = _near_shares(options.grid.lengths, options.color_scale)
+    return [options.position_weight * share for share in shares]
+
+
+@torch.no_grad()
+def _matrix(image: _Batch, options: _Options, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
     """Return the rows of A at the grid's places, and its diagonal.
 
     Returns:
         tuple: ``(P, places)`` weights of the neighbours; and ``(places,)``, 1 for pixels that are
         not valid or have no valid neighbour, else 0, None if all are valid.
     """
-    colors = _pad_known(grid, image, valid)
-    features = None if embedding is None else _pad_known(grid, embedding, valid)
-    known = None if valid is None else grid.pad(valid[None].to(image))
+    grid, valid, near_weights = options.grid, image.valid, _near_weights(options)
+    colors = _pad_known(grid, image.image.to(dtype), valid)
+    features = None
+    if image.embedding is not None:
+        features = _pad_known(grid, image.embedding.to(dtype), valid)
+    known = None if valid is None else grid.pad(valid[None].to(dtype))
     places = grid.places
-    weights = image.new_empty(len(near_weights), len(places))
-    own = None if known is None else image.new_zeros(len(places))
-    for chunk in grid.chunks(image):
+    weights = colors.new_empty(len(near_weights), len(places))
+    own = None if known is None else colors.new_zeros(len(places))
+    for chunk in grid.chunks(image.image):
         inside = slice(chunk.start - places.start, chunk.stop - places.start)
         rows = weights[:, inside]
         near = None
         if known is not None:
             near = torch.cat([_range(known, chunk, offset) for offset in grid.offsets])
-        _color_weights(colors, chunk, grid.offsets, near, color_scale, out=rows)
+        _color_weights(colors, chunk, grid.offsets, near, options.color_scale, out=rows)
         for index, (row, weight) in enumerate(zip(rows, near_weights, strict=True)):
             row += weight if near is None else weight * near[index]
         if features is not None:
             for row, product in zip(rows, _products(features, chunk, grid.offsets), strict=True):
-                row *= F.logsigmoid(product).mul_(beta).clamp_min_(_MIN_LOG_FACTOR).exp_()
+                row *= F.logsigmoid(product).mul_(options.beta).clamp_min_(_MIN_LOG_FACTOR).exp_()
         if known is None and features is None:
             rows /= 1 + sum(near_weights)
         else:

@@ -22,7 +22,7 @@ _MAX_CHANNELS = 16
 def supports(scores: Tensor, image: Tensor) -> bool:
     """Return whether the kernels propagate these scores: on their device, and without gradient."""
     needs_grad = scores.requires_grad and torch.is_grad_enabled()
-    known = scores.dtype != torch.float64 and len(image) <= _MAX_CHANNELS and not needs_grad
+    known = scores.dtype != torch.float64 and image.shape[-3] <= _MAX_CHANNELS and not needs_grad
     return known and triton_runs(_trial, scores.device, what='guided propagation')
 
 
@@ -34,22 +34,24 @@ def neighbor_weights(
     valid: Tensor | None,
     color_scale: float,
 ) -> Tensor:
-    """Compute the rows of the affinity.
+    """Compute the rows of the affinity, of all images of a batch in one launch.
 
     Args:
-        image: ``(C, H, W)`` float32.
+        image: ``(B, C, H, W)`` float32.
         steps: rows and columns to the P neighbours.
         near_weights: the term of the distance of each neighbour.
-        valid, color_scale: see :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
+        valid: ``(B, H, W)`` bool.
+        color_scale: see :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
 
     Returns:
-        Tensor: ``(1 + P, H, W)`` float32: the weight of the pixel itself, then of the neighbours.
+        Tensor: ``(B, 1 + P, H, W)`` float32: the weight of the pixel itself, then of the
+        neighbours.
     """
-    channels, height, width = image.shape
+    batch, channels, height, width = image.shape
     image = image.contiguous()
-    weights = image.new_empty(1 + len(steps), height, width)
+    weights = image.new_empty(batch, 1 + len(steps), height, width)
     with on_device(image.device):
-        _kernels().neighbor_weights_kernel[(-(-height * width // _BLOCK),)](
+        _kernels().neighbor_weights_kernel[(-(-height * width // _BLOCK), batch)](
             image,
             image if valid is None else valid.contiguous().byte(),  # unused without a mask
             _steps_on(image.device, tuple(steps)),
@@ -76,21 +78,21 @@ def propagate(
     fixed: Tensor | None,
     iterations: int,
 ) -> Tensor:
-    """Propagate scores ``iterations`` times.
+    """Propagate the scores of a batch ``iterations`` times.
 
     Args:
-        scores: ``(N, H, W)`` float32.
-        weights: ``(1 + P, H, W)`` float32, see :func:`neighbor_weights`.
+        scores: ``(B, N, H, W)`` float32.
+        weights: ``(B, 1 + P, H, W)`` float32, see :func:`neighbor_weights`.
         steps: rows and columns to the P neighbours.
-        fixed: see :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
+        fixed: ``(B, H, W)`` bool, see :func:`mmp2seg.ops.affinity.guided.guided_propagation`.
         iterations: at least 1.
 
     Returns:
-        Tensor: ``(N, H, W)`` float32.
+        Tensor: ``(B, N, H, W)`` float32.
     """
-    num_maps, height, width = scores.shape
+    batch, num_maps, height, width = scores.shape
     values, spare = scores.contiguous(), None
-    grid = (-(-height * width // _BLOCK), -(-num_maps // _MAPS))
+    grid = (-(-height * width // _BLOCK), -(-num_maps // _MAPS), batch)
     step_table = _steps_on(scores.device, tuple(steps))
     mask = values if fixed is None else fixed.contiguous().byte()  # unused without a mask
     with on_device(scores.device):
@@ -117,8 +119,8 @@ def propagate(
 
 def _trial(device: torch.device) -> None:
     """Launch both kernels on a small image."""
-    image = torch.ones(3, 8, 8, device=device)
-    mask = torch.ones(8, 8, dtype=torch.bool, device=device)
+    image = torch.ones(2, 3, 8, 8, device=device)
+    mask = torch.ones(2, 8, 8, dtype=torch.bool, device=device)
     steps = [(0, 1), (1, 0)]
     weights = neighbor_weights(image, steps, [0.1, 0.1], valid=mask, color_scale=0.3)
     propagate(image, weights, steps, fixed=mask, iterations=1)

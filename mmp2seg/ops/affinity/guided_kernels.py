@@ -1,7 +1,7 @@
 """Triton kernels of guided propagation; :mod:`.guided_fused` launches them.
 
-This module needs triton. Each program handles a block of pixels. Positions outside the frame are
-clamped to it, which repeats the outermost pixels.
+This module needs triton. Each program handles a block of pixels of an image of a batch. Positions
+outside the frame are clamped to it, which repeats the outermost pixels.
 """
 
 import triton
@@ -32,11 +32,11 @@ def _differences(image_ptr, valid_ptr, near, own, offsets, mask, inside, HAS_VAL
 
 @triton.jit
 def neighbor_weights_kernel(
-    image_ptr,  # (CHANNELS, height, width) float32
-    valid_ptr,  # (height, width) uint8, unused without HAS_VALID
+    image_ptr,  # (B, CHANNELS, height, width) float32
+    valid_ptr,  # (B, height, width) uint8, unused without HAS_VALID
     steps_ptr,  # (NEIGHBORS, 2) int32, rows and columns
     near_ptr,  # (NEIGHBORS,) float32, the term of the distance
-    weights_ptr,  # (1 + NEIGHBORS, height, width) float32, written: of the pixel itself first
+    weights_ptr,  # (B, 1 + NEIGHBORS, height, width) float32, written: of the pixel itself first
     height,
     width,
     color_scale,
@@ -49,6 +49,11 @@ def neighbor_weights_kernel(
 ):
     """Compute the rows of the affinity; see ``guided_propagation`` for the formula."""
     size = height * width
+    image = tl.program_id(1).to(tl.int64)
+    image_ptr += image * CHANNELS * size
+    weights_ptr += image * (1 + NEIGHBORS) * size
+    if HAS_VALID:
+        valid_ptr += image * size
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = pixels < size
     rows = pixels // width
@@ -117,11 +122,11 @@ def neighbor_weights_kernel(
 
 @triton.jit
 def propagation_step_kernel(
-    scores_ptr,  # (num_maps, height, width) float32
-    weights_ptr,  # (1 + NEIGHBORS, height, width) float32
+    scores_ptr,  # (B, num_maps, height, width) float32
+    weights_ptr,  # (B, 1 + NEIGHBORS, height, width) float32
     steps_ptr,  # (NEIGHBORS, 2) int32
-    fixed_ptr,  # (height, width) uint8, unused without HAS_FIXED
-    result_ptr,  # (num_maps, height, width) float32, written
+    fixed_ptr,  # (B, height, width) uint8, unused without HAS_FIXED
+    result_ptr,  # (B, num_maps, height, width) float32, written
     num_maps,
     height,
     width,
@@ -132,6 +137,12 @@ def propagation_step_kernel(
 ):
     """Compute ``A S`` for a block of pixels of some maps, which share the weights that are read."""
     size = height * width
+    image = tl.program_id(2).to(tl.int64)
+    scores_ptr += image * num_maps * size
+    result_ptr += image * num_maps * size
+    weights_ptr += image * (1 + NEIGHBORS) * size
+    if HAS_FIXED:
+        fixed_ptr += image * size
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = pixels < size
     rows = pixels // width

@@ -1,11 +1,12 @@
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from mmp2seg.codecs import GivenMasks, ImagePoints, PointPseudoLabeler
+from mmp2seg.codecs import GivenMasks, ImagePoints, PointBatch, PointPseudoLabeler
 from mmp2seg.models import MutualDistiller, NetworkMaps
-from mmp2seg.models.distillation.mutual_distiller import _without_orphans
+from mmp2seg.models.distillation.mutual_distiller import _groups, _without_orphans
 from mmp2seg.ops.components import find_regions
 from mmp2seg.registry import MODELS
 
@@ -333,5 +334,107 @@ def test_a_part_of_a_true_mask_without_its_point_stays_a_target():
     mask = torch.tensor([[[1, 0, 1, 0, 0]]], dtype=torch.bool)
     given = GivenMasks(torch.tensor([0]), mask, torch.tensor([True]))
     image = dataclasses.replace(image, given=given)
-    found = _without_orphans(semantic_map[None], [image], [torch.tensor([1])])
+    found = _without_orphans(semantic_map[None], _groups([image]), [torch.tensor([1])])
     assert found.tolist() == [[[1, 0, 1, 0, 255]]]
+
+
+def _scenes(num_classes=3, size=(26, 34)):
+    """Four images with 5, 0, 1 and 9 points of up to three classes; the last one is padded."""
+    draw = torch.Generator().manual_seed(1)
+    weak, images, numbers = [], [], (5, 0, 1, 9)
+    for index, number in enumerate(numbers):
+        coarse = torch.rand(4, 7, 9, generator=draw).argmax(0).float()
+        semantic_map = torch.nn.functional.interpolate(coarse[None, None], size)[0, 0]
+        semantic_map[:3, :5] = 255
+        if index == 3:
+            semantic_map[:, 30:] = 255
+        points = torch.rand(number, 2, generator=draw) * torch.tensor([29.9, size[0]])
+        labels = torch.randint(num_classes, (number,), generator=draw)
+        semantic_map = semantic_map.byte()
+        regions = find_regions(semantic_map.numpy(), labels.numpy())
+        images.append(ImagePoints(points, labels, regions))
+        weak.append(semantic_map)
+    padding = torch.zeros(4, *size, dtype=torch.bool)
+    padding[3, :, 30:] = True
+    maps = NetworkMaps(
+        3 * torch.randn(4, num_classes + 1, 13, 17, generator=draw),
+        4 * torch.randn(4, 2, *size, generator=draw),
+        torch.randn(4, 6, 7, 9, generator=draw),
+        inputs=torch.randn(4, 3, 7, 9, generator=draw)
+        .repeat_interleave(4, 2)[..., : size[0], :]
+        .repeat_interleave(4, 3)[..., : size[1]],
+    )
+    return maps, torch.stack(weak), images, padding
+
+
+GUIDED = dict(affinity=dict(type='mmp2seg.GuidedAffinity', dilations=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(rounds=0),
+        dict(rounds=0, labeler=dict(conflict='drop', min_region_area=9, max_snap_distance=3)),
+        dict(rounds=0, labeler=dict(offset_target='centroid')),
+        dict(rounds=1, semantic_use='semantic', semantic_input='weak'),
+        dict(rounds=2, semantic_use='semantic', network_weight=0.4),
+        dict(instance_scorer=GUIDED, semantic_use='semantic', network_weight=0.5),
+        dict(instance_scorer=dict(GUIDED, stride=4), semantic_use='semantic'),
+        dict(instance_scorer=dict(GUIDED, stride=2, window=4), semantic_use='offset'),
+        dict(instance_scorer=dict(anchor='point', click_radius=None), semantic_use='semantic'),
+        dict(instance_scorer=dict(connected=False), semantic_use='semantic'),
+        dict(
+            instance_scorer=dict(affinity=dict(type='mmp2seg.RandomWalkerAffinity', stride=4)),
+            semantic_use='semantic',
+        ),
+    ],
+)
+def test_joined_points_give_the_targets_of_the_images(options):
+    labeler = dict(type='mmp2seg.PointPseudoLabeler', **options.get('labeler', {}))
+    distiller = MODELS.build(
+        dict(type='mmp2seg.MutualDistiller', **options) | dict(labeler=labeler)
+    )
+    maps, weak_maps, images, padding = _scenes()
+    inputs = dict(iteration=10, padding=padding)
+    single = distiller.distill(maps, weak_maps, images, **inputs)
+    joined = distiller.distill(maps, weak_maps, PointBatch.of(images), **inputs)
+    assert (single.instance_maps[0] > 0).any(dim=(1, 2)).all()
+    assert (single.instance_maps[3].amax((1, 2)) > 3).all()
+    assert torch.equal(joined.instance_maps, single.instance_maps)
+    pairs = zip(
+        [*joined.semantic_maps, *(one for pair in joined.offsets for one in pair)],
+        [*single.semantic_maps, *(one for pair in single.offsets for one in pair)],
+        strict=True,
+    )
+    for of_batch, of_images in pairs:
+        torch.testing.assert_close(of_batch, of_images)
+
+
+def test_joined_points_of_many_classes(monkeypatch):
+    maps, weak_maps, images, _ = _scenes(num_classes=40)
+    distiller = _distiller(instance_scorer=GUIDED, semantic_use='semantic', network_weight=0.9)
+    single = distiller.distill(maps, weak_maps, images, iteration=10)
+    joined = distiller.distill(maps, weak_maps, PointBatch.of(images), iteration=10)
+    assert torch.equal(joined.instance_maps, single.instance_maps)
+    assert torch.equal(joined.semantic_maps[1], single.semantic_maps[1])
+
+
+def test_when_points_are_joined(monkeypatch):
+    monkeypatch.setattr(PointBatch, 'of', lambda images: 'joined')
+    on_cpu, on_gpu = (
+        [SimpleNamespace(labels=SimpleNamespace(device=torch.device(name)), given=None)] * 2
+        for name in ('cpu', 'cuda')
+    )
+    given = [SimpleNamespace(labels=on_gpu[0].labels, given='a mask'), *on_gpu]
+    plain, of_clicks = _distiller(), _distiller(instance_scorer=dict(click_weight=0.1))
+    assert plain.joined(on_gpu) == 'joined'
+    for distiller, images in ((plain, on_cpu), (plain, given), (of_clicks, on_gpu)):
+        assert distiller.joined(images) is images
+
+
+def test_given_masks_cannot_be_joined():
+    *_, images, _ = _scenes()
+    limits = torch.ones(1, 26, 34, dtype=torch.bool)
+    given = GivenMasks(torch.tensor([0]), limits, torch.tensor([True]))
+    with pytest.raises(ValueError, match='without given masks'):
+        PointBatch.of([dataclasses.replace(images[0], given=given), *images[1:]])

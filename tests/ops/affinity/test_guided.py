@@ -362,7 +362,9 @@ def test_errors_name_what_is_wrong():
     scores, image = random_case()
     with pytest.raises(ValueError, match=r'got \(3, 6, 7\) and \(3, 6, 6\)'):
         guided_propagation(scores, image[:, :, 1:])
-    with pytest.raises(ValueError, match=r'scores \(N, H, W\)'):
+    with pytest.raises(ValueError, match=r'got \(2, 3, 6, 7\) and \(1, 3, 6, 7\)'):
+        guided_propagation(scores.expand(2, 3, 6, 7), image[None])
+    with pytest.raises(ValueError, match=r'scores \(\[B,\] N, H, W\)'):
         guided_propagation(scores[0], image)
     for dilations in ((), (1, 0)):
         with pytest.raises(ValueError, match='dilations of at least 1'):
@@ -378,5 +380,23 @@ def test_errors_name_what_is_wrong():
             guided_propagation(scores, image, **{name: image[0]})
         with pytest.raises(ValueError, match=rf'{name} as bool .*got torch.bool of \(3, 6, 7\)'):
             guided_propagation(scores, image, **{name: image > 0})
-    with pytest.raises(ValueError, match=r'embedding \(D, 6, 7\), got \(3, 6, 6\)'):
+    with pytest.raises(ValueError, match=r'embedding \(\[B,\] D, 6, 7\), got \(3, 6, 6\)'):
         guided_propagation(scores, image, embedding=image[:, :, 1:])
+
+
+@pytest.mark.parametrize('with_more', [False, True])
+def test_a_batch_is_its_images(with_more):
+    cases = [random_case() for _ in range(3)]
+    scores, image = (torch.stack(values) for values in zip(*cases, strict=True))
+    image = image + torch.rand_like(image)
+    options = {}
+    if with_more:
+        valid, fixed = torch.rand(3, 6, 7) > 0.2, torch.rand(3, 6, 7) > 0.8
+        options = dict(valid=valid, fixed=fixed, embedding=torch.rand(3, 2, 6, 7).to(image))
+    memo = {}
+    result = guided_propagation(scores, image, memo=memo, **options)
+    assert torch.equal(guided_propagation(scores, image, memo=memo, **options), result)
+    for index in range(3):
+        of_one = {name: value[index] for name, value in options.items()}
+        alone = guided_propagation(scores[index], image[index], **of_one)
+        assert torch.equal(result[index], alone)

@@ -112,6 +112,18 @@ def check_weights_that_are_kept():
         guided_fused.supports = supports
 
 
+def check_a_batch_is_its_images():
+    scenes = [scene() for _ in range(3)]
+    scores, image = (torch.stack(values) for values in zip(*scenes, strict=True))
+    valid, fixed = torch.rand(3, *SIZE) > 0.2, torch.rand(3, *SIZE) > 0.8
+    embedding = torch.randn(3, 4, *SIZE)
+    for options in ({}, dict(valid=valid), dict(valid=valid, fixed=fixed, embedding=embedding)):
+        result = assert_as_in_torch(scores, image, **options)
+        for index, one in enumerate(scenes):
+            of_one = {name: value[index] for name, value in options.items()}
+            assert torch.equal(result[index], assert_as_in_torch(*one, **of_one))
+
+
 def check_maps_that_are_not_contiguous():
     scores, image = scene()
     turned = [values.transpose(1, 2).contiguous().transpose(1, 2) for values in (scores, image)]
@@ -152,7 +164,7 @@ def test_the_kernels_get_what_torch_computes_with(monkeypatch):
 
     def propagate(values, weights, steps, *, fixed, iterations):
         seen.append((values.shape, weights.shape, len(steps), iterations))
-        torch.testing.assert_close(weights.sum(0), torch.ones(SIZE))
+        torch.testing.assert_close(weights.sum(1), torch.ones(1, *SIZE))
         return values
 
     monkeypatch.setattr(guided_fused, 'supports', lambda scores, image: True)
@@ -160,7 +172,7 @@ def test_the_kernels_get_what_torch_computes_with(monkeypatch):
     embedding = torch.rand(2, *SIZE)  # whose weights plain torch computes
     result = guided.guided_propagation(scores, image, iterations=4, block=2, embedding=embedding)
     assert torch.equal(result, scores)
-    assert seen == [((5, *SIZE), (25, *SIZE), 24, 4)]
+    assert seen == [((1, 5, *SIZE), (1, 25, *SIZE), 24, 4)]
 
 
 if __name__ == '__main__':
