@@ -3,8 +3,9 @@
 Dimensions: ``H, W`` pixels of a frame; ``N`` points; ``M <= N`` instances.
 """
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,25 +28,26 @@ DROP_REASONS = {
 class ImagePoints:
     """The points of a training image and the regions of its weak map, in the input frame.
 
-    Make it before the network's forward pass: the host waits for the device to count the classes.
-
     Attributes:
         points_xy: ``(N, 2)`` float32 ``(x, y)``, all inside the image.
         labels: ``(N,)`` int64, classes ``0..K-1``.
         regions: the regions of the weak map.
         given: masks and boxes of some of the points; None: there are none.
-        values: ``(V,)`` int64, the semantic values that the image can have
-            (:func:`mmp2seg.ops.semantic_scores.image_values`).
     """
 
     points_xy: Tensor
     labels: Tensor
     regions: Regions
     given: GivenMasks | None = None
-    values: Tensor = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, 'values', image_values(self.labels))
+    @functools.cached_property
+    def values(self) -> Tensor:
+        """``(V,)`` int64, the semantic values that the image can have.
+
+        See :func:`mmp2seg.ops.semantic_scores.image_values`: the host waits for the device to count
+        the classes.
+        """
+        return image_values(self.labels)
 
     @property
     def channels(self) -> Tensor:
@@ -61,7 +63,7 @@ _OUTSIDE = -1e6
 class PointBatch:
     """:class:`ImagePoints` of ``B`` images, for a GPU: an operation computes all of them at once.
 
-    Make it before the network's forward pass, as :class:`ImagePoints`.
+    Make it before the network's forward pass: the host waits for the device to count the classes.
 
     Attributes:
         points_xy: ``(B, N, 2)`` float32; padding is far outside of the frame.
@@ -88,12 +90,18 @@ class PointBatch:
         """
         if any(image.given is not None for image in images):
             raise ValueError('expected images without given masks and boxes')
+        labels = _padded([image.labels for image in images], -1)
+        # on the host, as the device would have to be asked for the classes of each image
+        on_host = [
+            ImagePoints(image.points_xy, of_image[: len(image.labels)], image.regions)
+            for image, of_image in zip(images, labels.cpu(), strict=True)
+        ]
         return cls(
-            points_xy=_padded([image.points_xy for image in images], _OUTSIDE),
-            labels=_padded([image.labels for image in images], -1),
+            points_xy=pad_points([image.points_xy for image in images]),
+            labels=labels,
             regions=pad_regions([image.regions for image in images]),
-            values=_padded([image.values for image in images], -1),
-            channels=_padded([image.channels for image in images], 0),
+            values=_padded([image.values for image in on_host], -1).to(labels.device),
+            channels=_padded([image.channels for image in on_host], 0).to(labels.device),
         )
 
 

@@ -87,8 +87,8 @@ def find_regions_of_batch(semantic_maps: Tensor, labels: Sequence[Tensor]) -> li
     """
     counts = [len(of_image) for of_image in labels]
     maps = semantic_maps.byte().cpu().numpy()
-    classes = torch.cat(list(labels)).cpu().split(counts)
-    threads = 1 if semantic_maps.device.type == 'cpu' else _num_threads(len(maps))
+    classes = torch.split(torch.cat(list(labels)).cpu(), counts)
+    threads = _num_threads(semantic_maps)
     pairs = [
         (one, of_image[of_image >= 0].numpy()) for one, of_image in zip(maps, classes, strict=True)
     ]
@@ -103,15 +103,16 @@ def find_regions_of_batch(semantic_maps: Tensor, labels: Sequence[Tensor]) -> li
     numbers = torch.stack(
         [torch.cat([r.labels for r in found]), torch.cat([r.areas for r in found])]
     )
-    of_regions = numbers.to(device).split(sizes, dim=1)
+    of_regions = torch.split(numbers.to(device), sizes, dim=1)
     return [
         Regions(region_map, *of_image)
         for region_map, of_image in zip(region_maps, of_regions, strict=True)
     ]
 
 
-def _num_threads(num_images: int) -> int:
-    return min(num_images, os.cpu_count() or 1)
+def _num_threads(maps: Tensor) -> int:
+    """Return 1, or one thread per core for maps of another device, which waits for them."""
+    return 1 if maps.device.type == 'cpu' else min(len(maps), os.cpu_count() or 1)
 
 
 def regions_of_points(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.registry import DefaultScope
 
 from mmp2seg.codecs import GuidedAffinity, PairwiseAffinity, RandomWalkerAffinity
+from mmp2seg.codecs.affinities import propagate_batch
 from mmp2seg.ops.affinity import propagate
 from mmp2seg.ops.affinity.guided import guided_propagation
 from mmp2seg.ops.random_walker import edge_weights, random_walker
@@ -284,3 +285,17 @@ def test_the_walker_refuses_wrong_options(options):
 def test_guided_refuses_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
         GuidedAffinity(**options)
+
+
+@pytest.mark.parametrize('masked', [False, True])
+def test_a_batch_is_its_images(affinity, masked):
+    cases = [random_case(seed=seed) for seed in (1, 2)]
+    scores = torch.stack([one for one, _ in cases])
+    maps = {name: torch.stack([more[name] for _, more in cases]) for name in cases[0][1]}
+    if masked:
+        for name, seed in (('valid', 3), ('fixed', 4)):
+            maps[name] = torch.stack([random_mask(share=0.8, seed=seed + one) for one in (0, 9)])
+    result = propagate_batch(affinity, scores, **maps)
+    for index, one in enumerate(scores):
+        alone = affinity(one, **{name: values[index] for name, values in maps.items()})
+        torch.testing.assert_close(result[index], alone)

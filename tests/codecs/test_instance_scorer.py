@@ -353,3 +353,13 @@ def test_masks_are_fixed_while_scores_propagate(radius):
     assert affinity.fixed[scene['given'].limits[0]].all()
     others = affinity.fixed & ~scene['given'].limits[0]
     assert bool(others.any()) == (radius is not None)  # the clicks
+
+
+def test_a_batch_needs_an_image_and_no_embedding():
+    scene = [torch.rand(1, 2, 4, 5), torch.zeros(1, 2, 4, 5), torch.ones(1, 1, 2)]
+    scene.append(torch.ones(1, 1, dtype=torch.int64))
+    with pytest.raises(ValueError, match='expected an image'):
+        InstanceScorer(affinity=GuidedAffinity()).assign_batch(*scene)
+    with pytest.raises(ValueError, match='without an embedding'):
+        InstanceScorer(click_weight=0.5).assign_batch(*scene)
+    assert InstanceScorer().assign_batch(*scene).instance_map.shape == (1, 4, 5)

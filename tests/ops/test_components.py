@@ -1,8 +1,18 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
-from mmp2seg.ops.components import Regions, find_regions, keep_connected, regions_of_points
+from mmp2seg.ops import components
+from mmp2seg.ops.components import (
+    Regions,
+    find_regions,
+    find_regions_of_batch,
+    keep_connected,
+    regions_of_points,
+)
+from mmp2seg.testing.host_waits import host_waits
 
 SEMANTIC_MAP = np.array(
     [
@@ -207,3 +217,57 @@ def test_connected_parts_of_a_batch_by_threads():
     assert not torch.equal(expected, maps)
     for threads in (1, 3):
         assert torch.equal(keep_connected(maps, points, threads=threads), expected)
+
+
+def test_regions_of_the_points_of_a_batch():
+    draw = torch.Generator().manual_seed(0)
+    numbers, labels = (4, 0, 2), []
+    maps = torch.randint(0, 4, (3, 12, 15), generator=draw, dtype=torch.uint8)
+    points = torch.full((3, 4, 2), -1e6)
+    padded_labels = torch.full((3, 4), -1)
+    for index, number in enumerate(numbers):
+        points[index, :number] = 12 * torch.rand(number, 2, generator=draw)
+        labels.append(torch.randint(0, 3, (number,), generator=draw))
+        padded_labels[index, :number] = labels[-1]
+    found = find_regions_of_batch(maps, list(padded_labels))
+    largest = max(len(regions.labels) for regions in found)
+    for one, regions, of_image in zip(maps, found, labels, strict=True):
+        for value, expected in zip(regions, find_regions(one.numpy(), of_image.numpy())):
+            assert torch.equal(value, expected) and value.dtype == expected.dtype
+
+    def padded(values, padding):
+        return torch.stack(
+            [torch.nn.functional.pad(v, (0, largest - len(v)), value=padding) for v in values]
+        )
+
+    batch = Regions(
+        torch.stack([regions.region_map for regions in found]),
+        padded([regions.labels for regions in found], -1),
+        padded([regions.areas for regions in found], 0),
+    )
+    for options in (dict(), dict(max_snap_distance=4), dict(max_snap_distance=4, min_area=3)):
+        of_batch = regions_of_points(points, padded_labels, batch, **options)
+        for index, (number, regions) in enumerate(zip(numbers, found)):
+            alone = regions_of_points(points[index, :number], labels[index], regions, **options)
+            assert torch.equal(of_batch[index, :number], alone)
+            assert not of_batch[index, number:].any()
+
+
+def test_maps_of_a_gpu_are_copied_at_once_and_searched_by_threads(monkeypatch):
+    maps = torch.from_numpy(np.stack([SEMANTIC_MAP] * 3))
+    labels = [torch.tensor([0, 1])] * 3
+    expected = find_regions_of_batch(maps, labels)
+    pools = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, threads):
+            pools.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(components, 'ThreadPoolExecutor', Pool)
+    monkeypatch.setattr(components, '_num_threads', lambda maps: 2)
+    with host_waits() as found:
+        threaded = find_regions_of_batch(maps, labels)
+    assert pools == [2] and sum(one.startswith('cpu') for one in found) == 2
+    for regions, of_one in zip(threaded, expected, strict=True):
+        assert all(map(torch.equal, regions, of_one))

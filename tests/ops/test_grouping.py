@@ -191,3 +191,26 @@ def test_no_limits_and_no_points():
     assert found.tolist() == [[1, 1, 1]]
     found = nearest_point_within(centers, points[:0], point_groups=none, limits=nothing, **options)
     assert found.tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize('block_elements', [1, 50, 1 << 20])
+def test_a_batch_is_its_images(block_elements):
+    draw = torch.Generator().manual_seed(0)
+    positions = 9 * torch.rand(3, 2, 7, 9, generator=draw)
+    points = 9 * torch.rand(3, 4, 2, generator=draw)
+    groups = torch.randint(0, 3, (3, 7, 9), generator=draw, dtype=torch.int32)
+    point_groups = torch.randint(0, 3, (3, 4), generator=draw)
+    options = dict(position_groups=groups, point_groups=point_groups, max_distance=5.0)
+    for where in (positions, pixel_centers(7, 9)):
+        of_batch = nearest_point(where, points, **options)
+        streamed = nearest_point_streamed(where, points, block_elements=block_elements, **options)
+        assert torch.equal(of_batch, streamed)
+        for index in range(3):
+            alone = nearest_point(
+                where if where.dim() == 3 else where[index],
+                points[index],
+                position_groups=groups[index],
+                point_groups=point_groups[index],
+                max_distance=5.0,
+            )
+            assert torch.equal(of_batch[index], alone)

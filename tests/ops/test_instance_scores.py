@@ -173,3 +173,28 @@ def test_a_point_with_a_share_that_matters_stays(negligible, expected):
     landing, points = torch.zeros(2, 1, 1), torch.tensor([[0.0, 0.0], [2.0, 0.0]])
     near = near_points(landing, points, torch.tensor([1, 1]), sigma=1.0, negligible=negligible)
     assert near.tolist() == [True, expected]
+
+
+def test_a_batch_is_its_images():
+    """Of 0, 3 and 5 points; padding lies far outside and has channel 0."""
+    cases = [_case(number, seed=number) for number in (5, 3, 0)]
+    maps, landing = (torch.stack([case[index] for case in cases]) for index in (0, 1))
+    points = torch.full((3, 5, 2), -1e6)
+    channels = torch.zeros(3, 5, dtype=torch.int64)
+    for index, (*_, of_image, of_points) in enumerate(cases):
+        points[index, : len(of_image)], channels[index, : len(of_image)] = of_image, of_points
+    scores = instance_scores(maps, landing, points, channels, sigma=2.0)
+    fixed_scores, fixed = fix_clicks(scores, points, radius=1.5)
+    sums = class_scores(fixed_scores, channels, 3)
+    best = best_instances(fixed_scores, channels, 3)
+    for index, (probs, lands, of_image, of_points) in enumerate(cases):
+        kept = [*range(len(of_image)), 5]
+        expected = instance_scores(probs, lands, of_image, of_points, sigma=2.0)
+        torch.testing.assert_close(scores[index, kept], expected)
+        expected, expected_fixed = fix_clicks(expected, of_image, radius=1.5)
+        torch.testing.assert_close(fixed_scores[index, kept], expected)
+        assert torch.equal(fixed[index], expected_fixed)
+        assert not fixed_scores[index, len(of_image) : 5].any()
+        torch.testing.assert_close(sums[index], class_scores(expected, of_points, 3))
+        for one, alone in zip(best, best_instances(expected, of_points, 3)):
+            torch.testing.assert_close(one[index], alone)

@@ -63,3 +63,18 @@ def test_offsets_at_points_are_bilinear_between_pixel_centres():
     # The last point is beyond the outer centres, where the field goes on as it is there.
     assert torch.allclose(offsets_at_points(offset, points), expected, atol=1e-5)
     assert offsets_at_points(offset.half(), points[:0]).shape == (0, 2)
+
+
+def test_a_batch_is_its_images():
+    draw = torch.Generator().manual_seed(0)
+    maps = torch.randint(0, 4, (3, 5, 6), generator=draw, dtype=torch.int32)
+    points = 5 * torch.rand(3, 3, 2, generator=draw)
+    offset, weight = offsets_to_points(maps, points)
+    at_points, centroids = offsets_at_points(offset, points), instance_centroids(maps, 3)
+    for index in range(3):
+        expected, expected_weight = offsets_to_points(maps[index], points[index])
+        assert torch.equal(offset[index], expected)
+        assert torch.equal(weight[index], expected_weight)
+        assert torch.equal(at_points[index], offsets_at_points(expected, points[index]))
+        assert torch.equal(centroids[index], instance_centroids(maps[index], 3))
+    assert offset.is_contiguous()

@@ -96,3 +96,19 @@ def test_no_classes_and_half_precision():
     semantic_map, best = argmax_map(SCORES[:1].half(), torch.tensor([0]))
     assert not semantic_map.any()
     assert torch.equal(best, SCORES[0].half().float())
+
+
+@pytest.mark.parametrize('chunk', [3, 100])
+def test_values_of_each_image_of_a_batch(chunk):
+    logits = torch.randn(2, 9, 5, 6, generator=torch.Generator().manual_seed(0))
+    values = torch.tensor([[0, 3, 8], [0, 5, -1]])
+    probs = value_probs(logits, values, (10, 12), chunk=chunk)
+    semantic_map = torch.tensor([[[0, 3, 5]], [[5, 255, 3]]])
+    shares = map_shares(semantic_map, values, semantic_map == 255, (1, 3))
+    for index, known in enumerate((values[0], values[1, :2])):
+        alone = value_probs(logits[index : index + 1], known, (10, 12), chunk=chunk)[0]
+        torch.testing.assert_close(probs[index, : len(known)], alone)
+        one = semantic_map[index : index + 1]
+        expected = map_shares(one, known, one == 255, (1, 3))[0]
+        assert torch.equal(shares[index, : len(known)], expected)
+    assert not probs[1, 2].any() and not shares[1, 2].any()

@@ -234,9 +234,11 @@ class MutualDistiller:
         """
         single = self.instance_scorer is not None and self.instance_scorer.needs_embedding
         on_gpu = all(image.labels.device.type != 'cpu' for image in images)
-        if single or not on_gpu or any(image.given is not None for image in images):
-            return images
-        return PointBatch.of(images)
+        if not single and on_gpu and all(image.given is None for image in images):
+            return PointBatch.of(images)
+        for image in images:
+            image.values  # noqa: B018 (it is kept; after the network, the host would wait longer)
+        return images
 
     def _propagates(self, iteration: int) -> bool:
         wanted = self.scorer.rounds > 0 and self.semantic_use != 'none'

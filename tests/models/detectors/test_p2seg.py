@@ -7,7 +7,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 
-from mmp2seg.codecs import PointPseudoLabeler
+from mmp2seg.codecs import PointBatch, PointPseudoLabeler
 from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets import PointVOCDataset
 from mmp2seg.ops import grouping
@@ -158,8 +158,8 @@ def test_refined_targets_begin_at_their_iteration(dataset, hub):
     assert _offset_loss() == before
 
 
-@pytest.mark.parametrize('click_weight', [0.0, 0.1])
-def test_what_the_host_waits_for_in_a_training_step(dataset, monkeypatch, click_weight):
+@pytest.mark.parametrize(('click_weight', 'joined'), [(0.0, False), (0.1, False), (0.0, True)])
+def test_what_the_host_waits_for_in_a_training_step(dataset, monkeypatch, click_weight, joined):
     # as on a GPU, where the affinity losses have their own kernels
     monkeypatch.setattr(grouping, 'nearest_point_by_tiles', grouping.nearest_point_streamed)
     guided = dict(type='mmp2seg.GuidedAffinity')
@@ -167,12 +167,16 @@ def test_what_the_host_waits_for_in_a_training_step(dataset, monkeypatch, click_
     distiller = dict(type='mmp2seg.MutualDistiller', semantic_use='semantic')
     model = _model(distiller=dict(distiller, instance_scorer=scorer))
     monkeypatch.setattr(model.mdm_loss.loss_affinity, 'forward', lambda rows, _: rows.sum() * 0)
+    if joined:
+        monkeypatch.setattr(model.distiller, 'joined', PointBatch.of)
     data = model.data_preprocessor(_batch(dataset, [0, 1]), True)
     with host_waits() as waits:
         losses = model(**data, mode='loss')
         sum(losses.values()).backward()
-    first, second, *others = waits
-    assert 'semantic_scores.py' in first and 'semantic_scores.py' in second  # before the network
+    before = [one for one in waits if 'semantic_scores.py' in one or 'point_results.py' in one]
+    others = waits[len(before) :]
+    assert waits[: len(before)] == before  # the network; of joined points, one is on the device
+    assert len(before) == 2 + joined
     # the parts that hang together are found on the CPU, for the batch at once
     assert others and all('components.py' in wait for wait in others)
 

@@ -422,10 +422,11 @@ def test_joined_points_of_many_classes(monkeypatch):
 def test_when_points_are_joined(monkeypatch):
     monkeypatch.setattr(PointBatch, 'of', lambda images: 'joined')
     on_cpu, on_gpu = (
-        [SimpleNamespace(labels=SimpleNamespace(device=torch.device(name)), given=None)] * 2
+        [SimpleNamespace(labels=SimpleNamespace(device=torch.device(name)), values=0, given=None)]
+        * 2
         for name in ('cpu', 'cuda')
     )
-    given = [SimpleNamespace(labels=on_gpu[0].labels, given='a mask'), *on_gpu]
+    given = [SimpleNamespace(labels=on_gpu[0].labels, values=0, given='a mask'), *on_gpu]
     plain, of_clicks = _distiller(), _distiller(instance_scorer=dict(click_weight=0.1))
     assert plain.joined(on_gpu) == 'joined'
     for distiller, images in ((plain, on_cpu), (plain, given), (of_clicks, on_gpu)):
