@@ -44,10 +44,10 @@ def test_parts_can_be_chosen():
     ]
     assert chosen(_parse('--only', '--growth')) == ['growth']
     everything = chosen(
-        _parse('--growth', '--memory', '--segmenter', '--stream', '7', '--scale', '9')
+        _parse('--growth', '--turns', '--memory', '--segmenter', '--stream', '7', '--scale', '9')
     )
     assert everything == list(parts.PARTS)
-    assert chosen(_parse()) == everything[:-5]
+    assert chosen(_parse()) == everything[:-6]
 
 
 def test_mistakes_are_named(capsys):

@@ -27,7 +27,7 @@ from mmp2seg.apis.device import resolve_device, select_device
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ('affinity', 'propagation', 'guided', 'step', 'targets', 'pipeline', 'inference', 'clicks')
-OPTIONS = ('growth', 'memory', 'segmenter', 'stream', 'scale')
+OPTIONS = ('growth', 'turns', 'memory', 'segmenter', 'stream', 'scale')
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -46,6 +46,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         '--growth', action='store_true', help='also targets and decoding by points and pixels'
+    )
+    parser.add_argument(
+        '--turns',
+        action='store_true',
+        help='also training steps in turns, for the ratio of their times',
     )
     parser.add_argument(
         '--memory', action='store_true', help='also memory of training steps by pixels'

@@ -5,7 +5,7 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -95,6 +95,29 @@ def time_calls(
         seconds.append(time.perf_counter() - start)
         cpu_seconds.append(time.process_time() - cpu_start)
     return Measurement(tuple(seconds), cpu_seconds=tuple(cpu_seconds))
+
+
+def time_in_turns(calls: Sequence[Callable[[], object]], settings: Settings) -> list[Measurement]:
+    """Time calls in this process one after the other, ``repeat`` times, after two warm-up rounds.
+
+    Whatever else loads the machine meets all calls alike, so their ratios are more exact than those
+    of calls that are timed one by one. Each round starts with another call.
+    """
+    found: list[list[Measurement]] = [[] for _ in calls]
+    once = replace(settings, repeat=1)
+    for turn in range(2 + settings.repeat):
+        for place in range(len(calls)):
+            index = (turn + place) % len(calls)
+            measured = time_calls(calls[index], once, warm_up=False)
+            if turn >= 2:
+                found[index].append(measured)
+    return [
+        Measurement(
+            tuple(one.seconds[0] for one in of_call),
+            cpu_seconds=tuple(one.cpu_seconds[0] for one in of_call),
+        )
+        for of_call in found
+    ]
 
 
 def measure_in_fresh_process(

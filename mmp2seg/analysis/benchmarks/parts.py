@@ -1,5 +1,6 @@
 """The parts of the benchmark: each measures its cases and returns rows of the table."""
 
+import statistics
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from mmp2seg.analysis.benchmarks.measuring import (
     Settings,
     measure_in_fresh_process,
     time_calls,
+    time_in_turns,
 )
 from mmp2seg.analysis.benchmarks.report import Row, times_as_fast, times_as_long
 from mmp2seg.analysis.benchmarks.scene import make_scene
@@ -163,6 +165,25 @@ def measure_steps(case: Case, settings: Settings) -> list[Row]:
         rows.append(Row('step', _step_title(name, case), found, compared))
     title = f'{_step_title(dense_of, case)}: dense'
     return [*rows, Row('step', title, dense, times_as_long(dense, base, without))]
+
+
+def measure_turns(case: Case, settings: Settings) -> list[Row]:
+    """Training steps without and with I2S, in turns in this process, for the ratio of their times.
+
+    The ratio is the median over the rounds.
+    """
+    options = dict(size=case.crop, batch=case.batch, dense=False, **case.network_options(settings))
+    names = list(network.STEPS)
+    calls = [network.make_training_step({**options, 'step': name}) for name in names]
+    base, *others = time_in_turns(calls, settings)
+    rows = [Row('turns', f'{_step_title(names[0], case)}, in turns', base)]
+    for name, found in zip(names[1:], others, strict=True):
+        ratio = statistics.median(
+            one / of_base for one, of_base in zip(found.seconds, base.seconds, strict=True)
+        )
+        compared = f'{ratio:.3f} times {names[0]}'
+        rows.append(Row('turns', f'{_step_title(name, case)}, in turns', found, compared))
+    return rows
 
 
 def measure_memory(case: Case, settings: Settings) -> list[Row]:
@@ -389,6 +410,7 @@ PARTS: dict[str, Callable[[Case, Settings], list[Row]]] = {
     'inference': measure_inference,
     'clicks': measure_clicks,
     'growth': measure_growth,
+    'turns': measure_turns,
     'memory': measure_memory,
     'segmenter': measure_segmenter,
     'stream': measure_stream,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmp2seg.analysis.benchmarks import clicks, parts
+from mmp2seg.analysis.benchmarks import clicks, measuring, parts
 from mmp2seg.analysis.benchmarks.measuring import Measurement, Settings, time_calls
 from mmp2seg.datasets.shapes.dataset import write_shapes
 
@@ -195,3 +195,24 @@ def test_large_files_are_written_read_split_and_merged(measured, monkeypatch):
     cpu = Measurement((1.0,), 5.0, (0.25, 0.5))
     monkeypatch.setattr(parts, 'measure_in_fresh_process', lambda *args, **options: cpu)
     assert parts.measure_scale(CASE, SETTINGS)[0].compared == '0.8 s of CPU time'
+
+
+def test_steps_are_timed_in_turns(monkeypatch):
+    calls, clock = [], iter(range(10_000))
+    monkeypatch.setattr(
+        parts.network,
+        'make_training_step',
+        lambda options: lambda: calls.append((options['step'], options['batch'], options['size'])),
+    )
+    monkeypatch.setattr(measuring.time, 'perf_counter', lambda: next(clock) ** 2)
+    names = list(parts.network.STEPS)
+    rows = parts.measure_turns(replace(CASE, batch=2), Settings(repeat=3))
+    assert [name for name, *_ in calls[: 2 * len(names)]] == [*names, *names[1:], names[0]]
+    assert set(calls) == {(name, 2, 64) for name in names} and len(calls) == 5 * len(names)
+    assert [len(row.measurement.seconds) for row in rows] == [3] * len(names)
+    assert rows[0].compared == ''
+    base = rows[0].measurement.seconds
+    for row, name in zip(rows[1:], names[1:], strict=True):
+        ratios = sorted(a / b for a, b in zip(row.measurement.seconds, base, strict=True))
+        assert row.compared == f'{ratios[1]:.3f} times {names[0]}'
+        assert row.what == f'training step, 2 images of 64 x 64: {name}, in turns'
