@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mmp2seg.codecs.affinities import Affinity
 from mmp2seg.codecs.given_masks import GivenMasks
@@ -271,7 +272,8 @@ class InstanceScorer:
         """
         if not self.connected:
             return instance_maps
-        connected = keep_connected(instance_maps, points_xy)
+        padded = pad_sequence(list(points_xy), batch_first=True, padding_value=-1.0e6)
+        connected = keep_connected(instance_maps, padded)
         if all(of_image is None for of_image in given):
             return connected
         return torch.stack(
