@@ -16,10 +16,11 @@ from torch import Tensor
 
 from mmp2seg.ops.affinity.triton_trial import on_device, triton_runs
 
-# Pixels of a program. A single warp finds out fastest whether its loop ends. With fewer pixels than
-# threads, some versions of triton do not give all threads what an atomic operation returns.
-_BLOCK = 128
-_OPTIONS = dict(num_warps=1)
+# A pixel per thread: with more, triton exchanges them between threads in each round of a loop; with
+# fewer, some versions do not give all threads what an atomic operation returns. A single warp finds
+# out fastest whether its loop ends.
+_LOOPING = dict(BLOCK=32, num_warps=1)
+_STREAMING = dict(BLOCK=128, num_warps=4)
 # Of the keys of the largest parts, see largest_parts_kernel.
 _LAST = (1 << 31) - 1
 
@@ -41,7 +42,7 @@ def keep_connected(instance_maps: Tensor, points_xy: Tensor) -> Tensor:
         Tensor: ``(B, H, W)`` int32, see :func:`mmp2seg.ops.components.keep_connected`.
     """
     assert instance_maps.dtype == torch.int32
-    assert instance_maps.numel() <= _LAST - _BLOCK
+    assert instance_maps.numel() < 2**31 - 128  # the last program may go on by a block
     if instance_maps.numel() == 0:
         return instance_maps.clone()
     instance_maps = instance_maps.contiguous()
@@ -68,16 +69,15 @@ def _label(instance_maps: Tensor, numbers: int) -> tuple[Tensor, Tensor, Tensor]
     areas = torch.zeros_like(instance_maps)
     keys = torch.zeros(batch, numbers, dtype=torch.int64, device=instance_maps.device)
     kernels = _kernels()
-    grid = (-(-size // _BLOCK),)
-    options = dict(BLOCK=_BLOCK, **_OPTIONS)
+    looping, streaming = ((-(-size // options['BLOCK']),) for options in (_LOOPING, _STREAMING))
     with on_device(instance_maps.device):
-        kernels.join_runs_kernel[grid](instance_maps, parents, size, height, width, **options)
-        kernels.flatten_runs_kernel[grid](instance_maps, parents, size, width, **options)
-        kernels.measure_parts_kernel[grid](
-            instance_maps, parents, roots, areas, size, width, **options
+        kernels.join_runs_kernel[looping](instance_maps, parents, size, height, width, **_LOOPING)
+        kernels.flatten_runs_kernel[looping](instance_maps, parents, size, width, **_LOOPING)
+        kernels.measure_parts_kernel[streaming](
+            instance_maps, parents, roots, areas, size, width, **_STREAMING
         )
-        kernels.largest_parts_kernel[grid](
-            instance_maps, roots, areas, keys, size, height * width, numbers, **options
+        kernels.largest_parts_kernel[streaming](
+            instance_maps, roots, areas, keys, size, height * width, numbers, **_STREAMING
         )
     return roots, areas, keys
 

@@ -9,14 +9,14 @@ that about one pair of pixels has to be joined for each two runs that touch.
 
 Why no order of the programs, and no old value in a cache, changes the result:
 
-- A parent is never above its pixel and only decreases, so a tree's root is its smallest pixel.
+- A parent's index is at most its pixel's and only decreases, so a tree's root is its first pixel.
 - A pair that waits to be joined is dropped only if both are one pixel, or if the atomic minimum
   returned that the larger one was a root until now. Otherwise that minimum may have replaced
   another parent; the program goes on with this one instead. So whatever was connected by parents
   and waiting pairs remains connected, and at the end there are no waiting pairs.
 - A value that was read and is out of date was a parent once, so it is in the same part.
-- Each step of a pair replaces a pixel by a smaller one, or ends it. What decides is the value that
-  the atomic minimum returns, which is never out of date. So no loop goes on for ever.
+- Each step replaces a pixel of a pair by one before it, or drops the pair: where both look like
+  roots, by the value that the atomic minimum returns, never out of date. So no loop is endless.
 """
 
 import triton
