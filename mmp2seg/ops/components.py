@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from mmp2seg.ops import components_fused
+
 # Value of ignored pixels in semantic maps.
 IGNORE = 255
 # Points times pixels that are compared at a time.
@@ -165,25 +167,31 @@ def regions_of_points(
 
 
 def keep_connected(
-    instance_maps: Tensor, points_xy: Sequence[Tensor], *, threads: int | None = None
+    instance_maps: Tensor, points_xy: Tensor, *, threads: int | None = None
 ) -> Tensor:
-    """Keep of each instance the 8-connected part with its point, on the CPU.
+    """Keep of each instance the 8-connected part with its point.
 
     Where the point's pixel is not of its instance, or is a part of one pixel, the largest part
-    stays: there, the point lies in another object's area.
+    stays: there, the point lies in another object's area. Among equally large parts, it is the one
+    whose first pixel comes first in row order. On a GPU where the kernels of
+    :mod:`mmp2seg.ops.components_fused` run, the host does not wait. Elsewhere, OpenCV finds the
+    parts on the CPU, with the same result.
 
     Args:
         instance_maps: ``(B, H, W)`` int32, 0 = none, ``n + 1`` = point ``n`` of the image.
-        points_xy: of each image ``(N, 2)`` floats, all inside the map.
-        threads: by default 1, and one per core for maps on another device, which waits for them.
+        points_xy: ``(B, N, 2)`` floats on the device of the maps. Images with fewer points have
+            rows outside of the frame at the end, which own no pixel.
+        threads: of the CPU, by default 1, and one per core for maps on another device, which waits
+            for them.
 
     Returns:
         Tensor: maps of the same form, on the same device.
     """
+    if components_fused.supports(instance_maps):
+        return components_fused.keep_connected(instance_maps, points_xy)
     maps = instance_maps.to('cpu', copy=True).numpy()
-    cells = [points.detach().cpu().floor().long().numpy() for points in points_xy]
-    if threads is None:
-        threads = 1 if instance_maps.device.type == 'cpu' else os.cpu_count() or 1
+    cells = points_xy.detach().cpu().floor().long().numpy()
+    threads = threads or _num_threads(instance_maps)
     if threads == 1 or len(maps) < 2:
         for pair in zip(maps, cells, strict=True):
             _keep_connected(*pair)
@@ -211,8 +219,21 @@ def _keep_connected(instances: npt.NDArray[np.int32], cells: npt.NDArray[np.int6
         inside = all(0 <= at < side for at, side in zip(place, parts.shape, strict=True))
         part = parts[place] if inside else 0
         if part == 0 or (sizes[part - 1] == 1 and sizes.max() > 1):
-            part = sizes.argmax() + 1
+            part = _largest_part(parts, sizes)
         instances[box][mask & (parts != part)] = 0
+
+
+def _largest_part(parts: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32]) -> int:
+    """Return the number of the largest part, of equals the first in row order.
+
+    Args:
+        parts: ``(h, w)``, 0 = none.
+        sizes: ``(n,)``, the pixels of parts ``1..n``, whose order is OpenCV's.
+    """
+    is_largest = np.append(False, sizes == sizes.max())
+    if is_largest.sum() == 1:
+        return int(is_largest.argmax())
+    return int(parts.flat[is_largest[parts].argmax()])
 
 
 def _window(regions_shape: tuple[int, int], max_distance: float) -> tuple[int, int]:

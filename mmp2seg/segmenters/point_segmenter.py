@@ -793,7 +793,7 @@ class _Canvas:
             self._unsure[row, column], self._confidence[row, column] = False, 1
         if connected:
             self._instances = keep_connected(
-                torch.from_numpy(self._instances)[None], [torch.from_numpy(points_xy)]
+                torch.from_numpy(self._instances)[None], torch.from_numpy(points_xy)[None]
             )[0].numpy()
         counts = np.bincount(self._instances.ravel(), minlength=self._num_points + 1)[1:]
         totals = np.bincount(

@@ -254,7 +254,7 @@ class SamPointSegmenter(BaseModule):
         if self.connected and len(found):
             kept_xy = np.where((reasons == '')[:, None], points_xy, 0)
             instance_map = keep_connected(
-                torch.from_numpy(instance_map)[None], [torch.from_numpy(kept_xy)]
+                torch.from_numpy(instance_map)[None], torch.from_numpy(kept_xy)[None]
             )[0].numpy()
         semantic = np.concatenate([[0], classes + 1]).astype(np.uint8)[instance_map]
         limit = np.log(self.min_confidence / (1 - self.min_confidence))

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from mmp2seg.ops import components
 from mmp2seg.ops.components import (
@@ -189,7 +190,7 @@ def test_of_each_instance_the_part_with_its_point_stays():
     )
     # 1 holds its point; that of 2 is outside of it, that of 3 elsewhere, that of 4 is all there is
     points = torch.tensor([[4.5, 2.5], [4.5, 0.5], [0.5, 0.5], [3.9, 3.9]])
-    kept = keep_connected(instances[None], [points])[0]
+    kept = keep_connected(instances[None], points[None])[0]
     expected = [
         [0, 0, 0, 0, 0, 3],
         [0, 0, 0, 0, 0, 3],
@@ -202,17 +203,17 @@ def test_of_each_instance_the_part_with_its_point_stays():
 
 def test_a_click_alone_does_not_make_a_part():
     instances = torch.tensor([[1, 0, 1, 1, 1]], dtype=torch.int32)
-    kept = keep_connected(instances[None], [torch.tensor([[0.5, 0.5]])])
+    kept = keep_connected(instances[None], torch.tensor([[[0.5, 0.5]]]))
     assert kept.tolist() == [[[0, 0, 1, 1, 1]]]
     empty = torch.zeros(1, 2, 3, dtype=torch.int32)
-    assert torch.equal(keep_connected(empty, [torch.zeros(0, 2)]), empty)
+    assert torch.equal(keep_connected(empty, torch.zeros(1, 0, 2)), empty)
 
 
 def test_connected_parts_of_a_batch_by_threads():
     drawn = torch.Generator().manual_seed(0)
     maps = torch.randint(0, 4, (5, 9, 11), generator=drawn, dtype=torch.int32)
-    points = [torch.rand(3, 2, generator=drawn) * torch.tensor([11, 9]) for _ in maps]
-    one_by_one = [keep_connected(one[None], [xy])[0] for one, xy in zip(maps, points, strict=True)]
+    points = torch.rand(5, 3, 2, generator=drawn) * torch.tensor([11, 9])
+    one_by_one = [keep_connected(maps[i : i + 1], points[i : i + 1])[0] for i in range(5)]
     expected = torch.stack(one_by_one)
     assert not torch.equal(expected, maps)
     for threads in (1, 3):
@@ -271,3 +272,26 @@ def test_maps_of_a_gpu_are_copied_at_once_and_searched_by_threads(monkeypatch):
     assert pools == [2] and sum(one.startswith('cpu') for one in found) == 2
     for regions, of_one in zip(threaded, expected, strict=True):
         assert all(map(torch.equal, regions, of_one))
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_of_equally_large_parts_the_first_in_row_order_stays(seed):
+    """OpenCV numbers parts by blocks of 2 x 2 pixels."""
+    rng = np.random.default_rng(seed)
+    maps = torch.zeros(40, 6, 7, dtype=torch.int32)
+    for instances in maps.numpy():
+        for column in (0, 3, 6):
+            row = rng.integers(5)
+            instances[row : row + rng.integers(1, 3), column] = 1
+    kept = keep_connected(maps, torch.full((40, 1, 2), -1.0e6))
+    for instances, result in zip(maps.numpy(), kept.numpy(), strict=True):
+        parts = ndimage.label(instances, np.ones((3, 3)))[0]
+        sizes = np.bincount(parts.ravel())[1:]
+        tied = np.isin(parts, 1 + np.flatnonzero(sizes == sizes.max()))
+        assert np.array_equal(result > 0, parts == parts.flat[tied.argmax()])
+
+
+def test_padded_rows_own_nothing():
+    maps = torch.tensor([[[1, 1, 0, 1]], [[0, 2, 0, 2]]], dtype=torch.int32)
+    points = torch.tensor([[[3.5, 0.5], [-1.0e6, -1.0e6]], [[0.5, 0.5], [3.5, 0.5]]])
+    assert keep_connected(maps, points).tolist() == [[[1, 1, 0, 0]], [[0, 0, 0, 2]]]
