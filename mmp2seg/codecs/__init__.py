@@ -17,7 +17,6 @@ from mmp2seg.codecs.point_results import (
     PointInstances,
     PointTargets,
     pad_points,
-    pad_regions,
 )
 
 __all__ = [
@@ -38,5 +37,4 @@ __all__ = [
     'PointTargets',
     'RandomWalkerAffinity',
     'pad_points',
-    'pad_regions',
 ]

@@ -18,6 +18,7 @@ from mmp2seg.codecs.given_masks import GivenMasks
 from mmp2seg.ops.components import keep_connected
 from mmp2seg.ops.instance_scores import (
     best_instances,
+    class_scores,
     fix_clicks,
     instance_scores,
     near_points,
@@ -231,7 +232,7 @@ class InstanceScorer:
                 of_image = None
                 if memo is not None and memo.affinity is not None:
                     of_image = memo.affinity.setdefault(_ends(outer), {})
-                scores = self._window_scores(
+                scores, sums = self._window_scores(
                     *parts,
                     anchors[near],
                     local_xy[near],
@@ -248,7 +249,10 @@ class InstanceScorer:
                     for one, other in zip(inner, outer, strict=True)
                 )
                 owners, *result = best_instances(
-                    scores[:, rows, columns], channels[near], len(probs)
+                    scores[:, rows, columns],
+                    channels[near],
+                    len(probs),
+                    sums=None if sums is None else sums[:, rows, columns],
                 )
                 if memo is not None:
                     memo.windows[_ends(inner)] = key, (owners, *result)
@@ -304,7 +308,7 @@ class InstanceScorer:
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
         for inner, outer in self._windows(height, width):
             x, y = points_xy.unbind(-1)
-            scores = self._window_scores(
+            scores, sums = self._window_scores(
                 _crop(probs, outer).float(),
                 _crop(landing, outer),
                 anchors,
@@ -317,7 +321,12 @@ class InstanceScorer:
                 slice(one.start - other.start, one.stop - other.start)
                 for one, other in zip(inner, outer, strict=True)
             )
-            found = best_instances(scores[..., rows, columns], channels, probs.shape[1])
+            found = best_instances(
+                scores[..., rows, columns],
+                channels,
+                probs.shape[1],
+                sums=None if sums is None else sums[..., rows, columns],
+            )
             for whole, part in zip((instance_map, channel_map, confidence), found, strict=True):
                 whole[:, inner[0], inner[1]] = part
         return InstanceAssignment(instance_map, channel_map, confidence)
@@ -396,10 +405,13 @@ class InstanceScorer:
         valid: Tensor | None,
         memo: dict[str, Any] | None = None,
         given: GivenMasks | None = None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """Return the instance scores of a window for the points that have a share of it.
 
         Of a batch, all with a leading dimension; without embedding, memo and given.
+
+        Returns:
+            tuple: ``(..., n + 1, H, W)`` scores; ``(..., V, H, W)``, their sum per class, or None.
         """
         height, width = probs.shape[-2:]
         options = dict(sigma=self.sigma)
@@ -439,12 +451,14 @@ class InstanceScorer:
                 scores = self.affinity(
                     scores, image=image, embedding=embedding, valid=valid, fixed=fixed, memo=memo
                 )
+        sums = None
         if self.stride > 1:
-            # by the stride and not to the size: the last cells may have fewer pixels
-            batch = scores.view(-1, *scores.shape[-3:])
-            batch = F.interpolate(batch, scale_factor=self.stride, mode='bilinear')
-            scores = batch.view(*scores.shape[:-2], *batch.shape[-2:])[..., :height, :width]
-        return scores if given is None else given.fix(scores)[0]
+            # the sums of a few cells, and not of all pixels
+            sums = class_scores(scores, channels, probs.shape[-3])
+            scores, sums = (
+                _enlarged(maps, self.stride, (height, width)) for maps in (scores, sums)
+            )
+        return (scores, sums) if given is None else (given.fix(scores)[0], None)
 
 
 def _ends(box: Box) -> _Window:
@@ -459,6 +473,14 @@ def _same(first: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
 def _crop(values: Tensor, box: Box) -> Tensor:
     """Cut rows and columns out of ``(..., H, W)`` maps."""
     return values[..., box[0], box[1]]
+
+
+def _enlarged(values: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+    """Resize ``(..., C, h, w)`` maps of cells bilinearly to pixels, and cut the frame out."""
+    batch = values.view(-1, *values.shape[-3:])
+    # by the stride and not to the size: the last cells may have fewer pixels
+    batch = F.interpolate(batch, scale_factor=stride, mode='bilinear')
+    return batch.view(*values.shape[:-2], *batch.shape[-2:])[..., : size[0], : size[1]]
 
 
 def _pooled(values: Tensor, stride: int) -> Tensor:

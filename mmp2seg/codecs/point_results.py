@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from mmp2seg.codecs.given_masks import GivenMasks
-from mmp2seg.ops.components import Regions
+from mmp2seg.ops.components import Regions, pad_regions
 from mmp2seg.ops.semantic_scores import image_values
 
 # Reasons for a point without an instance, with an explanation for the user.
@@ -108,15 +108,6 @@ class PointBatch:
 def pad_points(points_xy: Sequence[Tensor]) -> Tensor:
     """Join the points of images, ``(N, 2)`` each, to ``(B, N, 2)``, as in a :class:`PointBatch`."""
     return _padded(points_xy, _OUTSIDE)
-
-
-def pad_regions(regions: Sequence[Regions]) -> Regions:
-    """Join the regions of images as in a :class:`PointBatch`."""
-    return Regions(
-        torch.stack([of_image.region_map for of_image in regions]),
-        _padded([of_image.labels for of_image in regions], -1),
-        _padded([of_image.areas for of_image in regions], 0),
-    )
 
 
 def _padded(values: Sequence[Tensor], padding: float) -> Tensor:

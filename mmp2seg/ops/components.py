@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mmp2seg.ops import components_fused
 
@@ -77,39 +78,60 @@ def find_regions(semantic_map: npt.NDArray[np.integer], labels: npt.NDArray[np.i
     )
 
 
-def find_regions_of_batch(semantic_maps: Tensor, labels: Sequence[Tensor]) -> list[Regions]:
-    """:func:`find_regions` of a batch, on the CPU: maps of another device are copied at once.
+def find_regions_of_batch(semantic_maps: Tensor, labels: Tensor) -> Regions:
+    """Find the regions of a batch, as :func:`find_regions` does.
+
+    On a GPU where the kernels of :mod:`mmp2seg.ops.components_fused` run, the host does not wait.
+    Elsewhere, OpenCV finds them on the CPU.
 
     Args:
         semantic_maps: ``(B, H, W)`` integers, see :func:`find_regions`.
-        labels: of each image ``(N,)`` int64 classes; negative ones are padding.
+        labels: ``(B, N)`` int64 classes; -1 is padding.
 
     Returns:
-        list: the regions of each image, on the device of the maps.
+        Regions: ``(B, H, W)``, ``(B, R)`` and ``(B, R)``, on the device of the maps; labels of -1
+        and areas of 0 for numbers that are no region, such as padding. The kernels number regions
+        by their first pixels.
     """
-    counts = [len(of_image) for of_image in labels]
-    maps = semantic_maps.byte().cpu().numpy()
-    classes = torch.split(torch.cat(list(labels)).cpu(), counts)
-    threads = _num_threads(semantic_maps)
-    pairs = [
-        (one, of_image[of_image >= 0].numpy()) for one, of_image in zip(maps, classes, strict=True)
-    ]
+    maps = semantic_maps.int()
+    if components_fused.supports(maps):
+        return _find_regions_fused(maps, labels)
+    on_cpu = zip(semantic_maps.byte().cpu().numpy(), labels.cpu().numpy(), strict=True)
+    pairs = [(one, of_image[of_image >= 0]) for one, of_image in on_cpu]
+    threads = _num_threads(maps)
     if threads == 1:
         found = [find_regions(*pair) for pair in pairs]
     else:
         with ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(lambda pair: find_regions(*pair), pairs))
-    device = semantic_maps.device
-    region_maps = torch.stack([regions.region_map for regions in found]).to(device)
-    sizes = [len(regions.labels) for regions in found]
-    numbers = torch.stack(
-        [torch.cat([r.labels for r in found]), torch.cat([r.areas for r in found])]
-    )
-    of_regions = torch.split(numbers.to(device), sizes, dim=1)
-    return [
-        Regions(region_map, *of_image)
-        for region_map, of_image in zip(region_maps, of_regions, strict=True)
+    return pad_regions(found).to(maps.device)
+
+
+def pad_regions(regions: Sequence[Regions]) -> Regions:
+    """Join the regions of images to those of a batch, see :func:`find_regions_of_batch`."""
+    padded = [
+        pad_sequence(values, batch_first=True, padding_value=padding)
+        for values, padding in (
+            ([of_image.labels for of_image in regions], -1),
+            ([of_image.areas for of_image in regions], 0),
+        )
     ]
+    return Regions(torch.stack([of_image.region_map for of_image in regions]), *padded)
+
+
+def _find_regions_fused(semantic_maps: Tensor, labels: Tensor) -> Regions:
+    flat = semantic_maps.flatten(1).long()
+    wanted = torch.zeros(len(flat), IGNORE + 1, dtype=torch.bool, device=flat.device)
+    wanted.scatter_(1, labels + 1, True)
+    wanted[:, 0] = wanted[:, IGNORE] = False  # background, which is also where padding wrote
+    values = (flat * wanted.gather(1, flat)).int().view(semantic_maps.shape)
+    first, areas = components_fused.find_parts(values)
+    is_first = first.flatten(1) == torch.arange(flat.shape[1], device=flat.device)
+    return Regions(
+        first + 1,
+        torch.where(is_first, values.flatten(1).long() - 1, -1),
+        areas.flatten(1).long(),
+    )
 
 
 def _num_threads(maps: Tensor) -> int:

@@ -46,40 +46,77 @@ def keep_connected(instance_maps: Tensor, points_xy: Tensor) -> Tensor:
     if instance_maps.numel() == 0:
         return instance_maps.clone()
     instance_maps = instance_maps.contiguous()
-    roots, areas, keys = _label(instance_maps, points_xy.shape[1] + 1)
+    roots, areas = _label(instance_maps)
+    keys = _largest(instance_maps, roots, areas, points_xy.shape[1] + 1)
     return _choose(instance_maps, points_xy, roots, areas, keys)
 
 
-def _label(instance_maps: Tensor, numbers: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Label the parts of all instances.
+def find_parts(value_maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the 8-connected parts of pixels of one value, without a device sync.
 
     Args:
-        instance_maps: ``(B, H, W)`` int32, contiguous, with values below ``numbers``.
-        numbers: of instances, with 0.
+        value_maps: ``(B, H, W)`` int32, 0 = none; below ``2**31 - 128`` pixels.
+
+    Returns:
+        tuple: ``(B, H, W)`` int32, the place in its map of the first pixel, in row order, of each
+        pixel's part, -1 for none; ``(B, H, W)`` int32, the area of each part at its first pixel, 0
+        elsewhere.
+    """
+    assert value_maps.dtype == torch.int32
+    assert value_maps.numel() < 2**31 - 128
+    if value_maps.numel() == 0:
+        return value_maps.clone(), value_maps.clone()
+    roots, areas = _label(value_maps.contiguous())
+    batch, height, width = value_maps.shape
+    first = torch.arange(batch, dtype=torch.int32, device=roots.device) * (height * width)
+    return torch.where(roots < 0, -1, roots - first[:, None, None]), areas
+
+
+def _label(value_maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Label the parts of all values.
+
+    Args:
+        value_maps: ``(B, H, W)`` int32, contiguous.
 
     Returns:
         tuple: ``(B, H, W)`` int32, the root of each pixel as its index in all maps, -1 for none;
-        ``(B, H, W)`` int32, the area of each part at its root; and ``(B, numbers)`` int64, the key
-        of the largest part of each instance, 0 if there is none.
+        and ``(B, H, W)`` int32, the area of each part at its root.
+    """
+    _, height, width = value_maps.shape
+    size = value_maps.numel()
+    parents = _first_of_runs(value_maps)
+    roots = torch.full_like(value_maps, -1)
+    areas = torch.zeros_like(value_maps)
+    kernels = _kernels()
+    looping, streaming = ((-(-size // options['BLOCK']),) for options in (_LOOPING, _STREAMING))
+    with on_device(value_maps.device):
+        kernels.join_runs_kernel[looping](value_maps, parents, size, height, width, **_LOOPING)
+        kernels.flatten_runs_kernel[looping](value_maps, parents, size, width, **_LOOPING)
+        kernels.measure_parts_kernel[streaming](
+            value_maps, parents, roots, areas, size, width, **_STREAMING
+        )
+    return roots, areas
+
+
+def _largest(instance_maps: Tensor, roots: Tensor, areas: Tensor, numbers: int) -> Tensor:
+    """Find the largest part of each instance.
+
+    Args:
+        instance_maps: ``(B, H, W)`` int32, contiguous, with values below ``numbers``.
+        roots, areas: see :func:`_label`.
+        numbers: of instances, with 0.
+
+    Returns:
+        Tensor: ``(B, numbers)`` int64 keys, see ``largest_parts_kernel``; 0 if there is none.
     """
     batch, height, width = instance_maps.shape
     size = instance_maps.numel()
-    parents = _first_of_runs(instance_maps)
-    roots = torch.full_like(instance_maps, -1)
-    areas = torch.zeros_like(instance_maps)
     keys = torch.zeros(batch, numbers, dtype=torch.int64, device=instance_maps.device)
-    kernels = _kernels()
-    looping, streaming = ((-(-size // options['BLOCK']),) for options in (_LOOPING, _STREAMING))
     with on_device(instance_maps.device):
-        kernels.join_runs_kernel[looping](instance_maps, parents, size, height, width, **_LOOPING)
-        kernels.flatten_runs_kernel[looping](instance_maps, parents, size, width, **_LOOPING)
-        kernels.measure_parts_kernel[streaming](
-            instance_maps, parents, roots, areas, size, width, **_STREAMING
-        )
-        kernels.largest_parts_kernel[streaming](
+        _kernels().largest_parts_kernel[(-(-size // _STREAMING['BLOCK']),)](
             instance_maps, roots, areas, keys, size, height * width, numbers, **_STREAMING
         )
-    return roots, areas, keys
+    return keys
 
 
 def _first_of_runs(instance_maps: Tensor) -> Tensor:
@@ -106,7 +143,8 @@ def _choose(
     Args:
         instance_maps: ``(B, H, W)`` int32.
         points_xy: ``(B, N, 2)`` floats.
-        roots, areas, keys: see :func:`_label`.
+        roots, areas: see :func:`_label`.
+        keys: see :func:`_largest`.
 
     Returns:
         Tensor: ``(B, H, W)`` int32.

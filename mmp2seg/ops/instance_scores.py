@@ -10,6 +10,7 @@ the images of a batch, whose points are padded to one number with points far out
 of channel 0.
 """
 
+import functools
 import math
 
 import torch
@@ -131,28 +132,40 @@ def fix_clicks(scores: Tensor, points_xy: Tensor, *, radius: float) -> tuple[Ten
     num_points = points_xy.shape[-2]
     if num_points == 0:
         return scores.clone(), scores.new_zeros(*lead, height, width, dtype=torch.bool)
-    reach = math.ceil(radius)
-    steps = torch.arange(-reach, reach + 1, device=scores.device)
-    cells = points_xy.floor().long()
-    columns = cells[..., 0, None, None] + steps  # (..., N, 1, S)
-    rows = cells[..., 1, None, None] + steps[:, None]  # (..., N, S, 1)
-    squared = (columns + 0.5 - points_xy[..., 0, None, None]).square() + (
-        rows + 0.5 - points_xy[..., 1, None, None]
-    ).square()
-    own = (steps == 0) & (steps[:, None] == 0)
-    squared = torch.where(own, 0.0, squared.masked_fill(squared > radius**2, torch.inf))
+    columns, rows, squared = _disc(points_xy, radius)  # (..., N, S * S) each
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    squared = squared.masked_fill(~inside, torch.inf).flatten(-3).float()
-    index = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(-3)
+    index = (rows * width + columns).where(inside, 0).flatten(-2)
+    squared = squared.masked_fill(~inside, torch.inf).flatten(-2).float()
     nearest = scores.new_full((*lead, height * width), torch.inf, dtype=torch.float32)
     nearest.scatter_reduce_(-1, index, squared, 'amin')
-    owners = torch.arange(num_points, device=scores.device).repeat_interleave(len(steps) ** 2)
+    owners = torch.arange(num_points, device=scores.device).repeat_interleave(columns.shape[-1])
     wins = squared.isfinite() & (squared == nearest.gather(-1, index))
     owner = torch.full_like(nearest, num_points, dtype=torch.int64)
     owner.scatter_reduce_(-1, index, owners.where(wins, num_points), 'amin')
     fixed = (owner < num_points).view(*lead, height, width)
     one_hot = torch.zeros_like(scores).scatter_(-3, owner.view(*lead, 1, height, width), 1)
     return torch.where(fixed.unsqueeze(-3), one_hot, scores), fixed
+
+
+def _disc(points_xy: Tensor, radius: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return column, row and squared distance of the pixels around points; inf outside the disc.
+
+    The distance of the pixel that contains the point is 0.
+    """
+    steps = _steps(math.ceil(radius), points_xy.device)  # (S * S, 2)
+    pixels = points_xy.floor().unsqueeze(-2) + steps  # (..., N, S * S, 2)
+    squared = (pixels + 0.5 - points_xy.unsqueeze(-2)).square_().sum(-1)
+    squared.masked_fill_(squared > radius**2, torch.inf)
+    squared[..., len(steps) // 2] = 0
+    columns, rows = pixels.long().unbind(-1)
+    return columns, rows, squared
+
+
+@functools.lru_cache(maxsize=32)
+def _steps(reach: int, device: torch.device) -> Tensor:
+    """Return the steps to the pixels of a square, row by row, ``(S * S, 2)`` float32."""
+    steps = torch.arange(-reach, reach + 1, device=device).float()
+    return torch.stack(torch.meshgrid(steps, steps, indexing='xy'), -1).flatten(0, 1)
 
 
 def class_scores(scores: Tensor, channels: Tensor, num_values: int) -> Tensor:
@@ -174,17 +187,20 @@ def class_scores(scores: Tensor, channels: Tensor, num_values: int) -> Tensor:
 
 
 def best_instances(
-    scores: Tensor, channels: Tensor, num_values: int
+    scores: Tensor, channels: Tensor, num_values: int, *, sums: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the instance of each pixel: the most likely value first, then its best point.
 
-    Args: see :func:`class_scores`.
+    Args:
+        scores, channels, num_values: see :func:`class_scores`.
+        sums: what :func:`class_scores` returns for them, if it is known.
 
     Returns:
         tuple: ``(..., H, W)`` int32 instance map, 0 none, ``n + 1`` point ``n``; ``(..., H, W)``
         int64 channel of the value; ``(..., H, W)`` the value's score.
     """
-    best, channel = class_scores(scores, channels, num_values).max(-3)
+    sums = class_scores(scores, channels, num_values) if sums is None else sums
+    best, channel = sums.max(-3)
     if channels.shape[-1] == 0:
         return torch.zeros_like(channel, dtype=torch.int32), channel, best
     of_value = channels[..., None, None] == channel.unsqueeze(-3)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mmp2seg.ops import components
+from mmp2seg.ops import components, components_fused
 from mmp2seg.ops.components import (
     Regions,
     find_regions,
@@ -220,43 +220,86 @@ def test_connected_parts_of_a_batch_by_threads():
         assert torch.equal(keep_connected(maps, points, threads=threads), expected)
 
 
-def test_regions_of_the_points_of_a_batch():
+def _random_batch():
+    """Maps, and 4, 0 and 2 points, padded; the points of each image and their labels, too."""
     draw = torch.Generator().manual_seed(0)
-    numbers, labels = (4, 0, 2), []
     maps = torch.randint(0, 4, (3, 12, 15), generator=draw, dtype=torch.uint8)
-    points = torch.full((3, 4, 2), -1e6)
-    padded_labels = torch.full((3, 4), -1)
-    for index, number in enumerate(numbers):
+    points, labels = torch.full((3, 4, 2), -1e6), torch.full((3, 4), -1)
+    of_images = []
+    for index, number in enumerate((4, 0, 2)):
         points[index, :number] = 12 * torch.rand(number, 2, generator=draw)
-        labels.append(torch.randint(0, 3, (number,), generator=draw))
-        padded_labels[index, :number] = labels[-1]
-    found = find_regions_of_batch(maps, list(padded_labels))
-    largest = max(len(regions.labels) for regions in found)
-    for one, regions, of_image in zip(maps, found, labels, strict=True):
-        for value, expected in zip(regions, find_regions(one.numpy(), of_image.numpy())):
-            assert torch.equal(value, expected) and value.dtype == expected.dtype
+        labels[index, :number] = torch.randint(0, 3, (number,), generator=draw)
+        of_images.append((points[index, :number], labels[index, :number]))
+    return maps, points, labels, of_images
 
-    def padded(values, padding):
-        return torch.stack(
-            [torch.nn.functional.pad(v, (0, largest - len(v)), value=padding) for v in values]
-        )
 
-    batch = Regions(
-        torch.stack([regions.region_map for regions in found]),
-        padded([regions.labels for regions in found], -1),
-        padded([regions.areas for regions in found], 0),
-    )
+def test_regions_of_the_points_of_a_batch():
+    maps, points, labels, of_images = _random_batch()
+    batch = find_regions_of_batch(maps, labels)
+    for index, (_, of_image) in enumerate(of_images):
+        expected = find_regions(maps[index].numpy(), of_image.numpy())
+        number = len(expected.labels)
+        assert torch.equal(batch.region_map[index], expected.region_map)
+        assert torch.equal(batch.labels[index, :number], expected.labels)
+        assert torch.equal(batch.areas[index, :number], expected.areas)
+        assert (batch.labels[index, number:] == -1).all() and not batch.areas[index, number:].any()
     for options in (dict(), dict(max_snap_distance=4), dict(max_snap_distance=4, min_area=3)):
-        of_batch = regions_of_points(points, padded_labels, batch, **options)
-        for index, (number, regions) in enumerate(zip(numbers, found)):
-            alone = regions_of_points(points[index, :number], labels[index], regions, **options)
-            assert torch.equal(of_batch[index, :number], alone)
-            assert not of_batch[index, number:].any()
+        of_batch = regions_of_points(points, labels, batch, **options)
+        for index, (of_image, own_labels) in enumerate(of_images):
+            regions = find_regions(maps[index].numpy(), own_labels.numpy())
+            alone = regions_of_points(of_image, own_labels, regions, **options)
+            assert torch.equal(of_batch[index, : len(of_image)], alone)
+            assert not of_batch[index, len(of_image) :].any()
+
+
+def test_regions_by_the_kernels_have_the_same_pixels(monkeypatch):
+    maps, points, labels, _ = _random_batch()
+    maps[0, :2] = 255
+    expected = find_regions_of_batch(maps, labels)
+
+    def find_parts(values):
+        first, areas = torch.full_like(values, -1), torch.zeros_like(values)
+        for one, of_first, of_areas in zip(values, first, areas, strict=True):
+            for value in one.unique():
+                parts, number = ndimage.label((one == value) & (value > 0), np.ones((3, 3)))
+                for part in range(1, number + 1):
+                    place = int((parts == part).argmax())
+                    of_first[torch.from_numpy(parts == part)] = place
+                    of_areas.view(-1)[place] = int((parts == part).sum())
+        return first, areas
+
+    monkeypatch.setattr(components_fused, 'supports', lambda maps: True)
+    monkeypatch.setattr(components_fused, 'find_parts', find_parts)
+    found = find_regions_of_batch(maps, labels)
+    assert [value.dtype for value in found] == [value.dtype for value in expected]
+    pairs = torch.stack([found.region_map.flatten(1), expected.region_map.flatten(1)], -1)
+    for index in range(3):
+        both = pairs[index].unique(dim=0)  # one number for one number
+        assert len(both) == len(both[:, 0].unique()) == len(both[:, 1].unique())
+        for number, other in both.tolist():
+            if number == 0 or other == 0:
+                assert number == other == 0
+                continue
+            for values, of_others in zip(found[1:], expected[1:]):
+                assert values[index, number - 1] == of_others[index, other - 1]
+    for options in (dict(), dict(max_snap_distance=4, min_area=3)):
+        own, others = (
+            regions_of_points(points, labels, regions, **options) for regions in (found, expected)
+        )
+        assert ((own > 0) == (others > 0)).all()
+
+
+def test_the_kernels_find_regions_without_a_wait(monkeypatch):
+    maps, _, labels, _ = _random_batch()
+    monkeypatch.setattr(components_fused, 'supports', lambda maps: True)
+    monkeypatch.setattr(components_fused, 'find_parts', lambda values: [values.clone()] * 2)
+    with host_waits() as waits:
+        find_regions_of_batch(maps, labels)
+    assert not waits
 
 
 def test_maps_of_a_gpu_are_copied_at_once_and_searched_by_threads(monkeypatch):
-    maps = torch.from_numpy(np.stack([SEMANTIC_MAP] * 3))
-    labels = [torch.tensor([0, 1])] * 3
+    maps, _, labels, _ = _random_batch()
     expected = find_regions_of_batch(maps, labels)
     pools = []
 
@@ -270,8 +313,7 @@ def test_maps_of_a_gpu_are_copied_at_once_and_searched_by_threads(monkeypatch):
     with host_waits() as found:
         threaded = find_regions_of_batch(maps, labels)
     assert pools == [2] and sum(one.startswith('cpu') for one in found) == 2
-    for regions, of_one in zip(threaded, expected, strict=True):
-        assert all(map(torch.equal, regions, of_one))
+    assert all(map(torch.equal, threaded, expected))
 
 
 @pytest.mark.parametrize('seed', range(5))

@@ -69,6 +69,24 @@ def spiral(size):
     return rows
 
 
+def check_parts_of_values():
+    rng = np.random.default_rng(3)
+    for shape in ((3, 14, 17), (1, 1, 9), (2, 11, 1)):
+        maps = rng.integers(0, 3, shape)
+        first, areas = components_fused.find_parts(torch.from_numpy(maps).int())
+        for values, of_first, of_areas in zip(maps, first.numpy(), areas.numpy(), strict=True):
+            expected, sizes = np.full_like(values, -1), np.zeros_like(values)
+            for value in (1, 2):
+                parts, count = ndimage.label(values == value, np.ones((3, 3)))
+                for part in range(1, count + 1):
+                    place = np.flatnonzero(parts == part)[0]
+                    expected[parts == part] = place
+                    sizes.flat[place] = (parts == part).sum()
+            assert np.array_equal(of_first, expected) and np.array_equal(of_areas, sizes)
+    nothing = torch.zeros(2, 0, 5, dtype=torch.int32)
+    assert all(torch.equal(one, nothing) for one in components_fused.find_parts(nothing))
+
+
 def check_spirals():
     for rows in (spiral(19), spiral(19).T, spiral(20)[::-1], spiral(21)[:, ::-1]):
         assert ndimage.label(rows, np.ones((3, 3)))[1] == 1

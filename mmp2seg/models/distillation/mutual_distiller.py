@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mmp2seg.codecs import (
     GivenMasks,
@@ -21,11 +22,10 @@ from mmp2seg.codecs import (
     PointPseudoLabeler,
     PointTargets,
     pad_points,
-    pad_regions,
 )
 from mmp2seg.models.distillation.semantic_scorer import SemanticScorer
 from mmp2seg.ops.affinity import mask_unknown
-from mmp2seg.ops.components import IGNORE, find_regions_of_batch
+from mmp2seg.ops.components import IGNORE, Regions, find_regions_of_batch
 from mmp2seg.registry import MODELS, TASK_UTILS
 
 SEMANTIC_INPUTS = ('network', 'weak')
@@ -415,20 +415,18 @@ def _has_begun(begin: int | None, iteration: int) -> bool:
 
 
 def _with_regions(groups: Sequence[_Group], semantic_maps: Tensor) -> list[_Group]:
-    """Replace the regions of the images by those of ``(B, H, W)`` maps, found on the CPU."""
-    labels: list[Tensor] = []
-    for group in groups:
-        labels += (
-            group.points.labels if isinstance(group.points, PointBatch) else [group.points.labels]
-        )
-    regions = find_regions_of_batch(semantic_maps, labels)
-    (first, *_) = groups
-    if isinstance(first.points, PointBatch):
-        points = dataclasses.replace(first.points, regions=pad_regions(regions))
-        return [first._replace(points=points)]
+    """Replace the regions of the images by those of ``(B, H, W)`` maps."""
+    points = groups[0].points
+    if isinstance(points, PointBatch):
+        regions = find_regions_of_batch(semantic_maps, points.labels)
+        return [groups[0]._replace(points=dataclasses.replace(points, regions=regions))]
+    labels = pad_sequence(
+        [group.points.labels for group in groups], batch_first=True, padding_value=-1
+    )
+    of_images = zip(*find_regions_of_batch(semantic_maps, labels), strict=True)
     return [
-        group._replace(points=dataclasses.replace(group.points, regions=of_image))
-        for group, of_image in zip(groups, regions, strict=True)
+        group._replace(points=dataclasses.replace(group.points, regions=Regions(*of_image)))
+        for group, of_image in zip(groups, of_images, strict=True)
     ]
 
 
