@@ -1,5 +1,7 @@
 """Pad the pixel fields that mmdet does not pad."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from mmdet.models import DetDataPreprocessor
 from mmdet.structures import DetDataSample
@@ -15,8 +17,16 @@ class PointDataPreprocessor(DetDataPreprocessor):
 
     Every pixel field of :data:`mmp2seg.structures.fields.PIXEL_FIELD_PADDING` is padded at the
     bottom and the right to the size of the batch: the semantic map with 255 (ignore), the region
-    map with 0 (none). The arguments are those of :class:`mmdet.models.DetDataPreprocessor`.
+    map with 0 (none).
+
+    Args:
+        args, kwargs: those of :class:`mmdet.models.DetDataPreprocessor`, except for a default.
+        non_blocking: copy to a GPU without waiting for each of the small tensors. It is safe for
+            memory that is not pinned, too: the driver has copied it before the call returns.
     """
+
+    def __init__(self, *args: Any, non_blocking: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, non_blocking=non_blocking, **kwargs)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise, pad and batch images; pad the pixel fields when training."""
@@ -39,6 +49,8 @@ def pad_pixel_fields(sample: DetDataSample, *, size: tuple[int, int]) -> None:
             continue
         field = getattr(sample, name)
         height, width = field.shape
+        if (height, width) == size:
+            continue
         amount = (0, size[1] - width, 0, size[0] - height)
         padded = {key: F.pad(value, amount, value=paddings[key]) for key, value in field.items()}
         setattr(sample, name, PixelData(metainfo=field.metainfo, **padded))

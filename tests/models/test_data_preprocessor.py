@@ -2,6 +2,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
+from mmp2seg.models.data_preprocessor import pad_pixel_fields
 from mmp2seg.registry import MODELS
 
 
@@ -56,3 +57,20 @@ def test_pixels_of_true_masks_are_padded_with_none():
     limits = padded.gt_given_masks.limits
     assert limits.shape == (2, 4, 8) and limits.dtype == torch.bool
     assert limits[:, :, :6].all() and not limits[:, :, 6:].any()
+
+
+def test_copies_to_a_gpu_do_not_wait_for_each_other():
+    def blocks(**options):
+        config = dict(type='mmp2seg.PointDataPreprocessor', pad_size_divisor=4, **options)
+        return not MODELS.build(config)._non_blocking
+
+    assert not blocks() and blocks(non_blocking=False)
+
+
+def test_what_fills_the_batch_stays_as_it_is():
+    sample = _sample(4, 6)
+    maps = sample.gt_sem_seg, sample.gt_region_map
+    pad_pixel_fields(sample, size=(4, 6))
+    assert all(one is other for one, other in zip((sample.gt_sem_seg, sample.gt_region_map), maps))
+    pad_pixel_fields(sample, size=(4, 8))
+    assert sample.gt_sem_seg.shape == sample.gt_region_map.shape == (4, 8)

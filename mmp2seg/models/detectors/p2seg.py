@@ -204,12 +204,7 @@ class P2Seg(BaseDetector):
             torch.cat([sample.gt_sem_seg.sem_seg for sample in batch_data_samples]),
             images,
             iteration=_runner_iteration(),
-            padding=torch.stack(
-                [
-                    _padding(sample, size=size, device=batch_inputs.device)
-                    for sample in batch_data_samples
-                ]
-            ),
+            padding=_padding_of_batch(batch_data_samples, size=size, device=batch_inputs.device),
         )
         return self.mdm_loss(
             semantic_logits=self.semantic_head.upsample(logits, size),
@@ -379,6 +374,15 @@ def _padding(sample: DetDataSample, *, size: tuple[int, int], device: torch.devi
     padding = torch.ones(*size, dtype=torch.bool, device=device)
     padding[: sample.img_shape[0], : sample.img_shape[1]] = False
     return padding
+
+
+def _padding_of_batch(
+    samples: SampleList, *, size: tuple[int, int], device: torch.device
+) -> Tensor | None:
+    """Return ``(B, H, W)`` bool; None if all images fill the batch's frame."""
+    if all(tuple(sample.img_shape[:2]) == size for sample in samples):
+        return None
+    return torch.stack([_padding(sample, size=size, device=device) for sample in samples])
 
 
 def _padded_weak_map(

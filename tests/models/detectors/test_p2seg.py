@@ -587,3 +587,25 @@ def test_true_masks_are_targets_and_results(dataset):
     assert pred.point_ids[0] == 0 and pred.supervision[0] == 'mask' and pred.scores[0] == 1
     assert np.array_equal(pred.masks[0].numpy(), mask)
     assert all('supervision' not in sample.pred_instances for sample in others)
+
+
+def test_images_that_fill_the_batch_have_no_padding(dataset, monkeypatch):
+    model, seen = _model(), []
+    distill = model.distiller.distill
+
+    def noting(*args, padding, **options):
+        seen.append(padding)
+        return distill(*args, padding=padding, **options)
+
+    monkeypatch.setattr(model.distiller, 'distill', noting)
+    data = model.data_preprocessor(_batch(dataset, [0, 1]), True)
+    height, width = data['inputs'].shape[-2:]
+    sizes = [sample.img_shape[:2] for sample in data['data_samples']]
+    model(**data, mode='loss')
+    for sample in data['data_samples']:
+        sample.set_metainfo(dict(img_shape=(height, width)))
+    model(**data, mode='loss')
+    assert (height, width) not in sizes and seen[1] is None
+    for padding, size in zip(seen[0], sizes, strict=True):
+        assert padding.sum() == height * width - size[0] * size[1]
+        assert not padding[: size[0], : size[1]].any()
