@@ -14,7 +14,7 @@ import torch
 
 from mmp2seg.analysis.benchmarks import network
 from mmp2seg.ops.affinity import fused
-from mmp2seg.testing import affinity_check, host_waits
+from mmp2seg.testing import affinity_check, batch_check, host_waits
 from mmp2seg.testing.affinity_check import Finding
 from mmp2seg.testing.training_check import Group, Training, judge
 
@@ -93,6 +93,13 @@ def test_propagation_is_compared_and_timed(tool, tmp_path, monkeypatch):
     assert agreement.startswith('Propagation of scores: 48 x 48 pixels, 12 points')
     assert agreement.count(' ok ') == 5 and report.failures == []
     assert times.count('1.500') == 5
+
+
+def test_batches_are_compared(tool):
+    report = tool.Report()
+    tool.check_batches(tool.parse_args([]), report, device='cpu')
+    assert report.parts[0].count(' ok ') == 2 * len(batch_check.ROUNDS) + 1
+    assert report.failures == []
 
 
 def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, monkeypatch):

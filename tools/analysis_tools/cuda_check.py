@@ -1,10 +1,11 @@
 """Check what needs a CUDA device: the fused affinity, propagation, training, and waits of the host.
 
 Prints and writes tables: the error of the fused affinity against float64 on CPU; its time and
-memory compared with torch's streamed and dense versions; the affinities that propagate scores
-compared with CPU; what the host waits for in a training step; the losses of short trainings of both
-stages on CUDA (float32, mixed precision, one distributed process, resumed) compared with CPU. With
---blocks, also which tile sizes of the fused kernels run. Exit status: 1 if a check fails.
+memory compared with torch's streamed and dense versions; the affinities that propagate scores, and
+the targets of batches, compared with CPU; what the host waits for in a training step; the losses of
+short trainings of both stages on CUDA (float32, mixed precision, one distributed process, resumed)
+compared with CPU. With --blocks, also which tile sizes of the fused kernels run. Exit status: 1 if
+a check fails.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from mmp2seg.testing.training_check import GROUPS, Losses, Runner, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'p2seg' / 'hrnet48_voc.py'
-PARTS = ('affinity', 'propagation', 'waits', 'training', 'blocks')
+PARTS = ('affinity', 'propagation', 'batches', 'waits', 'training', 'blocks')
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -183,6 +184,20 @@ def check_propagation(args: argparse.Namespace, report: Report, device: str = 'c
     add_times(propagation_check.timed_calls(scene, device), report, title)
 
 
+def check_batches(args: argparse.Namespace, report: Report, device: str = 'cuda') -> None:
+    """Add a table: the targets and connected parts of batches, compared with those on the CPU."""
+    from mmp2seg.testing import batch_check
+
+    findings = batch_check.compare_targets(batch_check.make_batch(), device)
+    findings.append(batch_check.compare_parts(device))
+    rows = [
+        [one.what, f'{one.changed:.1e}', f'{one.limit:.1e}', report.verdict(one.ok, one.what)]
+        for one in findings
+    ]
+    head = ['share of other pixels than on the CPU', 'CUDA', 'limit', '']
+    report.add_table('Targets of a batch', head, rows)
+
+
 def check_waits(args: argparse.Namespace, report: Report) -> None:
     """Add a table of what the host waits for in training steps, after the first one."""
     from mmp2seg.analysis.benchmarks.network import STEPS, make_training_step
@@ -283,6 +298,7 @@ def main(argv: list[str]) -> None:
     checks = dict(
         affinity=check_affinity,
         propagation=check_propagation,
+        batches=check_batches,
         waits=check_waits,
         training=check_training,
         blocks=check_blocks,
