@@ -4,7 +4,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmp2seg.codecs import GivenMasks, ImagePoints, PointBatch, PointPseudoLabeler
+from mmp2seg.codecs import (
+    GivenMasks,
+    ImagePoints,
+    InstanceScorer,
+    PointBatch,
+    PointPseudoLabeler,
+    instance_scorer,
+)
 from mmp2seg.models import MutualDistiller, NetworkMaps
 from mmp2seg.models.distillation.mutual_distiller import _groups, _without_orphans
 from mmp2seg.ops.components import find_regions
@@ -410,7 +417,28 @@ def test_joined_points_give_the_targets_of_the_images(options):
         torch.testing.assert_close(of_batch, of_images)
 
 
-def test_joined_points_of_many_classes(monkeypatch):
+@pytest.mark.parametrize('num_images', [1, 3])
+def test_images_with_many_points_are_divided(num_images, monkeypatch):
+    distiller = _distiller(instance_scorer=GUIDED, semantic_use='semantic')
+    maps, weak_maps, images, _ = _scenes()
+    points, sizes = PointBatch.of(images), []
+    expected = distiller.distill(maps, weak_maps, points, iteration=10)
+    window_scores = InstanceScorer._window_scores
+
+    def noting(scorer, probs, *args, **options):
+        sizes.append(len(probs))
+        return window_scores(scorer, probs, *args, **options)
+
+    monkeypatch.setattr(InstanceScorer, '_window_scores', noting)
+    elements = 10 * weak_maps[0].numel()  # 9 points and the background
+    monkeypatch.setattr(instance_scorer, '_BATCH_ELEMENTS', num_images * elements)
+    found = distiller.distill(maps, weak_maps, points, iteration=10)
+    assert sizes == {1: [1, 1, 1, 1], 3: [3, 1]}[num_images]
+    assert torch.equal(found.instance_maps, expected.instance_maps)
+    assert torch.equal(found.semantic_maps[1], expected.semantic_maps[1])
+
+
+def test_joined_points_of_many_classes():
     maps, weak_maps, images, _ = _scenes(num_classes=40)
     distiller = _distiller(instance_scorer=GUIDED, semantic_use='semantic', network_weight=0.9)
     single = distiller.distill(maps, weak_maps, images, iteration=10)
