@@ -83,7 +83,8 @@ class GuidedAffinity:
         beta: power of this factor, at least 0.
 
     Attributes:
-        takes_batches: True: all tensors of a call can have a leading dimension of images.
+        takes_batches: True: all tensors of a call can have a leading dimension of images. A class
+            that inherits from this one must say it anew.
 
     Raises:
         ValueError: an option is out of its range.
@@ -389,7 +390,7 @@ def propagate_batch(
     Returns:
         Tensor: ``(B, N, H, W)``.
     """
-    if getattr(affinity, 'takes_batches', False):
+    if vars(type(affinity)).get('takes_batches', False):
         return affinity(scores, image=image, embedding=embedding, valid=valid, fixed=fixed)
     return torch.stack(
         [

@@ -33,9 +33,6 @@ ANCHORS = ('landing', 'point')
 # A point is left out of a window where its share of a class is below this: it cannot be the largest
 # there, and a large image has hundreds of points.
 _NEGLIGIBLE = 1e-4
-# Scores of a batch that are computed at a time: half a gigabyte, or 16 images of 416 x 416 with 47
-# points.
-_BATCH_ELEMENTS = 1 << 27
 # First and last row and column of a window.
 _Window = tuple[int, int, int, int]
 
@@ -279,9 +276,8 @@ class InstanceScorer:
     ) -> InstanceAssignment:
         """Assign the pixels of a batch; the result is that of :meth:`assign`, image by image.
 
-        On a GPU, this takes as many operations as one image; images with many points are divided,
-        so that memory is limited. Not for a scorer that needs an embedding. Instances are not
-        :meth:`connect`-ed yet.
+        On a GPU, this takes as many operations as one image. All points count in all windows. Not
+        for a scorer that needs an embedding. Instances are not :meth:`connect`-ed yet.
 
         Args:
             probs: ``(B, V, H, W)`` floats >= 0, background first; 0 for padded values.
@@ -300,32 +296,6 @@ class InstanceScorer:
             raise ValueError('expected a scorer without an embedding for a batch')
         if self.affinity is not None and image is None:
             raise ValueError('expected an image for the propagation of instance scores, got none')
-        elements = (points_xy.shape[1] + 1) * probs.shape[-2] * probs.shape[-1]
-        step = max(1, _BATCH_ELEMENTS // max(1, elements))
-        parts = [
-            self._assign_images(
-                probs[start : start + step],
-                offset[start : start + step],
-                points_xy[start : start + step],
-                channels[start : start + step],
-                image=None if image is None else image[start : start + step],
-                valid=None if valid is None else valid[start : start + step],
-            )
-            for start in range(0, len(probs), step)
-        ]
-        return InstanceAssignment(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
-
-    def _assign_images(
-        self,
-        probs: Tensor,
-        offset: Tensor,
-        points_xy: Tensor,
-        channels: Tensor,
-        *,
-        image: Tensor | None,
-        valid: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the maps of :meth:`assign_batch` for some images."""
         height, width = probs.shape[-2:]
         partial = self.landing_weight * offset.float()
         points_xy = points_xy.to(partial)
@@ -359,7 +329,7 @@ class InstanceScorer:
             )
             for whole, part in zip((instance_map, channel_map, confidence), found, strict=True):
                 whole[:, inner[0], inner[1]] = part
-        return instance_map, channel_map, confidence
+        return InstanceAssignment(instance_map, channel_map, confidence)
 
     def connect(
         self,

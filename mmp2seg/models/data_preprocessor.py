@@ -21,12 +21,19 @@ class PointDataPreprocessor(DetDataPreprocessor):
 
     Args:
         args, kwargs: those of :class:`mmdet.models.DetDataPreprocessor`, except for a default.
-        non_blocking: copy to a GPU without waiting for each of the small tensors. It is safe for
-            memory that is not pinned, too: the driver has copied it before the call returns.
+        non_blocking: copy to a CUDA device without waiting for each of the small tensors. It is
+            safe for memory that is not pinned, too: the driver has read it when the call returns.
+            Copies to other devices wait.
     """
 
     def __init__(self, *args: Any, non_blocking: bool = True, **kwargs: Any) -> None:
-        super().__init__(*args, non_blocking=non_blocking, **kwargs)
+        super().__init__(*args, **kwargs)
+        self._copies_on = non_blocking
+
+    def cast_data(self, data: Any) -> Any:
+        """Copy data to the device of the model."""
+        self._non_blocking = self._copies_on and self.device.type == 'cuda'
+        return super().cast_data(data)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise, pad and batch images; pad the pixel fields when training."""

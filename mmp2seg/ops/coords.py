@@ -5,8 +5,6 @@ covers ``[col, col + 1) x [row, row + 1)`` and its centre is ``(col + 0.5, row +
 A flip is ``W - x``, a resize ``x * s``. A file that stores pixel indices gets +0.5 on reading.
 """
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -28,15 +26,9 @@ def pixel_centers(
         Tensor: ``(2, H, W)`` in ``(x, y)`` order; entry ``[:, row, col]`` is
         ``(col + 0.5, row + 0.5)``.
     """
-    device = torch.empty(0).device if device is None else torch.device(device)
-    xs, ys = (_axis_centers(length, device, dtype) for length in (width, height))
+    xs = torch.arange(0.5, width, device=device, dtype=dtype)
+    ys = torch.arange(0.5, height, device=device, dtype=dtype)
     return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)])
-
-
-@functools.lru_cache(maxsize=64)
-def _axis_centers(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return the centres along one side, which are kept: a training step asks for them often."""
-    return torch.arange(length, device=device, dtype=dtype) + 0.5
 
 
 def points_to_pixels(points_xy: npt.ArrayLike) -> npt.NDArray[np.int64]:

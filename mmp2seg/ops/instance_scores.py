@@ -10,7 +10,6 @@ the images of a batch, whose points are padded to one number with points far out
 of channel 0.
 """
 
-import functools
 import math
 
 import torch
@@ -152,20 +151,15 @@ def _disc(points_xy: Tensor, radius: float) -> tuple[Tensor, Tensor, Tensor]:
 
     The distance of the pixel that contains the point is 0.
     """
-    steps = _steps(math.ceil(radius), points_xy.device)  # (S * S, 2)
+    reach = math.ceil(radius)
+    side = torch.arange(-reach, reach + 1, device=points_xy.device, dtype=points_xy.dtype)
+    steps = torch.stack([side.repeat(len(side)), side.repeat_interleave(len(side))], -1)
     pixels = points_xy.floor().unsqueeze(-2) + steps  # (..., N, S * S, 2)
     squared = (pixels + 0.5 - points_xy.unsqueeze(-2)).square_().sum(-1)
     squared.masked_fill_(squared > radius**2, torch.inf)
     squared[..., len(steps) // 2] = 0
     columns, rows = pixels.long().unbind(-1)
     return columns, rows, squared
-
-
-@functools.lru_cache(maxsize=32)
-def _steps(reach: int, device: torch.device) -> Tensor:
-    """Return the steps to the pixels of a square, row by row, ``(S * S, 2)`` float32."""
-    steps = torch.arange(-reach, reach + 1, device=device).float()
-    return torch.stack(torch.meshgrid(steps, steps, indexing='xy'), -1).flatten(0, 1)
 
 
 def class_scores(scores: Tensor, channels: Tensor, num_values: int) -> Tensor:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
@@ -59,12 +60,27 @@ def test_pixels_of_true_masks_are_padded_with_none():
     assert limits[:, :, :6].all() and not limits[:, :, 6:].any()
 
 
-def test_copies_to_a_gpu_do_not_wait_for_each_other():
-    def blocks(**options):
-        config = dict(type='mmp2seg.PointDataPreprocessor', pad_size_divisor=4, **options)
-        return not MODELS.build(config)._non_blocking
+@pytest.mark.parametrize(
+    ('device', 'options', 'expected'),
+    [
+        ('cuda', {}, True),
+        ('cuda', dict(non_blocking=False), False),
+        ('cpu', {}, False),
+        ('mps', {}, False),
+    ],
+)
+def test_copies_to_cuda_alone_do_not_wait(device, options, expected):
+    config = dict(type='mmp2seg.PointDataPreprocessor', pad_size_divisor=4, **options)
+    preprocessor, copies = MODELS.build(config), []
+    preprocessor._device = torch.device(device)
 
-    assert not blocks() and blocks(non_blocking=False)
+    class Noting(torch.Tensor):
+        def to(self, device, *, non_blocking):
+            copies.append((device.type, non_blocking))
+            return self
+
+    preprocessor.cast_data([torch.zeros(2).as_subclass(Noting)])
+    assert copies == [(device, expected)]
 
 
 def test_what_fills_the_batch_stays_as_it_is():

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmp2seg.codecs import PointBatch
-from mmp2seg.models import MutualDistiller
+from mmp2seg.models.distillation import mutual_distiller
 from mmp2seg.testing import batch_check
 from mmp2seg.testing.batch_check import compare_parts, compare_targets, make_batch
 
@@ -20,22 +20,31 @@ def test_a_batch_has_what_makes_trouble(batch):
         assert (image.points_xy < 64).all()
 
 
-@pytest.mark.parametrize('joined', [False, True])
-def test_the_targets_of_a_batch_are_those_of_its_images(batch, joined, monkeypatch):
-    if joined:  # as on a GPU
-        monkeypatch.setattr(MutualDistiller, 'joined', lambda self, images: PointBatch.of(images))
+@pytest.fixture
+def joined(monkeypatch):
+    """Join images as on a GPU; return what changes the joined points."""
+    changes = []
+    of = PointBatch.of
+
+    def changed(images):
+        points = of(images)
+        for change in changes:
+            change(points)
+        return points
+
+    monkeypatch.setattr(mutual_distiller, '_can_be_joined', lambda image: True)
+    monkeypatch.setattr(PointBatch, 'of', changed)
+    return changes
+
+
+def test_the_targets_of_a_batch_are_those_of_its_images(batch, joined):
     findings = compare_targets(batch, 'cpu')
     assert len(findings) == 2 * len(batch_check.ROUNDS)
     assert all(one.ok and one.changed == 0 for one in findings)
 
 
-def test_other_targets_are_found(batch, monkeypatch):
-    def shifted(images):
-        points = PointBatch.of(images)
-        points.points_xy.add_(9)
-        return points
-
-    monkeypatch.setattr(MutualDistiller, 'joined', lambda self, images: shifted(images))
+def test_other_targets_are_found(batch, joined):
+    joined.append(lambda points: points.points_xy.add_(9))
     findings = {one.what: one for one in compare_targets(batch, 'cpu')}
     assert not findings['instances, offsets alone'].ok
     assert not findings['instances, guided affinity'].ok

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from mmp2seg.analysis.benchmarks import network
+from mmp2seg.models.distillation import mutual_distiller
 from mmp2seg.ops.affinity import fused
-from mmp2seg.testing import affinity_check, batch_check, host_waits
+from mmp2seg.testing import affinity_check, batch_check, host_waits, training_check
 from mmp2seg.testing.affinity_check import Finding
 from mmp2seg.testing.training_check import Group, Training, judge
 
@@ -95,7 +96,8 @@ def test_propagation_is_compared_and_timed(tool, tmp_path, monkeypatch):
     assert times.count('1.500') == 5
 
 
-def test_batches_are_compared(tool):
+def test_batches_are_compared(tool, monkeypatch):
+    monkeypatch.setattr(mutual_distiller, '_can_be_joined', lambda image: True)
     report = tool.Report()
     tool.check_batches(tool.parse_args([]), report, device='cpu')
     assert report.parts[0].count(' ok ') == 2 * len(batch_check.ROUNDS) + 1
@@ -113,14 +115,12 @@ def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, m
     assert (tmp_path / 'cuda_check.md').read_text() == 'a machine\n'
 
 
-def test_verdicts_become_a_table(tool, tmp_path):
+def test_verdicts_become_a_table(tool, tmp_path, monkeypatch):
     losses = {'CPU': [{'loss': 4.0}], 'float32': [{'loss': 4.02}]}
     group = Group('x/y.py', (Training('CPU', reference=None), Training('float32')))
-    names = tool.check_training.__globals__
-    names['GROUPS'] = (group,)
-    names['Runner'] = lambda *options: SimpleNamespace(
-        run=lambda groups: {one.config: judge(one, losses) for one in groups}
-    )
+    monkeypatch.setattr(training_check, 'GROUPS', (group,))
+    runner = SimpleNamespace(run=lambda groups: {one.config: judge(one, losses) for one in groups})
+    monkeypatch.setattr(training_check, 'Runner', lambda *options: runner)
     report = tool.Report()
     tool.check_training(tool.parse_args(['--work-dir', str(tmp_path)]), report)
     assert report.failures == []

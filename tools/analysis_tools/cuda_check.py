@@ -17,14 +17,16 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout runs uninstalled
 
 from mmp2seg.analysis.tables import format_table
 from mmp2seg.apis.arguments import CommandError, at_least, make_parser, run_command
 from mmp2seg.files.atomic_write import write_text
-from mmp2seg.testing.training_check import GROUPS, Losses, Runner, Verdict
+
+if TYPE_CHECKING:  # at run time, functions import the package's parts that need numpy and torch
+    from mmp2seg.testing.training_check import Losses, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'p2seg' / 'hrnet48_voc.py'
@@ -217,14 +219,16 @@ def check_waits(args: argparse.Namespace, report: Report) -> None:
 
 def check_training(args: argparse.Namespace, report: Report) -> None:
     """Add tables of the losses of short trainings."""
-    runner = Runner(ROOT, args.work_dir.resolve(), args.iterations, args.jobs)
-    for config, verdicts in runner.run(GROUPS).items():
+    from mmp2seg.testing import training_check
+
+    runner = training_check.Runner(ROOT, args.work_dir.resolve(), args.iterations, args.jobs)
+    for config, verdicts in runner.run(training_check.GROUPS).items():
         rows = [training_row(config, verdict, report) for verdict in verdicts]
         head = ['training', 'first losses', 'last loss', 'compared with', 'all', 'first', 'limit']
         report.add_table(f'{config}, {args.iterations} iterations', [*head, ''], rows)
 
 
-def training_row(config: str, verdict: Verdict, report: Report) -> list[str]:
+def training_row(config: str, verdict: 'Verdict', report: Report) -> list[str]:
     """Return the cells of a training."""
     training, differences = verdict.training, ['', '', '', '']
     if verdict.first is not None:
@@ -264,7 +268,7 @@ def check_blocks(args: argparse.Namespace, report: Report) -> None:
     report.add_table(f'Block sizes: {args.size} x {args.size} pixels', head, rows)
 
 
-def describe_losses(losses: Losses) -> list[str]:
+def describe_losses(losses: 'Losses') -> list[str]:
     """Cells with all losses of the first iteration and the total loss of the last one."""
     if not losses:
         return ['-', '-']

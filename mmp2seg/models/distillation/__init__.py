@@ -4,7 +4,8 @@ from mmp2seg.models.distillation.mutual_distiller import (
     DistilledTargets,
     MutualDistiller,
     NetworkMaps,
+    PointGroup,
 )
 from mmp2seg.models.distillation.semantic_scorer import SemanticScorer
 
-__all__ = ['DistilledTargets', 'MutualDistiller', 'NetworkMaps', 'SemanticScorer']
+__all__ = ['DistilledTargets', 'MutualDistiller', 'NetworkMaps', 'PointGroup', 'SemanticScorer']

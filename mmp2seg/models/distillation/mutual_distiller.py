@@ -30,6 +30,12 @@ from mmp2seg.registry import MODELS, TASK_UTILS
 
 SEMANTIC_INPUTS = ('network', 'weak')
 SEMANTIC_USES = ('none', 'offset', 'semantic')
+# Scores of images that are joined, of points and pixels: 16 images of 416 x 416 with 23 points. A
+# round takes about five times their memory, 1.4 GB.
+_GROUP_ELEMENTS = 1 << 26
+# Scores for padding in a group. To compute them takes about as long as to start the operations of
+# another group.
+_GROUP_PADDING = 1 << 25
 
 
 class NetworkMaps(NamedTuple):
@@ -67,25 +73,31 @@ class DistilledTargets:
     instance_maps: Tensor
 
 
-class _Group(NamedTuple):
+class PointGroup(NamedTuple):
     """Images of a batch that are computed together, and their points.
 
     Attributes:
-        images: their places in the batch.
+        places: of the images in the batch.
         points: of one image, or of several.
     """
 
-    images: slice
+    places: tuple[int, ...]
     points: ImagePoints | PointBatch
 
     @property
-    def given(self) -> list[GivenMasks | None]:
-        """The given masks of each image."""
-        return [self.points.given] * (self.images.stop - self.images.start)
+    def is_batch(self) -> bool:
+        """Whether their maps have a dimension of images."""
+        return isinstance(self.points, PointBatch)
+
+    def batch(self, maps: Tensor) -> Tensor:
+        """Return their part ``(b, ...)`` of ``(B, ...)`` maps."""
+        if self.places == tuple(range(len(maps))):
+            return maps
+        return torch.stack([maps[place] for place in self.places])  # an index would make a GPU wait
 
     def of(self, maps: Tensor) -> Tensor:
-        """Return their part of ``(B, ...)`` maps; that of a single image has no dimension B."""
-        return maps[self.images if isinstance(self.points, PointBatch) else self.images.start]
+        """Return their part of ``(B, ...)`` maps; that of a single image has no dimension b."""
+        return self.batch(maps) if self.is_batch else maps[self.places[0]]
 
 
 @MODELS.register_module()
@@ -179,7 +191,7 @@ class MutualDistiller:
         self,
         maps: NetworkMaps,
         weak_maps: Tensor,
-        images: Sequence[ImagePoints] | PointBatch,
+        images: Sequence[ImagePoints] | Sequence[PointGroup],
         *,
         iteration: int,
         padding: Tensor | None = None,
@@ -189,7 +201,8 @@ class MutualDistiller:
         Args:
             maps: output of the heads.
             weak_maps: ``(B, H, W)`` integers, 0 background, k + 1 class k; padding is 255.
-            images: points and regions of the weak map of each image; see :meth:`joined`.
+            images: points and regions of the weak map of each image, or what :meth:`joined` made
+                of them.
             iteration: the runner's iteration, counted from 0.
             padding: ``(B, H, W)`` bool, the pixels outside the images; None: there are none.
 
@@ -226,19 +239,27 @@ class MutualDistiller:
             ),
         )
 
-    def joined(self, images: Sequence[ImagePoints]) -> Sequence[ImagePoints] | PointBatch:
-        """Join the points of a batch on a GPU, so that :meth:`distill` takes fewer operations.
+    def joined(self, images: Sequence[ImagePoints]) -> list[PointGroup]:
+        """Join the points of images on a GPU, so that :meth:`distill` takes fewer operations.
 
-        Call it before the network's forward pass. On a CPU, and for given masks and boxes and a
-        scorer that needs an embedding, the images stay as they are, and are computed one by one.
+        Call it before the network's forward pass. Images with about as many points are joined, so
+        that little is computed for padding, and at most as many as memory should hold. On a CPU,
+        and for a scorer that needs an embedding, or whose class has an ``assign`` of its own, each
+        image stays alone, as do images with given masks and boxes.
         """
-        single = self.instance_scorer is not None and self.instance_scorer.needs_embedding
-        on_gpu = all(image.labels.device.type != 'cpu' for image in images)
-        if not single and on_gpu and all(image.given is None for image in images):
-            return PointBatch.of(images)
-        for image in images:
-            image.values  # noqa: B018 (it is kept; after the network, the host would wait longer)
-        return images
+        scorer = self.instance_scorer
+        batches = scorer is None or (
+            not scorer.needs_embedding and type(scorer).assign is InstanceScorer.assign
+        )
+        groups = []
+        for places in _divided(images) if batches else [[place] for place in range(len(images))]:
+            if len(places) > 1:
+                points: ImagePoints | PointBatch = PointBatch.of([images[p] for p in places])
+            else:
+                points = images[places[0]]
+                points.values  # noqa: B018 (it is kept; after the network, the host waits longer)
+            groups.append(PointGroup(tuple(places), points))
+        return groups
 
     def _propagates(self, iteration: int) -> bool:
         wanted = self.scorer.rounds > 0 and self.semantic_use != 'none'
@@ -255,7 +276,7 @@ class MutualDistiller:
         self,
         maps: NetworkMaps,
         weak_maps: Tensor,
-        groups: Sequence[_Group],
+        groups: Sequence[PointGroup],
         padding: Tensor | None,
     ) -> tuple[PointTargets, Tensor]:
         """Return the refined targets of a batch by the instance scorer, and ``(B, H, W)`` S.
@@ -269,21 +290,22 @@ class MutualDistiller:
         found = []
         for group in groups:
             probs = mixed(
-                maps.semantic_logits[group.images],
+                group.batch(maps.semantic_logits),
                 None,
                 group.points.values,
-                ignored=weak_maps[group.images] == IGNORE,
-                weak_map=weak_maps[group.images],
+                ignored=group.batch(weak_maps) == IGNORE,
+                weak_map=group.batch(weak_maps),
                 align_corners=maps.align_corners,
             )
             found.append(self._assign(scorer, group, probs, maps, padding))
-        instance_maps, semantic_maps, confidence = (torch.cat(values) for values in zip(*found))
-        points_xy = _joined_points(groups)
-        instance_maps = scorer.connect(
-            instance_maps,
-            points_xy,
-            [given for group in groups for given in group.given],
+        instance_maps, semantic_maps, confidence = (
+            _in_order(groups, values) for values in zip(*found, strict=True)
         )
+        points_xy = _points_of_all(groups)
+        given: list[GivenMasks | None] = [None] * len(points_xy)
+        for group in groups:
+            given[group.places[0]] = group.points.given  # none for several images
+        instance_maps = scorer.connect(instance_maps, points_xy, given)
         ignored = weak_maps == IGNORE
         unknown = ignored | (confidence < self.min_confidence)
         unknown |= (semantic_maps > 0) & (instance_maps == 0)
@@ -295,41 +317,40 @@ class MutualDistiller:
     def _assign(
         self,
         scorer: InstanceScorer,
-        group: _Group,
+        group: PointGroup,
         probs: Tensor,
         maps: NetworkMaps,
         padding: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return instances, not connected, semantic values and confidence; ``(b, H, W)`` each."""
         points, inputs = group.points, maps.inputs
-        valid = None if padding is None else ~padding[group.images]
+        valid = None if padding is None else ~group.of(padding)
         if isinstance(points, PointBatch):
             assigned = scorer.assign_batch(
                 probs,
-                maps.offset[group.images],
+                group.of(maps.offset),
                 points.points_xy,
                 points.channels,
-                image=None if inputs is None else inputs[group.images],
+                image=None if inputs is None else group.of(inputs),
                 valid=valid,
             )
             instance_map, channel_map, confidence = _maps_of(assigned)
         else:
-            index = group.images.start
             assigned = scorer.assign(
                 probs[0],
-                maps.offset[index],
+                group.of(maps.offset),
                 points.points_xy,
                 points.channels,
-                image=None if inputs is None else inputs[index],
-                embedding=None if maps.embedding is None else maps.embedding[index],
-                valid=None if valid is None else valid[0],
+                image=None if inputs is None else group.of(inputs),
+                embedding=None if maps.embedding is None else group.of(maps.embedding),
+                valid=valid,
                 connect=False,
                 given=points.given,
             )
             instance_map, channel_map, confidence = (one[None] for one in _maps_of(assigned))
         return instance_map, _values_of(points, channel_map), confidence
 
-    def _point_regions(self, groups: Sequence[_Group]) -> list[Tensor]:
+    def _point_regions(self, groups: Sequence[PointGroup]) -> list[Tensor]:
         return [
             self.labeler.point_regions(points.points_xy, points.labels, points.regions)
             for points in (group.points for group in groups)
@@ -337,7 +358,7 @@ class MutualDistiller:
 
     def _targets(
         self,
-        groups: Sequence[_Group],
+        groups: Sequence[PointGroup],
         point_regions: Sequence[Tensor],
         offset: Tensor | None = None,
     ) -> PointTargets:
@@ -353,13 +374,11 @@ class MutualDistiller:
                 given=points.given,
             )
             values = targets.instance_map, targets.offset, targets.weight
-            if not isinstance(points, PointBatch):
-                values = tuple(value[None] for value in values)
-            found.append(values)
-        return PointTargets(*(torch.cat(values) for values in zip(*found)))
+            found.append(values if group.is_batch else tuple(value[None] for value in values))
+        return PointTargets(*(_in_order(groups, values) for values in zip(*found, strict=True)))
 
     def _propagated_maps(
-        self, maps: NetworkMaps, weak_maps: Tensor, groups: Sequence[_Group]
+        self, maps: NetworkMaps, weak_maps: Tensor, groups: Sequence[PointGroup]
     ) -> Tensor:
         """Return the ``(B, H, W)`` argmax of S over each image's classes.
 
@@ -369,34 +388,85 @@ class MutualDistiller:
         for group in groups:
             points = group.points
             scores = self.scorer(
-                maps.semantic_logits[group.images],
-                maps.embedding[group.images],
+                group.batch(maps.semantic_logits),
+                group.batch(maps.embedding),
                 points.values,
-                ignored=ignored[group.images],
-                weak_map=weak_maps[group.images],
+                ignored=group.batch(ignored),
+                weak_map=group.batch(weak_maps),
                 align_corners=maps.align_corners,
             )
+            if isinstance(points, PointBatch):  # a value of padding is none
+                scores = scores.masked_fill((points.values < 0)[..., None, None], -1)
             semantic_map = _values_of(points, scores.max(dim=1).indices)
             if points.given is not None and len(points.labels):
                 owners = points.given.owners.long()
                 known = points.labels[(owners - 1).clamp_min(0)] + 1
                 semantic_map = torch.where(owners > 0, known, semantic_map)
             propagated.append(semantic_map)
-        return torch.cat(propagated).masked_fill_(ignored, IGNORE)
+        return _in_order(groups, propagated).masked_fill(ignored, IGNORE)
 
 
-def _groups(images: Sequence[ImagePoints] | PointBatch) -> list[_Group]:
-    if isinstance(images, PointBatch):
-        return [_Group(slice(0, len(images.labels)), images)]
-    return [_Group(slice(index, index + 1), image) for index, image in enumerate(images)]
+def _groups(images: Sequence[ImagePoints] | Sequence[PointGroup]) -> list[PointGroup]:
+    return [
+        image if isinstance(image, PointGroup) else PointGroup((place,), image)
+        for place, image in enumerate(images)
+    ]
 
 
-def _joined_points(groups: Sequence[_Group]) -> Tensor:
+def _can_be_joined(image: ImagePoints) -> bool:
+    return image.given is None and image.labels.device.type != 'cpu'
+
+
+def _divided(images: Sequence[ImagePoints]) -> list[list[int]]:
+    """Divide a batch into images that are joined.
+
+    A group has at most ``_GROUP_PADDING`` scores for padding to the largest number of points, and
+    at most ``_GROUP_ELEMENTS`` scores, unless it is one image.
+    """
+    alone = [[place] for place, image in enumerate(images) if not _can_be_joined(image)]
+    groups: list[list[int]] = []
+    maps = [len(image.labels) + 1 for image in images]  # of scores
+    total = 0  # of the last group, without padding
+    places = [place for place, image in enumerate(images) if _can_be_joined(image)]
+    for place in sorted(places, key=lambda place: -maps[place]):
+        pixels = images[place].regions.region_map.numel()
+        padded = maps[groups[-1][0]] * (len(groups[-1]) + 1) if groups else 0
+        padding = padded - total - maps[place]
+        if groups and padding * pixels <= _GROUP_PADDING and padded * pixels <= _GROUP_ELEMENTS:
+            groups[-1].append(place)
+            total += maps[place]
+        else:
+            groups.append([place])
+            total = maps[place]
+    return alone + [sorted(group) for group in groups]
+
+
+def _in_order(groups: Sequence[PointGroup], values: Sequence[Tensor]) -> Tensor:
+    """Join the groups' ``(b, ...)`` values to ``(B, ...)``, in the order of the batch."""
+    if len(groups) == 1:
+        return values[0]
+    of_place = {
+        place: one
+        for group, of_group in zip(groups, values, strict=True)
+        for place, one in zip(group.places, of_group, strict=True)
+    }
+    return torch.stack([of_place[place] for place in range(len(of_place))])
+
+
+def _points_of_all(groups: Sequence[PointGroup]) -> Tensor:
     """Return the points of all images, ``(B, N, 2)``."""
-    points = [group.points for group in groups]
-    if isinstance(points[0], PointBatch):
-        return points[0].points_xy
-    return pad_points([of_image.points_xy for of_image in points])
+    if len(groups) == 1 and groups[0].is_batch:
+        return groups[0].points.points_xy
+    of_place = {
+        place: one
+        for group in groups
+        for place, one in zip(
+            group.places,
+            group.points.points_xy if group.is_batch else [group.points.points_xy],
+            strict=True,
+        )
+    }
+    return pad_points([of_place[place] for place in range(len(of_place))])
 
 
 def _maps_of(assigned: InstanceAssignment) -> tuple[Tensor, Tensor, Tensor]:
@@ -414,24 +484,36 @@ def _has_begun(begin: int | None, iteration: int) -> bool:
     return begin is not None and iteration >= begin
 
 
-def _with_regions(groups: Sequence[_Group], semantic_maps: Tensor) -> list[_Group]:
+def _with_regions(groups: Sequence[PointGroup], semantic_maps: Tensor) -> list[PointGroup]:
     """Replace the regions of the images by those of ``(B, H, W)`` maps."""
-    points = groups[0].points
-    if isinstance(points, PointBatch):
-        regions = find_regions_of_batch(semantic_maps, points.labels)
-        return [groups[0]._replace(points=dataclasses.replace(points, regions=regions))]
+    if all(group.is_batch for group in groups):
+        return [
+            _with(group, find_regions_of_batch(group.batch(semantic_maps), group.points.labels))
+            for group in groups
+        ]
+    # at once, as the host may have to wait for the maps
+    of_place = {
+        place: labels
+        for group in groups
+        for place, labels in zip(
+            group.places,
+            group.points.labels if group.is_batch else [group.points.labels],
+            strict=True,
+        )
+    }
     labels = pad_sequence(
-        [group.points.labels for group in groups], batch_first=True, padding_value=-1
+        [of_place[place] for place in range(len(of_place))], batch_first=True, padding_value=-1
     )
-    of_images = zip(*find_regions_of_batch(semantic_maps, labels), strict=True)
-    return [
-        group._replace(points=dataclasses.replace(group.points, regions=Regions(*of_image)))
-        for group, of_image in zip(groups, of_images, strict=True)
-    ]
+    regions = find_regions_of_batch(semantic_maps, labels)
+    return [_with(group, Regions(*(group.of(values) for values in regions))) for group in groups]
+
+
+def _with(group: PointGroup, regions: Regions) -> PointGroup:
+    return group._replace(points=dataclasses.replace(group.points, regions=regions))
 
 
 def _without_orphans(
-    semantic_maps: Tensor, groups: Sequence[_Group], point_regions: Sequence[Tensor]
+    semantic_maps: Tensor, groups: Sequence[PointGroup], point_regions: Sequence[Tensor]
 ) -> Tensor:
     """Set regions without a point to ignore in ``(B, H, W)`` maps, as every object has a point.
 
@@ -447,5 +529,6 @@ def _without_orphans(
         with_point = has_point.gather(-1, flat).view(regions.region_map.shape)
         if group.points.given is not None:
             with_point = with_point | (group.points.given.owners > 0)
-        found.append(with_point if isinstance(group.points, PointBatch) else with_point[None])
-    return semantic_maps.masked_fill((semantic_maps > 0) & ~torch.cat(found), IGNORE)
+        found.append(with_point if group.is_batch else with_point[None])
+    with_points = _in_order(groups, found)
+    return semantic_maps.masked_fill((semantic_maps > 0) & ~with_points, IGNORE)

@@ -116,6 +116,7 @@ class SemanticScorer:
         # The shares are those of the cells' areas, whatever the head's upsampling.
         scores = resize_scores(scores, size)
         scores, known = scores[:, :-1], scores[:, -1:]
+        known = known.clamp(max=1)  # rounding of the resize
         network_weight = self.network_weight + (1 - known) * (1 - self.network_weight)
         return torch.lerp(scores / known.clamp(min=1e-6), probs, network_weight)
 

@@ -7,9 +7,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 
-from mmp2seg.codecs import PointBatch, PointPseudoLabeler
+from mmp2seg.codecs import PointPseudoLabeler
 from mmp2seg.codecs.data_samples import image_points
 from mmp2seg.datasets import PointVOCDataset
+from mmp2seg.models.distillation import mutual_distiller
 from mmp2seg.ops import grouping
 from mmp2seg.ops.rle import encode_rle
 from mmp2seg.registry import MODELS
@@ -168,7 +169,7 @@ def test_what_the_host_waits_for_in_a_training_step(dataset, monkeypatch, click_
     model = _model(distiller=dict(distiller, instance_scorer=scorer))
     monkeypatch.setattr(model.mdm_loss.loss_affinity, 'forward', lambda rows, _: rows.sum() * 0)
     if joined:
-        monkeypatch.setattr(model.distiller, 'joined', PointBatch.of)
+        monkeypatch.setattr(mutual_distiller, '_can_be_joined', lambda image: True)
     data = model.data_preprocessor(_batch(dataset, [0, 1]), True)
     with host_waits() as waits:
         losses = model(**data, mode='loss')

@@ -10,9 +10,9 @@ from mmp2seg.codecs import (
     InstanceScorer,
     PointBatch,
     PointPseudoLabeler,
-    instance_scorer,
 )
 from mmp2seg.models import MutualDistiller, NetworkMaps
+from mmp2seg.models.distillation import PointGroup, mutual_distiller
 from mmp2seg.models.distillation.mutual_distiller import _groups, _without_orphans
 from mmp2seg.ops.components import find_regions
 from mmp2seg.registry import MODELS
@@ -345,10 +345,15 @@ def test_a_part_of_a_true_mask_without_its_point_stays_a_target():
     assert found.tolist() == [[[1, 0, 1, 0, 255]]]
 
 
-def _scenes(num_classes=3, size=(26, 34)):
-    """Four images with 5, 0, 1 and 9 points of up to three classes; the last one is padded."""
+def _joined(images):
+    """All of them."""
+    return [PointGroup(tuple(range(len(images))), PointBatch.of(images))]
+
+
+def _scenes(num_classes=3, size=(26, 34), numbers=(5, 0, 1, 9)):
+    """Four images with points of up to three classes; the last one is padded."""
     draw = torch.Generator().manual_seed(1)
-    weak, images, numbers = [], [], (5, 0, 1, 9)
+    weak, images = [], []
     for index, number in enumerate(numbers):
         coarse = torch.rand(4, 7, 9, generator=draw).argmax(0).float()
         semantic_map = torch.nn.functional.interpolate(coarse[None, None], size)[0, 0]
@@ -404,7 +409,7 @@ def test_joined_points_give_the_targets_of_the_images(options):
     maps, weak_maps, images, padding = _scenes()
     inputs = dict(iteration=10, padding=padding)
     single = distiller.distill(maps, weak_maps, images, **inputs)
-    joined = distiller.distill(maps, weak_maps, PointBatch.of(images), **inputs)
+    joined = distiller.distill(maps, weak_maps, _joined(images), **inputs)
     assert (single.instance_maps[0] > 0).any(dim=(1, 2)).all()
     assert (single.instance_maps[3].amax((1, 2)) > 3).all()
     assert torch.equal(joined.instance_maps, single.instance_maps)
@@ -417,48 +422,102 @@ def test_joined_points_give_the_targets_of_the_images(options):
         torch.testing.assert_close(of_batch, of_images)
 
 
-@pytest.mark.parametrize('num_images', [1, 3])
-def test_images_with_many_points_are_divided(num_images, monkeypatch):
-    distiller = _distiller(instance_scorer=GUIDED, semantic_use='semantic')
-    maps, weak_maps, images, _ = _scenes()
-    points, sizes = PointBatch.of(images), []
-    expected = distiller.distill(maps, weak_maps, points, iteration=10)
-    window_scores = InstanceScorer._window_scores
+@pytest.mark.parametrize('numbers', [(40, 3, 4, 0), (2, 60, 3, 61)])
+@pytest.mark.parametrize('options', [dict(rounds=1), dict(instance_scorer=GUIDED)])
+def test_images_with_other_numbers_of_points_are_other_groups(numbers, options, monkeypatch):
+    """One of them has a given mask too."""
+    monkeypatch.setattr(mutual_distiller, '_can_be_joined', lambda image: image.given is None)
+    distiller = _distiller(**options, semantic_use='semantic', network_weight=0.5)
+    maps, weak_maps, images, padding = _scenes(numbers=numbers)
+    monkeypatch.setattr(mutual_distiller, '_GROUP_PADDING', 10 * weak_maps[0].numel())
+    mask = torch.zeros(1, *weak_maps.shape[1:], dtype=torch.bool)
+    mask[:, 5:12, 7:19] = True
+    given = GivenMasks(torch.tensor([1]), mask, torch.tensor([True]))
+    images[2] = dataclasses.replace(images[2], given=given)
+    groups = distiller.joined(images)
+    expected_places = {40: [(2,), (0,), (1, 3)], 2: [(2,), (1, 3), (0,)]}[numbers[0]]
+    assert [group.places for group in groups] == expected_places
+    inputs = dict(iteration=10, padding=padding)
+    single = distiller.distill(maps, weak_maps, images, **inputs)
+    joined = distiller.distill(maps, weak_maps, groups, **inputs)
+    assert torch.equal(joined.instance_maps, single.instance_maps)
+    assert torch.equal(joined.semantic_maps[1], single.semantic_maps[1])
+    for one, other in zip(joined.offsets, single.offsets, strict=True):
+        assert all(map(torch.equal, one, other))
+    assert (joined.instance_maps[2, :, mask[0]] == 2).all()
 
-    def noting(scorer, probs, *args, **options):
-        sizes.append(len(probs))
-        return window_scores(scorer, probs, *args, **options)
 
-    monkeypatch.setattr(InstanceScorer, '_window_scores', noting)
-    elements = 10 * weak_maps[0].numel()  # 9 points and the background
-    monkeypatch.setattr(instance_scorer, '_BATCH_ELEMENTS', num_images * elements)
-    found = distiller.distill(maps, weak_maps, points, iteration=10)
-    assert sizes == {1: [1, 1, 1, 1], 3: [3, 1]}[num_images]
-    assert torch.equal(found.instance_maps, expected.instance_maps)
-    assert torch.equal(found.semantic_maps[1], expected.semantic_maps[1])
+def test_memory_limits_a_group(monkeypatch):
+    monkeypatch.setattr(mutual_distiller, '_can_be_joined', lambda image: True)
+    *_, images, _ = _scenes(numbers=(9, 9, 9, 9))
+    pixels = images[0].regions.region_map.numel()
+    for number in (1, 2, 3, 4):
+        monkeypatch.setattr(mutual_distiller, '_GROUP_ELEMENTS', number * 10 * pixels)
+        sizes = [len(group.places) for group in _distiller().joined(images)]
+        assert sizes == {1: [1] * 4, 2: [2, 2], 3: [3, 1], 4: [4]}[number]
+
+
+def test_values_of_padding_are_no_targets():
+    """A map of a class without points, at a size that is no multiple of the embedding's."""
+    maps, _, images, _ = _scenes(size=(61, 61))
+    weak_maps = torch.full((4, 61, 61), 3, dtype=torch.uint8)
+    images = [_image_of([[3.5, 3.5]] * number, [0] * number) for number in (3, 1, 2, 0)]
+    images[0] = _image_of([[3.5, 3.5], [9.5, 3.5]], [0, 1])
+    distiller = _distiller(rounds=1, semantic_use='semantic', semantic_input='weak')
+    single = distiller.distill(maps, weak_maps, images, iteration=10)
+    joined = distiller.distill(maps, weak_maps, _joined(images), iteration=10)
+    assert torch.equal(joined.semantic_maps[1], single.semantic_maps[1])
+    assert set(joined.semantic_maps[1].unique().tolist()) <= {0, 1, 2, 255}
+
+
+def _image_of(points, labels):
+    labels = torch.tensor(labels, dtype=torch.int64)
+    regions = find_regions(torch.full((61, 61), 3).byte().numpy(), labels.numpy())
+    return ImagePoints(torch.tensor(points).float().reshape(-1, 2), labels, regions)
 
 
 def test_joined_points_of_many_classes():
     maps, weak_maps, images, _ = _scenes(num_classes=40)
     distiller = _distiller(instance_scorer=GUIDED, semantic_use='semantic', network_weight=0.9)
     single = distiller.distill(maps, weak_maps, images, iteration=10)
-    joined = distiller.distill(maps, weak_maps, PointBatch.of(images), iteration=10)
+    joined = distiller.distill(maps, weak_maps, _joined(images), iteration=10)
     assert torch.equal(joined.instance_maps, single.instance_maps)
     assert torch.equal(joined.semantic_maps[1], single.semantic_maps[1])
 
 
 def test_when_points_are_joined(monkeypatch):
-    monkeypatch.setattr(PointBatch, 'of', lambda images: 'joined')
-    on_cpu, on_gpu = (
-        [SimpleNamespace(labels=SimpleNamespace(device=torch.device(name)), values=0, given=None)]
-        * 2
-        for name in ('cpu', 'cuda')
-    )
-    given = [SimpleNamespace(labels=on_gpu[0].labels, values=0, given='a mask'), *on_gpu]
+    monkeypatch.setattr(PointBatch, 'of', lambda images: f'{len(images)} joined')
+    regions = SimpleNamespace(region_map=torch.zeros(2, 3))
+
+    def images_of(device):
+        labels = _Labels(torch.device(device))
+        return [
+            SimpleNamespace(labels=labels, values=0, given=None, regions=regions) for _ in range(3)
+        ]
+
+    class OfOthers(InstanceScorer):
+        def assign(self, *args, **options):
+            return super().assign(*args, **options)
+
     plain, of_clicks = _distiller(), _distiller(instance_scorer=dict(click_weight=0.1))
-    assert plain.joined(on_gpu) == 'joined'
-    for distiller, images in ((plain, on_cpu), (plain, given), (of_clicks, on_gpu)):
-        assert distiller.joined(images) is images
+    guided, of_others = _distiller(instance_scorer=GUIDED), _distiller(instance_scorer=OfOthers())
+    on_gpu = images_of('cuda')
+    for distiller in (plain, guided):
+        assert distiller.joined(on_gpu) == [((0, 1, 2), '3 joined')]
+    for distiller, images in (
+        (plain, images_of('cpu')),
+        (of_clicks, on_gpu),
+        (of_others, on_gpu),
+    ):
+        assert distiller.joined(images) == [((place,), one) for place, one in enumerate(images)]
+    on_gpu[1].given = 'a mask'
+    assert plain.joined(on_gpu) == [((1,), on_gpu[1]), ((0, 2), '2 joined')]
+
+
+class _Labels(list):
+    def __init__(self, device):
+        super().__init__([0, 0])
+        self.device = device
 
 
 def test_given_masks_cannot_be_joined():
