@@ -26,8 +26,8 @@ def pixel_centers(
         Tensor: ``(2, H, W)`` in ``(x, y)`` order; entry ``[:, row, col]`` is
         ``(col + 0.5, row + 0.5)``.
     """
-    xs = torch.arange(0.5, width, device=device, dtype=dtype)
-    ys = torch.arange(0.5, height, device=device, dtype=dtype)
+    xs = torch.arange(width, device=device, dtype=dtype) + 0.5
+    ys = torch.arange(height, device=device, dtype=dtype) + 0.5
     return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)])
 
 
