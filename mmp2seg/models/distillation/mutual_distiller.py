@@ -16,7 +16,6 @@ from torch.nn.utils.rnn import pad_sequence
 from mmp2seg.codecs import (
     GivenMasks,
     ImagePoints,
-    InstanceAssignment,
     InstanceScorer,
     PointBatch,
     PointPseudoLabeler,
@@ -89,10 +88,14 @@ class PointGroup(NamedTuple):
         """Whether their maps have a dimension of images."""
         return isinstance(self.points, PointBatch)
 
+    def with_images(self, values: Tensor) -> Tensor:
+        """Return values of the points or of their maps as ``(b, ...)``."""
+        return values if self.is_batch else values[None]
+
     def batch(self, maps: Tensor) -> Tensor:
         """Return their part ``(b, ...)`` of ``(B, ...)`` maps."""
-        if self.places == tuple(range(len(maps))):
-            return maps
+        if self.places == tuple(range(self.places[0], self.places[-1] + 1)):
+            return maps[self.places[0] : self.places[-1] + 1]
         return torch.stack([maps[place] for place in self.places])  # an index would make a GPU wait
 
     def of(self, maps: Tensor) -> Tensor:
@@ -334,7 +337,6 @@ class MutualDistiller:
                 image=None if inputs is None else group.of(inputs),
                 valid=valid,
             )
-            instance_map, channel_map, confidence = _maps_of(assigned)
         else:
             assigned = scorer.assign(
                 probs[0],
@@ -347,7 +349,10 @@ class MutualDistiller:
                 connect=False,
                 given=points.given,
             )
-            instance_map, channel_map, confidence = (one[None] for one in _maps_of(assigned))
+        instance_map, channel_map, confidence = (
+            group.with_images(one)
+            for one in (assigned.instance_map, assigned.channel_map, assigned.confidence)
+        )
         return instance_map, _values_of(points, channel_map), confidence
 
     def _point_regions(self, groups: Sequence[PointGroup]) -> list[Tensor]:
@@ -374,7 +379,7 @@ class MutualDistiller:
                 given=points.given,
             )
             values = targets.instance_map, targets.offset, targets.weight
-            found.append(values if group.is_batch else tuple(value[None] for value in values))
+            found.append([group.with_images(value) for value in values])
         return PointTargets(*(_in_order(groups, values) for values in zip(*found, strict=True)))
 
     def _propagated_maps(
@@ -441,36 +446,25 @@ def _divided(images: Sequence[ImagePoints]) -> list[list[int]]:
     return alone + [sorted(group) for group in groups]
 
 
-def _in_order(groups: Sequence[PointGroup], values: Sequence[Tensor]) -> Tensor:
-    """Join the groups' ``(b, ...)`` values to ``(B, ...)``, in the order of the batch."""
-    if len(groups) == 1:
-        return values[0]
+def _of_images(groups: Sequence[PointGroup], values: Sequence[Tensor]) -> list[Tensor]:
+    """Return each image's part of the groups' ``(b, ...)`` values, in the order of the batch."""
     of_place = {
         place: one
         for group, of_group in zip(groups, values, strict=True)
         for place, one in zip(group.places, of_group, strict=True)
     }
-    return torch.stack([of_place[place] for place in range(len(of_place))])
+    return [of_place[place] for place in range(len(of_place))]
+
+
+def _in_order(groups: Sequence[PointGroup], values: Sequence[Tensor]) -> Tensor:
+    """Join the groups' ``(b, ...)`` values to ``(B, ...)``, in the order of the batch."""
+    return values[0] if len(groups) == 1 else torch.stack(_of_images(groups, values))
 
 
 def _points_of_all(groups: Sequence[PointGroup]) -> Tensor:
     """Return the points of all images, ``(B, N, 2)``."""
-    if len(groups) == 1 and groups[0].is_batch:
-        return groups[0].points.points_xy
-    of_place = {
-        place: one
-        for group in groups
-        for place, one in zip(
-            group.places,
-            group.points.points_xy if group.is_batch else [group.points.points_xy],
-            strict=True,
-        )
-    }
-    return pad_points([of_place[place] for place in range(len(of_place))])
-
-
-def _maps_of(assigned: InstanceAssignment) -> tuple[Tensor, Tensor, Tensor]:
-    return assigned.instance_map, assigned.channel_map, assigned.confidence
+    points_xy = [group.with_images(group.points.points_xy) for group in groups]
+    return points_xy[0] if len(groups) == 1 else pad_points(_of_images(groups, points_xy))
 
 
 def _values_of(points: ImagePoints | PointBatch, channel_maps: Tensor) -> Tensor:
@@ -492,18 +486,8 @@ def _with_regions(groups: Sequence[PointGroup], semantic_maps: Tensor) -> list[P
             for group in groups
         ]
     # at once, as the host may have to wait for the maps
-    of_place = {
-        place: labels
-        for group in groups
-        for place, labels in zip(
-            group.places,
-            group.points.labels if group.is_batch else [group.points.labels],
-            strict=True,
-        )
-    }
-    labels = pad_sequence(
-        [of_place[place] for place in range(len(of_place))], batch_first=True, padding_value=-1
-    )
+    of_groups = [group.with_images(group.points.labels) for group in groups]
+    labels = pad_sequence(_of_images(groups, of_groups), batch_first=True, padding_value=-1)
     regions = find_regions_of_batch(semantic_maps, labels)
     return [_with(group, Regions(*(group.of(values) for values in regions))) for group in groups]
 
@@ -529,6 +513,6 @@ def _without_orphans(
         with_point = has_point.gather(-1, flat).view(regions.region_map.shape)
         if group.points.given is not None:
             with_point = with_point | (group.points.given.owners > 0)
-        found.append(with_point if group.is_batch else with_point[None])
+        found.append(group.with_images(with_point))
     with_points = _in_order(groups, found)
     return semantic_maps.masked_fill((semantic_maps > 0) & ~with_points, IGNORE)
