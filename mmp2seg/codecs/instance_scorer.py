@@ -196,12 +196,7 @@ class InstanceScorer:
         if self.affinity is not None and image is None:
             raise ValueError('expected an image for the propagation of instance scores, got none')
         height, width = probs.shape[1:]
-        partial = self.landing_weight * offset.float()
-        points_xy = points_xy.to(partial)
-        anchors = points_xy
-        if self.anchor == 'landing' and len(points_xy):
-            anchors = points_xy + offsets_at_points(partial, points_xy)
-        landing = landing_positions(partial)
+        points_xy, anchors, landing = self._positions(offset, points_xy)
         click_vectors = None
         if self.needs_embedding and embedding is not None:
             cells = (math.ceil(height / self.stride), math.ceil(width / self.stride))
@@ -244,10 +239,7 @@ class InstanceScorer:
                     memo=of_image,
                     given=of_window,
                 )
-                rows, columns = (
-                    slice(one.start - other.start, one.stop - other.start)
-                    for one, other in zip(inner, outer, strict=True)
-                )
+                rows, columns = _relative(inner, outer)
                 owners, *result = best_instances(
                     scores[:, rows, columns],
                     channels[near],
@@ -297,12 +289,7 @@ class InstanceScorer:
         if self.affinity is not None and image is None:
             raise ValueError('expected an image for the propagation of instance scores, got none')
         height, width = probs.shape[-2:]
-        partial = self.landing_weight * offset.float()
-        points_xy = points_xy.to(partial)
-        anchors = points_xy
-        if self.anchor == 'landing' and points_xy.shape[1]:
-            anchors = points_xy + offsets_at_points(partial, points_xy)
-        landing = landing_positions(partial)
+        points_xy, anchors, landing = self._positions(offset, points_xy)
         instance_map = probs.new_zeros(len(probs), height, width, dtype=torch.int32)
         channel_map = torch.zeros_like(instance_map, dtype=torch.int64)
         confidence = torch.zeros_like(instance_map, dtype=torch.float32)
@@ -317,10 +304,7 @@ class InstanceScorer:
                 image=None if image is None else _crop(image, outer),
                 valid=None if valid is None else _crop(valid, outer),
             )
-            rows, columns = (
-                slice(one.start - other.start, one.stop - other.start)
-                for one, other in zip(inner, outer, strict=True)
-            )
+            rows, columns = _relative(inner, outer)
             found = best_instances(
                 scores[..., rows, columns],
                 channels,
@@ -352,6 +336,15 @@ class InstanceScorer:
                 for instance_map, of_image in zip(connected, given, strict=True)
             ]
         )
+
+    def _positions(self, offset: Tensor, points_xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the points, what landings are compared with, and where the pixels land."""
+        partial = self.landing_weight * offset.float()
+        points_xy = points_xy.to(partial)
+        anchors = points_xy
+        if self.anchor == 'landing' and points_xy.shape[-2]:
+            anchors = points_xy + offsets_at_points(partial, points_xy)
+        return points_xy, anchors, landing_positions(partial)
 
     def _windows(self, height: int, width: int) -> Iterator[tuple[Box, Box]]:
         """Yield windows without and with what the affinity reaches."""
@@ -459,6 +452,15 @@ class InstanceScorer:
                 _enlarged(maps, self.stride, (height, width)) for maps in (scores, sums)
             )
         return (scores, sums) if given is None else (given.fix(scores)[0], None)
+
+
+def _relative(inner: Box, outer: Box) -> Box:
+    """Return rows and columns of a box in a box around it."""
+    rows, columns = (
+        slice(one.start - other.start, one.stop - other.start)
+        for one, other in zip(inner, outer, strict=True)
+    )
+    return rows, columns
 
 
 def _ends(box: Box) -> _Window:

@@ -1,7 +1,7 @@
 """Do trainings on a GPU start as those on the CPU do?
 
-Short trainings from the same weights are compared by their losses. This module runs ``train.py`` in
-child processes and imports no mm package itself.
+Short trainings from the same weights are compared by their losses. ``train.py`` runs them in child
+processes.
 """
 
 import json
@@ -135,7 +135,7 @@ class Runner:
     Attributes:
         root: folder of the checkout.
         folder: for data, logs and checkpoints.
-        iterations: of each training, an even number.
+        iterations: of each training, at least 2.
         jobs: trainings at the same time.
     """
 
@@ -248,6 +248,13 @@ def judge(group: Group, losses: Mapping[str, Losses]) -> list[Verdict]:
             ok = ok and (everywhere if training.compares_all else first) <= training.limit
         verdicts.append(Verdict(training, own, first, everywhere, ok))
     return verdicts
+
+
+def has_cuda_operators() -> bool:
+    """Whether mmcv was compiled with its operators for CUDA, which stage 2 needs there."""
+    from mmcv.ops import get_compiling_cuda_version
+
+    return get_compiling_cuda_version() != 'not available'
 
 
 def write_start(config: Path, file: Path) -> None:

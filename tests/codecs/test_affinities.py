@@ -299,3 +299,21 @@ def test_a_batch_is_its_images(affinity, masked):
     for index, one in enumerate(scores):
         alone = affinity(one, **{name: values[index] for name, values in maps.items()})
         torch.testing.assert_close(result[index], alone)
+
+
+def test_a_class_that_inherits_gets_the_images_one_by_one():
+    class Noting(GuidedAffinity):
+        def __call__(self, scores, **maps):
+            seen.append(tuple(scores.shape))
+            return super().__call__(scores, **maps)
+
+    seen = []
+    scores, maps = random_case()
+    two = torch.stack([scores, scores])
+    images = torch.stack([maps['image'], maps['image']])
+    expected = propagate_batch(GuidedAffinity(), two, image=images)
+    assert torch.equal(propagate_batch(Noting(), two, image=images), expected)
+    assert seen == [tuple(scores.shape)] * 2
+    Noting.takes_batches = True
+    propagate_batch(Noting(), two, image=images)
+    assert seen[2:] == [tuple(two.shape)]

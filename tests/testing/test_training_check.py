@@ -13,6 +13,7 @@ from mmp2seg.testing.training_check import (
     Group,
     Runner,
     Training,
+    has_cuda_operators,
     judge,
     largest_difference,
     read_losses,
@@ -118,6 +119,12 @@ def test_all_trainings_start_from_the_same_weights(tmp_path):
     one, two = (torch.load(file)['state_dict'] for file in files)
     assert len(one) > 50
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize(('version', 'expected'), [('13.0', True), ('not available', False)])
+def test_whether_mmcv_has_cuda_operators(version, expected, monkeypatch):
+    monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: version)
+    assert has_cuda_operators() is expected
 
 
 def test_a_resumed_training_is_compared_with_one_that_was_not_stopped(tmp_path):

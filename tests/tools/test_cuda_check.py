@@ -118,15 +118,18 @@ def test_failures_end_with_status_1_and_the_tables_are_written(tool, tmp_path, m
 def test_verdicts_become_a_table(tool, tmp_path, monkeypatch):
     losses = {'CPU': [{'loss': 4.0}], 'float32': [{'loss': 4.02}]}
     group = Group('x/y.py', (Training('CPU', reference=None), Training('float32')))
-    monkeypatch.setattr(training_check, 'GROUPS', (group,))
+    of_stage2 = Group('x/z.py', (Training('CPU', reference=None),), stage=2)
+    monkeypatch.setattr(training_check, 'GROUPS', (group, of_stage2))
+    monkeypatch.setattr(training_check, 'has_cuda_operators', lambda: False)
     runner = SimpleNamespace(run=lambda groups: {one.config: judge(one, losses) for one in groups})
     monkeypatch.setattr(training_check, 'Runner', lambda *options: runner)
     report = tool.Report()
     tool.check_training(tool.parse_args(['--work-dir', str(tmp_path)]), report)
     assert report.failures == []
     *_, cpu, float32 = (
-        [cell.strip() for cell in line.split('|')[1:-1]] for line in report.parts[0].splitlines()
+        [cell.strip() for cell in line.split('|')[1:-1]] for line in report.parts[1].splitlines()
     )
+    assert 'stage 2 are left out' in report.parts[0] and len(report.parts) == 2
     assert cpu == ['CPU', 'loss 4.0000', '4.0000', '', '', '', '', 'ok']
     assert float32[3:] == ['CPU', '5.0e-03', '5.0e-03', '1.0e-02', 'ok']
     losses['float32'] = []

@@ -2,7 +2,8 @@
 # Run cuda_check.py on a machine with a CUDA device, a Python with torch and triton, and no network:
 #   bash tools/analysis_tools/cuda_check.sh PACKAGES [--cuda-ops] [options of cuda_check.py]
 # PACKAGES is a folder of the missing packages, as wheels or source packages. mmcv is compiled with
-# its CPU operators, which are enough for stage 1; --cuda-ops also compiles those for CUDA.
+# its CPU operators, which are enough for stage 1; --cuda-ops also compiles those for CUDA, which the
+# trainings of stage 2 need.
 # To fill the folder on a machine with a network, here for Python 3.12 on Linux x86-64:
 #   pip download -d PACKAGES --no-deps --only-binary=:all: --python-version 3.12 \
 #       --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
