@@ -339,3 +339,14 @@ def test_padded_rows_own_nothing():
     maps = torch.tensor([[[1, 1, 0, 1]], [[0, 2, 0, 2]]], dtype=torch.int32)
     points = torch.tensor([[[3.5, 0.5], [-1.0e6, -1.0e6]], [[0.5, 0.5], [3.5, 0.5]]])
     assert keep_connected(maps, points).tolist() == [[[1, 1, 0, 0]], [[0, 0, 0, 2]]]
+
+
+@pytest.mark.parametrize('reach', [0, 4, float('inf')])
+def test_padding_gets_no_region_that_is_too_small(reach):
+    """Its place is moved to the first pixel, whose region has lost its label."""
+    maps = torch.tensor([[[1, 0, 0, 0, 1, 1]]], dtype=torch.uint8)
+    labels = torch.tensor([[0, -1]])
+    points = torch.tensor([[[4.5, 0.5], [-1e6, -1e6]]])
+    regions = find_regions_of_batch(maps, labels)
+    found = regions_of_points(points, labels, regions, min_area=2, max_snap_distance=reach)
+    assert found.tolist() == [[2, 0]]
